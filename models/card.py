@@ -1,0 +1,215 @@
+"""The card of a model package: what it finds, what it may see, how it was measured, what its weights are."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import CardError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Code(NamedTuple):
+    """A coded concept, PS3.3 section 8: Code Value, Coding Scheme Designator, Code Meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Calibration(NamedTuple):
+    """Platt scaling: probability = sigmoid(slope * logit + intercept)."""
+
+    slope: float
+    intercept: float
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Table):
+    """One finding that the model looks for."""
+
+    name: Text
+    code: Code
+    site: Code
+    urgency: Literal["HIGH", "MEDIUM", "LOW"]
+    """Scheduled Procedure Step Priority (0074,1200) that a present finding asks for."""
+    acr: Literal[0, 1, 2, 3] = 0
+    """ACR actionable finding category, CID 7035: 1 minutes, 2 hours, 3 days, 0 none."""
+    operating_point: Fraction
+    """Present where the calibrated probability (or score) reaches it."""
+    saliency_threshold: float
+    """Region where the raw saliency reaches it."""
+    smallest_region_fraction: Fraction = 0.0
+    """Images: smallest region as a fraction of the image's area."""
+    smallest_region_mm3: Annotated[float, Field(ge=0.0)] = 0.0
+    """Volumes: smallest region."""
+    colour: tuple[Byte, Byte, Byte]
+    calibration: Calibration = Calibration(1.0, 0.0)
+
+    @property
+    def title(self) -> str:
+        """The name as people read it."""
+        return self.name.replace("_", " ")
+
+
+class Input(_Table):
+    """What the model may see. An empty tuple or None sets no rule."""
+
+    kind: Literal["image", "volume"]
+    modalities: Annotated[tuple[str, ...], Field(min_length=1)]
+    body_parts: tuple[str, ...] = ()
+    """Body Part Examined (0018,0015), upper case."""
+    views: tuple[str, ...] = ()
+    """View Position (0018,5101) of an image, upper case."""
+    size: tuple[int, int] | None = None
+    """(rows, columns) of the network's input; images only."""
+    smallest_rows_columns: tuple[int, int] = (1, 1)
+    smallest_slices: Annotated[int, Field(ge=1)] = 1
+    slice_thickness: tuple[float, float] | None = None
+    """(smallest, largest) distance between slices in mm; volumes only."""
+
+    @model_validator(mode="after")
+    def _image_has_size(self) -> Input:
+        if (self.kind == "image") != (self.size is not None):
+            raise ValueError('size = [rows, columns] is needed for kind "image" and has no place in kind "volume"')
+        return self
+
+
+class Weights(_Table):
+    """The weights' file beside the card."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.safetensors$")] = "weights.safetensors"
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Network(_Table):
+    """How the network of a package is built."""
+
+    backbone: Literal["efficientnet-lite0"]
+    mean: float
+    std: Annotated[float, Field(gt=0.0)]
+    """The network's input is (intensity - mean) / std, the same in all three channels."""
+
+
+class Detector(_Table):
+    """Parameters of the classical nodule-candidate detector; see `models.localizers.candidates`."""
+
+    working_spacing_mm: Annotated[float, Field(gt=0.0)]
+    lung_threshold_hu: float
+    """Air inside the body below it is lung."""
+    closing_mm: Annotated[float, Field(gt=0.0)]
+    """Radius of the ball that closes the lung mask."""
+    nodule_threshold_hu: float
+    opening_mm: Annotated[float, Field(ge=0.0)]
+    """Radius of the ball that a candidate's core must hold; thinner vessels fall away."""
+    growth_mm: Annotated[float, Field(ge=0.0)]
+    growth_threshold_hu: float
+    """The opened core grows back, and by `growth_mm` more, where HU are above it."""
+    diameter_mm: tuple[float, float]
+    """(smallest, largest) diameter of a sphere of the candidate's volume."""
+    shell_mm: tuple[float, float]
+    air_hu: float
+    """Air contact is the part of the shell between these distances that is below these HU."""
+    air_contact: tuple[float, float]
+    """(worth 0, worth 1) in the score."""
+    aspect: tuple[float, float]
+    """(worth 0, worth 1) of the longest to the shortest principal axis."""
+    smallest_score: Fraction
+    most_candidates: Annotated[int, Field(ge=1)]
+
+
+class Measurement(_Table):
+    """One measured area under the ROC curve, beside the baseline that sees no image."""
+
+    label: Text
+    data: Text
+    """Which images, for instance "validation A"."""
+    positives: int
+    images: int
+    auc: Fraction
+    interval: tuple[Fraction, Fraction]
+    """95 % bootstrap interval, resampled by patient."""
+    baseline: Fraction | None = None
+    """AUC of view, sex, age and follow-up number alone on the same images."""
+
+
+class Training(_Table):
+    """Where the numbers come from."""
+
+    data: Text
+    split: Text
+    method: Text
+    citation: str = ""
+    seed: int | None = None
+    baseline: str = ""
+    measured: tuple[Measurement, ...] = ()
+
+
+class Card(_Table):
+    """All that is known of a package but its weights."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    title: Text
+    manufacturer: Text
+    summary: Text
+    licence: Text
+    limits: Annotated[tuple[Text, ...], Field(min_length=1)]
+    algorithm: Literal["neural network", "classical image analysis"]
+    quantity: Literal["probability", "score"]
+    localizer: Literal["cam", "candidates"]
+    input: Input
+    network: Network | None = None
+    detector: Detector | None = None
+    weights: Weights | None = None
+    training: Training
+    labels: Annotated[tuple[Label, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Card:
+        if self.localizer == "cam" and (self.network is None or self.weights is None or self.detector is not None):
+            raise ValueError('localizer "cam" needs the tables [network] and [weights] and no [detector]')
+        if self.localizer == "candidates" and (self.detector is None or self.weights is not None or self.network):
+            raise ValueError('localizer "candidates" needs the table [detector] and neither [network] nor [weights]')
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            raise ValueError("labels: two labels have the same name")
+        return self
+
+
+def read_card(path: Path) -> Card:
+    """Read one card.toml.
+
+    Raises
+    ------
+    CardError
+        The file is missing, is no TOML, or a key is unknown, missing or wrong; the sentence names key and file.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CardError(f"{path} is missing: a model package is a folder with a card.toml in it.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CardError(f"{path} cannot be read as TOML: {error}.") from error
+    try:
+        return Card.model_validate(table)
+    except ValidationError as error:
+        raise CardError(_sentence(path, error, table)) from error
+
+
+def _sentence(path: Path, error: ValidationError, table: dict[str, object]) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the card"
+    words = {"extra_forbidden": "is not a key of a card; remove it or correct its spelling", "missing": "is missing"}
+    reason = words.get(first["type"], "is wrong: " + first["msg"].removeprefix("Value error, "))
+    more = f" ({error.error_count() - 1} more after it)" if error.error_count() > 1 else ""
+    return f"{path}: {key} {reason}{more}."

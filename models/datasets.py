@@ -1,0 +1,141 @@
+"""Folders of labelled images: labels.csv, images/, and boxes.csv where there is one."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from models.errors import DataError
+
+NEEDED = ("split", "image", "patient")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Rows of labels.csv. `truth` is (N, L); `metadata` (N, 4): view is AP, sex is M, age / 100, follow-up / 10."""
+
+    files: tuple[Path, ...]
+    patients: NDArray[np.int64]
+    sources: NDArray[np.str_]
+    labels: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    metadata: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One outlined finding: (x, y, width, height) in pixels of the image file."""
+
+    image: str
+    label: str
+    rectangle: tuple[float, float, float, float]
+
+
+def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
+    """The rows of one split; a value "1" in a label's column means present.
+
+    Columns split, image, patient and one for each label are needed; source, view, sex, age, follow_up may be there.
+
+    Raises
+    ------
+    DataError
+        The file or a column is missing, or the split has no rows.
+    """
+    rows = [row for row in _rows(folder / "labels.csv", (*NEEDED, *labels)) if row["split"] == split]
+    if not rows:
+        raise DataError(f'{folder / "labels.csv"} has no rows whose split is "{split}".')
+    return Examples(
+        files=tuple(folder / "images" / row["image"] for row in rows),
+        patients=np.unique([row["patient"] for row in rows], return_inverse=True)[1],
+        sources=np.array([row.get("source") or "all" for row in rows]),
+        labels=tuple(labels),
+        truth=np.array([[row[label] == "1" for label in labels] for row in rows]),
+        metadata=np.array([_metadata(row) for row in rows]),
+    )
+
+
+def read_boxes(folder: Path) -> tuple[Box, ...]:
+    """The rows of boxes.csv; none where there is no such file."""
+    path = folder / "boxes.csv"
+    if not path.is_file():
+        return ()
+    rows = _rows(path, ("image", "label", "x", "y", "width", "height"))
+    return tuple(
+        Box(row["image"], row["label"], (float(row["x"]), float(row["y"]), float(row["width"]), float(row["height"])))
+        for row in rows
+    )
+
+
+def read_image(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
+    """A PNG, JPEG or DICOM file as (rows, columns) = `size`, 0 (black) .. 1 (white), letterboxed with black.
+
+    Raises
+    ------
+    DataError
+        The file is missing or is no such image.
+    """
+    try:
+        grey = _dicom(path) if path.suffix.lower() in {".dcm", ""} else _picture(path)
+    except (OSError, UnidentifiedImageError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from error
+    scale = min(size[0] / grey.height, size[1] / grey.width)
+    rows, columns = max(1, round(grey.height * scale)), max(1, round(grey.width * scale))
+    fitted = np.asarray(grey.resize((columns, rows), Image.Resampling.BILINEAR, reducing_gap=None), np.float32)
+    result = np.zeros(size, np.float32)
+    top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
+    result[top : top + rows, left : left + columns] = fitted
+    return np.clip(result, 0.0, 1.0)
+
+
+def read_images(files: Sequence[Path], size: tuple[int, int], batch: int) -> Iterator[NDArray[np.float32]]:
+    """Batches (n, rows, columns) of the files in their order."""
+    for start in range(0, len(files), batch):
+        yield np.stack([read_image(path, size) for path in files[start : start + batch]])
+
+
+def _picture(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        if image.mode.startswith("I"):
+            return Image.fromarray(np.asarray(image, np.float32) / 65535.0)
+        return Image.fromarray(np.asarray(image.convert("L"), np.float32) / 255.0)
+
+
+def _dicom(path: Path) -> Image.Image:
+    """The image after its modality and VOI LUT, MONOCHROME2 sense, stretched over the window's own range."""
+    from pydicom import dcmread  # noqa: PLC0415 (only folders of DICOM files need it)
+    from pydicom.errors import InvalidDicomError  # noqa: PLC0415
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut  # noqa: PLC0415
+
+    try:
+        dataset = dcmread(path)
+    except InvalidDicomError as error:
+        raise DataError(f"{path} is no DICOM file.") from error
+    values = np.asarray(apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset), np.float32)
+    unit = (values - values.min()) / max(float(np.ptp(values)), 1e-6)
+    return Image.fromarray(1.0 - unit if dataset.PhotometricInterpretation == "MONOCHROME1" else unit)
+
+
+def _metadata(row: dict[str, str]) -> list[float]:
+    ap, male = float(row.get("view") == "AP"), float(row.get("sex") == "M")
+    return [ap, male, float(row.get("age") or 50) / 100, float(row.get("follow_up") or 0) / 10]
+
+
+def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path} has no column {', '.join(missing)}.")
+            return list(reader)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; the folder needs labels.csv and images/.") from error

@@ -1,0 +1,30 @@
+"""The errors of `models`; each text is a sentence that says what to do.
+
+    ModelsError
+    ├── PackageError        a package folder cannot be used: missing file, other hash, unknown name
+    │   └── CardError       its card.toml is wrong; the sentence names the key and the file
+    ├── InputError          an array that this model was not made for: shape, range, spacing
+    └── DataError           a folder of training or test data is not what we read
+"""
+
+from __future__ import annotations
+
+
+class ModelsError(Exception):
+    """Root of all errors that `models` raises on purpose."""
+
+
+class PackageError(ModelsError):
+    """A model package cannot be found, verified or loaded."""
+
+
+class CardError(PackageError):
+    """A card is missing a key, has one that we do not know, or holds a wrong value."""
+
+
+class InputError(ModelsError):
+    """The array or spacing given to `predict` does not fit the card."""
+
+
+class DataError(ModelsError):
+    """A folder of data is not in the form that `datasets` reads."""

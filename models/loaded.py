@@ -1,0 +1,49 @@
+"""A loaded package: checks the input against the card, asks the localizer, calibrates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import calibrated
+from models.card import Card
+from models.errors import InputError
+from models.localizers import Localizer
+from models.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """The `Model` that `packages.load` gives."""
+
+    card: Card
+    digest: str
+    localizer: Localizer
+
+    def predict(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None = None) -> Prediction:
+        """Predict one input; see `Model.predict`."""
+        check = _check_image if self.card.input.kind == "image" else _check_volume
+        check(image, spacing, self.card)
+        logits, saliency = self.localizer.localize(image, spacing)
+        probabilities = calibrated(logits, [label.calibration for label in self.card.labels])
+        return Prediction(tuple(label.name for label in self.card.labels), logits, probabilities, saliency)
+
+
+def _check_image(image: NDArray[np.float32], spacing: tuple[float, ...] | None, card: Card) -> None:
+    if image.shape != card.input.size:
+        raise InputError(f"{card.name} takes images of {card.input.size} rows and columns, not {image.shape}.")
+    low, high = float(image.min()), float(image.max())
+    if not (-1e-3 <= low <= high <= 1 + 1e-3):  # false for NaN, too
+        raise InputError(f"{card.name} takes intensities of 0 (black) to 1 (white); these are {low:g} to {high:g}.")
+
+
+def _check_volume(volume: NDArray[np.float32], spacing: tuple[float, ...] | None, card: Card) -> None:
+    least = (card.input.smallest_slices, *card.input.smallest_rows_columns)
+    if volume.ndim != 3 or any(n < m for n, m in zip(volume.shape, least, strict=True)):
+        raise InputError(f"{card.name} takes volumes of at least {least} slices, rows, columns, not {volume.shape}.")
+    if spacing is None or len(spacing) != 3 or not all(np.isfinite(spacing)) or min(spacing) <= 0:
+        raise InputError(f"{card.name} needs the spacing (z, y, x) of the volume in mm, not {spacing}.")
+    if not np.isfinite(volume).all():
+        raise InputError(f"{card.name} takes Hounsfield units; this volume has values that are no numbers.")

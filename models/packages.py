@@ -1,0 +1,103 @@
+"""Model packages: folders with a card and weights, found, verified, loaded. Imports torch only inside `load`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.card import Card, read_card
+from models.errors import PackageError
+from models.prediction import Model
+
+ZOO = Path(__file__).parent / "zoo"
+CARD = "card.toml"
+
+
+def load_card(folder: Path) -> Card:
+    """Read the card of the package in `folder`; CardError says what is wrong with it."""
+    return read_card(folder / CARD)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over card.toml's bytes and the SHA-256 of the weights as they are on disk.
+
+    It changes whenever card or weights change, and so names the results of this very model.
+    """
+    card = load_card(folder)
+    state = hashlib.sha256((folder / CARD).read_bytes())
+    if card.weights is not None:
+        state.update(sha256(_weights(folder, card)).encode("ascii"))
+    return state.hexdigest()
+
+
+def _weights(folder: Path, card: Card) -> Path:
+    assert card.weights is not None
+    path = folder / card.weights.file
+    if not path.is_file():
+        raise PackageError(f"{path} is missing: copy the whole package folder again, the card alone is not enough.")
+    return path
+
+
+def verify(folder: Path) -> None:
+    """Check card and weights; PackageError (or CardError) says what is wrong and what to do."""
+    card = load_card(folder)
+    if card.weights is None:
+        return
+    path = _weights(folder, card)
+    found = sha256(path)
+    if found != card.weights.sha256:
+        raise PackageError(
+            f"{path} has the SHA-256 {found[:12]}… and {CARD} asks for {card.weights.sha256[:12]}…: the weights are"
+            " not those that were measured. Copy the package again, or train it and write a new card."
+        )
+
+
+def available(folders: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """Package folders by name: those in the user's `folders` first, then the shipped ones; a name appears once."""
+    found: dict[str, Path] = {}
+    for parent in (*folders, ZOO):
+        for path in sorted(parent.glob(f"*/{CARD}")):
+            found.setdefault(path.parent.name, path.parent)
+    return tuple(found.values())
+
+
+def find(name: str, folders: Sequence[Path] = ()) -> Path:
+    """The package folder of that name, the user's `folders` before the shipped ones.
+
+    Raises
+    ------
+    PackageError
+        No such package; the sentence names those that there are.
+    """
+    there = {path.name: path for path in available(folders)}
+    if name not in there:
+        raise PackageError(f"There is no model package named {name!r}; there are: {', '.join(sorted(there))}.")
+    return there[name]
+
+
+def load(folder: Path, device: str = "auto", threads: int | None = None) -> Model:
+    """Verify and load the package in `folder`.
+
+    Parameters
+    ----------
+    device
+        "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+    threads
+        CPU threads of this process for torch and SimpleITK; None leaves them as they are.
+    """
+    verify(folder)
+    card = load_card(folder)
+    if card.localizer == "cam":
+        from models.classifier import load_classifier  # noqa: PLC0415 (torch)
+
+        return load_classifier(folder, card, digest(folder), device, threads)
+    from models.localizers.candidates import CandidateModel  # noqa: PLC0415 (SimpleITK)
+
+    return CandidateModel(card, digest(folder), threads)

@@ -1,0 +1,65 @@
+"""What a model says of one image or volume, and what a model is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from models.card import Card
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Logits, probabilities and saliency of one input, in the order of `labels`.
+
+    Attributes
+    ----------
+    labels
+        Names as on the card, L of them.
+    logits
+        (L,) raw; for a detector the logit of its best candidate's score.
+    probabilities
+        (L,) 0..1, calibrated as the card says; for a detector the score of its best candidate.
+    saliency
+        (L, h, w) of an image, (L, d, h, w) of a volume. Raw scale, never min-max. It covers the network's input
+        exactly: cell i is centred at (i + 0.5) * input_size / saliency_size, in input pixels whose first edge is 0.
+    """
+
+    labels: tuple[str, ...]
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    saliency: NDArray[np.float32]
+
+
+class Model(Protocol):
+    """A loaded package. `digest` changes whenever its card or weights do."""
+
+    @property
+    def card(self) -> Card: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    def predict(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None = None) -> Prediction:
+        """Predict one input.
+
+        Parameters
+        ----------
+        image
+            Kind "image": (rows, columns) = `card.input.size`, intensity 0 (black, air) .. 1 (white, bone) after the
+            VOI LUT, MONOCHROME2 sense, the patient's left on the image's right.
+            Kind "volume": (d, h, w) in HU; slices towards the head, rows towards the back, columns towards the
+            patient's left (z+, y+, x+ in LPS).
+        spacing
+            (row, column) or (z, y, x) in mm; a volume needs it.
+
+        Raises
+        ------
+        InputError
+            The array is not what the card asks for.
+        """
+        ...

@@ -1,0 +1,5 @@
+"""`python -m node` is the command `readfirst`."""
+
+from node.cli import main
+
+main()

@@ -1,0 +1,84 @@
+"""The bell: one small message a job, sent to the workers by task name through Celery and Redis."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from node.errors import QueueUnavailable
+
+ANALYZE = "readfirst.analyze"
+DELIVER = "readfirst.deliver"
+TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue
+_CONNECT_SECONDS = 2.0
+
+
+def make_app(url: str, time_limit: float) -> Celery:
+    """The Celery application that node and workers share.
+
+    Parameters
+    ----------
+    url
+        Of Redis: `redis://…`, `rediss://…` or `redis+socket:///path`.
+    time_limit
+        Hard limit of one task in seconds; the message is given to another worker only well after that.
+    """
+    app = Celery("readfirst", broker=url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=time_limit,
+        task_soft_time_limit=time_limit * 0.95,
+        broker_transport_options={
+            "visibility_timeout": 2 * time_limit + 60,
+            "socket_connect_timeout": _CONNECT_SECONDS,
+            "retry_policy": {"max_retries": 0},
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        task_routes={name: {"queue": queue} for name, queue in TASKS.items()},
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        enable_utc=True,
+    )
+    return app
+
+
+class Broker:
+    """Sends jobs; each is safe to send twice, for the ledger decides who does it."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def analyze(self, study_instance_uid: str, generation: int) -> None:
+        """Ring for the analysis of a study's generation."""
+        self._send(ANALYZE, study_instance_uid=study_instance_uid, generation=generation)
+
+    def deliver(self, study_instance_uid: str, peer: str) -> None:
+        """Ring for the delivery of what is due for a study and a peer."""
+        self._send(DELIVER, study_instance_uid=study_instance_uid, peer=peer)
+
+    def waiting(self, task: str) -> int:
+        """Number of messages in the task's queue that no worker has taken.
+
+        Raises
+        ------
+        QueueUnavailable
+        """
+        try:
+            with self._app.connection_for_write() as connection:
+                return int(connection.default_channel.client.llen(TASKS[task]))
+        except (OperationalError, RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
+
+    def _send(self, task: str, **names: object) -> None:
+        try:
+            self._app.send_task(task, kwargs=names, retry=False)
+        except (OperationalError, RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis cannot be reached: {error}") from error

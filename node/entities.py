@@ -1,0 +1,91 @@
+"""The nouns that cross module borders, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class StudyState(StrEnum):
+    """Where a study (its newest generation) stands."""
+
+    RECEIVING = "receiving"
+    QUEUED = "queued"
+    ANALYSING = "analysing"
+    ANALYSED = "analysed"
+    NOT_ANALYSED = "not analysed"  # a normal outcome, with a reason
+    FAILED = "failed"
+
+
+class DeliveryState(StrEnum):
+    """Where an object stands on its way to a peer."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    SUPERSEDED = "superseded"  # a newer generation replaced it before it was sent
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceKey:
+    """The identity of an instance, each UID validated (PS3.5 9.1)."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """An instance that is on disk.
+
+    `path` is relative to the data folder; `sha256` is over the Data Set's bytes as sent, without File Meta Information.
+    """
+
+    key: InstanceKey
+    transfer_syntax_uid: str
+    path: str
+    sha256: str
+    size: int
+    conflict: bool  # another content under the same UIDs was there first
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFinding:
+    """One finding of an analysis, as status pages and triage need it."""
+
+    package: str
+    label: str
+    quantity: str  # "probability" or "score"
+    probability: float
+    operating_point: float
+    present: bool
+    place: str
+    urgency: str  # HIGH, MEDIUM or LOW
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """A DICOM object that we made and that lies on disk, ready to be sent."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    package: str
+    kind: str  # "segmentation", "regions" or "statement"
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisReport:
+    """What an analysis says to the ledger.
+
+    `reason` explains NOT_ANALYSED and FAILED; `left_out` are (SOP Instance UID, reason) pairs.
+    """
+
+    state: StudyState
+    reason: str = ""
+    findings: tuple[FoundFinding, ...] = ()
+    results: tuple[ResultObject, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,64 @@
+"""The tree of errors. Each knows what a DICOM peer sees (its DIMSE status) and whether trying again can help.
+
+ReadFirstError
+├── ConfigurationError              the start stops, the sentence names the key
+├── Refused                         an instance that we do not keep
+│   ├── NotUnderstood      0xC000   no UID, missing Study or Series UID, unreadable Data Set
+│   ├── Mismatch           0xA900   the command and the Data Set name different instances
+│   └── OutOfResources     0xA700   disk full, ledger unavailable; the sender may try again
+├── PeerError                       a DICOM peer did not do what we asked
+├── QueueUnavailable                Redis cannot be reached; the ledger rings again
+└── AnalysisError                   this study cannot be analysed; the reason is shown to people
+"""
+
+from __future__ import annotations
+
+
+class ReadFirstError(Exception):
+    """Root of all errors that ReadFirst raises on purpose; its text is a sentence for the person who reads it."""
+
+    status = 0xC000  # what the DIMSE peer sees, PS3.7 Annex C, PS3.4 Table B.2-1
+    may_retry = False
+
+
+class ConfigurationError(ReadFirstError):
+    """The settings are wrong; nothing was started."""
+
+
+class Refused(ReadFirstError):
+    """An instance was not kept; `status` says why in the standard's words (PS3.4 Table B.2-1)."""
+
+
+class NotUnderstood(Refused):
+    """The Data Set or a UID in it cannot be understood."""
+
+    status = 0xC000
+
+
+class Mismatch(Refused):
+    """Command and Data Set name different SOP Classes or Instances."""
+
+    status = 0xA900
+
+
+class OutOfResources(Refused):
+    """Disk, ledger or memory are exhausted; the same instance may be sent again later."""
+
+    status = 0xA700
+    may_retry = True
+
+
+class PeerError(ReadFirstError):
+    """A peer was unreachable, rejected the association or answered with a failure status."""
+
+    may_retry = True
+
+
+class QueueUnavailable(ReadFirstError):
+    """The message queue cannot be reached; nothing is lost, the ledger sends again."""
+
+    may_retry = True
+
+
+class AnalysisError(ReadFirstError):
+    """This study, series or instance cannot be analysed; the text is the reason that people read."""

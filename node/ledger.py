@@ -1,0 +1,138 @@
+"""The ledger: one database that is the truth about studies, results, deliveries and work items."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url
+from sqlalchemy.exc import DBAPIError
+
+from node.errors import ConfigurationError, OutOfResources
+from node.settings import Settings
+from node.tables import EVENT
+
+_BUSY_SECONDS = 30.0
+
+
+def sqlite_url(data: Path) -> str:
+    """URL of the default database, a SQLite file below the data folder."""
+    return URL.create("sqlite", database=str(data / "ledger.sqlite")).render_as_string()
+
+
+class Ledger:
+    """Transactions on the ledger's database; safe to share between threads, one per process.
+
+    Parameters
+    ----------
+    url
+        Any URL that SQLAlchemy takes. SQLite runs in WAL mode with `synchronous=FULL`: a commit is on disk.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        options: dict[str, Any] = {}
+        if make_url(url).get_backend_name() == "sqlite":
+            options = {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
+        try:
+            self.engine = create_engine(url, pool_pre_ping=not options, **options)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(f"database.url cannot be used: {error}") from error
+        if options:
+            _prepare_sqlite(self.engine)
+
+    def migrate(self) -> None:
+        """Bring the schema up to this version (Alembic); safe to repeat and to run from several processes.
+
+        Raises
+        ------
+        ConfigurationError
+            The database cannot be opened, or was written by a newer version.
+        """
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        try:
+            with self.write() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except (OutOfResources, CommandError) as error:
+            raise ConfigurationError(f"the ledger at {self.display} cannot be used: {error}") from error
+
+    @property
+    def display(self) -> str:
+        """The URL without its password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One read-write transaction, begun at once; committed on leaving, rolled back on an error.
+
+        Raises
+        ------
+        OutOfResources
+            The database is locked, full, read-only or gone.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise OutOfResources(
+                f"the ledger did not take a write: {type(error.orig).__name__}: {error.orig}"
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One read-only view; never waits for a writer (SQLite WAL, PostgreSQL)."""
+        try:
+            with self.engine.connect().execution_options(readfirst_read=True) as connection:
+                yield connection
+        except DBAPIError as error:
+            raise OutOfResources(f"the ledger cannot be read: {type(error.orig).__name__}: {error.orig}") from error
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of these settings, its schema brought up to date.
+
+    Raises
+    ------
+    ConfigurationError
+        The data folder or the database cannot be used.
+    """
+    data = settings.node.data
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
+    ledger = Ledger(settings.database.url or sqlite_url(data))
+    ledger.migrate()
+    return ledger
+
+
+def note(connection: Connection, study_instance_uid: str, at: float, kind: str, detail: str) -> None:
+    """Add one line to the study's story; `detail` never holds a patient attribute."""
+    connection.execute(insert(EVENT).values(study_instance_uid=study_instance_uid, at=at, kind=kind, detail=detail))
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, full durability, foreign keys, and transactions that take the write lock at once."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # SQLAlchemy's own BEGIN below, not sqlite3's late one
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("readfirst_read")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

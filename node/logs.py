@@ -1,0 +1,34 @@
+"""Structured logs on standard error: UIDs, counts and reasons, never a patient attribute."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import structlog
+from pynetdicom import _config
+
+
+def configure(*, verbose: bool = False) -> None:
+    """Set up the process's logging: readable lines on a terminal, JSON lines elsewhere.
+
+    Libraries that would quote values from Data Sets (pydicom's warnings, pynetdicom's identifiers) are silenced.
+    """
+    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\..*)?")
+    on_terminal = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,184 @@
+"""The outbox: which of our objects go to which peer, how often it was tried, and when it is tried next."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+
+from node.entities import DeliveryState, ResultObject
+from node.ledger import note
+from node.tables import OUTBOX, RESULT
+
+FIRST_PAUSE = 5.0  # seconds
+LONGEST_PAUSE = 6 * 3600.0
+
+
+def pause_after(attempts: int, jitter: float) -> float:
+    """Seconds to wait after the given number of failed attempts: 5, 15, 45, … up to 6 hours, times 0.75 to 1.25.
+
+    `jitter` is in 0..1, so that peers that failed together are not all tried again together.
+    """
+    return float(min(FIRST_PAUSE * 3 ** min(attempts - 1, 20), LONGEST_PAUSE)) * (0.75 + 0.5 * jitter)
+
+
+def put(
+    connection: Connection, study_instance_uid: str, generation: int, results: Iterable[ResultObject],
+    peers: Iterable[str], now: float,
+) -> tuple[str, ...]:  # fmt: skip
+    """Put a generation's objects into the outbox of each peer; what an older one still had there is superseded.
+
+    An object that is known already (same input, same UID) keeps its row: what was delivered is not sent again.
+
+    Returns
+    -------
+    tuple of str
+        The peers that have something to get.
+    """
+    results, peers = tuple(results), tuple(peers)
+    for result in results:
+        _remember(connection, study_instance_uid, generation, result, now)
+        for peer in peers:
+            _address(connection, study_instance_uid, result.sop_instance_uid, peer, now)
+    uids = [result.sop_instance_uid for result in results]
+    connection.execute(
+        update(OUTBOX)
+        .where(
+            OUTBOX.c.study_instance_uid == study_instance_uid,
+            OUTBOX.c.state == DeliveryState.PENDING,
+            OUTBOX.c.sop_instance_uid.not_in(uids),
+        )
+        .values(state=DeliveryState.SUPERSEDED, lease_until=None)
+    )
+    waiting = select(OUTBOX.c.peer).where(
+        OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.state == DeliveryState.PENDING
+    )
+    return tuple(connection.execute(waiting.distinct()).scalars())
+
+
+def _remember(connection: Connection, study_uid: str, generation: int, result: ResultObject, now: float) -> None:
+    known = connection.execute(select(RESULT).where(RESULT.c.sop_instance_uid == result.sop_instance_uid)).first()
+    if known:
+        connection.execute(
+            update(RESULT)
+            .where(RESULT.c.sop_instance_uid == result.sop_instance_uid)
+            .values(generation=generation, path=result.path)
+        )
+        return
+    connection.execute(
+        insert(RESULT).values(
+            sop_instance_uid=result.sop_instance_uid, sop_class_uid=result.sop_class_uid,
+            series_instance_uid=result.series_instance_uid, study_instance_uid=study_uid, generation=generation,
+            package=result.package,
+            kind=result.kind, path=result.path, created_at=now,
+        )
+    )  # fmt: skip
+
+
+def _address(connection: Connection, study_uid: str, sop_instance_uid: str, peer: str, now: float) -> None:
+    here = and_(OUTBOX.c.sop_instance_uid == sop_instance_uid, OUTBOX.c.peer == peer)
+    row = connection.execute(select(OUTBOX).where(here)).first()
+    if row is None:
+        connection.execute(
+            insert(OUTBOX).values(
+                sop_instance_uid=sop_instance_uid, study_instance_uid=study_uid, peer=peer,
+                state=DeliveryState.PENDING, attempts=0, next_attempt_at=now, last_error="",
+            )
+        )  # fmt: skip
+    elif row.state == DeliveryState.SUPERSEDED:
+        connection.execute(update(OUTBOX).where(here).values(state=DeliveryState.PENDING, next_attempt_at=now))
+
+
+def due(connection: Connection, now: float, rung_before: float) -> Sequence[tuple[str, str]]:
+    """(Study Instance UID, peer) pairs with something to send that the queue was not told of since `rung_before`."""
+    query = (
+        select(OUTBOX.c.study_instance_uid, OUTBOX.c.peer)
+        .where(
+            OUTBOX.c.state == DeliveryState.PENDING,
+            OUTBOX.c.next_attempt_at <= now,
+            or_(OUTBOX.c.lease_until.is_(None), OUTBOX.c.lease_until < now),
+            or_(
+                OUTBOX.c.rung_at.is_(None), OUTBOX.c.rung_at < rung_before, OUTBOX.c.rung_at < OUTBOX.c.next_attempt_at
+            ),
+        )
+        .group_by(OUTBOX.c.study_instance_uid, OUTBOX.c.peer)
+        .order_by(func.min(OUTBOX.c.next_attempt_at))
+    )
+    return [(row.study_instance_uid, row.peer) for row in connection.execute(query)]
+
+
+def rung(connection: Connection, study_instance_uid: str, peer: str, now: float) -> None:
+    """The queue was told of these deliveries."""
+    connection.execute(update(OUTBOX).where(_to(study_instance_uid, peer)).values(rung_at=now))
+
+
+def claim(connection: Connection, study_instance_uid: str, peer: str, now: float, lease: float) -> Sequence[RowMapping]:
+    """Take what is due for one study and peer for `lease` seconds; empty where another worker has it.
+
+    Returns
+    -------
+    sequence of rows
+        Outbox and result columns: `sop_instance_uid`, `sop_class_uid`, `path`, `attempts`, `kind`.
+    """
+    free = and_(
+        _to(study_instance_uid, peer),
+        OUTBOX.c.next_attempt_at <= now,
+        or_(OUTBOX.c.lease_until.is_(None), OUTBOX.c.lease_until < now),
+    )
+    query = select(OUTBOX.c.id, OUTBOX.c.attempts, RESULT).join(
+        RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid
+    )
+    rows = connection.execute(query.where(free).order_by(OUTBOX.c.id)).mappings().all()
+    connection.execute(update(OUTBOX).where(free).values(lease_until=now + lease))
+    return rows
+
+
+def settle(
+    connection: Connection, row: RowMapping, peer: str, error: str, now: float, *, jitter: float | None = None
+) -> None:
+    """Write down how one object fared: delivered where `error` is empty, else tried again after a growing pause."""
+    here = OUTBOX.c.id == row["id"]
+    if not error:
+        values: dict[str, object] = {"state": DeliveryState.DELIVERED, "delivered_at": now, "last_error": ""}
+    else:
+        pause = pause_after(row["attempts"] + 1, random.random() if jitter is None else jitter)  # noqa: S311
+        values = {"next_attempt_at": now + pause, "last_error": error}
+        detail = f"{row['kind']} to {peer}: {error}; tried again in {pause:.0f} s"
+        note(connection, row["study_instance_uid"], now, "not delivered", detail)
+    connection.execute(
+        update(OUTBOX).where(here).values(attempts=OUTBOX.c.attempts + 1, lease_until=None, rung_at=None, **values)
+    )
+
+
+def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
+    """Make everything of the study that is not delivered due at once; returns how many objects."""
+    done = connection.execute(
+        update(OUTBOX)
+        .where(OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.state == DeliveryState.PENDING)
+        .values(next_attempt_at=now, rung_at=None)
+    )
+    if done.rowcount:
+        note(connection, study_instance_uid, now, "retry", f"{done.rowcount} deliveries made due by hand")
+    return int(done.rowcount)
+
+
+def undelivered(connection: Connection) -> int:
+    """How many objects wait for a peer."""
+    query = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.state == DeliveryState.PENDING)
+    return connection.execute(query).scalar_one()
+
+
+def delivered_count(connection: Connection, study_instance_uid: str, peer: str) -> int:
+    """How many of our objects of this study the peer holds."""
+    query = select(func.count()).select_from(OUTBOX)
+    query = query.where(OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.peer == peer)
+    return connection.execute(query.where(OUTBOX.c.state == DeliveryState.DELIVERED)).scalar_one()
+
+
+def _to(study_instance_uid: str, peer: str) -> ColumnElement[bool]:
+    return and_(
+        OUTBOX.c.study_instance_uid == study_instance_uid,
+        OUTBOX.c.peer == peer,
+        OUTBOX.c.state == DeliveryState.PENDING,
+    )

@@ -1,0 +1,87 @@
+"""What people ask the ledger: the list of studies, one study's whole story."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, Table, func, select
+
+from node.entities import DeliveryState
+from node.tables import EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+
+
+def moment(at: float | None) -> str | None:
+    """A time as ISO 8601 in UTC, to the millisecond."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def list_studies(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest studies first, each with counts of instances and of objects per delivery state."""
+    return [_study(row) for row in connection.execute(_studies().limit(limit)).mappings()]
+
+
+def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | None:
+    """One study with findings, objects, deliveries and events; None where the ledger does not know it."""
+    row = connection.execute(_studies().where(STUDY.c.study_instance_uid == study_instance_uid)).mappings().first()
+    if row is None:
+        return None
+    return _study(row) | {
+        "findings": [
+            {key: finding[key] for key in _FINDING_KEYS}
+            for finding in _of_study(connection, select(FINDING).order_by(FINDING.c.id), FINDING, study_instance_uid)
+        ],
+        "results": [
+            {key: result[key] for key in _RESULT_KEYS} | {"created_at": moment(result["created_at"])}
+            for result in _of_study(
+                connection, select(RESULT).order_by(RESULT.c.created_at), RESULT, study_instance_uid
+            )
+        ],
+        "deliveries": [
+            _delivery(delivery)
+            for delivery in _of_study(connection, _DELIVERIES.order_by(OUTBOX.c.id), OUTBOX, study_instance_uid)
+        ],
+        "events": [
+            {"at": moment(event["at"]), "kind": event["kind"], "detail": event["detail"]}
+            for event in _of_study(connection, select(EVENT).order_by(EVENT.c.id), EVENT, study_instance_uid)
+        ],
+    }
+
+
+def _studies() -> Select[Any]:
+    uid = STUDY.c.study_instance_uid
+    instances = select(func.count()).where(INSTANCE.c.study_instance_uid == uid)
+    objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
+    priority = select(func.max(WORK_ITEM.c.priority)).where(WORK_ITEM.c.study_instance_uid == uid)
+    return select(
+        STUDY,
+        instances.scalar_subquery().label("instances"),
+        objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
+        objects.where(OUTBOX.c.state == DeliveryState.PENDING).scalar_subquery().label("objects_waiting"),
+        priority.scalar_subquery().label("priority"),
+    ).order_by(STUDY.c.last_received_at.desc())
+
+
+def _of_study(connection: Connection, query: Select[Any], table: Table, uid: str) -> Sequence[RowMapping]:
+    return connection.execute(query.where(table.c.study_instance_uid == uid)).mappings().all()
+
+
+def _study(row: RowMapping) -> dict[str, Any]:
+    return {key: row[key] for key in _STUDY_KEYS} | {key: moment(row[key]) for key in _STUDY_TIMES}
+
+
+def _delivery(row: RowMapping) -> dict[str, Any]:
+    return {key: row[key] for key in _DELIVERY_KEYS} | {key: moment(row[key]) for key in _DELIVERY_TIMES}
+
+
+_STUDY_KEYS = (
+    "study_instance_uid", "state", "reason", "generation", "instances", "priority", "objects_delivered",
+    "objects_waiting", "calling_ae_title", "evidence",
+)  # fmt: skip
+_STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
+_FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")
+_RESULT_KEYS = ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path")
+_DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
+_DELIVERY_KEYS = ("sop_instance_uid", "kind", "peer", "state", "attempts", "last_error")
+_DELIVERY_TIMES = ("next_attempt_at", "delivered_at")

@@ -1,0 +1,177 @@
+"""What we ask of peers: C-ECHO, C-STORE, C-FIND."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID
+from pynetdicom import AE, Association, _config, build_context
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+
+from node.contexts import PLAIN_TRANSFER_SYNTAXES
+from node.errors import ConfigurationError, PeerError
+from node.settings import Peer, Tls
+from node.tls import client_context
+
+_config.STORE_SEND_CHUNKED_DATASET = True  # files go out as they are, never decoded and encoded again
+
+MOST_CONTEXTS = 128  # presentation contexts of one association, PS3.8 9.3.2.2: odd numbers 1 to 255
+_CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Requestor:
+    """Who we are when we open an association."""
+
+    ae_title: str
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one C-STORE ended; `error` is empty for a status that means stored (0x0000, 0xB0xx, PS3.4 B.2.3)."""
+
+    path: Path
+    error: str
+
+
+@contextmanager
+def associate(requestor: Requestor, peer: Peer, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
+    """An association with `peer`, released at the end, aborted on an error.
+
+    Raises
+    ------
+    PeerError
+        It was not established; the text says why and what to look at.
+    """
+    ae = AE(requestor.ae_title)
+    ae.connection_timeout = _CONNECT_SECONDS
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_SECONDS
+    where = f"{peer.ae_title}@{peer.host}:{peer.port}"
+    association = ae.associate(
+        peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=_tls_arguments(requestor, peer)
+    )
+    if not association.is_established:
+        raise PeerError(_why_not(association, requestor, where))
+    try:
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    if association.is_established:
+        association.release()
+
+
+def _tls_arguments(requestor: Requestor, peer: Peer) -> tuple[object, str] | None:
+    if not peer.tls:
+        return None
+    if requestor.tls is None:
+        raise ConfigurationError("a peer has tls = true, but [node] tls names no certificate")
+    return client_context(requestor.tls), peer.host
+
+
+def _why_not(association: Association, requestor: Requestor, where: str) -> str:
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        reason = getattr(answer, "reason_str", "") if answer else ""
+        return f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}"
+    if association.acceptor.primitive is not None:
+        return f"{where} accepted none of the presentation contexts"
+    return f"{where} cannot be reached: is it running, are host, port and firewall right?"
+
+
+def echo(requestor: Requestor, peer: Peer) -> None:
+    """C-ECHO (PS3.4 Annex A); PeerError if it is not answered with Success."""
+    with associate(requestor, peer, [build_context(Verification)]) as association:
+        status = association.send_c_echo().get("Status")
+    if status != 0:
+        raise PeerError(f"{peer.ae_title} answered C-ECHO with {_hex(status)}")
+
+
+def accepted(requestor: Requestor, peer: Peer, sop_classes: Iterable[UID]) -> frozenset[str]:
+    """Which of the SOP classes the peer accepts (none: an empty set, though it answers)."""
+    contexts = [build_context(uid, list(PLAIN_TRANSFER_SYNTAXES)) for uid in (Verification, *sop_classes)]
+    with associate(requestor, peer, contexts) as association:
+        return frozenset(str(context.abstract_syntax) for context in association.accepted_contexts)
+
+
+def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -> int | None:
+    """The peer's Number of Study Related Instances (0020,1208) by C-FIND; None where it does not say."""
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = study_instance_uid
+    query.NumberOfStudyRelatedInstances = None
+    model = StudyRootQueryRetrieveInformationModelFind
+    count = None
+    with associate(requestor, peer, [build_context(model)]) as association:
+        for status, identifier in association.send_c_find(query, model):
+            if status.get("Status") in (0xFF00, 0xFF01) and identifier is not None:
+                value = identifier.get("NumberOfStudyRelatedInstances")
+                count = int(value) if value not in (None, "") else count
+    return count
+
+
+def store(
+    requestor: Requestor, peer: Peer, paths: Sequence[Path], done: Callable[[Outcome], None] = lambda _outcome: None
+) -> tuple[Outcome, ...]:
+    """C-STORE files as they are, over one association (more where they need over 128 presentation contexts).
+
+    A peer that cannot be reached or leaves early is an outcome of the files that it did not get, not an exception.
+
+    Parameters
+    ----------
+    done
+        Called after each file.
+    """
+    outcomes: list[Outcome] = []
+    for contexts, batch in _batches(paths):
+        left = list(batch)
+        try:
+            with associate(requestor, peer, contexts) as association:
+                while left:
+                    outcomes.append(Outcome(left[0], _store_one(association, left.pop(0))))
+                    done(outcomes[-1])
+        except PeerError as error:
+            outcomes.extend(Outcome(path, str(error)) for path in left)
+    return tuple(outcomes)
+
+
+def _store_one(association: Association, path: Path) -> str:
+    if not association.is_established:
+        return "the peer ended the association"
+    try:
+        status = association.send_c_store(path).get("Status")
+    except ValueError as error:  # pynetdicom: no accepted context for the file's class and syntax
+        return f"the peer does not accept it: {error}"
+    except (OSError, InvalidDicomError, AttributeError) as error:
+        return f"the file cannot be read: {error}"
+    if status is None:
+        return "the peer did not answer"
+    return "" if status == 0 or status & 0xFF00 == 0xB000 else f"the peer refused it with {_hex(status)}"
+
+
+def _batches(paths: Sequence[Path]) -> Iterator[tuple[list[PresentationContext], list[Path]]]:
+    """Split files so that each part needs no more presentation contexts than an association can hold."""
+    contexts: dict[tuple[str, str], PresentationContext] = {}
+    batch: list[Path] = []
+    for path in paths:
+        meta = read_file_meta_info(path)
+        need = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        if need not in contexts and len(contexts) == MOST_CONTEXTS:
+            yield list(contexts.values()), batch
+            contexts, batch = {}, []
+        contexts.setdefault(need, build_context(*need))
+        batch.append(path)
+    if batch:
+        yield list(contexts.values()), batch
+
+
+def _hex(status: int | None) -> str:
+    return "no status" if status is None else f"status 0x{status:04X}"

@@ -1,0 +1,178 @@
+"""The running node: SCP, rounds, and for `readfirst up` the embedded Redis and the workers beside them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from pydicom import dcmread
+from sqlalchemy import RowMapping
+
+from node import scp, studies
+from node.broker import TASKS, Broker, make_app
+from node.embedded import EmbeddedRedis, embedded_redis
+from node.errors import ConfigurationError
+from node.ledger import Ledger, open_ledger
+from node.processes import die_with_parent
+from node.rounds import Rounds
+from node.scp import Receiver
+from node.settings import Settings
+from node.store import Store
+from node.worklist import items
+
+_log = structlog.get_logger(__name__)
+_END_SECONDS = 30.0
+_RESTART_PAUSE = 2.0
+
+
+def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> None:
+    """Run until SIGTERM or SIGINT. Prints `readfirst: ready` when associations are accepted.
+
+    Parameters
+    ----------
+    config
+        The configuration file, handed to the workers.
+    with_workers
+        `readfirst up`: embedded Redis unless `queue.url` names one, and one worker process a queue.
+
+    Raises
+    ------
+    ConfigurationError
+        Something that is needed cannot be used; nothing keeps running.
+    """
+    stop = _stop_signal()
+    with ExitStack() as stack:
+        ledger = open_ledger(settings)
+        stack.callback(ledger.close)
+        redis = _redis(settings, stack, with_workers=with_workers)
+        url = redis.url if redis else settings.queue.url
+        store = Store(settings.node.data, settings.node.min_free_mb << 20)
+        store.prepare()
+        broker = Broker(make_app(url, settings.models.time_limit))
+        rounds = Rounds(settings, ledger, broker, lambda row: _add_work_item(ledger, settings, row))
+        workers = stack.enter_context(_workers(config, url)) if with_workers else []
+        stack.enter_context(_thread(rounds.run, rounds.stop))
+        server = scp.start(Receiver(settings, ledger, store, rounds.senders))
+        stack.callback(server.shutdown)
+        _announce(settings)
+        while not stop.wait(0.5):
+            _keep_alive(workers, redis, stop)
+    print("readfirst: ended", flush=True)  # noqa: T201
+
+
+def _stop_signal() -> threading.Event:
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop
+
+
+def _redis(settings: Settings, stack: ExitStack, *, with_workers: bool) -> EmbeddedRedis | None:
+    if settings.queue.url:
+        return None
+    if not with_workers:
+        raise ConfigurationError(
+            "queue.url is empty, and the embedded Redis belongs to `readfirst up`: "
+            "name a Redis server there to run node and workers apart"
+        )
+    return stack.enter_context(embedded_redis(settings.node.data / "redis"))
+
+
+def _announce(settings: Settings) -> None:
+    node = settings.node
+    if node.accept_unknown:
+        _log.warning("node.accept_unknown is true: every AE title may send images")
+    elif not settings.peers:
+        _log.warning("no [peers.…] table: nobody may associate; name your PACS in readfirst.toml")
+    if not settings.receivers:
+        _log.warning("no peer has receive = ['results']: results stay in the data folder", data=str(node.data))
+    _log.info("listening", ae_title=node.ae_title, host=node.host, port=node.port)
+    print("readfirst: ready", flush=True)  # noqa: T201
+
+
+def _add_work_item(ledger: Ledger, settings: Settings, row: RowMapping) -> None:
+    """One reading work item for the study, from the headers of its instances."""
+    uid = row["study_instance_uid"]
+    with ledger.write() as connection:
+        rows = studies.inputs(connection, uid)
+        if rows:
+            header = dcmread(settings.node.data / rows[0]["path"], stop_before_pixels=True)
+            items.ensure_item(connection, header, rows, settings.node.ae_title, time.time())
+
+
+@contextmanager
+def _thread(run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=run, name="rounds", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join()
+
+
+class _Worker:
+    """One worker process for one queue, started again when it ends by itself."""
+
+    def __init__(self, queue: str, config: Path | None, url: str) -> None:
+        self.queue = queue
+        options = ["--config", str(config)] if config else []
+        self._command = [sys.executable, "-m", "node", "worker", "--queue", queue, *options]
+        self._environment = os.environ | {"READFIRST_QUEUE__URL": url}
+        self._started = 0.0
+        self.start()
+
+    def start(self) -> None:
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
+        )
+
+    def restart_if_ended(self) -> None:
+        if self.process.poll() is not None and time.monotonic() - self._started > _RESTART_PAUSE:
+            _log.error("worker ended, started again", queue=self.queue, exit_code=self.process.returncode)
+            self.start()
+
+    def stop(self) -> None:
+        try:
+            self.process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def _workers(config: Path | None, url: str) -> Iterator[list[_Worker]]:
+    workers = [_Worker(queue, config, url) for queue in sorted(set(TASKS.values()))]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            worker.stop()
+
+
+def _keep_alive(workers: list[_Worker], redis: EmbeddedRedis | None, stop: threading.Event) -> None:
+    if stop.is_set():
+        return
+    if redis and redis.process and redis.process.poll() is not None:
+        _log.error("the embedded Redis ended, started again", exit_code=redis.process.returncode)
+        redis.start()
+    for worker in workers:
+        worker.restart_if_ended()

@@ -1,0 +1,228 @@
+"""Studies in the ledger: what was received, which generation is analysed, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+
+from node.entities import AnalysisReport, StoredInstance, StudyState
+from node.ledger import note
+from node.tables import FINDING, INSTANCE, RESULT, STUDY
+
+MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
+
+_UNFINISHED = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.ANALYSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the ledger made of an instance."""
+
+    new: bool  # False: the very same content was known already
+    conflict: bool  # another content is known under the same UIDs
+    generation: int
+
+
+def record_instance(connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float) -> Recorded:
+    """Make an instance known. A new one opens its study, joins it, or opens the study's next generation."""
+    uid, key = stored.key.study_instance_uid, stored.key
+    known = connection.execute(
+        select(INSTANCE.c.sha256, INSTANCE.c.conflict, INSTANCE.c.generation).where(
+            INSTANCE.c.sop_instance_uid == key.sop_instance_uid,
+            INSTANCE.c.series_instance_uid == key.series_instance_uid,
+            INSTANCE.c.study_instance_uid == uid,
+        )
+    ).all()
+    for row in known:
+        if row.sha256 == stored.sha256:
+            return Recorded(new=False, conflict=row.conflict, generation=row.generation)
+    conflict = bool(known)
+    analysed = not conflict and not _is_own_result(connection, key.sop_instance_uid)
+    generation = _join_study(connection, uid, calling_ae_title, now, grows=analysed)
+    connection.execute(
+        insert(INSTANCE).values(
+            **asdict(key),
+            transfer_syntax_uid=stored.transfer_syntax_uid,
+            path=stored.path,
+            sha256=stored.sha256,
+            size=stored.size,
+            calling_ae_title=calling_ae_title,
+            received_at=now,
+            generation=generation,
+            conflict=conflict,
+        )
+    )
+    if conflict:
+        note(connection, uid, now, "conflict", f"{key.sop_instance_uid} came again with other content, kept beside")
+    return Recorded(new=True, conflict=conflict, generation=generation)
+
+
+def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
+    row = connection.execute(select(RESULT.c.kind).where(RESULT.c.sop_instance_uid == sop_instance_uid)).first()
+    return row is not None
+
+
+def _join_study(connection: Connection, uid: str, calling_ae_title: str, now: float, *, grows: bool) -> int:
+    """The generation that a new instance belongs to. Only an instance to analyse (`grows`) opens a next one."""
+    study = connection.execute(select(STUDY).where(STUDY.c.study_instance_uid == uid).with_for_update()).first()
+    if study is None:
+        connection.execute(
+            insert(STUDY).values(
+                study_instance_uid=uid, generation=1, state=StudyState.RECEIVING, reason="", evidence="",
+                calling_ae_title=calling_ae_title, first_received_at=now, last_received_at=now, attempts=0,
+            )
+        )  # fmt: skip
+        note(connection, uid, now, "receiving", f"first instance from {calling_ae_title}")
+        return 1
+    generation: int = study.generation
+    if not grows:
+        return generation
+    values: dict[str, object] = {"last_received_at": now}
+    if study.state != StudyState.RECEIVING:
+        generation += 1
+        values |= {"generation": generation, "state": StudyState.RECEIVING, "reason": "", "evidence": "", "attempts": 0}
+        values |= {"queued_at": None, "rung_at": None, "lease_until": None, "finished_at": None}
+        note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
+    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))
+    return generation
+
+
+def receiving(connection: Connection) -> Sequence[RowMapping]:
+    """Studies that still receive, each with `instances`, the number of its instances."""
+    theirs = and_(
+        INSTANCE.c.study_instance_uid == STUDY.c.study_instance_uid,
+        INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
+    )
+    count = select(func.count(INSTANCE.c.sop_instance_uid.distinct())).where(theirs).scalar_subquery()
+    query = select(STUDY, count.label("instances")).where(STUDY.c.state == StudyState.RECEIVING)
+    return connection.execute(query).mappings().all()
+
+
+def complete(connection: Connection, row: RowMapping, evidence: str, now: float) -> bool:
+    """Take a study for complete and queue its analysis, unless it has grown since `row` was read."""
+    uid = row["study_instance_uid"]
+    done = connection.execute(
+        update(STUDY)
+        .where(
+            STUDY.c.study_instance_uid == uid,
+            STUDY.c.state == StudyState.RECEIVING,
+            STUDY.c.last_received_at == row["last_received_at"],
+        )
+        .values(state=StudyState.QUEUED, evidence=evidence, queued_at=now)
+    )
+    if done.rowcount:
+        note(connection, uid, now, "complete", f"{row['instances']} instances: {evidence}")
+    return bool(done.rowcount)
+
+
+def unrung(connection: Connection, rung_before: float) -> Sequence[RowMapping]:
+    """Queued studies that the queue was not told of, or before `rung_before`; oldest first."""
+    query = select(STUDY).where(
+        STUDY.c.state == StudyState.QUEUED, or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < rung_before)
+    )
+    return connection.execute(query.order_by(STUDY.c.queued_at)).mappings().all()
+
+
+def rung(connection: Connection, study_instance_uid: str, now: float) -> None:
+    """The queue was told of this study."""
+    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == study_instance_uid).values(rung_at=now))
+
+
+def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float) -> bool:
+    """Take a queued analysis for this worker for `lease` seconds; False where it is not there to be taken."""
+    done = connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.QUEUED)
+        .values(state=StudyState.ANALYSING, lease_until=now + lease, attempts=STUDY.c.attempts + 1)
+    )
+    if done.rowcount:
+        note(connection, study_instance_uid, now, "analysing", f"generation {generation}")
+    return bool(done.rowcount)
+
+
+def renew(connection: Connection, study_instance_uid: str, generation: int, lease_until: float) -> None:
+    """The worker lives and goes on."""
+    connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
+        .values(lease_until=lease_until)
+    )
+
+
+def lost(connection: Connection, now: float) -> Sequence[RowMapping]:
+    """Studies that a worker held and no longer renews."""
+    query = select(STUDY).where(STUDY.c.state == StudyState.ANALYSING, STUDY.c.lease_until < now)
+    return connection.execute(query).mappings().all()
+
+
+def release_lost(connection: Connection, now: float) -> None:
+    """Queue again what is lost; after `MOST_ATTEMPTS` the study has failed."""
+    for row in lost(connection, now):
+        uid, given_up = row["study_instance_uid"], row["attempts"] >= MOST_ATTEMPTS
+        reason = f"the worker died {row['attempts']} times while it analysed this study" if given_up else ""
+        values = {"state": StudyState.FAILED if given_up else StudyState.QUEUED, "reason": reason, "rung_at": None}
+        connection.execute(update(STUDY).where(_is(uid, row["generation"])).values(values))
+        note(connection, uid, now, "failed" if given_up else "worker lost", reason or "its lease ended; queued again")
+
+
+def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMapping]:
+    """The study's instances that may be analysed: all but those whose content is in doubt, in a stable order."""
+    query = select(INSTANCE).where(INSTANCE.c.study_instance_uid == study_instance_uid, INSTANCE.c.conflict.is_(False))
+    return connection.execute(query.order_by(INSTANCE.c.sop_instance_uid)).mappings().all()
+
+
+def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
+    """Our documents of the newest generation before `generation`."""
+    older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
+    newest = select(func.max(RESULT.c.generation)).where(older).scalar_subquery()
+    query = select(RESULT).where(older, RESULT.c.generation == newest).order_by(RESULT.c.sop_instance_uid)
+    return connection.execute(query).mappings().all()
+
+
+def finish(
+    connection: Connection, study_instance_uid: str, generation: int, report: AnalysisReport, now: float
+) -> bool:
+    """Write down how an analysis ended. False where a newer generation has come meanwhile: nothing was written."""
+    done = connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation))
+        .values(state=report.state, reason=report.reason, finished_at=now, lease_until=None)
+    )
+    if not done.rowcount:
+        return False
+    connection.execute(FINDING.delete().where(FINDING.c.study_instance_uid == study_instance_uid))
+    for finding in report.findings:
+        connection.execute(
+            insert(FINDING).values(study_instance_uid=study_instance_uid, generation=generation, **asdict(finding))
+        )
+    for reason in sorted({reason for _uid, reason in report.left_out}):
+        count = sum(1 for _uid, other in report.left_out if other == reason)
+        note(connection, study_instance_uid, now, "left out", f"{count} instance{'s' * (count > 1)}: {reason}")
+    for line in report.notes:
+        note(connection, study_instance_uid, now, "note", line)
+    note(connection, study_instance_uid, now, report.state, report.reason or f"generation {generation}")
+    return True
+
+
+def retry(connection: Connection, study_instance_uid: str, now: float) -> bool:
+    """Queue a failed or not analysed study again."""
+    ended = (StudyState.FAILED, StudyState.NOT_ANALYSED)
+    done = connection.execute(
+        update(STUDY)
+        .where(STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.state.in_(ended))
+        .values(state=StudyState.QUEUED, reason="", attempts=0, queued_at=now, rung_at=None, finished_at=None)
+    )
+    if done.rowcount:
+        note(connection, study_instance_uid, now, "retry", "analysis asked for again by hand")
+    return bool(done.rowcount)
+
+
+def unfinished(connection: Connection) -> int:
+    """How many studies are on their way."""
+    return connection.execute(select(func.count()).where(STUDY.c.state.in_(_UNFINISHED))).scalar_one()
+
+
+def _is(study_instance_uid: str, generation: int) -> ColumnElement[bool]:
+    return and_(STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.generation == generation)

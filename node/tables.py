@@ -1,0 +1,150 @@
+"""The ledger's tables (SQLAlchemy Core). Times are seconds since 1970 UTC; `node/migrations` makes each change."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+UID = String(64)  # PS3.5 6.2, VR UI
+AE = String(16)  # PS3.5 6.2, VR AE
+ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+STUDY = Table(  # one row a study, in the state of its newest generation
+    "study",
+    METADATA,
+    Column("study_instance_uid", UID, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # node.entities.StudyState
+    Column("reason", Text, nullable=False),  # why it is in this state, a sentence for people
+    Column("evidence", Text, nullable=False),  # why it was taken for complete
+    Column("calling_ae_title", AE, nullable=False),
+    Column("first_received_at", Float, nullable=False),
+    Column("last_received_at", Float, nullable=False),
+    Column("queued_at", Float),
+    Column("rung_at", Float),  # when the queue was last told
+    Column("lease_until", Float),  # a worker holds it until then
+    Column("finished_at", Float),
+    Column("attempts", Integer, nullable=False),
+    Index(None, "state"),
+)
+
+INSTANCE = Table(  # one row a file on disk
+    "instance",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("transfer_syntax_uid", UID, nullable=False),
+    Column("path", Text, nullable=False),  # relative to the data folder
+    Column("sha256", String(64), nullable=False),  # of the Data Set's bytes as sent
+    Column("size", BigInteger, nullable=False),
+    Column("calling_ae_title", AE, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("conflict", Boolean, nullable=False),  # same UID, other content: kept beside, not analysed
+    UniqueConstraint("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sha256"),
+    Index(None, "sop_instance_uid"),
+)
+
+FINDING = Table(  # what the models said of a generation
+    "finding",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("package", String(128), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("quantity", String(16), nullable=False),  # "probability" or "score"
+    Column("probability", Float, nullable=False),
+    Column("operating_point", Float, nullable=False),
+    Column("present", Boolean, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("urgency", String(8), nullable=False),
+    Index(None, "study_instance_uid", "generation"),
+)
+
+RESULT = Table(  # one row a DICOM object that we made; the same UID is the same object
+    "result",
+    METADATA,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("package", String(128), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index(None, "study_instance_uid"),
+)
+
+OUTBOX = Table(  # one row an object and a peer
+    "outbox",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sop_instance_uid", UID, ForeignKey("result.sop_instance_uid"), nullable=False),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("rung_at", Float),
+    Column("lease_until", Float),
+    Column("last_error", Text, nullable=False),
+    Column("delivered_at", Float),
+    UniqueConstraint("sop_instance_uid", "peer"),
+    Index(None, "state", "next_attempt_at"),
+)
+
+WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
+    "work_item",
+    METADATA,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("study_instance_uid", UID, nullable=False),  # empty where the item names no study
+    Column("state", String(16), nullable=False),  # Procedure Step State (0074,1000)
+    Column("priority", String(8), nullable=False),  # Scheduled Procedure Step Priority (0074,1200)
+    Column("priority_source", String(16), nullable=False),  # node.worklist: default, triage or human
+    Column("priority_reason", Text, nullable=False),
+    Column("triage_priority", String(8), nullable=False),  # the most that triage asked for; empty: never spoke
+    Column("transaction_uid", UID, nullable=False),  # empty unless IN PROGRESS or later
+    Column("attributes", JSON, nullable=False),  # the whole Data Set, DICOM JSON Model (PS3.18 F)
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Index(None, "study_instance_uid"),
+    Index(None, "state", "priority", "created_at"),
+)
+
+EVENT = Table(  # the story of a study, told by `readfirst study`
+    "event",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Index(None, "study_instance_uid", "at"),
+)

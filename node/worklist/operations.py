@@ -1,0 +1,184 @@
+"""What each Unified Procedure Step operation does to the ledger (PS3.4 CC.2), without the network.
+
+Each function works inside the caller's write transaction, which is the lock: of two claims at once one comes second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, select
+
+from node.identity import is_uid
+from node.ledger import Ledger, note
+from node.tables import WORK_ITEM
+from node.worklist.attributes import check_creation, check_modification, missing_for, settable
+from node.worklist.elements import Json, code, has_value, items, keyword_of, put, tag_of, text
+from node.worklist.items import with_input
+from node.worklist.matching import Query
+from node.worklist.moments import date_time
+from node.worklist.policy import Priority, Source
+from node.worklist.reading import Station
+from node.worklist.rows import Item, add, by_urgency, load, save, with_attributes
+from node.worklist.states import State, change_request, outcome, refusal_to_set
+from node.worklist.states import Request as Asked
+from node.worklist.statuses import Status, UpsRefused
+
+GLOBAL_SUBSCRIPTION = "1.2.840.10008.5.1.4.34.5"  # PS3.4 CC.3.1.2
+_UNSPECIFIED = ("110513", "DCM", "Discontinued for unspecified reason")  # CID 9300
+_CHUNK = 100  # work items read at once while a C-FIND answers
+_HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID")))  # not by N-GET, Table CC.2.5-3
+
+
+def create(connection: Connection, sop_instance_uid: str, given: Json, station: Station, now: float) -> Status:
+    """N-CREATE. The priority of a pushed work item is a person's (CC.2.5)."""
+    if load(connection, sop_instance_uid):
+        raise UpsRefused(outcome(Asked.CREATE, State.SCHEDULED).status)
+    attributes, filled = check_creation(given, station.worklist_label)
+    attributes.pop(tag_of("TransactionUID"), None)
+    priority = Priority(text(attributes, "ScheduledProcedureStepPriority"))
+    study = _study(attributes)
+    reason = f"{priority}, as pushed"
+    item = Item(sop_instance_uid, study, State.SCHEDULED, priority, Source.HUMAN, reason, None, "", attributes, now)
+    add(connection, item)
+    _tell(connection, item, now, f"work item {sop_instance_uid} pushed, {priority}")
+    return Status.CREATED_WITH_MODIFICATIONS if filled else Status.SUCCESS
+
+
+def modify(connection: Connection, sop_instance_uid: str, given: Json, now: float) -> Status:
+    """N-SET. A priority that is set is a person's from then on (CC.2.6)."""
+    item = load(connection, sop_instance_uid)
+    refusal = refusal_to_set(
+        item.state if item else None, item.transaction_uid if item else "", text(given, "TransactionUID")
+    )
+    if refusal is not None or item is None:
+        raise UpsRefused(refusal or Status.NO_SUCH_UPS)
+    check_modification(given)
+    attributes = item.attributes | settable(given)
+    changed = replace(item, attributes=attributes, study_instance_uid=_study(attributes))
+    if has_value(given, "ScheduledProcedureStepPriority"):
+        priority = Priority(text(given, "ScheduledProcedureStepPriority"))
+        changed = replace(changed, priority=priority, source=Source.HUMAN, reason=f"{priority}, set by a person")
+        _tell(connection, changed, now, f"priority {priority} set by a person, it was {item.priority}")
+    save(connection, changed, now)
+    return Status.SUCCESS
+
+
+def change_state(connection: Connection, sop_instance_uid: str, given: Json, now: float) -> Status:
+    """N-ACTION 1, Change UPS State (CC.2.1)."""
+    wanted = text(given, "ProcedureStepState")
+    if wanted not in tuple(State):
+        raise UpsRefused(Status.INVALID_ARGUMENT_VALUE, "ProcedureStepState")
+    item = load(connection, sop_instance_uid)
+    transaction = text(given, "TransactionUID")
+    transaction = transaction if is_uid(transaction) else ""
+    current, recorded = (item.state, item.transaction_uid) if item else (None, "")
+    result = outcome(change_request(State(wanted), current, recorded, transaction), current)
+    if result.status.failed or item is None:
+        raise UpsRefused(result.status)
+    if result.state is None:  # already there: a warning, and nothing to do
+        return result.status
+    changed = replace(item, state=result.state, transaction_uid=item.transaction_uid or transaction)
+    if result.state is State.CANCELED:
+        changed = _canceled(changed, now)
+    if result.final and (missing := missing_for(changed.attributes, result.state)):
+        raise UpsRefused(Status.FINAL_STATE_NOT_MET, missing)
+    save(connection, changed, now)
+    _tell(connection, changed, now, f"work item {sop_instance_uid} is {result.state}")
+    return result.status
+
+
+def request_cancel(connection: Connection, sop_instance_uid: str, given: Json, now: float) -> Status:
+    """N-ACTION 2, Request UPS Cancel (CC.2.2): at once while nobody has claimed the item.
+
+    By the standard it passes through IN PROGRESS on the way; no event is reported, so nobody could see that.
+    """
+    item = load(connection, sop_instance_uid)
+    result = outcome(Asked.REQUEST_CANCEL, item.state if item else None)
+    if result.status.failed or item is None:
+        raise UpsRefused(result.status)
+    if result.state is None:
+        return result.status
+    reasons = items(given, "ProcedureStepDiscontinuationReasonCodeSequence") or (code(*_UNSPECIFIED),)
+    changed = _canceled(replace(item, state=result.state), now, reasons, text(given, "ReasonForCancellation"))
+    save(connection, changed, now)
+    _tell(connection, changed, now, f"work item {sop_instance_uid} canceled on request")
+    return result.status
+
+
+def refuse_subscription(connection: Connection, sop_instance_uid: str) -> Status:
+    """N-ACTION 3, 4, 5: this SCP reports no events (CC.2.3.3), and has no filtered subscription."""
+    known = sop_instance_uid == GLOBAL_SUBSCRIPTION or load(connection, sop_instance_uid)
+    raise UpsRefused(Status.NO_EVENT_REPORTS if known else Status.NO_SUCH_UPS)
+
+
+def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], station: Station) -> tuple[Status, Json]:
+    """N-GET: the requested attributes, all where none is named; a warning where one of them is not there (CC.2.7)."""
+    item = load(connection, sop_instance_uid)
+    if item is None:
+        raise UpsRefused(Status.NO_SUCH_UPS)
+    attributes = item.attributes
+    if not tags or tag_of("InputInformationSequence") in tags:
+        attributes = with_input(connection, item.study_instance_uid, attributes, station)
+    visible = {tag: entry for tag, entry in attributes.items() if tag not in _HIDDEN}
+    if not tags:
+        return Status.SUCCESS, visible
+    asked = {tag for tag in tags if keyword_of(tag) != "SpecificCharacterSet"}
+    status = Status.SUCCESS if asked <= visible.keys() else Status.NOT_ALL_SUPPORTED
+    return status, {tag: entry for tag, entry in visible.items() if tag in asked}
+
+
+def find(ledger: Ledger, query: Query, station: Station) -> Iterator[Json]:
+    """C-FIND: the matching work items, most urgent first, read in small portions while they are sent (CC.2.8)."""
+    with ledger.read() as connection:
+        found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*by_urgency())
+        uids = connection.execute(found).scalars().all()
+    for start in range(0, len(uids), _CHUNK):
+        yield from _matches(ledger, query, station, uids[start : start + _CHUNK])
+
+
+def _matches(ledger: Ledger, query: Query, station: Station, uids: Sequence[str]) -> list[Json]:
+    answers = []
+    with ledger.read() as connection:
+        rows = connection.execute(
+            select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
+            .where(WORK_ITEM.c.sop_instance_uid.in_(uids))
+            .order_by(*by_urgency())
+        ).all()
+        for study, attributes in rows:
+            whole = attributes
+            if query.asks_for("InputInformationSequence"):
+                whole = with_input(connection, study, attributes, station)
+            if query.test(whole):
+                answers.append(query.answer(whole))
+    return answers
+
+
+def _canceled(item: Item, now: float, reasons: Sequence[Json] = (), why: str = "") -> Item:
+    """With the cancellation's time and reasons in Progress Information (Table CC.2.5-3)."""
+    sequence = items(item.attributes, "ProcedureStepProgressInformationSequence")
+    progress = dict(sequence[0]) if sequence else {}
+    if not has_value(progress, "ProcedureStepCancellationDateTime"):
+        put(progress, "ProcedureStepCancellationDateTime", date_time(now))
+    if reasons:
+        put(progress, "ProcedureStepDiscontinuationReasonCodeSequence", *reasons)
+    if why:
+        put(progress, "ReasonForCancellation", why)
+    return with_attributes(item, ProcedureStepProgressInformationSequence=[progress])
+
+
+def _study(attributes: Json) -> str:
+    """The study that a work item is about: its own Study Instance UID, its request's, or its input's."""
+    places = [
+        attributes,
+        *items(attributes, "ReferencedRequestSequence"),
+        *items(attributes, "InputInformationSequence"),
+    ]
+    uids = (text(place, "StudyInstanceUID") for place in places)
+    return next(filter(is_uid, uids), "")
+
+
+def _tell(connection: Connection, item: Item, now: float, detail: str) -> None:
+    if item.study_instance_uid:
+        note(connection, item.study_instance_uid, now, "worklist", detail)

@@ -1,0 +1,109 @@
+"""Work items in the ledger: one row each, its columns and its Data Set always in step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, select, update
+
+from node.tables import WORK_ITEM
+from node.worklist.elements import Json, put
+from node.worklist.moments import date_time
+from node.worklist.policy import Priority, Source
+from node.worklist.states import State
+
+UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # the SOP Class of every instance, PS3.4 CC.3.1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A work item. `attributes` is its Data Set without the Transaction UID, which never leaves the ledger (CC.2.7.3)."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    state: State
+    priority: Priority
+    source: Source
+    reason: str
+    heard: Priority | None  # the most that triage ever asked for
+    transaction_uid: str
+    attributes: Json
+    created_at: float
+
+
+def by_urgency() -> tuple[ColumnElement[int], ColumnElement[float], ColumnElement[str]]:
+    """The order of the worklist: priority, then age; the UID makes it total."""
+    rank = case({priority.value: priority.rank for priority in Priority}, value=WORK_ITEM.c.priority)
+    return rank, WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid
+
+
+def load(connection: Connection, sop_instance_uid: str) -> Item | None:
+    """The work item with this UID."""
+    query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid == sop_instance_uid).with_for_update()
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _item(row)
+
+
+def of_study(connection: Connection, study_instance_uid: str) -> tuple[Item, ...]:
+    """All work items that name this study, oldest first."""
+    query = select(WORK_ITEM).where(WORK_ITEM.c.study_instance_uid == study_instance_uid).with_for_update()
+    order = (WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid)
+    return tuple(map(_item, connection.execute(query.order_by(*order)).mappings()))
+
+
+def add(connection: Connection, item: Item) -> None:
+    """Write a new work item."""
+    values = _columns(item, item.created_at)
+    connection.execute(
+        insert(WORK_ITEM).values(sop_instance_uid=item.sop_instance_uid, created_at=item.created_at, **values)
+    )
+
+
+def save(connection: Connection, item: Item, now: float) -> None:
+    """Write a changed work item; the modification time of its schedule is `now`."""
+    where = WORK_ITEM.c.sop_instance_uid == item.sop_instance_uid
+    connection.execute(update(WORK_ITEM).where(where).values(**_columns(item, now)))
+
+
+def with_attributes(item: Item, **values: Sequence[object]) -> Item:
+    """The item with other attributes, each given by keyword as a sequence of values."""
+    attributes = dict(item.attributes)
+    for keyword, given in values.items():
+        put(attributes, keyword, *given)
+    return replace(item, attributes=attributes)
+
+
+def _columns(item: Item, now: float) -> dict[str, object]:
+    attributes = dict(item.attributes)
+    put(attributes, "SOPClassUID", UPS_PUSH)
+    put(attributes, "SOPInstanceUID", item.sop_instance_uid)
+    put(attributes, "ProcedureStepState", item.state.value)
+    put(attributes, "ScheduledProcedureStepPriority", item.priority.value)
+    put(attributes, "ScheduledProcedureStepModificationDateTime", date_time(now))
+    return {
+        "study_instance_uid": item.study_instance_uid,
+        "state": item.state.value,
+        "priority": item.priority.value,
+        "priority_source": item.source.value,
+        "priority_reason": item.reason,
+        "triage_priority": item.heard.value if item.heard else "",
+        "transaction_uid": item.transaction_uid,
+        "attributes": dict(sorted(attributes.items())),
+        "updated_at": now,
+    }
+
+
+def _item(row: RowMapping) -> Item:
+    return Item(
+        sop_instance_uid=row["sop_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+        state=State(row["state"]),
+        priority=Priority(row["priority"]),
+        source=Source(row["priority_source"]),
+        reason=row["priority_reason"],
+        heard=Priority(row["triage_priority"]) if row["triage_priority"] else None,
+        transaction_uid=row["transaction_uid"],
+        attributes=row["attributes"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,202 @@
+"""The Unified Procedure Step SCP: pynetdicom's events in, statuses out (PS3.4 Annex CC).
+
+Push, Pull and Query. Watch and Event come with event reports; until then subscriptions are refused with 0xC315.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydicom import Dataset
+from pynetdicom import evt
+from pynetdicom.sop_class import (
+    UnifiedProcedureStepPull,
+    UnifiedProcedureStepPush,
+    UnifiedProcedureStepQuery,
+)
+from sqlalchemy import Connection
+
+from node.errors import OutOfResources
+from node.identity import is_uid
+from node.ledger import Ledger
+from node.worklist import operations
+from node.worklist.elements import Json, from_dataset, to_dataset
+from node.worklist.matching import compile_query
+from node.worklist.reading import Station
+from node.worklist.statuses import Status, UpsRefused
+
+_LOG = structlog.get_logger(__name__)
+
+Answer = tuple[Dataset, Dataset | None]
+Handler = tuple[Any, Callable[[Any], Any]]  # pynetdicom's event and our function, as start_server takes them
+
+SOP_CLASSES: tuple[str, ...] = (UnifiedProcedureStepPush, UnifiedProcedureStepPull, UnifiedProcedureStepQuery)
+
+_CHANGE_STATE, _REQUEST_CANCEL, _SUBSCRIPTIONS = 1, 2, (3, 4, 5)  # Action Type IDs, PS3.4 CC.2.1 to CC.2.3
+
+# PS3.4 Tables CC.2-1 to CC.2-5: what may be asked in a presentation context of each class.
+OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    UnifiedProcedureStepPush: ("N-CREATE", "N-ACTION", "N-GET"),
+    UnifiedProcedureStepPull: ("C-FIND", "N-GET", "N-SET", "N-ACTION"),
+    UnifiedProcedureStepQuery: ("C-FIND",),
+}
+_ACTIONS: Mapping[str, tuple[int, ...]] = {  # subscriptions belong to Watch; they get the answer that says why not
+    UnifiedProcedureStepPush: (_REQUEST_CANCEL, *_SUBSCRIPTIONS),
+    UnifiedProcedureStepPull: (_CHANGE_STATE, *_SUBSCRIPTIONS),
+}
+
+
+def handlers(ledger: Ledger, station: Station, clock: Callable[[], float] = time.time) -> list[Handler]:
+    """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
+
+    Parameters
+    ----------
+    clock
+        Seconds since 1970 UTC.
+    """
+    scp = UpsProvider(ledger, station, clock)
+    return [
+        (evt.EVT_N_CREATE, scp.n_create),
+        (evt.EVT_N_SET, scp.n_set),
+        (evt.EVT_N_GET, scp.n_get),
+        (evt.EVT_N_ACTION, scp.n_action),
+        (evt.EVT_C_FIND, scp.c_find),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class UpsProvider:
+    """The operations of the SCP; safe to call from several associations at once."""
+
+    ledger: Ledger
+    station: Station
+    clock: Callable[[], float]
+
+    def n_create(self, event: Any) -> Answer:
+        """Create a work item (CC.2.5)."""
+        uid = str(event.request.AffectedSOPInstanceUID or "")
+
+        def work(connection: Connection) -> tuple[Status, None]:
+            if event.request.AffectedSOPClassUID != UnifiedProcedureStepPush:
+                raise UpsRefused(Status.NO_SUCH_CLASS)
+            given, dropped = from_dataset(event.attribute_list)
+            status = operations.create(connection, uid, given, self.station, self.clock())
+            return (Status.CREATED_WITH_MODIFICATIONS if dropped else status), None
+
+        return self._write("N-CREATE", event, uid, work)
+
+    def n_set(self, event: Any) -> Answer:
+        """Change attributes of a work item (CC.2.6)."""
+        uid = str(event.request.RequestedSOPInstanceUID)
+
+        def work(connection: Connection) -> tuple[Status, None]:
+            given, dropped = from_dataset(event.modification_list)
+            status = operations.modify(connection, uid, given, self.clock())
+            return (Status.NOT_ALL_SUPPORTED if dropped else status), None
+
+        return self._write("N-SET", event, uid, work)
+
+    def n_action(self, event: Any) -> Answer:
+        """Change the state, request a cancel, or be told that there are no subscriptions (CC.2.1 to CC.2.3)."""
+        uid, action = str(event.request.RequestedSOPInstanceUID), event.action_type
+
+        def work(connection: Connection) -> tuple[Status, None]:
+            if action not in _ACTIONS.get(event.context.abstract_syntax, ()):
+                raise UpsRefused(Status.NO_SUCH_ACTION)
+            given, _ = from_dataset(event.action_information)
+            if action == _CHANGE_STATE:
+                return operations.change_state(connection, uid, given, self.clock()), None
+            if action == _REQUEST_CANCEL:
+                return operations.request_cancel(connection, uid, given, self.clock()), None
+            return operations.refuse_subscription(connection, uid), None
+
+        return self._write("N-ACTION", event, uid, work)
+
+    def n_get(self, event: Any) -> Answer:
+        """Read attributes of a work item (CC.2.7)."""
+        uid = str(event.request.RequestedSOPInstanceUID)
+        tags = [f"{int(tag):08X}" for tag in event.attribute_identifiers]
+
+        def work(connection: Connection) -> tuple[Status, Json]:
+            return operations.get(connection, uid, tags, self.station)
+
+        return self._write("N-GET", event, uid, work)
+
+    def c_find(self, event: Any) -> Iterator[tuple[Dataset | Status, Dataset | None]]:
+        """Search the worklist (CC.2.8); most urgent first."""
+        sent = 0
+        try:
+            _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
+            query = compile_query(*_identifier(event))
+            pending = Status.PENDING_WITH_UNSUPPORTED if query.unsupported else Status.PENDING
+            for answer in operations.find(self.ledger, query, self.station):
+                if event.is_cancelled:
+                    yield Status.CANCELLED_FIND, None
+                    return
+                yield pending, to_dataset(answer)
+                sent += 1
+            _log("C-FIND", event, "", Status.SUCCESS, matches=sent)
+        except UpsRefused as refusal:
+            _log("C-FIND", event, "", refusal.status, matches=sent)
+            yield _status(refusal.status, refusal.keyword), None
+        except OutOfResources as error:
+            _log("C-FIND", event, "", Status.OUT_OF_RESOURCES, reason=str(error))
+            yield _status(Status.OUT_OF_RESOURCES), None
+
+    def _write(
+        self, operation: str, event: Any, uid: str, work: Callable[[Connection], tuple[Status, Json | None]]
+    ) -> Answer:
+        """Do the work in one transaction and answer with its status, or with that of the refusal."""
+        try:
+            _check_class(operation, event, Status.UNRECOGNIZED_OPERATION)
+            if not is_uid(uid):
+                raise UpsRefused(Status.INVALID_INSTANCE)
+            with self.ledger.write() as connection:
+                status, attributes = work(connection)
+        except UpsRefused as refusal:
+            _log(operation, event, uid, refusal.status, attribute=refusal.keyword)
+            return _status(refusal.status, refusal.keyword), None
+        except OutOfResources as error:
+            _log(operation, event, uid, Status.RESOURCE_LIMITATION, reason=str(error))
+            return _status(Status.RESOURCE_LIMITATION), None
+        _log(operation, event, uid, status)
+        return _status(status), None if attributes is None else to_dataset(attributes)
+
+
+def _check_class(operation: str, event: Any, refusal: Status) -> None:
+    if operation not in OPERATIONS.get(event.context.abstract_syntax, ()):
+        raise UpsRefused(refusal)
+
+
+def _identifier(event: Any) -> tuple[Json, tuple[str, ...]]:
+    try:
+        return from_dataset(event.identifier)
+    except Exception as error:  # the bytes are the peer's; whatever pydicom met in them means the same
+        raise UpsRefused(Status.UNABLE_TO_PROCESS) from error
+
+
+def _status(status: Status, keyword: str = "") -> Dataset:
+    answer = Dataset()
+    answer.Status = int(status)
+    if status.failed:
+        comment = f"{status.meaning}: {keyword}" if keyword else status.meaning
+        answer.ErrorComment = comment[:64]  # LO
+    return answer
+
+
+def _log(operation: str, event: Any, uid: str, status: Status, **more: object) -> None:
+    """UIDs, AE titles, statuses and names of attributes: never a value of one."""
+    write = _LOG.warning if status.failed else _LOG.info
+    write(
+        "work item operation",
+        operation=operation,
+        sop_instance_uid=uid if is_uid(uid) else "",
+        status=f"0x{int(status):04X}",
+        meaning=status.meaning,
+        calling_ae_title=event.assoc.requestor.ae_title,
+        **{key: value for key, value in more.items() if value != ""},
+    )

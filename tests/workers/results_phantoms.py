@@ -1,0 +1,138 @@
+"""Small sources, cards and contexts for the tests of results; real dataclasses, no part of the node replaced."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ComputedRadiographyImageStorage, CTImageStorage, ExplicitVRLittleEndian
+
+from models.card import Card
+from models.prediction import Prediction
+from workers.findings import ImageSource
+from workers.grid import Grid
+from workers.pixels import SourceImage
+from workers.uids import Context
+from workers.volume import SourceVolume
+
+NOW = datetime(2026, 1, 2, 10, 15, 30)
+
+LABELS: tuple[dict[str, Any], ...] = (
+    {
+        "name": "Pneumothorax", "code": ["36118008", "SCT", "Pneumothorax"], "site": ["3120008", "SCT", "Pleura"],
+        "urgency": "HIGH", "acr": 1, "operating_point": 0.3, "saliency_threshold": 1.0, "colour": [255, 0, 0],
+        "smallest_region_fraction": 0.001, "smallest_region_mm3": 20.0,
+    },
+    {
+        "name": "Nodule", "code": ["786838002", "SCT", "Nodule of lung"], "site": ["39607008", "SCT", "Lung"],
+        "urgency": "MEDIUM", "acr": 3, "operating_point": 0.4, "saliency_threshold": 1.0, "colour": [255, 196, 0],
+        "smallest_region_fraction": 0.001, "smallest_region_mm3": 20.0,
+    },
+    {
+        "name": "Pleural_Thickening", "code": ["PLEURAL_THICK", "99READFIRST", "Pleural thickening"],
+        "site": ["3120008", "SCT", "Pleura"], "urgency": "LOW", "acr": 0, "operating_point": 0.5,
+        "saliency_threshold": 1.0, "colour": [0, 114, 178],
+    },
+)  # fmt: skip
+
+
+def card(kind: str = "image") -> Card:
+    """A package's card with three labels."""
+    common: dict[str, Any] = {
+        "name": f"test-{kind}", "version": "1.2.3", "title": f"Test of {kind}s", "manufacturer": "ReadFirst",
+        "summary": "For tests.", "licence": "Apache-2.0", "limits": ["Adults only.", "Not tried on portable images."],
+        "training": {"data": "none", "split": "none", "method": "none"}, "labels": LABELS,
+    }  # fmt: skip
+    image = {
+        "algorithm": "neural network", "quantity": "probability", "localizer": "cam",
+        "input": {"kind": "image", "modalities": ["CR"], "size": [64, 64]},
+        "network": _shipped("chest-xray")["network"], "weights": {"sha256": "0" * 64},
+    }  # fmt: skip
+    volume = {
+        "algorithm": "classical image analysis", "quantity": "score", "localizer": "candidates",
+        "input": {"kind": "volume", "modalities": ["CT"]}, "detector": _shipped("chest-ct")["detector"],
+    }  # fmt: skip
+    return Card.model_validate(common | (image if kind == "image" else volume))
+
+
+def context(kind: str = "image", digest: str = "a" * 64, **more: Any) -> Context:
+    """Of a study that was received on 2 January 2026."""
+    return Context(card=card(kind), digest=digest, version="0.1.0", now=NOW, **more)
+
+
+def radiograph(rows: int = 256, columns: int = 200, orientation: tuple[str, ...] = ("L", "F"), **more: Any) -> Dataset:
+    """The header of a chest CR without any pixel spacing; `more` sets or (None) removes attributes."""
+    ds = _header(ComputedRadiographyImageStorage, "CR", rows, columns)
+    ds.PatientOrientation, ds.ViewPosition = list(orientation), "PA"
+    for keyword, value in more.items():
+        setattr(ds, keyword, value)
+        if value is None:
+            delattr(ds, keyword)
+    return ds
+
+
+def image_source(header: Dataset, size: tuple[int, int] = (64, 64)) -> ImageSource:
+    """An evenly grey radiograph."""
+    rows, columns = header.Rows, header.Columns
+    grid = Grid.fit(rows, columns, size, orientation=header.get("PatientOrientation") or ("L", "F"))
+    grey = np.full((rows, columns), 0.5, dtype=np.float32)
+    return ImageSource(SourceImage(header, grey, np.ones((rows, columns), dtype=np.bool_), None, "none"), grid)
+
+
+def ct_source(slices: int = 12, rows: int = 64, columns: int = 80) -> SourceVolume:
+    """A head-first supine CT of a block of water in air, 2.5 x 1 x 1 mm; slices towards the head."""
+    array = np.full((slices, rows, columns), -1000, dtype=np.float32)
+    array[:, 8:-8, 10:-10] = 0
+    headers = tuple(_ct_slice(index, slices, rows, columns) for index in range(slices))
+    direction = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], dtype=np.float64)
+    return SourceVolume(headers, array, (2.5, 1.0, 1.0), direction, (-40.0, -32.0, -100.0))
+
+
+def prediction(saliency: NDArray[np.float32], probabilities: tuple[float, ...]) -> Prediction:
+    """For the labels of `card`."""
+    labels = tuple(str(label["name"]) for label in LABELS)
+    values = np.array(probabilities, dtype=np.float32)
+    return Prediction(labels, np.zeros(len(labels), dtype=np.float32), values, saliency.astype(np.float32))
+
+
+def blob(shape: tuple[int, ...], centre: tuple[float, ...], radius: float, peak: float = 2.0) -> NDArray[np.float32]:
+    """A cone of saliency: `peak` at its centre, half of it at `radius`, in cells (pixel-centre convention)."""
+    axes = np.ogrid[tuple(slice(length) for length in shape)]
+    squares = sum((axis + 0.5 - middle) ** 2 for axis, middle in zip(axes, centre, strict=True))
+    cone: NDArray[np.float32] = (peak * (1 - np.sqrt(squares) / (2 * radius))).astype(np.float32)
+    return np.maximum(cone, 0)
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    """The tables of a shipped card, for the parts that results never look at."""
+    card_toml = Path(__file__).parents[2] / "models" / "zoo" / name / "card.toml"
+    return tomllib.loads(card_toml.read_text(encoding="utf-8"))
+
+
+def _header(sop_class_uid: UID, modality: str, rows: int, columns: int, number: int = 1) -> Dataset:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class_uid, f"1.2.826.0.1.3680043.8.498.{modality == 'CT':d}.{number}"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.77", "1.2.826.0.1.3680043.8.498.78"
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Tést^Ä", "T1", "19700101", "F"
+    ds.StudyDate, ds.StudyTime, ds.StudyID, ds.AccessionNumber = "20260102", "101500", "1", "A1"
+    ds.ReferringPhysicianName, ds.Manufacturer, ds.Modality = "", "Maker of scanners", modality
+    ds.SeriesNumber, ds.InstanceNumber, ds.BodyPartExamined = 1, number, "CHEST"
+    ds.Rows, ds.Columns = rows, columns
+    return ds
+
+
+def _ct_slice(index: int, slices: int, rows: int, columns: int) -> Dataset:
+    ds = _header(CTImageStorage, "CT", rows, columns, slices - index)  # numbered from the head down, as scanners do
+    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = "1.2.826.0.1.3680043.8.498.79", ""
+    ds.ImageOrientationPatient, ds.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [-40, -32, -100 + 2.5 * index]
+    ds.PixelSpacing, ds.SliceThickness = [1, 1], 2.5
+    return ds

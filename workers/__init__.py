@@ -1,0 +1,1 @@
+"""Celery workers: DICOM to tensors, tensors to findings, findings to DICOM."""

@@ -1,0 +1,143 @@
+"""The task `readfirst.analyze`: take a study from the ledger, run the pipeline, write down what came of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import RowMapping
+
+from models import packages
+from models.prediction import Model
+from node import __version__, outbox, studies
+from node.entities import AnalysisReport, StudyState
+from node.errors import AnalysisError, ReadFirstError
+from node.ledger import Ledger, open_ledger
+from node.settings import Settings
+from node.worklist import items
+from workers.decode import Decoder
+from workers.pipeline import Instance, analyze
+from workers.sr import Predecessor
+from workers.triage import triage
+
+_log = structlog.get_logger(__name__)
+LEASE = 20.0  # seconds; a worker that is silent so long is dead
+_RENEW = 5.0
+
+
+class Analyzer:
+    """What one worker process needs to analyse; nothing is opened before it is first used, so it may be forked.
+
+    Parameters
+    ----------
+    settings
+        The node's settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The node's ledger."""
+        return open_ledger(self.settings)
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The child process that decodes pixels; it ends with this process."""
+        limits = self.settings.models
+        return Decoder(limits.decode_memory_mb << 20, limits.decode_seconds).__enter__()
+
+    @cached_property
+    def models(self) -> tuple[Model, ...]:
+        """The configured model packages, loaded."""
+        folders = [packages.find(name, self.settings.model_folders) for name in self.settings.models.packages]
+        return tuple(packages.load(folder, self.settings.models.device) for folder in folders)
+
+    def warm(self) -> None:
+        """Open and load everything, so that the first study does not wait for it."""
+        _log.info("worker ready", models=[model.card.name for model in self.models], decoder=self.decoder.pid)
+
+    def run(self, study_instance_uid: str, generation: int) -> None:
+        """Analyse a study's generation, if the ledger says that it is queued; safe to call any number of times."""
+        with self.ledger.write() as connection:
+            taken = studies.claim(connection, study_instance_uid, generation, time.time(), LEASE)
+        if not taken:
+            return
+        started = time.monotonic()
+        with self._lease(study_instance_uid, generation):
+            report = self._report(study_instance_uid, generation)
+        self._write_down(study_instance_uid, generation, report)
+        seconds = round(time.monotonic() - started, 3)
+        _log.info("study " + report.state, study=study_instance_uid, objects=len(report.results), seconds=seconds)
+
+    def _report(self, uid: str, generation: int) -> AnalysisReport:
+        try:
+            with self.ledger.read() as connection:
+                rows = studies.inputs(connection, uid)
+                earlier = studies.predecessors(connection, uid, generation)
+            data = self.settings.node.data
+            report = analyze(
+                [Instance(row["sop_instance_uid"], data / row["path"], row["received_at"]) for row in rows],
+                self.models,
+                self.decoder,
+                data / "results" / uid,
+                __version__,
+                tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
+            )
+            results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
+            return replace(report, results=tuple(results))
+        except SoftTimeLimitExceeded:
+            return _failed(f"it took longer than models.time_limit = {self.settings.models.time_limit:g} s")
+        except AnalysisError as error:
+            return _failed(str(error))
+        except Exception as error:  # noqa: BLE001  # outermost: a bug of ours must not keep the study "analysing"
+            _log.exception("analysis failed", study=uid)
+            return _failed(f"{type(error).__name__} in our software; see the worker's log")
+
+    def _write_down(self, uid: str, generation: int, report: AnalysisReport) -> None:
+        now = time.time()
+        with self.ledger.write() as connection:
+            if not studies.finish(connection, uid, generation, report, now):
+                return  # late images came: their generation will speak
+            if report.state is StudyState.ANALYSED:
+                outbox.put(connection, uid, generation, report.results, self.settings.receivers, now)
+                items.raise_priority(connection, uid, triage(report.findings), now)
+            else:
+                items.say(connection, uid, report.reason, now)
+
+    @contextmanager
+    def _lease(self, uid: str, generation: int) -> Iterator[None]:
+        """Renew the claim while the body runs."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(_RENEW):
+                try:
+                    with self.ledger.write() as connection:
+                        studies.renew(connection, uid, generation, time.time() + LEASE)
+                except ReadFirstError as error:
+                    _log.warning("the lease could not be renewed", study=uid, reason=str(error))
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _failed(reason: str) -> AnalysisReport:
+    return AnalysisReport(StudyState.FAILED, f"the analysis failed: {reason}")
+
+
+def _predecessor(row: RowMapping) -> Predecessor:
+    return Predecessor(row["series_instance_uid"], row["sop_class_uid"], row["sop_instance_uid"])

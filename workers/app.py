@@ -1,0 +1,45 @@
+"""The Celery worker: which task is done by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from node.broker import ANALYZE, DELIVER, TASKS, make_app
+from node.errors import ConfigurationError
+from node.settings import Settings
+from workers.deliver import Deliverer
+
+
+def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
+    """The application with the tasks of the given queues; torch is imported only for `analyze`.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such queue.
+    """
+    unknown = set(queues) - set(TASKS.values())
+    if unknown or not queues:
+        raise ConfigurationError(f"--queue {','.join(sorted(unknown))}: there are {', '.join(sorted(TASKS.values()))}")
+    app = make_app(settings.queue.url, settings.models.time_limit)
+    if TASKS[DELIVER] in queues:
+        app.task(name=DELIVER)(_as_function(Deliverer(settings).run))
+    if TASKS[ANALYZE] in queues:
+        from workers.analyze import Analyzer  # noqa: PLC0415  # torch: not in a container that only delivers
+
+        analyzer = Analyzer(settings)
+        app.task(name=ANALYZE)(_as_function(analyzer.run))
+        worker_process_init.connect(lambda **_: analyzer.warm(), weak=False)
+    return app
+
+
+def _as_function(method: Callable[..., None]) -> Callable[..., None]:
+    """Celery names and inspects a task by its function's attributes, which bound methods do not let it set."""
+
+    def task(**names: object) -> None:
+        method(**names)
+
+    return task

@@ -1,0 +1,59 @@
+"""The command `readfirst worker`, and what `readfirst check` says of models and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models import packages
+from models.errors import ModelsError
+from node import logs
+from node.errors import ConfigurationError
+from node.settings import Settings, load
+
+
+def worker(
+    queue: Annotated[str, typer.Option(help="Queues to work for, separated by commas.")] = "analyze,deliver",
+    config: Annotated[Path | None, typer.Option(help="The configuration file; default: readfirst.toml here.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Jobs at the same time.", min=1)] = 1,
+) -> None:
+    """Run one worker; `readfirst up` starts its own. Needs queue.url, and node.data on a shared disk."""
+    logs.configure()
+    settings = load(config)
+    if not settings.queue.url:
+        raise ConfigurationError(
+            "queue.url is empty: `readfirst up` runs its own workers; for others name a Redis there"
+        )
+    from workers.app import make_worker_app  # noqa: PLC0415  # Celery is slow to import
+
+    queues = [name.strip() for name in queue.split(",") if name.strip()]
+    app = make_worker_app(settings, queues)
+    options = ["--queues", ",".join(queues), "--concurrency", str(concurrency), "--loglevel", "WARNING"]
+    options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--hostname", f"{'-'.join(queues)}@%h"]
+    app.worker_main(["worker", *options])
+
+
+def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
+    """(all right?, what, detail) for each configured model package and for the device."""
+    for name in settings.models.packages:
+        try:
+            folder = packages.find(name, settings.model_folders)
+            packages.verify(folder)
+            card = packages.load_card(folder)
+        except ModelsError as error:
+            yield False, f"model {name}", str(error)
+            continue
+        yield True, f"model {name}", f"{card.version}, {len(card.labels)} labels, {packages.digest(folder)[:12]}"
+    yield _device(settings.models.device)
+
+
+def _device(name: str) -> tuple[bool, str, str]:
+    import torch  # noqa: PLC0415  # slow to import
+
+    cuda = torch.cuda.is_available()
+    if name.startswith("cuda") and not cuda:
+        return False, "device", f"models.device = {name}, but torch {torch.__version__} sees no GPU here"
+    return True, "device", torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"

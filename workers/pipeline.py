@@ -1,0 +1,221 @@
+"""The analysis of a study, from files to checked DICOM objects: a plain function, without socket, queue or ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom import Dataset
+
+from models.errors import ModelsError
+from models.prediction import Model, Prediction
+from node.entities import AnalysisReport, FoundFinding, ResultObject, StudyState
+from node.errors import AnalysisError
+from workers import gate, seg, sr
+from workers.choose import Target, choose
+from workers.decode import Decoder
+from workers.findings import Finding, ImageSource, Source, findings_of, source_headers
+from workers.headers import header, text
+from workers.pixels import image_grid, load_image
+from workers.sr import FindingsOfSources, Predecessor
+from workers.uids import Context
+from workers.volume import load_volume
+
+LeftOut = tuple[tuple[str, str], ...]  # (SOP Instance UID, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance of the study: where it lies, and when it came (seconds since 1970 UTC)."""
+
+    sop_instance_uid: str
+    path: Path
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """What is analysed: instances, their headers (None where unreadable), and what was said of it before."""
+
+    instances: tuple[Instance, ...]
+    headers: tuple[Dataset, ...]
+    predecessors: tuple[tuple[str, str, Predecessor], ...] = ()  # (package, kind, document)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Analysis:
+    """What one model made of the study."""
+
+    findings: tuple[FoundFinding, ...] = ()
+    results: tuple[ResultObject, ...] = ()
+    left_out: LeftOut = ()
+    notes: tuple[str, ...] = ()
+
+
+def analyze(
+    instances: Sequence[Instance],
+    models: Sequence[Model],
+    decoder: Decoder,
+    folder: Path,
+    version: str,
+    predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
+) -> AnalysisReport:
+    """Run every model on what it was made for, and make, check and write the results.
+
+    Parameters
+    ----------
+    instances
+        The study's instances, in a stable order.
+    folder
+        Where the results are written; their paths in the report begin with it.
+    version
+        ReadFirst's version, part of the identity of each result.
+    predecessors
+        Documents of older generations, which the new ones name.
+
+    Returns
+    -------
+    AnalysisReport
+        ANALYSED where a model could see something, else NOT_ANALYSED with the reason.
+
+    Raises
+    ------
+    AnalysisError
+        A result did not pass the gate; nothing is to be sent.
+    """
+    headers, unreadable = _read_headers(instances)
+    study = Study(tuple(instances), headers, predecessors)
+    done = [_run(model, study, decoder, folder, version) for model in models]
+    findings = tuple(finding for one in done for finding in one.findings)
+    left_out = unreadable + _left_out_by_all(headers, models, done)
+    notes = tuple(note for one in done for note in one.notes)
+    if findings:
+        results = tuple(result for one in done for result in one.results)
+        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes)
+    reasons = dict.fromkeys([*notes, *(reason for _uid, reason in left_out)])
+    reason = "; ".join(reasons) or "the study holds no instance that may be analysed"
+    return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
+
+
+def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], LeftOut]:
+    headers, unreadable = [], []
+    for instance in instances:
+        try:
+            headers.append(header(instance.path))
+        except AnalysisError as error:
+            unreadable.append((instance.sop_instance_uid, str(error)))
+    return tuple(headers), tuple(unreadable)
+
+
+def _run(model: Model, study: Study, decoder: Decoder, folder: Path, version: str) -> _Analysis:
+    choice = choose(study.headers, model.card.input)
+    sources: list[Source] = []
+    findings: list[tuple[Finding, ...]] = []
+    notes: list[str] = []
+    for target in choice.targets:
+        try:
+            source = _load(target, model, study, decoder)
+            context = _context(model, study, [source], version)
+            findings.append(findings_of(_predict(model, source), model.card, source, context))
+            sources.append(source)
+        except (AnalysisError, ModelsError) as error:
+            notes.append(str(error))
+    if not sources:
+        return _Analysis(left_out=choice.left_out, notes=tuple(notes))
+    context = _context(model, study, sources, version)
+    objects = _objects(findings, sources, context, choice.left_out, study)
+    results = _write(objects, model.card.name, folder)
+    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
+
+
+def _load(target: Target, model: Model, study: Study, decoder: Decoder) -> Source:
+    paths = {instance.sop_instance_uid: instance.path for instance in study.instances}
+    chosen = [paths[uid] for uid in target.sop_instance_uids]
+    if target.kind == "volume":
+        return load_volume(chosen, decoder, model.card.input)
+    size = model.card.input.size
+    assert size is not None, "the card's own check: an image model has a size"
+    image = load_image(chosen[0], decoder)
+    return ImageSource(image, image_grid(image.dataset, size))
+
+
+def _predict(model: Model, source: Source) -> Prediction:
+    if isinstance(source, ImageSource):
+        return model.predict(source.grid.to_input(source.image.intensity))
+    array, spacing = source.to_model()
+    return model.predict(array, spacing)
+
+
+def _context(model: Model, study: Study, sources: Sequence[Source], version: str) -> Context:
+    """Dated with the last image that was analysed, not by the clock: a repeated run gives the same bytes."""
+    seen = {str(one.SOPInstanceUID) for source in sources for one in source_headers(source)}
+    received = max(instance.received_at for instance in study.instances if instance.sop_instance_uid in seen)
+    now = datetime.fromtimestamp(int(received), UTC)
+    return Context(model.card, model.digest, version, now, study.headers)
+
+
+def _objects(
+    findings: FindingsOfSources, sources: Sequence[Source], context: Context, left_out: LeftOut, study: Study
+) -> list[tuple[str, Dataset]]:
+    """(kind, object) pairs: a Segmentation a source, one regions document, one statement."""
+
+    def earlier(kind: str) -> list[Predecessor]:
+        return [one for package, what, one in study.predecessors if (package, what) == (context.card.name, kind)]
+
+    pairs = zip(findings, sources, strict=True)
+    made = [
+        *(("segmentation", seg.segmentation(found, source, context)) for found, source in pairs),
+        ("regions", sr.regions_document(findings, sources, context, earlier("regions"))),
+        ("statement", sr.statement_document(findings, sources, context, left_out, earlier("statement"))),
+    ]
+    return [(kind, dataset) for kind, dataset in made if dataset is not None]
+
+
+def _write(objects: Sequence[tuple[str, Dataset]], package: str, folder: Path) -> tuple[ResultObject, ...]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = gate.check_all([(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in objects])
+    return tuple(
+        ResultObject(
+            sop_instance_uid=str(dataset.SOPInstanceUID),
+            sop_class_uid=str(dataset.SOPClassUID),
+            series_instance_uid=str(dataset.SeriesInstanceUID),
+            package=package,
+            kind=kind,
+            path=str(path),
+        )
+        for (kind, dataset), path in zip(objects, paths, strict=True)
+    )
+
+
+def _found(findings: FindingsOfSources, model: Model) -> tuple[FoundFinding, ...]:
+    """One row a label: the most probable of the sources, with the places of its regions."""
+    best = [max(same, key=lambda finding: finding.probability) for same in zip(*findings, strict=True)]
+    return tuple(
+        FoundFinding(
+            package=model.card.name,
+            label=finding.label.title,
+            quantity=model.card.quantity,
+            probability=finding.probability,
+            operating_point=finding.operating_point,
+            present=finding.present,
+            place="; ".join(region.place for region in finding.regions),
+            urgency=finding.label.urgency,
+        )
+        for finding in best
+    )
+
+
+def _left_out_by_all(headers: Sequence[Dataset], models: Sequence[Model], done: Sequence[_Analysis]) -> LeftOut:
+    """What no model saw, with the reason of the first model that is made for its modality (else of the first)."""
+    reasons = [dict(one.left_out) for one in done]
+    found = []
+    for one in headers:
+        uid, modality = str(one.SOPInstanceUID), text(one, "Modality")
+        if not reasons or not all(uid in reason for reason in reasons):
+            continue
+        pairs = zip(reasons, models, strict=True)
+        nearest = [reason for reason, model in pairs if modality in model.card.input.modalities]
+        found.append((uid, (nearest or reasons)[0][uid]))
+    return tuple(found)

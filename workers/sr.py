@@ -1,0 +1,308 @@
+"""The two Structured Reports (TID 1500, Comprehensive 3D SR) of a package's results.
+
+OHIF crashes on a document titled (126000, DCM) when one group has no coordinates, and shows other titles as a page of
+text. So the regions, each with coordinates, are one document, and the complete statement is the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import highdicom as hd
+from highdicom.sr.templates import ImageLibraryEntryDescriptors
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from models.card import Code, Label
+from workers import codes, equipment, statement
+from workers.evidence import changed, pixel_spacing, prepared
+from workers.findings import Finding, Region, Source, largest_slice, source_headers, source_uids
+from workers.headers import items, numbers, text, words
+from workers.regions import outline
+from workers.uids import Context
+from workers.volume import SourceVolume
+
+REGIONS_SERIES, STATEMENT_SERIES = 9102, 9103
+
+FindingsOfSources = Sequence[Sequence[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A document of ours, in the same study, that a new one replaces (Predecessor Documents Sequence, PS3.3 C.17.2)."""
+
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a document is filed."""
+
+    kind: str
+    series_number: int
+    description: str
+
+
+_REGIONS = _Place("regions", REGIONS_SERIES, "regions with probability")
+_STATEMENT = _Place("statement", STATEMENT_SERIES, "all findings")
+
+
+def regions_document(
+    findings: FindingsOfSources, sources: Sequence[Source], context: Context, predecessors: Sequence[Predecessor] = ()
+) -> Dataset | None:
+    """Every region of every source as an outline with its finding, site and probability; None where there is none.
+
+    Parameters
+    ----------
+    findings
+        The findings of each of `sources`, in their order.
+    """
+    found = [
+        (finding, region, source)
+        for of_source, source in zip(findings, sources, strict=True)
+        for finding in of_source
+        for region in finding.regions
+    ]
+    if not found:
+        return None
+    shown = [(region, source, _shown_image(region, source)) for _, region, source in found]
+    groups = [_region_group(finding, *each, context) for (finding, _, _), each in zip(found, shown, strict=True)]
+    images = {str(image.SOPInstanceUID): image for _, _, image in shown}
+    content = _report(codes.REGIONS_TITLE, groups, tuple(images.values()), sources, statement.opening(context), context)
+    uids = [uid for source in sources for uid in source_uids(source)]
+    return _document(content, _REGIONS, uids, sources, context, predecessors)
+
+
+def statement_document(
+    findings: FindingsOfSources,
+    sources: Sequence[Source],
+    context: Context,
+    left_out: Iterable[tuple[str, str]] = (),
+    predecessors: Sequence[Predecessor] = (),
+) -> Dataset:
+    """Every finding, present or absent, most probable first among the present; images analysed and left out.
+
+    Of several sources a finding has its highest probability.
+
+    Parameters
+    ----------
+    findings
+        The findings of each of `sources`, in their order; at least one.
+    left_out
+        (SOP Instance UID, reason) of what was not analysed; the slices that the volumes left out are added.
+    """
+    missing = dict(left_out)
+    missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
+    uids = [uid for source in sources for uid in source_uids(source)]
+    groups = [_finding_group(finding, regions, uids, context) for finding, regions in _merged(findings, sources)]
+    images = tuple(source_headers(source)[0] for source in sources if not isinstance(source, SourceVolume))
+    content = _report(codes.STATEMENT_TITLE, groups, images, sources, statement.opening(context), context)
+    for sentence in statement.closing(context, sources, missing.items()):
+        content.ContentSequence.append(_text(sentence))
+    return _document(content, _STATEMENT, [*uids, *missing], sources, context, predecessors)
+
+
+def _merged(
+    findings: FindingsOfSources, sources: Sequence[Source]
+) -> list[tuple[Finding, list[tuple[Region, Source]]]]:
+    merged = []
+    for same_label in zip(*findings, strict=True):
+        regions = [(region, source) for one, source in zip(same_label, sources, strict=True) for region in one.regions]
+        merged.append((max(same_label, key=lambda finding: finding.probability), regions))
+    return sorted(merged, key=lambda pair: (not pair[0].present, -pair[0].probability))
+
+
+def _shown_image(region: Region, source: Source) -> Dataset:
+    """The instance that the outline is drawn on: of a volume, the slice where the region is largest."""
+    headers = source_headers(source)
+    return headers[largest_slice(region.mask) if isinstance(source, SourceVolume) else 0]
+
+
+def _region_group(finding: Finding, region: Region, source: Source, image: Dataset, context: Context) -> Any:
+    """TID 1410: one outline. What must be seen on the image is a number, since OHIF shows no coded evaluation there."""
+    plane = region.mask[largest_slice(region.mask)] if isinstance(source, SourceVolume) else region.mask
+    coordinates = hd.sr.ImageRegion(
+        graphic_type="POLYLINE",
+        graphic_data=outline(plane),
+        source_image=hd.sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID),
+    )
+    method = codes.LOCALIZATION_METHODS.get(context.card.localizer)
+    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(region.tracking_uid, region.tracking_id),
+        referenced_region=coordinates,
+        finding_type=codes.coded(finding.label.code),
+        method=codes.coded(method) if method else None,
+        algorithm_id=equipment.algorithm(context, equipment.region_parameters(context, finding.label)),
+        finding_sites=[hd.sr.FindingSite(codes.coded(region.site))],
+        measurements=[_likelihood(finding, context), *_sizes(region, image)],
+        qualitative_evaluations=_acr_category(finding.label),
+    )
+
+
+def _finding_group(
+    finding: Finding, regions: Sequence[tuple[Region, Source]], uids: Sequence[str], context: Context
+) -> Any:
+    """TID 1501: one finding of the whole study, coded, and once more as a sentence that reads alone."""
+    label = finding.label
+    tracking_uid = context.uid(f"tracking/{label.name}", *uids)
+    presence = codes.PRESENT if finding.present else codes.ABSENT
+    point = _number(codes.OPERATING_POINT, 100 * finding.operating_point, codes.PERCENT)
+    group = hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(tracking_uid, label.title),
+        finding_type=codes.coded(label.code),
+        algorithm_id=equipment.algorithm(context, equipment.region_parameters(context, label)),
+        finding_sites=[hd.sr.FindingSite(codes.coded(label.site))],
+        measurements=[_likelihood(finding, context), point],
+        qualitative_evaluations=[
+            hd.sr.QualitativeEvaluation(codes.coded(codes.PRESENCE), codes.coded(presence)),
+            *(_acr_category(label) if finding.present else []),
+        ],
+    )
+    sentence = statement.finding_sentences(finding, regions, context.card.quantity)
+    group[0].ContentSequence.append(_text(sentence))
+    return group
+
+
+def _acr_category(label: Label) -> list[Any]:
+    if not label.acr:
+        return []
+    name, category = codes.coded(codes.ACTIONABLE), codes.coded(codes.ACR_CATEGORIES[label.acr])
+    return [hd.sr.QualitativeEvaluation(name, category)]
+
+
+def _likelihood(finding: Finding, context: Context) -> Any:
+    name = codes.likelihood(finding.label, context.card.quantity)
+    return _number(name, 100 * finding.probability, codes.PERCENT)
+
+
+def _sizes(region: Region, image: Dataset) -> list[Any]:
+    if region.volume_mm3 is not None:
+        return [_number(codes.VOLUME, region.volume_mm3, codes.CUBIC_MILLIMETRE)]
+    if region.area_mm2 is None:
+        return []
+    _, at_detector = pixel_spacing(image)
+    name = codes.AREA_AT_DETECTOR if at_detector else codes.AREA
+    return [_number(name, region.area_mm2, codes.SQUARE_MILLIMETRE)]
+
+
+def _number(name: Code, value: float, unit: Code) -> Any:
+    return hd.sr.Measurement(codes.coded(name), round(value, 2), codes.coded(unit))
+
+
+def _text(sentence: str) -> Any:
+    return hd.sr.TextContentItem(codes.coded(codes.COMMENT), sentence, relationship_type="CONTAINS")
+
+
+def _report(
+    title: Code,
+    groups: Sequence[Any],
+    images: Sequence[Dataset],
+    sources: Sequence[Source],
+    comments: Sequence[str],
+    context: Context,
+) -> Any:
+    """TID 1500, the comments and the image library before the measurements."""
+    report = hd.sr.MeasurementReport(
+        observation_context=equipment.device_observer(context),
+        procedure_reported=codes.coded(_procedure(source_headers(sources[0])[0])),
+        imaging_measurements=groups,
+        title=codes.coded(title),
+    )
+    root = report[0]
+    measurements = root.ContentSequence.pop()
+    for comment in comments:
+        root.ContentSequence.append(_text(comment))
+    if images:
+        root.ContentSequence.append(_image_library(images))
+    root.ContentSequence.append(measurements)
+    return root
+
+
+def _procedure(header: Dataset) -> Code:
+    """The study's own procedure code where it has one, else what the modality stands for."""
+    for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
+        for item in items(header, keyword):
+            value, scheme, meaning = (
+                str(item.get(each) or "") for each in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+            )
+            if value and scheme and meaning:
+                return Code(value, scheme, meaning)
+    return codes.PROCEDURES.get(text(header, "Modality"), codes.ANY_PROCEDURE)
+
+
+def _image_library(images: Sequence[Dataset]) -> Any:
+    """TID 1600, one group. OHIF needs it.
+
+    highdicom's own fails on a radiograph without Imager Pixel Spacing or Patient Orientation.
+    """
+    group = hd.sr.ContainerContentItem(codes.coded(codes.IMAGE_LIBRARY_GROUP), relationship_type="CONTAINS")
+    group.ContentSequence = hd.sr.ContentSequence([_library_entry(image) for image in images])
+    library = hd.sr.ContainerContentItem(codes.coded(codes.IMAGE_LIBRARY), relationship_type="CONTAINS")
+    library.ContentSequence = hd.sr.ContentSequence([group])
+    return library
+
+
+def _library_entry(image: Dataset) -> Any:
+    """TID 1601; the descriptors of a modality (TID 1603, 1604) only where the image has them all."""
+    entry = hd.sr.ImageContentItem(
+        codes.coded(codes.SOURCE), image.SOPClassUID, image.SOPInstanceUID, relationship_type="CONTAINS"
+    )
+    described = image
+    across = numbers(image, "ImagerPixelSpacing", 2) and len(words(image, "PatientOrientation")) == 2
+    through = numbers(image, "SliceThickness") and numbers(image, "ImagePositionPatient", 3)
+    if not (through if text(image, "Modality") == "CT" else across):
+        described = changed(image, Modality="OT")  # highdicom then writes what every image has
+    entry.ContentSequence = hd.sr.ContentSequence(ImageLibraryEntryDescriptors(described))
+    return entry
+
+
+def _document(
+    content: Any,
+    place: _Place,
+    uids: Sequence[str],
+    sources: Sequence[Source],
+    context: Context,
+    predecessors: Sequence[Predecessor],
+) -> Dataset:
+    first, *others = (header for source in sources for header in source_headers(source))
+    instance_uid = context.uid(f"{place.kind}/instance", *uids)
+    dataset: Dataset = hd.sr.Comprehensive3DSR(
+        evidence=[prepared(first), *others],  # patient and study are taken from the first
+        content=content,
+        series_instance_uid=context.uid(f"{place.kind}/series", *uids),
+        series_number=place.series_number,
+        sop_instance_uid=instance_uid,
+        instance_number=1,
+        manufacturer=equipment.MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        series_description=equipment.series_description(context, place.description),
+    )
+    replaced = [one for one in predecessors if one.sop_instance_uid != instance_uid]
+    if replaced:
+        dataset.PredecessorDocumentsSequence = [_references(dataset.StudyInstanceUID, replaced)]
+    equipment.sign(dataset, context)
+    return dataset
+
+
+def _references(study_instance_uid: str, documents: Sequence[Predecessor]) -> Dataset:
+    """PS3.3 Table C.17-3: study, series, instances."""
+    study = Dataset()
+    study.StudyInstanceUID = study_instance_uid
+    study.ReferencedSeriesSequence = []
+    for document in documents:
+        series, instance = Dataset(), Dataset()
+        instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = (
+            document.sop_class_uid,
+            document.sop_instance_uid,
+        )
+        series.SeriesInstanceUID = document.series_instance_uid
+        series.ReferencedSOPSequence = [instance]
+        study.ReferencedSeriesSequence.append(series)
+    return study

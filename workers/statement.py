@@ -1,0 +1,90 @@
+"""The statement's sentences. Viewers print values without their concepts' names, so each one must read alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pydicom import Dataset
+
+from workers.equipment import RESEARCH
+from workers.evidence import pixel_spacing
+from workers.findings import Finding, Region, Source, source_headers
+from workers.headers import number, text
+from workers.uids import Context
+from workers.volume import SourceVolume
+
+_IN_TIME = {1: "minutes", 2: "hours", 3: "days"}  # CID 7035: when the finding should have been communicated
+
+
+def percent(fraction: float) -> str:
+    """``"87.0 %"``."""
+    return f"{100 * fraction:.1f} %"
+
+
+def finding_sentences(finding: Finding, regions: Sequence[tuple[Region, Source]], quantity: str) -> str:
+    """One finding: present or not, its number and what the number was held against, then where it is."""
+    name, value, point = finding.label.title, percent(finding.probability), percent(finding.operating_point)
+    if not finding.present:
+        return f"{name}: not present. The {quantity} of {value} is below the operating point of {point}."
+    sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the operating point of {point}."]
+    sentences += [_region_sentence(region, source) for region, source in regions]
+    if not regions:
+        sentences.append("No region is drawn: the saliency map does not reach its threshold.")
+    if finding.label.acr:
+        sentences.append(f"ACR category {finding.label.acr}, actionable within {_IN_TIME[finding.label.acr]}.")
+    return " ".join(sentences)
+
+
+def opening(context: Context) -> tuple[str, ...]:
+    """What everyone must have read before the findings."""
+    card = context.card
+    made_by = f"{card.title}: {card.name} {card.version} ({card.algorithm}), ReadFirst {context.version}."
+    return RESEARCH, f"Made by {made_by}"
+
+
+def closing(context: Context, sources: Sequence[Source], left_out: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Limits of the model, then what it saw and what not."""
+    analysed = tuple(f"Analysed: {_source_words(source)}." for source in sources)
+    limits = tuple(f"Limit: {limit}" for limit in context.card.limits)
+    return limits + analysed + _left_out_sentences(left_out, context.headers)
+
+
+def _region_sentence(region: Region, source: Source) -> str:
+    size = ""
+    if region.volume_mm3 is not None:
+        size = f", volume {region.volume_mm3 / 1000:.2f} ml"
+    elif region.area_mm2 is not None:
+        _, at_detector = pixel_spacing(source_headers(source)[0])
+        size = f", area {region.area_mm2 / 100:.1f} cm2" + (" at the detector" if at_detector else "")
+    return f"Region {region.tracking_id}: {region.place}{size}."
+
+
+def _source_words(source: Source) -> str:
+    header = source_headers(source)[0]
+    if isinstance(source, SourceVolume):
+        distance = f"{source.spacing[0]:g} mm apart"
+        return f"{text(header, 'Modality')} series {_series(header)}, {len(source.headers)} slices {distance}"
+    view = text(header, "ViewPosition")
+    return f"{text(header, 'Modality')} {_series_and_image(header)}" + (f", {view} view" if view else "")
+
+
+def _left_out_sentences(left_out: Iterable[tuple[str, str]], headers: Sequence[Dataset]) -> tuple[str, ...]:
+    """Grouped by their reason, in the order of its first instance."""
+    names = {str(header.SOPInstanceUID): _series_and_image(header) for header in headers}
+    groups: dict[str, list[str]] = {}
+    for sop_instance_uid, reason in left_out:
+        groups.setdefault(reason, []).append(names.get(sop_instance_uid, sop_instance_uid))
+    return tuple(f"Not analysed, because {reason}: {_enumerated(found)}." for reason, found in groups.items())
+
+
+def _enumerated(names: Sequence[str], most: int = 5) -> str:
+    shown = "; ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _series_and_image(header: Dataset) -> str:
+    return f"series {_series(header)}, image {number(header, 'InstanceNumber', 0):.0f}"
+
+
+def _series(header: Dataset) -> str:
+    return f"{number(header, 'SeriesNumber', 0):.0f}"

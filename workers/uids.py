@@ -1,0 +1,64 @@
+"""UIDs of results, derived and never drawn: the same input gives the same instances (design, rule of the flow 3)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from models.card import Card
+
+# Fixed for ever: changing it would give every result ever sent another UID.
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "readfirst.results")
+
+
+def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str) -> UID:
+    """A UID below 2.25 (PS3.5 B.2) that depends on nothing but the arguments.
+
+    Parameters
+    ----------
+    kind
+        What is named, for example ``"segmentation/instance"`` or ``"tracking/Nodule/1"``.
+    source_sop_instance_uids
+        The instances that the result was made from; their order and repetitions do not matter.
+    digest
+        The model package's digest (card and weights).
+    version
+        ReadFirst's own version.
+    """
+    sources = sorted({str(source) for source in source_sop_instance_uids})
+    name = json.dumps([kind, sources, digest, version], separators=(",", ":"))
+    return UID(f"2.25.{uuid.uuid5(NAMESPACE, name).int}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What results say beside what was found, and what their identity depends on.
+
+    Attributes
+    ----------
+    card, digest
+        The model package's card and its digest.
+    version
+        ReadFirst's version.
+    now
+        The content's date and time: when the study was received, not the clock, so that a repeated run gives the same
+        bytes.
+    headers
+        Headers of the study's instances, without pixels, also of those left out; they name left-out images for people.
+    """
+
+    card: Card
+    digest: str
+    version: str
+    now: datetime
+    headers: tuple[Dataset, ...] = ()
+
+    def uid(self, kind: str, *source_sop_instance_uids: str) -> UID:
+        """`derive` with this context's package name, digest and version."""
+        sources = source_sop_instance_uids
+        return derive(f"{self.card.name}/{kind}", *sources, digest=self.digest, version=self.version)
