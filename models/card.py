@@ -95,6 +95,8 @@ class Network(_Table):
     """How the network of a package is built."""
 
     backbone: Literal["efficientnet-lite0"]
+    taps: Annotated[tuple[Annotated[int, Field(ge=0, le=15)], ...], Field(min_length=1)]
+    """Blocks whose averaged maps the linear head sees, the finest first."""
     mean: float
     std: Annotated[float, Field(gt=0.0)]
     """The network's input is (intensity - mean) / std, the same in all three channels."""
@@ -139,7 +141,10 @@ class Measurement(_Table):
     interval: tuple[Fraction, Fraction]
     """95 % bootstrap interval, resampled by patient."""
     baseline: Fraction | None = None
-    """AUC of view, sex, age and follow-up number alone on the same images."""
+    """AUC of view, sex, age, follow-up number and source alone on the same images."""
+    sensitivity: Fraction | None = None
+    specificity: Fraction | None = None
+    """At the operating point."""
 
 
 class Training(_Table):
@@ -150,6 +155,8 @@ class Training(_Table):
     method: Text
     citation: str = ""
     seed: int | None = None
+    penalty: float | None = None
+    """L2 penalty of the linear head, chosen by cross-validation inside the training split."""
     baseline: str = ""
     measured: tuple[Measurement, ...] = ()
 

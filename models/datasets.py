@@ -30,6 +30,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.files)
 
+    def rows(self, index: NDArray[np.int64]) -> Examples:
+        """These rows alone."""
+        columns = (self.patients[index], self.sources[index], self.labels, self.truth[index], self.metadata[index])
+        return Examples(tuple(self.files[row] for row in index), *columns)
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -83,17 +88,38 @@ def read_image(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     DataError
         The file is missing or is no such image.
     """
+    grey = _grey(path)
+    rows, columns, top, left = _placed((grey.height, grey.width), size)
+    result = np.zeros(size, np.float32)
+    fitted = grey.resize((columns, rows), Image.Resampling.BILINEAR)
+    result[top : top + rows, left : left + columns] = np.asarray(fitted, np.float32)
+    return np.clip(result, 0.0, 1.0)
+
+
+def file_size(path: Path) -> tuple[int, int]:
+    """(rows, columns) of an image file."""
+    grey = _grey(path)
+    return grey.height, grey.width
+
+
+def in_file(point: tuple[float, float], path: Path, size: tuple[int, int]) -> tuple[float, float]:
+    """A point (x, y) of what `read_image` gave, in pixels of the file."""
+    height, width = file_size(path)
+    rows, columns, top, left = _placed((height, width), size)
+    return (point[0] - left) * width / columns, (point[1] - top) * height / rows
+
+
+def _placed(file: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    scale = min(size[0] / file[0], size[1] / file[1])
+    rows, columns = max(1, round(file[0] * scale)), max(1, round(file[1] * scale))
+    return rows, columns, (size[0] - rows) // 2, (size[1] - columns) // 2
+
+
+def _grey(path: Path) -> Image.Image:
     try:
-        grey = _dicom(path) if path.suffix.lower() in {".dcm", ""} else _picture(path)
+        return _dicom(path) if path.suffix.lower() in {".dcm", ""} else _picture(path)
     except (OSError, UnidentifiedImageError, ValueError, AttributeError) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
-    scale = min(size[0] / grey.height, size[1] / grey.width)
-    rows, columns = max(1, round(grey.height * scale)), max(1, round(grey.width * scale))
-    fitted = np.asarray(grey.resize((columns, rows), Image.Resampling.BILINEAR, reducing_gap=None), np.float32)
-    result = np.zeros(size, np.float32)
-    top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
-    result[top : top + rows, left : left + columns] = fitted
-    return np.clip(result, 0.0, 1.0)
 
 
 def read_images(files: Sequence[Path], size: tuple[int, int], batch: int) -> Iterator[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Model packages: folders with a card and weights, found, verified, loaded. Imports torch only inside `load`."""
+"""Model packages: folders with a card and weights, found, verified, loaded. Imports torch only to load weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from models.card import Card, read_card
 from models.errors import PackageError
+from models.loaded import LoadedModel
+from models.localizers import Localizer
 from models.prediction import Model
 
 ZOO = Path(__file__).parent / "zoo"
@@ -31,9 +33,19 @@ def digest(folder: Path) -> str:
     It changes whenever card or weights change, and so names the results of this very model.
     """
     card = load_card(folder)
-    state = hashlib.sha256((folder / CARD).read_bytes())
+    return _digest(folder, None if card.weights is None else sha256(_weights(folder, card)))
+
+
+def verify(folder: Path) -> None:
+    """Check card and weights; PackageError (or CardError) says what is wrong and what to do."""
+    card = load_card(folder)
     if card.weights is not None:
-        state.update(sha256(_weights(folder, card)).encode("ascii"))
+        _verified(folder, card)
+
+
+def _digest(folder: Path, weights_sha256: str | None) -> str:
+    state = hashlib.sha256((folder / CARD).read_bytes())
+    state.update((weights_sha256 or "").encode("ascii"))
     return state.hexdigest()
 
 
@@ -45,18 +57,18 @@ def _weights(folder: Path, card: Card) -> Path:
     return path
 
 
-def verify(folder: Path) -> None:
-    """Check card and weights; PackageError (or CardError) says what is wrong and what to do."""
-    card = load_card(folder)
-    if card.weights is None:
-        return
+def _verified(folder: Path, card: Card) -> bytes:
+    """The weights' bytes, read once, so that what was verified is what is loaded."""
+    assert card.weights is not None
     path = _weights(folder, card)
-    found = sha256(path)
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
     if found != card.weights.sha256:
         raise PackageError(
             f"{path} has the SHA-256 {found[:12]}… and {CARD} asks for {card.weights.sha256[:12]}…: the weights are"
             " not those that were measured. Copy the package again, or train it and write a new card."
         )
+    return data
 
 
 def available(folders: Sequence[Path] = ()) -> tuple[Path, ...]:
@@ -88,16 +100,47 @@ def load(folder: Path, device: str = "auto", threads: int | None = None) -> Mode
     Parameters
     ----------
     device
-        "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N"; the classical detector always runs on the CPU.
     threads
-        CPU threads of this process for torch and SimpleITK; None leaves them as they are.
+        CPU threads of this process for torch or SimpleITK; None leaves them as they are.
+
+    Raises
+    ------
+    PackageError
+        The package is not whole, or the device is not there.
     """
-    verify(folder)
     card = load_card(folder)
-    if card.localizer == "cam":
-        from models.classifier import load_classifier  # noqa: PLC0415 (torch)
+    if card.weights is None:
+        return LoadedModel(card, _digest(folder, None), _candidates(card, threads))
+    data = _verified(folder, card)
+    return LoadedModel(card, _digest(folder, card.weights.sha256), _cam(card, data, device, threads))
 
-        return load_classifier(folder, card, digest(folder), device, threads)
-    from models.localizers.candidates import CandidateModel  # noqa: PLC0415 (SimpleITK)
 
-    return CandidateModel(card, digest(folder), threads)
+def _cam(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
+    import torch  # noqa: PLC0415 (slow to import, and absent from the container that only delivers)
+
+    from models.localizers.cam import CamLocalizer  # noqa: PLC0415
+    from models.networks import from_bytes  # noqa: PLC0415
+
+    assert card.network is not None
+    if threads is not None:
+        torch.set_num_threads(threads)
+    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    network = from_bytes(data, card.network, len(card.labels))
+    try:
+        network = network.to(name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise PackageError(f"The device {name!r} cannot be used ({reason}); set device to auto or cpu.") from error
+    return CamLocalizer(network, card.network.mean, card.network.std)
+
+
+def _candidates(card: Card, threads: int | None) -> Localizer:
+    import SimpleITK as sitk  # noqa: N813, PLC0415 (its usual name; half a second to import)
+
+    from models.localizers.candidates import CandidateLocalizer  # noqa: PLC0415
+
+    assert card.detector is not None
+    if threads is not None:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    return CandidateLocalizer(card.detector)

@@ -73,6 +73,8 @@ def decode(path: str, largest_bytes: int) -> Any:
         raise ValueError(f"it declares {count} bytes of pixels, more than the limit of {largest_bytes}")
     if "PixelData" not in dataset:
         raise ValueError("it has no Pixel Data")
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _require_declared_size(dataset)
     array = _frames(dataset, path)
     if array.shape != shape or array.dtype.itemsize > itemsize:
         raise ValueError(f"{array.shape} values of {array.dtype} came out where {shape} are declared")
@@ -92,6 +94,19 @@ def declared(dataset: Any) -> tuple[tuple[int, ...], int]:
     return shape, (bits + 7) // 8
 
 
+def _require_declared_size(dataset: Any) -> None:
+    """A codestream of another size makes a codec write where it should not, or cuts the image silently."""
+    from pydicom.encaps import generate_frames  # noqa: PLC0415
+
+    from workers.codestream import rows_columns  # noqa: PLC0415
+
+    size = (int(dataset.Rows), int(dataset.Columns))
+    for frame in generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1)):
+        found = rows_columns(frame)
+        if found is not None and found != size:
+            raise ValueError(f"its codestream is {found[0]} x {found[1]} where {size[0]} x {size[1]} are declared")
+
+
 def _frames(dataset: Any, path: str) -> Any:
     from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415
     from pydicom.uid import JPEGExtended12Bit  # noqa: PLC0415
@@ -103,14 +118,15 @@ def _frames(dataset: Any, path: str) -> Any:
     options: Any = {"raw": True, "correct_unused_bits": False, "allow_excess_frames": False}
     if not transfer_syntax.is_encapsulated:
         return decoder.as_array(dataset, **options)[0]
+    failures: list[str] = []
     for plugin in sorted(decoder.available_plugins, key=lambda name: (name not in PREFERRED, name != "pylibjpeg")):
         try:
             return decoder.as_array(dataset, decoding_plugin=plugin, **options)[0]
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  each codec has exceptions of its own; the next may be able to
-            failure = error
-    raise failure
+            failures.append(_sentence(error).rpartition("plugins: ")[2])
+    raise ValueError(f"no codec can decode it ({'; '.join(failures)})")
 
 
 def _extended_12_bit(dataset: Any, path: str) -> Any:
@@ -122,8 +138,10 @@ def _extended_12_bit(dataset: Any, path: str) -> Any:
     reader.SetFileName(path)
     if not reader.Read():
         raise ValueError("GDCM cannot read it")
-    values = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
-    return np.frombuffer(values, dtype=f"<{'ui'[int(dataset.PixelRepresentation)]}2").reshape(declared(dataset)[0])
+    values = reader.GetImage().GetBuffer()
+    if values is None:
+        raise ValueError("no codec can decode it (gdcm)")
+    return np.frombuffer(values.encode("utf-8", "surrogateescape"), dtype=f"<{'ui'[int(dataset.PixelRepresentation)]}2").reshape(declared(dataset)[0])
 
 
 def _stored_bits(array: Any, dataset: Any) -> Any:

@@ -54,11 +54,11 @@ def device_observer(context: Context) -> Any:
     return hd.sr.ObservationContext(observer_device_context=observer)
 
 
-def algorithm(context: Context, parameters: Sequence[str]) -> Any:
+def algorithm(context: Context, parameters: Sequence[str] = ()) -> Any:
     """TID 4019 Algorithm Identification."""
     card = context.card
     family = codes.coded(codes.ALGORITHM_FAMILIES[card.algorithm])
-    return hd.sr.AlgorithmIdentification(card.name, card.version, list(parameters), family, MANUFACTURER)
+    return hd.sr.AlgorithmIdentification(card.name, card.version, list(parameters) or None, family, MANUFACTURER)
 
 
 def segment_algorithm(context: Context, label: Label) -> Any:

@@ -67,7 +67,7 @@ def _of_image(pairs: Pairs, source: ImageSource) -> tuple[list[Dataset], NDArray
     spacing, _ = pixel_spacing(header)
     # Without Pixel Measures OHIF's whole page dies on a radiograph, so 1 mm stands in where no spacing is known.
     measures = hd.PixelMeasuresSequence(pixel_spacing=spacing or (1.0, 1.0), slice_thickness=None)
-    masks = np.stack([region.mask for _, region in pairs], axis=-1)[np.newaxis]
+    masks = np.moveaxis(np.stack([region.mask for _, region in pairs]), 0, -1)[np.newaxis]
     return [header], masks.view(np.uint8), measures
 
 

@@ -98,9 +98,11 @@ def statement_document(
     missing = dict(left_out)
     missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
     uids = [uid for source in sources for uid in source_uids(source)]
-    groups = [_finding_group(finding, regions, uids, context) for finding, regions in _merged(findings, sources)]
+    merged = _merged(findings, sources)
+    groups = [_finding_group(finding, regions, uids, context) for finding, regions in merged]
     images = tuple(source_headers(source)[0] for source in sources if not isinstance(source, SourceVolume))
-    content = _report(codes.STATEMENT_TITLE, groups, images, sources, statement.opening(context), context)
+    comments = statement.opening(context) + statement.summary([finding for finding, _ in merged])
+    content = _report(codes.STATEMENT_TITLE, groups, images, sources, comments, context)
     for sentence in statement.closing(context, sources, missing.items()):
         content.ContentSequence.append(_text(sentence))
     return _document(content, _STATEMENT, [*uids, *missing], sources, context, predecessors)
@@ -154,16 +156,15 @@ def _finding_group(
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(tracking_uid, label.title),
         finding_type=codes.coded(label.code),
-        algorithm_id=equipment.algorithm(context, equipment.region_parameters(context, label)),
         finding_sites=[hd.sr.FindingSite(codes.coded(label.site))],
-        measurements=[_likelihood(finding, context), point],
+        measurements=[_likelihood(finding, context, equipment.algorithm(context)), point],
         qualitative_evaluations=[
             hd.sr.QualitativeEvaluation(codes.coded(codes.PRESENCE), codes.coded(presence)),
             *(_acr_category(label) if finding.present else []),
         ],
     )
     sentence = statement.finding_sentences(finding, regions, context.card.quantity)
-    group[0].ContentSequence.append(_text(sentence))
+    group[0].ContentSequence.insert(0, _text(sentence))
     return group
 
 
@@ -174,9 +175,9 @@ def _acr_category(label: Label) -> list[Any]:
     return [hd.sr.QualitativeEvaluation(name, category)]
 
 
-def _likelihood(finding: Finding, context: Context) -> Any:
+def _likelihood(finding: Finding, context: Context, algorithm: Any = None) -> Any:
     name = codes.likelihood(finding.label, context.card.quantity)
-    return _number(name, 100 * finding.probability, codes.PERCENT)
+    return _number(name, 100 * finding.probability, codes.PERCENT, algorithm)
 
 
 def _sizes(region: Region, image: Dataset) -> list[Any]:
@@ -189,8 +190,8 @@ def _sizes(region: Region, image: Dataset) -> list[Any]:
     return [_number(name, region.area_mm2, codes.SQUARE_MILLIMETRE)]
 
 
-def _number(name: Code, value: float, unit: Code) -> Any:
-    return hd.sr.Measurement(codes.coded(name), round(value, 2), codes.coded(unit))
+def _number(name: Code, value: float, unit: Code, algorithm: Any = None) -> Any:
+    return hd.sr.Measurement(codes.coded(name), round(value, 2), codes.coded(unit), algorithm_id=algorithm)
 
 
 def _text(sentence: str) -> Any:
@@ -219,7 +220,16 @@ def _report(
     if images:
         root.ContentSequence.append(_image_library(images))
     root.ContentSequence.append(measurements)
+    _separate(root)
     return root
+
+
+def _separate(item: Dataset) -> None:
+    """Each value on a line of its own, with its concept's name: OHIF runs together what highdicom calls CONTINUOUS."""
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+        for child in item.ContentSequence:
+            _separate(child)
 
 
 def _procedure(header: Dataset) -> Code:

@@ -13,6 +13,7 @@ from workers.headers import number, text
 from workers.uids import Context
 from workers.volume import SourceVolume
 
+_SUMMARY = (("PRESENT", True), ("Not present", False))
 _IN_TIME = {1: "minutes", 2: "hours", 3: "days"}  # CID 7035: when the finding should have been communicated
 
 
@@ -40,6 +41,15 @@ def opening(context: Context) -> tuple[str, ...]:
     card = context.card
     made_by = f"{card.title}: {card.name} {card.version} ({card.algorithm}), ReadFirst {context.version}."
     return RESEARCH, f"Made by {made_by}"
+
+
+def summary(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """The whole result in two lines, for who reads no further."""
+    groups = [(words, [one for one in findings if one.present == present]) for words, present in _SUMMARY]
+    return tuple(
+        f"{words}: {', '.join(f'{one.label.title} {percent(one.probability)}' for one in group) or 'none'}."
+        for words, group in groups
+    )
 
 
 def closing(context: Context, sources: Sequence[Source], left_out: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Localizers: one method a file, one protocol. A new method is a new file and a row in `models.packages.LOCALIZERS`."""
+"""Localizers: one method a file, one protocol. A new method is a new file and its line in `models.packages.load`."""
 
 from __future__ import annotations
 

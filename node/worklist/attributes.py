@@ -16,9 +16,9 @@ class Rule:
     """One row of Table CC.2.5-3.
 
     create: "1" must have a value, "2" may be empty, "C" is conditional (empty where absent), "3" may be absent,
-    "0" must be empty, "-" not allowed, "S" the SCP's own (what a peer says is replaced). modify (N-SET): "1" not without a value, "2" may be emptied,
-    "-" not allowed, "S" as before. final: R, P (for COMPLETED), X (for CANCELED) or O; lower case "p": must be
-    there for COMPLETED but may have no Items. A "1" in an Item holds where the Item exists.
+    "0" must be empty, "-" not allowed, "S" the SCP's own (what a peer says is replaced). modify (N-SET): "1" not
+    without a value, "2" may be emptied, "-" not allowed, "S" as before. final: R, P (for COMPLETED), X (for CANCELED)
+    or O; lower case "p": must be there for COMPLETED but may have no Items. A "1" in an Item holds where the Item is.
     """
 
     keyword: str

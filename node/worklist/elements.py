@@ -69,8 +69,8 @@ def items(attributes: Json, keyword: str) -> tuple[Json, ...]:
 
 
 def items_of(entry: Json | None) -> tuple[Json, ...]:
-    """The Items of a Sequence element."""
-    return tuple(item for item in (entry or {}).get("Value", ()) if isinstance(item, dict))
+    """The Items of a Sequence element; none where it is another one."""
+    return tuple(entry.get("Value", ())) if entry and entry["vr"] == "SQ" else ()
 
 
 def has_value(attributes: Json, keyword: str) -> bool:
@@ -114,7 +114,7 @@ def _kept(attributes: Json, dropped: list[str]) -> Json:
             dropped.append(tag)
         elif tag not in _NOT_KEPT and tag[4:] != "0000":
             nested = [_kept(item, dropped) for item in items_of(entry)]
-            kept[tag] = ({"vr": "SQ", "Value": nested} if nested else {"vr": "SQ"}) if entry["vr"] == "SQ" else entry
+            kept[tag] = entry | {"Value": nested} if nested else entry
     return kept
 
 

@@ -6,14 +6,15 @@ but the header's: reasons end in the log and in the study's story.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 
 from pydicom import Dataset
 from sqlalchemy import Connection, func, select
 
 from node.ledger import note
 from node.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
-from node.worklist.elements import Json, items, put, text
+from node.worklist.elements import Json, has_value, items, put, text
 from node.worklist.policy import BEFORE_ANALYSIS, Decision, Source, Triage, decide
 from node.worklist.reading import (
     Reference,
@@ -28,11 +29,12 @@ from node.worklist.rows import Item, add, by_urgency, of_study, save, with_attri
 from node.worklist.states import FINAL, State
 
 _BEFORE = "before analysis"
+_HERE = Station()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the worklist, as `readfirst worklist` shows it. It names the patient: for the console, never a log."""
+    """One line of the worklist, as `readfirst worklist` shows it. It names the patient: for the screen, not a log."""
 
     sop_instance_uid: str
     study_instance_uid: str
@@ -44,17 +46,22 @@ class Row:
     patient_id: str
     accession_number: str
     label: str
-    ready: bool
-    age: float  # seconds since the work item was made
-    created_at: float
+    ready: bool  # False: images may still come
+    created_at: float  # seconds since 1970 UTC
 
 
-def ensure_item(connection: Connection, study_instance_uid: str, header: Dataset, station: Station, now: float) -> str:
+def ensure_item(connection: Connection, header: Dataset, now: float, station: Station = _HERE) -> str:
     """SOP Instance UID of the study's reading work item, which is made if there is none yet.
 
     A reading item that a peer pushed for the same study (Scheduled Workitem Code 110005) is that item, as long as it
     is not final: the hospital's own order is not doubled.
+
+    Parameters
+    ----------
+    header
+        Any instance of the study, whose Study Instance UID is valid; the patient and the request are taken from it.
     """
+    study_instance_uid = str(header.StudyInstanceUID)
     uid = reading_uid(study_instance_uid)
     query = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.sop_instance_uid == uid)
     if connection.execute(query).first():
@@ -109,7 +116,7 @@ def say(connection: Connection, study_instance_uid: str, sentence: str, now: flo
     raise_priority(connection, study_instance_uid, Triage(None, sentence), now)
 
 
-def listing(connection: Connection, now: float, *, final: bool = False, limit: int | None = None) -> tuple[Row, ...]:
+def listing(connection: Connection, *, final: bool = False, limit: int | None = None) -> tuple[Row, ...]:
     """The worklist, most urgent first: priority, then age. Completed and canceled items only with `final`."""
     query = select(WORK_ITEM).order_by(*by_urgency()).limit(limit)
     if not final:
@@ -127,11 +134,22 @@ def listing(connection: Connection, now: float, *, final: bool = False, limit: i
             accession_number=_accession(row["attributes"]),
             label=text(row["attributes"], "ProcedureStepLabel"),
             ready=text(row["attributes"], "InputReadinessState") == "READY",
-            age=now - row["created_at"],
             created_at=row["created_at"],
         )
         for row in connection.execute(query).mappings()
     )
+
+
+def as_json(row: Row) -> dict[str, object]:
+    """The row for `--json`; the time is ISO 8601, UTC."""
+    return asdict(row) | {"created_at": datetime.fromtimestamp(row.created_at, UTC).isoformat()}
+
+
+def as_line(row: Row) -> tuple[str, str, str, str, str, str]:
+    """The row as cells: priority, state, patient, study, since (UTC), why."""
+    since = datetime.fromtimestamp(row.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    patient = f"{row.patient_name} ({row.patient_id})" if row.patient_id else row.patient_name
+    return row.priority, row.state, patient, row.study_instance_uid, since, row.reason
 
 
 def with_input(connection: Connection, study_instance_uid: str, attributes: Json, station: Station) -> Json:
@@ -140,7 +158,7 @@ def with_input(connection: Connection, study_instance_uid: str, attributes: Json
     Where nobody set one, it is what the ledger knows now: the study's images, and those of our results of the newest
     delivered generation that a peer has confirmed. Our results are input to the reading, not its output.
     """
-    if "00404021" in attributes or not study_instance_uid:
+    if not study_instance_uid or not is_reading(attributes) or has_value(attributes, "InputInformationSequence"):
         return attributes
     references = [*_images(connection, study_instance_uid), *_results(connection, study_instance_uid)]
     origin = select(STUDY.c.calling_ae_title).where(STUDY.c.study_instance_uid == study_instance_uid)

@@ -21,7 +21,7 @@ _TICK = timedelta(microseconds=1)
 
 
 def date_time(now: float) -> str:
-    """A DT in this machine's time zone with its offset, so that readers who ignore offsets see the clock on the wall."""
+    """A DT in this machine's time zone with its offset: who ignores the offset sees the clock on the wall."""
     return datetime.fromtimestamp(now, UTC).astimezone().strftime("%Y%m%d%H%M%S.%f%z")
 
 

@@ -21,8 +21,8 @@ from node.worklist.moments import date_time
 from node.worklist.policy import Priority, Source
 from node.worklist.reading import Station
 from node.worklist.rows import Item, add, by_urgency, load, save, with_attributes
-from node.worklist.states import State, change_request, outcome, refusal_to_set
 from node.worklist.states import Request as Asked
+from node.worklist.states import State, change_request, outcome, refusal_to_set
 from node.worklist.statuses import Status, UpsRefused
 
 GLOBAL_SUBSCRIPTION = "1.2.840.10008.5.1.4.34.5"  # PS3.4 CC.3.1.2

@@ -70,6 +70,8 @@ def decide(current: Priority, source: Source, triage: Triage, heard: Priority | 
     if asked is None:
         return Decision(current, source, heard, changed=False, reason=triage.reason)
     most = asked if heard is None or asked.above(heard) else heard
+    if asked is current and source is Source.TRIAGE:
+        return Decision(current, source, most, changed=False, reason=f"{asked}: {triage.reason}")
     if not asked.above(current):
         return Decision(current, source, most, changed=False, reason=f"stays {current}: {triage.reason}")
     if source is Source.HUMAN and heard is not None and not asked.above(heard):

@@ -1,4 +1,4 @@
-"""The reading work item of a study: what its Data Set holds when the first image comes. Pure."""
+"""The reading work item of a study: what its Data Set holds when the study is complete. Pure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def reading_attributes(study_instance_uid: str, header: Dataset, station: Statio
     put(attributes, "ScheduledProcedureStepPriority", BEFORE_ANALYSIS.value)
     put(attributes, "ScheduledProcedureStepStartDateTime", date_time(now))
     put(attributes, "ScheduledWorkitemCodeSequence", code(*INTERPRETATION))
-    put(attributes, "InputReadinessState", "INCOMPLETE")
+    put(attributes, "InputReadinessState", "READY")
     put(attributes, "StudyInstanceUID", study_instance_uid)
     put(attributes, "ReferencedRequestSequence", _request(study_instance_uid, header))
     put(attributes, "ProcedureStepState", State.SCHEDULED.value)
@@ -141,9 +141,9 @@ def _request(study_instance_uid: str, header: Dataset) -> Json:
 
 def _string(header: Dataset, keyword: str) -> str:
     """The first value without control characters, cut to what its VR allows; empty where there is none."""
-    element = header[keyword] if keyword in header else None
-    if element is None or element.value is None:
+    if keyword not in header or header[keyword].value is None:
         return ""
+    element = header[keyword]
     first = element.value[0] if element.VM > 1 else element.value
     clean = "".join(character for character in str(first) if character.isprintable() and character != "\\")
     return clean[: _LONGEST.get(element.VR, 64)].strip()

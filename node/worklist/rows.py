@@ -18,7 +18,7 @@ UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # the SOP Class of every instance, PS3.
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A work item. `attributes` is its Data Set without the Transaction UID, which never leaves the ledger (CC.2.7.3)."""
+    """A work item. `attributes` is its Data Set but the Transaction UID, which never leaves the ledger (CC.2.7.3)."""
 
     sop_instance_uid: str
     study_instance_uid: str

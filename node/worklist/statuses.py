@@ -67,6 +67,8 @@ class Status(IntEnum):
 class UpsRefused(ReadFirstError):
     """An operation on a work item was refused; `keyword` names the attribute at fault, if there is one."""
 
+    status: Status
+
     def __init__(self, status: Status, keyword: str = "") -> None:
         super().__init__(f"{status.meaning}: {keyword}" if keyword else status.meaning)
         self.status = status

@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 from pydicom import Dataset
-from pynetdicom import evt
+from pynetdicom import build_context, evt
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import (
     UnifiedProcedureStepPull,
     UnifiedProcedureStepPush,
@@ -20,6 +21,7 @@ from pynetdicom.sop_class import (
 )
 from sqlalchemy import Connection
 
+from node.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.errors import OutOfResources
 from node.identity import is_uid
 from node.ledger import Ledger
@@ -30,6 +32,7 @@ from node.worklist.reading import Station
 from node.worklist.statuses import Status, UpsRefused
 
 _LOG = structlog.get_logger(__name__)
+_HERE = Station()
 
 Answer = tuple[Dataset, Dataset | None]
 Handler = tuple[Any, Callable[[Any], Any]]  # pynetdicom's event and our function, as start_server takes them
@@ -50,7 +53,12 @@ _ACTIONS: Mapping[str, tuple[int, ...]] = {  # subscriptions belong to Watch; th
 }
 
 
-def handlers(ledger: Ledger, station: Station, clock: Callable[[], float] = time.time) -> list[Handler]:
+def contexts() -> list[PresentationContext]:
+    """The presentation contexts that the SCP accepts for the worklist."""
+    return [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in SOP_CLASSES]
+
+
+def handlers(ledger: Ledger, station: Station = _HERE, clock: Callable[[], float] = time.time) -> list[Handler]:
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
     Parameters
