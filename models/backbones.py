@@ -44,7 +44,8 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = (self._padding(length) for length in x.shape[-2:])
-        return super().forward(functional.pad(x, (*columns, *rows)))
+        result: Tensor = super().forward(functional.pad(x, (*columns, *rows)))
+        return result
 
     def _padding(self, length: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]

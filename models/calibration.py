@@ -44,9 +44,7 @@ def platt(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> Calibration:
     return Calibration(float(theta[0]), float(theta[1]))
 
 
-def operating_point(
-    probabilities: NDArray[np.float64], truth: NDArray[np.bool_], specificity: float
-) -> float:
+def operating_point(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], specificity: float) -> float:
     """The probability that this part of the negatives stays below, just above the quantile, to four digits."""
     quantile = float(np.quantile(probabilities[~truth], specificity))
     return min(round(quantile + 5e-5, 4), 1.0)

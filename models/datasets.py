@@ -139,7 +139,7 @@ def _dicom(path: Path) -> Image.Image:
     """The image after its modality and VOI LUT, MONOCHROME2 sense, stretched over the window's own range."""
     from pydicom import dcmread  # noqa: PLC0415 (only folders of DICOM files need it)
     from pydicom.errors import InvalidDicomError  # noqa: PLC0415
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut  # noqa: PLC0415
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut  # noqa: PLC0415
 
     try:
         dataset = dcmread(path)

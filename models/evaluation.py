@@ -85,7 +85,9 @@ def measurements(
         _measurement(f"{data} {source}", index, examples.sources == source, examples, scores, baseline, card)
         for index in range(len(examples.labels))
         for source in sorted(set(examples.sources.tolist()))
-        if FEWEST_POSITIVES <= examples.truth[examples.sources == source, index].sum() < (examples.sources == source).sum()
+        if FEWEST_POSITIVES
+        <= examples.truth[examples.sources == source, index].sum()
+        < (examples.sources == source).sum()
     )
 
 
@@ -169,7 +171,9 @@ def _pointing(points: list[Point]) -> tuple[Pointing, ...]:
 def _pointing_of(kind: str, points: list[Point]) -> Pointing:
     rectangles = [[box.rectangle for box in drawn] for _, _, drawn, _ in points]
     sizes = [size for *_, size in points]
-    covered = [sum(w * h for _, _, w, h in some) / math.prod(size) for some, size in zip(rectangles, sizes, strict=True)]
+    covered = [
+        sum(w * h for _, _, w, h in some) / math.prod(size) for some, size in zip(rectangles, sizes, strict=True)
+    ]
     return Pointing(
         boxes=kind,
         label=SAME_FINDING.get(kind, kind),

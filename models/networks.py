@@ -40,7 +40,7 @@ class CamNetwork(nn.Module):
 
     def maps(self, features: tuple[Tensor, ...]) -> Tensor:
         """Each cell's part of the logits; a coarse tap's cell is repeated, which keeps the mean exact."""
-        weights = self.head.weight.split(self.widths, dim=1)
+        weights = torch.split(self.head.weight, self.widths, dim=1)
         total = -(self.head.weight @ self.centre)[None, :, None, None]
         for feature, weight in zip(features, weights, strict=True):
             part = functional.conv2d(feature, weight[:, :, None, None])
@@ -64,7 +64,8 @@ def to_bytes(network: CamNetwork) -> bytes:
     """The network as safetensors: convolutions in float16, all else in float32, counters left out."""
     state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     stored = {key: value.half() if value.ndim == 4 else value.float() for key, value in state.items()}
-    return safetensors.torch.save({key: value.contiguous() for key, value in stored.items()})
+    data: bytes = safetensors.torch.save({key: value.contiguous() for key, value in stored.items()})
+    return data
 
 
 def from_bytes(data: bytes, network: Network, labels: int) -> CamNetwork:

@@ -136,7 +136,7 @@ def _cam(card: Card, data: bytes, device: str, threads: int | None) -> Localizer
 
 
 def _candidates(card: Card, threads: int | None) -> Localizer:
-    import SimpleITK as sitk  # noqa: N813, PLC0415 (its usual name; half a second to import)
+    import SimpleITK as sitk  # noqa: PLC0415 (its usual name; half a second to import)
 
     from models.localizers.candidates import CandidateLocalizer  # noqa: PLC0415
 

@@ -99,9 +99,7 @@ def train(
     return folder, evaluation
 
 
-def extract(
-    network: CamNetwork, examples: Examples, how: Network, size: tuple[int, int], advance: Advance
-) -> Features:
+def extract(network: CamNetwork, examples: Examples, how: Network, size: tuple[int, int], advance: Advance) -> Features:
     """Features of all images by the frozen backbone."""
     averages, maps = [], []
     for batch in read_images(examples.files, size, BATCH):

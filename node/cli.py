@@ -38,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_out = Console()
+_out = Console(width=None if sys.stdout.isatty() else 200)
 
 
 def main() -> None:

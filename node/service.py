@@ -28,6 +28,7 @@ from node.scp import Receiver
 from node.settings import Settings
 from node.store import Store
 from node.worklist import items
+from node.worklist.reading import Station
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -104,13 +105,14 @@ def _announce(settings: Settings) -> None:
 
 
 def _add_work_item(ledger: Ledger, settings: Settings, row: RowMapping) -> None:
-    """One reading work item for the study, from the headers of its instances."""
-    uid = row["study_instance_uid"]
+    """One reading work item for the study, from the header of one of its instances."""
+    uid, now = row["study_instance_uid"], time.time()
     with ledger.write() as connection:
         rows = studies.inputs(connection, uid)
         if rows:
             header = dcmread(settings.node.data / rows[0]["path"], stop_before_pixels=True)
-            items.ensure_item(connection, header, rows, settings.node.ae_title, time.time())
+            items.ensure_item(connection, header, now, Station())
+            items.set_ready(connection, uid, now)
 
 
 @contextmanager

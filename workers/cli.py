@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,8 @@ def worker(
     app = make_worker_app(settings, queues)
     options = ["--queues", ",".join(queues), "--concurrency", str(concurrency), "--loglevel", "WARNING"]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--hostname", f"{'-'.join(queues)}@%h"]
-    app.worker_main(["worker", *options])
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+    app.worker_main(["--quiet", "worker", *options])
 
 
 def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:

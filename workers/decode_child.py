@@ -141,7 +141,9 @@ def _extended_12_bit(dataset: Any, path: str) -> Any:
     values = reader.GetImage().GetBuffer()
     if values is None:
         raise ValueError("no codec can decode it (gdcm)")
-    return np.frombuffer(values.encode("utf-8", "surrogateescape"), dtype=f"<{'ui'[int(dataset.PixelRepresentation)]}2").reshape(declared(dataset)[0])
+    return np.frombuffer(
+        values.encode("utf-8", "surrogateescape"), dtype=f"<{'ui'[int(dataset.PixelRepresentation)]}2"
+    ).reshape(declared(dataset)[0])
 
 
 def _stored_bits(array: Any, dataset: Any) -> Any:

@@ -16,8 +16,7 @@ from sqlalchemy import RowMapping
 from node import outbox, scu
 from node.ledger import Ledger, note, open_ledger
 from node.scu import Outcome, Requestor
-from node.settings import Peer, Settings
-from node.worklist import items
+from node.settings import Settings
 
 _log = structlog.get_logger(__name__)
 LEASE = 300.0  # seconds; longer than one association with its time-outs lasts
@@ -61,12 +60,7 @@ class Deliverer:
             if stored:
                 kinds = ", ".join(row["kind"] for row in stored)
                 note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")
-                items.add_output(connection, uid, stored, _ae_title(self.settings.receivers[peer]), now)
         _log.info("delivered", study=uid, peer=peer, stored=len(stored), failed=len(rows) - len(stored))
-
-
-def _ae_title(peer: Peer) -> str:
-    return "" if peer.folder else peer.ae_title
 
 
 def _put_into(folder: Path, path: Path) -> Outcome:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR
-from pydicom.valuerep import DA, TM
+from pydicom.multival import MultiValue
+from pydicom.valuerep import validate_value
 
 from workers.headers import numbers
 
@@ -17,19 +16,30 @@ _TYPE_2 = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
-_CHECKED: dict[str, Callable[[Any], object]] = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
+
+# What the PACS files a result by: never dropped, however it is written.
+_IDENTITY = ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+_TEXT_VRS = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI")
 
 
 def prepared(header: Dataset) -> Dataset:
-    """A copy with each type 2 attribute of patient and study, empty where missing or not valid.
+    """A copy without values that their VR does not allow, and with each type 2 attribute of patient and study.
 
-    The text is written in UTF-8: highdicom refuses some character sets that modalities use, and ours must fit beside
-    the patient's name.
+    highdicom copies the patient's and the study's attributes into results, and one bad age or study time in a source
+    would keep every result from passing the gate. The text is written in UTF-8: highdicom refuses some character sets
+    that modalities use, and ours must fit beside the patient's name.
     """
-    missing = {keyword: None for keyword in _TYPE_2 if keyword not in header}
-    wrong = {keyword: None for keyword, kind in _CHECKED.items() if not _valid(kind, header.get(keyword))}
-    sex = {} if header.get("PatientSex") in ("M", "F", "O") else {"PatientSex": None}
-    return changed(header, **(missing | wrong | sex | {"SpecificCharacterSet": "ISO_IR 192"}))
+    copy = changed(header, SpecificCharacterSet="ISO_IR 192")
+    for element in tuple(copy):
+        if element.keyword not in _IDENTITY and not _valid(element):
+            del copy[element.tag]
+    if copy.get("PatientSex") not in ("M", "F", "O"):
+        copy.pop("PatientSex", None)
+    for keyword in _TYPE_2:
+        if keyword not in copy:
+            copy.add_new(keyword, dictionary_VR(keyword), None)
+    return copy
 
 
 def changed(header: Dataset, **values: object) -> Dataset:
@@ -62,9 +72,12 @@ def _positive(values: tuple[float, ...] | None) -> tuple[float, float] | None:
     return (values[0], values[1]) if values and min(values) > 0 else None
 
 
-def _valid(kind: Callable[[Any], object], value: object) -> bool:
+def _valid(element: DataElement) -> bool:
+    if element.VR not in _TEXT_VRS or element.value is None:
+        return True
     try:
-        kind(value)
-    except (ValueError, TypeError):
+        for value in element.value if isinstance(element.value, MultiValue) else (element.value,):
+            validate_value(element.VR, str(value), config.RAISE)
+    except ValueError:
         return False
     return True

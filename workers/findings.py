@@ -108,8 +108,10 @@ def findings_of(prediction: Prediction, card: Card, source: Source, context: Con
 
 
 def largest_slice(mask: NDArray[np.bool_]) -> int:
-    """Index of the slice on which a volume's region has most pixels; the first of several."""
-    return int(np.argmax(mask.sum(axis=(1, 2))))
+    """Index of the slice on which a volume's region has most pixels; the middle one of several."""
+    sizes = mask.sum(axis=(1, 2))
+    largest = np.flatnonzero(sizes == sizes.max())
+    return int(largest[len(largest) // 2])
 
 
 def _finding(label: Label, prediction: Prediction, source: Source, context: Context) -> Finding:

@@ -49,25 +49,8 @@ ANIMAL = re.compile(r"\b(CANINE|FELINE|EQUINE|MURINE|RODENT|DOGS?|ANIMALS?|VETER
 CHEST = frozenset({"CHEST", "THORAX", "LUNG"})
 CHEST_WORDS = CHEST | {"LUNGS", "TORAX", "CXR", "POUMON", "POUMONS", "LUNGE"}
 OTHER_PARTS = frozenset(
-    [
-        "HEAD",
-        "BRAIN",
-        "SKULL",
-        "NECK",
-        "ABDOMEN",
-        "PELVIS",
-        "HIP",
-        "SPINE",
-        "HAND",
-        "FOOT",
-        "KNEE",
-        "SHOULDER",
-        "ELBOW",
-        "WRIST",
-        "ANKLE",
-        "FEMUR",
-        "SINUS",
-    ]
+    {"HEAD", "BRAIN", "SKULL", "NECK", "SINUS", "ABDOMEN", "PELVIS", "HIP", "SPINE", "FEMUR"}
+    | {"HAND", "FOOT", "KNEE", "SHOULDER", "ELBOW", "WRIST", "ANKLE"}
 )
 
 

@@ -145,8 +145,8 @@ def _whole(part: Mask, box: tuple[slice, ...], shape: tuple[int, ...]) -> Mask:
 
 
 def _radius(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Of the structuring element, an axis each: a 512th of an image; one pixel within the slices of a volume."""
-    return (max(1, round(min(shape) / 512)),) * 2 if len(shape) == 2 else (0, 1, 1)
+    """Of the structuring element, an axis each: a 1024th of an image; one pixel within the slices of a volume."""
+    return (max(1, round(min(shape) / 1024)),) * 2 if len(shape) == 2 else (0, 1, 1)
 
 
 def _clean(inside: Mask, radius: tuple[int, ...]) -> Mask:

@@ -44,7 +44,7 @@ def _nodes(dataset: Dataset) -> Iterator[Dataset]:
 
 def _concept(item: Dataset) -> str:
     names = item.get("ConceptNameCodeSequence")
-    return str(names[0].CodeValue) if names else ""
+    return str(names[0].get("CodeValue", "")) if names else ""
 
 
 def _groups(dataset: Dataset) -> list[Dataset]:

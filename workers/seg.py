@@ -65,8 +65,9 @@ def _of_image(pairs: Pairs, source: ImageSource) -> tuple[list[Dataset], NDArray
     if "FrameOfReferenceUID" in header:  # some DX have one without a plane in it, and highdicom looks for the plane
         del header.FrameOfReferenceUID
     spacing, _ = pixel_spacing(header)
-    # Without Pixel Measures OHIF's whole page dies on a radiograph, so 1 mm stands in where no spacing is known.
-    measures = hd.PixelMeasuresSequence(pixel_spacing=spacing or (1.0, 1.0), slice_thickness=None)
+    # Without Pixel Measures OHIF's whole page dies on a radiograph, so 1 mm stands in where no spacing is known;
+    # highdicom's reader then asks for a slice thickness, which a projection has not: 1 mm stands in there too.
+    measures = hd.PixelMeasuresSequence(pixel_spacing=spacing or (1.0, 1.0), slice_thickness=1.0)
     masks = np.moveaxis(np.stack([region.mask for _, region in pairs]), 0, -1)[np.newaxis]
     return [header], masks.view(np.uint8), measures
 

@@ -86,7 +86,7 @@ def load_volume(paths: Sequence[Path], decoder: Decoder, rules: Input | None = N
 
 
 def hounsfield(stored: Stored, dataset: Dataset) -> NDArray[np.float32]:
-    """Stored values of one CT slice to HU, by its own slope and intercept; padding becomes AIR, and nothing is below."""
+    """Stored values of one CT slice to HU, by its own slope and intercept; padding is AIR, nothing is below."""
     slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
     if slope is None or intercept is None or not slope[0]:
         raise VolumeError("a slice has no Rescale Slope and Intercept, so its values are no Hounsfield units")

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 (its usual name)
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from models.card import Detector
@@ -91,7 +91,9 @@ def lungs(working: sitk.Image, detector: Detector) -> sitk.Image:
     sizes[0] = 0
     wanted = sizes * math.prod(working.GetSpacing()) >= SMALLEST_LUNG_MM3
     if not wanted.any():
-        raise InputError("No lungs were found in the volume: it shows too little of the chest, or its values are no HU.")
+        raise InputError(
+            "No lungs were found in the volume: it shows too little of the chest, or its values are no HU."
+        )
     mask = sitk.GetImageFromArray(wanted[array].astype(np.uint8))
     mask.CopyInformation(working)
     return _closed(mask, detector.closing_mm)
@@ -131,9 +133,7 @@ def _scored(
     return Candidate(label, diameter, aspect, contact, score)
 
 
-def _air_contact(
-    label: int, box: tuple[int, ...], parts: sitk.Image, working: sitk.Image, detector: Detector
-) -> float:
+def _air_contact(label: int, box: tuple[int, ...], parts: sitk.Image, working: sitk.Image, detector: Detector) -> float:
     near, far = detector.shell_mm
     margin = [math.ceil(far / step) + 1 for step in working.GetSpacing()]
     low = [max(0, box[axis] - margin[axis]) for axis in range(3)]

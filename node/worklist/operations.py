@@ -115,7 +115,7 @@ def refuse_subscription(connection: Connection, sop_instance_uid: str) -> Status
 
 def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], station: Station) -> tuple[Status, Json]:
     """N-GET: the requested attributes, all where none is named; a warning where one of them is not there (CC.2.7)."""
-    item = load(connection, sop_instance_uid)
+    item = load(connection, sop_instance_uid, lock=False)
     if item is None:
         raise UpsRefused(Status.NO_SUCH_UPS)
     attributes = item.attributes

@@ -38,10 +38,10 @@ def by_urgency() -> tuple[ColumnElement[int], ColumnElement[float], ColumnElemen
     return rank, WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid
 
 
-def load(connection: Connection, sop_instance_uid: str) -> Item | None:
-    """The work item with this UID."""
-    query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid == sop_instance_uid).with_for_update()
-    row = connection.execute(query).mappings().first()
+def load(connection: Connection, sop_instance_uid: str, *, lock: bool = True) -> Item | None:
+    """The work item with this UID; with `lock` nobody else changes it before the transaction ends."""
+    query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid == sop_instance_uid)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     return None if row is None else _item(row)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,7 @@ class UpsProvider:
             status = operations.create(connection, uid, given, self.station, self.clock())
             return (Status.CREATED_WITH_MODIFICATIONS if dropped else status), None
 
-        return self._write("N-CREATE", event, uid, work)
+        return self._answer("N-CREATE", event, uid, self.ledger.write, work)
 
     def n_set(self, event: Any) -> Answer:
         """Change attributes of a work item (CC.2.6)."""
@@ -106,7 +107,7 @@ class UpsProvider:
             status = operations.modify(connection, uid, given, self.clock())
             return (Status.NOT_ALL_SUPPORTED if dropped else status), None
 
-        return self._write("N-SET", event, uid, work)
+        return self._answer("N-SET", event, uid, self.ledger.write, work)
 
     def n_action(self, event: Any) -> Answer:
         """Change the state, request a cancel, or be told that there are no subscriptions (CC.2.1 to CC.2.3)."""
@@ -122,7 +123,7 @@ class UpsProvider:
                 return operations.request_cancel(connection, uid, given, self.clock()), None
             return operations.refuse_subscription(connection, uid), None
 
-        return self._write("N-ACTION", event, uid, work)
+        return self._answer("N-ACTION", event, uid, self.ledger.write, work)
 
     def n_get(self, event: Any) -> Answer:
         """Read attributes of a work item (CC.2.7)."""
@@ -132,7 +133,7 @@ class UpsProvider:
         def work(connection: Connection) -> tuple[Status, Json]:
             return operations.get(connection, uid, tags, self.station)
 
-        return self._write("N-GET", event, uid, work)
+        return self._answer("N-GET", event, uid, self.ledger.read, work)
 
     def c_find(self, event: Any) -> Iterator[tuple[Dataset | Status, Dataset | None]]:
         """Search the worklist (CC.2.8); most urgent first."""
@@ -155,15 +156,20 @@ class UpsProvider:
             _log("C-FIND", event, "", Status.OUT_OF_RESOURCES, reason=str(error))
             yield _status(Status.OUT_OF_RESOURCES), None
 
-    def _write(
-        self, operation: str, event: Any, uid: str, work: Callable[[Connection], tuple[Status, Json | None]]
+    def _answer(
+        self,
+        operation: str,
+        event: Any,
+        uid: str,
+        transaction: Callable[[], AbstractContextManager[Connection]],
+        work: Callable[[Connection], tuple[Status, Json | None]],
     ) -> Answer:
         """Do the work in one transaction and answer with its status, or with that of the refusal."""
         try:
             _check_class(operation, event, Status.UNRECOGNIZED_OPERATION)
             if not is_uid(uid):
                 raise UpsRefused(Status.INVALID_INSTANCE)
-            with self.ledger.write() as connection:
+            with transaction() as connection:
                 status, attributes = work(connection)
         except UpsRefused as refusal:
             _log(operation, event, uid, refusal.status, attribute=refusal.keyword)
@@ -191,7 +197,7 @@ def _status(status: Status, keyword: str = "") -> Dataset:
     answer = Dataset()
     answer.Status = int(status)
     if status.failed:
-        comment = f"{status.meaning}: {keyword}" if keyword else status.meaning
+        comment = f"{keyword}: {status.meaning}" if keyword else status.meaning
         answer.ErrorComment = comment[:64]  # LO
     return answer
 

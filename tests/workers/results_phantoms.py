@@ -15,7 +15,7 @@ from pydicom.uid import UID, ComputedRadiographyImageStorage, CTImageStorage, Ex
 
 from models.card import Card
 from models.prediction import Prediction
-from workers.findings import ImageSource
+from workers.findings import Finding, ImageSource, Source, findings_of
 from workers.grid import Grid
 from workers.pixels import SourceImage
 from workers.uids import Context
@@ -107,6 +107,24 @@ def blob(shape: tuple[int, ...], centre: tuple[float, ...], radius: float, peak:
     squares = sum((axis + 0.5 - middle) ** 2 for axis, middle in zip(axes, centre, strict=True))
     cone: NDArray[np.float32] = (peak * (1 - np.sqrt(squares) / (2 * radius))).astype(np.float32)
     return np.maximum(cone, 0)
+
+
+def two_findings(source: Source) -> tuple[Finding, ...]:
+    """Pneumothorax and Nodule present with a region each that overlap, Pleural Thickening absent."""
+    shape = source.array.shape if isinstance(source, SourceVolume) else (16, 16)
+    centre = tuple(length * 0.4 for length in shape)
+    beside = (*centre[:-1], centre[-1] + 2)
+    kind = "volume" if isinstance(source, SourceVolume) else "image"
+    saliency = np.stack([blob(shape, centre, 3.0), blob(shape, beside, 3.0), np.zeros(shape, dtype=np.float32)])
+    return findings_of(prediction(saliency, (0.87, 0.5, 0.1)), card(kind), source, context(kind))
+
+
+def no_findings(source: Source) -> tuple[Finding, ...]:
+    """All three absent."""
+    shape = source.array.shape if isinstance(source, SourceVolume) else (16, 16)
+    kind = "volume" if isinstance(source, SourceVolume) else "image"
+    empty = np.zeros((3, *shape), dtype=np.float32)
+    return findings_of(prediction(empty, (0.1, 0.2, 0.3)), card(kind), source, context(kind))
 
 
 def _shipped(name: str) -> dict[str, Any]:

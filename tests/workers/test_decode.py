@@ -144,7 +144,13 @@ def test_a_header_that_declares_another_size_than_the_codestream_is_refused(
 
 @pytest.mark.parametrize(
     "name",
-    ["MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm", "MR_small_RLE.dcm", "JPEG-LL.dcm", "JPGExtended.dcm"],
+    [
+        "MR_small_jpeg_ls_lossless.dcm",
+        "MR_small_jp2klossless.dcm",
+        "MR_small_RLE.dcm",
+        "JPEG-LL.dcm",
+        "JPGExtended.dcm",
+    ],
 )
 def test_half_a_codestream_is_refused_and_not_shown_as_half_an_image(decoder, tmp_path, small, name):
     dataset = dcmread(pydicom_file(name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -50,9 +50,8 @@ def test_a_lesion_goes_to_the_input_and_its_saliency_comes_back_to_it(orientatio
     assert (row - grid.row_offset) / height == pytest.approx(0.3, abs=0.003)
     assert grid.source_point(row, column) == pytest.approx(tuple(centroid(image)), abs=0.5)
     edges = np.linspace(0, 320, cells + 1).astype(int)
-    saliency = np.array(
-        [[seen[a:b, c:d].mean() for c, d in zip(edges, edges[1:], strict=False)] for a, b in zip(edges, edges[1:], strict=False)]
-    )
+    spans = [slice(*span) for span in pairwise(edges)]
+    saliency = np.array([[seen[lines, across].mean() for across in spans] for lines in spans])
     found = np.maximum(grid.to_source(saliency) - 0.1 * saliency.max(), 0)
     half_a_cell = 0.5 * 320 / cells * np.array([grid.row_scale, grid.column_scale][:: -1 if grid.transpose else 1])
     assert found.shape == (rows, columns)

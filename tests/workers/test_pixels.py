@@ -132,7 +132,8 @@ def test_a_voi_lut_goes_before_a_window_and_is_continued_at_both_ends(load):
 
 
 def test_a_modality_lut_is_applied_before_the_window(load):
-    image = load(RAMP, ModalityLUTSequence=[table(0, 16, [1000 - 3 * i for i in range(256)])], WindowCenter=617.5, WindowWidth=766)
+    falling = table(0, 16, [1000 - 3 * i for i in range(256)])
+    image = load(RAMP, ModalityLUTSequence=[falling], WindowCenter=618, WindowWidth=766)
     np.testing.assert_allclose(image.intensity.ravel(), 1 - np.arange(256) / 255, atol=1e-3)
 
 

@@ -36,23 +36,34 @@ def header() -> Dataset:
     return header
 
 
-@pytest.fixture
-def scp(ledger: Ledger) -> Iterator[Callable[[], Association]]:
-    """A running SCP; each call opens one more association to it."""
-    ticks = itertools.count()
-    ae = AE("READFIRST")
-    ae.supported_contexts = contexts()
+@pytest.fixture(scope="module")
+def start() -> Iterator[Callable[[Ledger], tuple[str, int]]]:
+    """Start an SCP on a ledger and tell its address; it ends with the module (pynetdicom takes half a second)."""
     with ExitStack() as stack:
-        server = ae.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=handlers(ledger, STATION, lambda: NOW + next(ticks))
-        )
-        stack.callback(ae.shutdown)
 
-        def associate() -> Association:
+        def start(ledger: Ledger) -> tuple[str, int]:
+            ticks = itertools.count()
+            ae = AE("READFIRST")
+            ae.supported_contexts = contexts()
+            found = handlers(ledger, STATION, lambda: NOW + next(ticks))
+            server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=found)
+            stack.callback(ae.shutdown)
+            host, port = server.server_address[:2]
+            return str(host), int(port)
+
+        yield start
+
+
+@pytest.fixture
+def associate() -> Iterator[Callable[[tuple[str, int]], Association]]:
+    """Open associations that are released when the test ends."""
+    with ExitStack() as stack:
+
+        def associate(address: tuple[str, int]) -> Association:
             scu = AE("READER")
             for sop_class in SOP_CLASSES:
                 scu.add_requested_context(sop_class)
-            association = scu.associate(*server.server_address[:2], ae_title="READFIRST")
+            association = scu.associate(*address, ae_title="READFIRST")
             assert association.is_established
             stack.callback(association.release)
             return association

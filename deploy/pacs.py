@@ -1,0 +1,118 @@
+"""A throw-away Orthanc on loopback: the PACS of the demo and of the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from node.processes import die_with_parent
+
+_HERE = Path(__file__).resolve().parent
+_START_SECONDS = 30.0
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def find_orthanc() -> str | None:
+    """Path of the Orthanc program; None where it is not installed."""
+    return shutil.which("Orthanc") or shutil.which("orthanc")
+
+
+class Orthanc:
+    """A running Orthanc with its storage in `folder`, ended on leaving.
+
+    Parameters
+    ----------
+    modalities
+        AE titles that may send to it, with their host and port.
+    """
+
+    def __init__(self, folder: Path, modalities: dict[str, tuple[str, str, int]] | None = None) -> None:
+        self.folder = folder
+        self.http_port, self.dicom_port = free_port(), free_port()
+        self._config = {
+            "Name": "ORTHANC", "DicomAet": "ORTHANC", "DicomPort": self.dicom_port, "HttpPort": self.http_port,
+            "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"), "Plugins": [],
+            "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "DicomCheckModalityHost": False,
+            "OverwriteInstances": True, "DicomModalities": {name: list(to) for name, to in (modalities or {}).items()},
+        }  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        program = find_orthanc()
+        if program is None:
+            raise RuntimeError("Orthanc is not installed")
+        (self.folder / "db").mkdir(parents=True)
+        (self.folder / "orthanc.json").write_text(json.dumps(self._config, indent=1))
+        log = (self.folder / "orthanc.log").open("wb")
+        environment = os.environ | {"LD_PRELOAD": str(_loopback(self.folder))}
+        self._process = subprocess.Popen(
+            [program, str(self.folder / "orthanc.json")], stdout=log, stderr=log, env=environment,
+            preexec_fn=die_with_parent,
+        )  # fmt: skip
+        log.close()
+        self._wait()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def rest(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """An answer of its REST interface: decoded JSON, or bytes."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            content = answer.read()
+            return json.loads(content) if "json" in answer.headers.get_content_type() else content
+
+    def instances(self, study_instance_uid: str) -> list[dict[str, Any]]:
+        """`{"id", "modality", "series_instance_uid", "sop_instance_uid"}` of each instance of a study."""
+        query = {"Level": "Series", "Query": {"StudyInstanceUID": study_instance_uid}, "Expand": True}
+        return [
+            {
+                "id": instance,
+                "modality": series["MainDicomTags"]["Modality"],
+                "series_instance_uid": series["MainDicomTags"]["SeriesInstanceUID"],
+                "sop_instance_uid": self.rest(f"/instances/{instance}")["MainDicomTags"]["SOPInstanceUID"],
+            }
+            for series in self.rest("/tools/find", query)
+            for instance in series["Instances"]
+        ]
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                self.rest("/system")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise RuntimeError(f"Orthanc does not answer; see {self.folder / 'orthanc.log'}")
+
+
+def _loopback(folder: Path) -> Path:
+    """The small library that keeps Orthanc on loopback."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang", "tcc"))), None)
+    if compiler is None:
+        raise RuntimeError("no C compiler (cc, gcc, clang or tcc) is there to keep Orthanc on loopback")
+    library = folder / "loopback.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-nostdlib", "-o", library, _HERE / "loopback.c"], check=True)
+    return library

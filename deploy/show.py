@@ -1,0 +1,282 @@
+"""The demo: starts everything, pushes the sample studies, and shows what came back. Started by `deploy/demo`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from overlay import draw
+from pacs import Orthanc, find_orthanc, free_port
+from pydicom import dcmread
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_HERE = Path(__file__).resolve().parent
+_SAMPLES = _HERE / "samples"
+# the most urgent one comes last, so that the worklist has something to do
+_ORDER = ("chest-xray-normal", "chest-xray-effusion", "chest-ct", "dog", "chest-xray-pneumothorax")
+_QUIET, _PATIENCE, _FASTEST = 2.0, 240.0, 3.0  # seconds
+_OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+class DemoError(Exception):
+    """Why the demo failed, for the last line."""
+
+
+def main() -> None:
+    """Run the demo; the last line is `demo: ok` or the reason."""
+    parser = argparse.ArgumentParser(prog="deploy/demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="stay up until Ctrl-C, to look around")
+    parser.add_argument("--out", type=Path, default=Path("demo-results"), help="where everything of the demo is kept")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        with ExitStack() as stack:
+            Demo(arguments.out.resolve(), stack).run(keep=arguments.keep)
+    except DemoError as error:
+        print(f"demo: {error}", flush=True)
+        sys.exit(1)
+    print("demo: ok", flush=True)
+
+
+class Demo:
+    """One run, with everything below `out`."""
+
+    def __init__(self, out: Path, stack: ExitStack) -> None:
+        shutil.rmtree(out / "state", ignore_errors=True)
+        (out / "state").mkdir(parents=True)
+        self.out, self.config = out, out / "state" / "readfirst.toml"
+        self.port = free_port()
+        self.samples = {str(_header(_SAMPLES / name).StudyInstanceUID): name for name in _ORDER}
+        self.pacs = stack.enter_context(Orthanc(out / "state" / "pacs")) if find_orthanc() else None
+        self.folder = out / "state" / "results-folder"
+        self.config.write_text(self._toml())
+        self.log = out / "state" / "readfirst.log"
+        stack.enter_context(self._up())
+
+    def run(self, *, keep: bool) -> None:
+        """Everything that the demo shows, in order."""
+        self._say_where()
+        for name in _ORDER:
+            self._push(name)
+        studies = self._wait()
+        self._show_findings(studies)
+        self._show_worklist()
+        self._show_speed(studies)
+        self._push("chest-xray-pneumothorax")
+        self._check_unchanged(studies)
+        self._draw(studies)
+        _OUT.print(f"Everything is below {self.out}; the ledger, the log and the configuration in its folder state.")
+        if keep:
+            self._stay()
+
+    def _toml(self) -> str:
+        receiver = f"folder = {json.dumps(str(self.folder))}"
+        if self.pacs:
+            receiver = f'ae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {self.pacs.dicom_port}\nquery = true'
+        return "\n".join(
+            (
+                "[node]", f"port = {self.port}", f"data = {json.dumps(str(self.out / 'state' / 'var'))}",
+                f"quiet_seconds = {_QUIET}", "", "[peers.scanner]", 'ae_title = "SCANNER"', 'host = "127.0.0.1"',
+                'send = ["images"]', "", "[peers.pacs]", receiver, 'receive = ["results"]', "",
+            )
+        )  # fmt: skip
+
+    @contextmanager
+    def _up(self) -> Iterator[None]:
+        with self.log.open("wb") as log:
+            command = [sys.executable, "-m", "node", "up", "--config", str(self.config)]
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=_HERE.parent)
+        try:
+            with _spinner("starting: DICOM node, Redis, two workers, models"):
+                self._until(lambda: process.poll() is not None or self._is_ready(), "the node did not start")
+            if process.poll() is not None:
+                raise DemoError(f"the node did not start: {self.log.read_text(errors='replace').splitlines()[-1]}")
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+    def _is_ready(self) -> bool:
+        said = self.log.read_text(errors="replace")
+        return "readfirst: ready" in said and "worker ready" in said
+
+    def _until(self, holds: Callable[[], object], otherwise: str) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not holds():
+            if time.monotonic() > deadline:
+                raise DemoError(f"{otherwise} within {_PATIENCE:.0f} s; see {self.log}")
+            time.sleep(0.1)
+
+    def _say_where(self) -> None:
+        _OUT.print(f"ReadFirst listens as READFIRST@127.0.0.1:{self.port}.")
+        if self.pacs:
+            where = f"ORTHANC@127.0.0.1:{self.pacs.dicom_port}, web page http://127.0.0.1:{self.pacs.http_port}"
+            _OUT.print(f"The PACS is Orthanc: {where}")
+        else:
+            _OUT.print(f"Orthanc is not installed, so the results go to a folder: {self.folder}")
+
+    def _push(self, name: str) -> None:
+        """As a PACS does it: the study is stored there, and sent on to us."""
+        files = sorted((_SAMPLES / name).glob("*.dcm"))
+        if self.pacs and name != "dog":  # its Pixel Data has an odd length, which Orthanc does not take
+            self._send(name, f"ORTHANC@127.0.0.1:{self.pacs.dicom_port}")
+        self._send(name, f"READFIRST@127.0.0.1:{self.port}")
+        _OUT.print(f"pushed {name}: {len(files)} instance{'s' * (len(files) > 1)}")
+
+    def _send(self, name: str, to: str) -> None:
+        command = [sys.executable, "-m", "node", "send", str(_SAMPLES / name), "--to", to, "--as", "SCANNER"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=_HERE.parent)
+        if done.returncode:
+            raise DemoError(f"{name} could not be pushed to {to}: {done.stdout.strip()} {done.stderr.strip()}")
+
+    def _ask(self, *words: str) -> Any:
+        command = [sys.executable, "-m", "node", *words, "--json", "--config", str(self.config)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=_HERE.parent)
+        if done.returncode:
+            raise DemoError(f"readfirst {' '.join(words)}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def _wait(self) -> dict[str, dict[str, Any]]:
+        """The story of each sample, by name, once nothing is under way any more."""
+        deadline = time.monotonic() + _PATIENCE
+        with _spinner("waiting") as say:
+            while True:
+                status = self._ask("status")
+                known = {row["study_instance_uid"]: row["state"] for row in status["studies"]}
+                if len(known) == len(self.samples) and not status["unfinished"] and not status["undelivered"]:
+                    break
+                if time.monotonic() > deadline:
+                    raise DemoError(f"not everything was done within {_PATIENCE:.0f} s: {known}; see {self.log}")
+                say(", ".join(f"{self.samples[uid]} {state}" for uid, state in known.items()))
+                time.sleep(0.5)
+        stories = {name: self._ask("study", uid) for uid, name in self.samples.items()}
+        failed = [f"{name}: {story['reason']}" for name, story in stories.items() if story["state"] == "failed"]
+        if failed:
+            raise DemoError("; ".join(failed))
+        if stories["dog"]["state"] != "not analysed":
+            raise DemoError("the dog was analysed")
+        return stories
+
+    def _show_findings(self, studies: dict[str, dict[str, Any]]) -> None:
+        table = Table(title="Findings (present ones; the statement in the PACS lists the absent ones, too)")
+        for column in ("study", "finding", "probability", "place", "priority", "in the PACS"):
+            table.add_column(column)
+        for name, story in studies.items():
+            rows = [row for row in story["findings"] if row["present"]]
+            sent = _kinds(story)
+            if not rows:
+                table.add_row(name, story["reason"] or "nothing present", "", "", story["priority"], sent)
+            for row in sorted(rows, key=lambda one: -one["probability"]):
+                value = f"{100 * row['probability']:.0f} %" + (" (score)" if row["quantity"] == "score" else "")
+                table.add_row(name, row["label"], value, row["place"] or "no region", story["priority"], sent)
+                name = sent = ""  # noqa: PLW2901
+            table.add_section()
+        _OUT.print(table)
+
+    def _show_worklist(self) -> None:
+        rows = self._ask("worklist")
+        before = sorted(rows, key=lambda row: row["created_at"])
+        table = Table(title="The reading worklist")
+        for column in ("before (in order of arrival)", "", "after (most urgent first)", "", "why"):
+            table.add_column(column)
+        for old, new in zip(before, rows, strict=True):
+            names = [self.samples[row["study_instance_uid"]] for row in (old, new)]
+            table.add_row(names[0], "MEDIUM", names[1], new["priority"], new["reason"])
+        _OUT.print(table)
+
+    def _show_speed(self, studies: dict[str, dict[str, Any]]) -> None:
+        for name, story in studies.items():
+            delivered = [_seconds(one["delivered_at"]) for one in story["deliveries"]]
+            if not delivered:
+                continue
+            received, queued = _seconds(story["last_received_at"]), _seconds(story["queued_at"])
+            spent = max(delivered) - queued
+            _OUT.print(
+                f"{name}: last C-STORE Success to results in the PACS {spent:.2f} s, "
+                f"without {queued - received:.2f} s until it was taken for complete ({story['evidence']})"
+            )
+            if story["instances"] == 1 and spent > _FASTEST:
+                _OUT.print(f"  slower than {_FASTEST:g} s: this machine is busy, or the study had to queue")
+
+    def _check_unchanged(self, studies: dict[str, dict[str, Any]]) -> None:
+        """After the same study was pushed again, the PACS holds what it held, and each result once."""
+        time.sleep(_QUIET + 1)
+        again = self._wait()
+        for name, story in again.items():
+            wanted = {one["sop_instance_uid"] for one in story["results"]}
+            if wanted != {one["sop_instance_uid"] for one in studies[name]["results"]}:
+                raise DemoError(f"{name}: pushed again, it has other results")
+            there = [one for one in self._stored(story) if one["modality"] in ("SEG", "SR")]
+            if sorted(one["sop_instance_uid"] for one in there) != sorted(wanted):
+                raise DemoError(f"{name}: the PACS holds {len(there)} results of ours instead of {len(wanted)}")
+        _OUT.print("Pushed once more, the same study brought nothing new: each holds exactly one set of results.")
+
+    def _stored(self, story: dict[str, Any]) -> list[dict[str, Any]]:
+        uid = story["study_instance_uid"]
+        if self.pacs:
+            return self.pacs.instances(uid)
+        files = sorted((self.folder / uid).glob("*.dcm"))
+        headers = [(path, dcmread(path, stop_before_pixels=True)) for path in files]
+        return [{"path": p, "modality": h.Modality, "sop_instance_uid": str(h.SOPInstanceUID)} for p, h in headers]
+
+    def _draw(self, studies: dict[str, dict[str, Any]]) -> None:
+        for name, story in studies.items():
+            if story["state"] != "analysed":
+                continue
+            kept = [self._fetch(one) for one in self._stored(story) if one["modality"] == "SEG"]
+            present = [row["label"] for row in story["findings"] if row["present"]]
+            caption = f"{name}: {', '.join(present) or 'nothing present'}; priority {story['priority']}"
+            picture = self.out / f"{name}.png"
+            draw(sorted((_SAMPLES / name).glob("*.dcm")), kept, caption, picture)
+            _OUT.print(f"picture: {picture}")
+
+    def _fetch(self, instance: dict[str, Any]) -> Path:
+        if not self.pacs:
+            return Path(instance["path"])
+        path = self.out / "state" / f"{instance['sop_instance_uid']}.dcm"
+        path.write_bytes(self.pacs.rest(f"/instances/{instance['id']}/file"))
+        return path
+
+    def _stay(self) -> None:
+        _OUT.print("demo: up until Ctrl-C. Try, in another terminal:")
+        _OUT.print(f"  .venv/bin/readfirst worklist --config {self.config}")
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            return
+
+
+def _header(folder: Path) -> Any:
+    return dcmread(next(iter(sorted(folder.glob("*.dcm")))), stop_before_pixels=True)
+
+
+def _kinds(story: dict[str, Any]) -> str:
+    return ", ".join(sorted(one["kind"] for one in story["deliveries"] if one["state"] == "delivered")) or "nothing"
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+@contextmanager
+def _spinner(text: str) -> Iterator[Callable[[str], None]]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(text)
+        yield lambda words: progress.update(task, description=words)
+
+
+if __name__ == "__main__":
+    main()

