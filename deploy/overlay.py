@@ -18,6 +18,8 @@ from workers.pixels import load_image
 _SIZE = 900  # pixels of the longer side
 _BANNER = "Research software, not a medical device; not for diagnosis."
 Mask = NDArray[np.bool_]
+Colour = tuple[int, int, int]
+Segment = tuple[str, Colour, Mask]  # its label, colour and pixels
 
 
 def draw(images: Sequence[Path], segmentations: Sequence[Path], caption: str, picture: Path) -> None:
@@ -42,7 +44,7 @@ def draw(images: Sequence[Path], segmentations: Sequence[Path], caption: str, pi
     _compose(intensity, segments[uid] if uid else [], caption).save(picture)
 
 
-def _segments(dataset: Dataset) -> list[tuple[str, tuple[int, int, int], Mask]]:
+def _segments(dataset: Dataset) -> list[tuple[str, str, Colour, Mask]]:
     """(source's SOP Instance UID, segment label, RGB, mask) of each frame."""
     described = {int(item.SegmentNumber): item for item in dataset.SegmentSequence}
     planes = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns).astype(bool)
@@ -58,9 +60,7 @@ def _segments(dataset: Dataset) -> list[tuple[str, tuple[int, int, int], Mask]]:
     return found
 
 
-def _compose(
-    intensity: NDArray[np.float32], segments: Sequence[tuple[str, tuple[int, int, int], Mask]], caption: str
-) -> Image.Image:
+def _compose(intensity: NDArray[np.float32], segments: Sequence[Segment], caption: str) -> Image.Image:
     scale = _SIZE / max(intensity.shape)
     size = (round(intensity.shape[1] * scale), round(intensity.shape[0] * scale))
     grey = Image.fromarray((intensity.clip(0, 1) * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
@@ -78,7 +78,9 @@ def _compose(
     return picture
 
 
-def _write(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, colour: tuple[int, int, int], font: object) -> None:
+def _write(
+    pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, colour: tuple[int, int, int], font: object
+) -> None:
     pen.text(at, text, fill=colour, font=font, stroke_width=2, stroke_fill=(0, 0, 0))
 
 

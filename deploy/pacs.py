@@ -62,7 +62,7 @@ class Orthanc:
         environment = os.environ | {"LD_PRELOAD": str(_loopback(self.folder))}
         self._process = subprocess.Popen(
             [program, str(self.folder / "orthanc.json")], stdout=log, stderr=log, env=environment,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
         )  # fmt: skip
         log.close()
         self._wait()

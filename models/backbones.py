@@ -75,9 +75,10 @@ class InvertedBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = functional.relu6(self.bn0(self.expand_conv(x))) if self.expands else x
-        y = functional.relu6(self.bn1(self.depthwise_conv(y)))
-        y = self.bn2(self.project_conv(y))
-        return x + y if self.skips else y
+        y = self.project_conv(functional.relu6(self.bn1(self.depthwise_conv(y))))
+        y = self.bn2(y)
+        result: Tensor = x + y if self.skips else y
+        return result
 
 
 def _blocks() -> nn.ModuleList:

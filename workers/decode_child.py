@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 REQUIRED = ("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
-PREFERRED = ("pylibjpeg", "gdcm")  # pydicom's names; any other that is installed comes last
+PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other comes last
 
 
 def main(arguments: list[str]) -> int:
@@ -119,7 +119,7 @@ def _frames(dataset: Any, path: str) -> Any:
     if not transfer_syntax.is_encapsulated:
         return decoder.as_array(dataset, **options)[0]
     failures: list[str] = []
-    for plugin in sorted(decoder.available_plugins, key=lambda name: (name not in PREFERRED, name != "pylibjpeg")):
+    for plugin in sorted(decoder.available_plugins, key=_rank):
         try:
             return decoder.as_array(dataset, decoding_plugin=plugin, **options)[0]
         except MemoryError:
@@ -127,6 +127,10 @@ def _frames(dataset: Any, path: str) -> Any:
         except Exception as error:  # noqa: BLE001  each codec has exceptions of its own; the next may be able to
             failures.append(_sentence(error).rpartition("plugins: ")[2])
     raise ValueError(f"no codec can decode it ({'; '.join(failures)})")
+
+
+def _rank(plugin: str) -> int:
+    return PREFERRED.index(plugin) if plugin in PREFERRED else len(PREFERRED)
 
 
 def _extended_12_bit(dataset: Any, path: str) -> Any:

@@ -33,9 +33,9 @@ def contributing_equipment(context: Context) -> Any:
         purpose_of_reference=codes.coded(codes.PROCESSING_EQUIPMENT),
         manufacturer_model_name=context.card.name,
         software_versions=software_versions(context),
-        contribution_datetime=context.now,
         contribution_description=f"{context.card.title[:900]}. {RESEARCH}",
     )
+    item.ContributionDateTime = context.now.strftime("%Y%m%d%H%M%S%z")
     item.DeviceUID = device_uid(context)
     return item
 

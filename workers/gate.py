@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from node.errors import AnalysisError
 from workers.rules import broken_rules
 
 DCIODVFY_SECONDS = 60
+_VALUE = re.compile(r"(?<!Element=)(?<!Module=)(?<!attribute )(?<!Macro )<[^>]*>")  # names of attributes stay
 
 
 class GateError(AnalysisError):
@@ -35,11 +37,9 @@ def check(dataset: Dataset, path: Path) -> Path:
     Raises
     ------
     GateError
-        With every fault that was found. Nothing stays at `path`.
+        With every fault that the first failing part found. Nothing stays at `path`.
     """
-    reasons = [*broken_rules(dataset), *_not_read_back(dataset, path)]
-    if not reasons:
-        reasons = list(dciodvfy_errors(path))
+    reasons = broken_rules(dataset) or tuple(_not_read_back(dataset, path)) or dciodvfy_errors(path)
     if reasons:
         path.unlink(missing_ok=True)
         raise GateError(reasons)
@@ -65,7 +65,10 @@ def check_all(objects: Sequence[tuple[Dataset, Path]]) -> tuple[Path, ...]:
 
 
 def dciodvfy_errors(path: Path) -> tuple[str, ...]:
-    """Lines of dciodvfy's that begin with Error; none where it is not installed. Warnings do not count."""
+    """Lines of dciodvfy's that begin with Error; none where it is not installed. Warnings do not count.
+
+    Values in them are blanked: they may be the patient's, and the reasons are logged.
+    """
     program = shutil.which("dciodvfy", path=str(Path(sys.executable).parent)) or shutil.which("dciodvfy")
     if program is None:
         return ()
@@ -81,7 +84,7 @@ def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     except subprocess.TimeoutExpired:
         return (f"dciodvfy did not end within {DCIODVFY_SECONDS} s.",)
     lines = (done.stderr + done.stdout).splitlines()
-    errors = tuple(f"dciodvfy: {line}" for line in lines if line.startswith("Error"))
+    errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in lines if line.startswith("Error"))
     return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
 
 
@@ -93,7 +96,11 @@ def _fault(error: BaseException | None) -> GateError | None:
 
 def _not_read_back(dataset: Dataset, path: Path) -> Iterator[str]:
     """Written, read and written again it must be the same bytes, and its file meta must name it."""
-    written = _encoded(dataset)
+    try:
+        written = _encoded(dataset)
+    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        yield f"It cannot be written as DICOM ({type(error).__name__})."
+        return
     path.write_bytes(written)
     again = dcmread(path)
     if again.file_meta.TransferSyntaxUID != ExplicitVRLittleEndian:

@@ -52,12 +52,16 @@ class CandidateLocalizer:
         if spacing is None or len(spacing) != 3:
             raise InputError("The nodule-candidate detector needs the spacing (z, y, x) of the volume in mm.")
         working = resampled(image, spacing, self.detector.working_spacing_mm)
-        components, found = candidates(working, lungs(working, self.detector), self.detector)
+        lung = lungs(working, self.detector)
+        box = widened(box_of(lung), lung, self.detector.closing_mm)
+        components, found = candidates(working[box], closed(lung[box], self.detector.closing_mm), self.detector)
         best = np.clip(max((one.score for one in found), default=0.0), *SCORE_LIMITS)
         table = np.zeros(int(components.max()) + 1, np.float32)
         for one in found:
             table[one.label] = one.score
-        return np.asarray([math.log(best / (1 - best))], np.float32), table[components][None]
+        saliency = np.zeros(working.GetSize()[::-1], np.float32)
+        saliency[box[::-1]] = table[components]
+        return np.asarray([math.log(best / (1 - best))], np.float32), saliency[None]
 
 
 def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: float) -> sitk.Image:
@@ -76,7 +80,7 @@ def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: f
 
 
 def lungs(working: sitk.Image, detector: Detector) -> sitk.Image:
-    """Mask of the lungs, closed so that nodules at the pleura and vessels lie inside.
+    """Mask of the lungs: air that does not reach the sides of the volume, in parts as large as a lung.
 
     Raises
     ------
@@ -96,7 +100,26 @@ def lungs(working: sitk.Image, detector: Detector) -> sitk.Image:
         )
     mask = sitk.GetImageFromArray(wanted[array].astype(np.uint8))
     mask.CopyInformation(working)
-    return _closed(mask, detector.closing_mm)
+    return mask
+
+
+def box_of(mask: sitk.Image, label: int = 1) -> tuple[int, ...]:
+    """Bounding box of a label as SimpleITK gives it: x, y, z of its start and of its size."""
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.ComputePerimeterOff()
+    shape.Execute(mask)
+    box: tuple[int, ...] = shape.GetBoundingBox(label)
+    return box
+
+
+def widened(box: tuple[int, ...], image: sitk.Image, margin: float) -> tuple[slice, slice, slice]:
+    """Slices x, y, z of a bounding box with a margin in mm, as far as the image goes."""
+    steps = [math.ceil(margin / step) + 1 for step in image.GetSpacing()]
+    x, y, z = (
+        slice(max(0, box[axis] - steps[axis]), min(image.GetSize()[axis], box[axis] + box[axis + 3] + steps[axis]))
+        for axis in range(3)
+    )
+    return x, y, z
 
 
 def candidates(
@@ -135,10 +158,7 @@ def _scored(
 
 def _air_contact(label: int, box: tuple[int, ...], parts: sitk.Image, working: sitk.Image, detector: Detector) -> float:
     near, far = detector.shell_mm
-    margin = [math.ceil(far / step) + 1 for step in working.GetSpacing()]
-    low = [max(0, box[axis] - margin[axis]) for axis in range(3)]
-    high = [min(working.GetSize()[axis], box[axis] + box[axis + 3] + margin[axis]) for axis in range(3)]
-    cut = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    cut = widened(box, parts, far)
     distance = sitk.GetArrayFromImage(_distance(parts[cut] == label))
     values = sitk.GetArrayFromImage(working[cut])
     shell = (distance > near) & (distance <= far)
@@ -155,6 +175,6 @@ def _distance(mask: sitk.Image) -> sitk.Image:
     return sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
 
 
-def _closed(mask: sitk.Image, radius: float) -> sitk.Image:
-    outside = _distance(mask) > radius
-    return _distance(outside) > radius
+def closed(mask: sitk.Image, radius: float) -> sitk.Image:
+    """The mask closed by a ball of `radius` mm: nodules at the pleura and vessels come to lie inside."""
+    return _distance(_distance(mask) > radius) > radius

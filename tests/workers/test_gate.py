@@ -4,10 +4,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, config, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from tests.workers import results_phantoms as phantoms
@@ -28,6 +29,13 @@ def _objects() -> dict[str, Dataset]:
     return {"seg": segments, "regions": regions, "statement": statement_document([found], [source], context)}
 
 
+def _plain(dataset: Dataset) -> Dataset:
+    """As anyone else reads it: highdicom's own classes resist being broken."""
+    buffer = BytesIO()
+    dataset.save_as(buffer)
+    return dcmread(BytesIO(buffer.getvalue()))
+
+
 def _container(dataset: Dataset, code: str) -> Dataset:
     return next(item for item in dataset.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == code)
 
@@ -42,8 +50,22 @@ def _in_group(dataset: Dataset, code: str) -> Dataset:
 
 
 def _drop(parent: Dataset, code: str) -> None:
-    kept = [item for item in parent.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue != code]
-    Dataset.__setattr__(parent, "ContentSequence", kept)
+    parent.ContentSequence = [
+        item for item in parent.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue != code
+    ]
+
+
+def _invalid_uid(dataset: Dataset) -> None:
+    with pytest.warns(UserWarning, match="Invalid value for VR UI"):
+        dataset.SegmentSequence[0].TrackingUID = "1.2.03"
+
+
+def _open_outline(dataset: Dataset) -> None:
+    _in_group(dataset, "111030").GraphicData = [0, 0, 1, 1, 1, 0, 0, 1]
+
+
+def _name_like_cornerstone(dataset: Dataset) -> None:
+    _in_group(dataset, "112039").TextValue = "Cornerstone3DTools@^0.1.0:Length"
 
 
 def _coordinates_below_a_number(dataset: Dataset) -> None:
@@ -64,7 +86,7 @@ def _repeat_evidence(dataset: Dataset) -> None:
 
 BREAKS: tuple[tuple[str, str, Change], ...] = (
     ("seg", "neither a Segmentation", lambda ds: setattr(ds, "SOPClassUID", SecondaryCaptureImageStorage)),
-    ("seg", "UID in it is not valid", lambda ds: setattr(ds.SegmentSequence[0], "TrackingUID", "1.2.03")),
+    ("seg", "UID in it is not valid", _invalid_uid),
     ("seg", "Contributing Equipment", lambda ds: delattr(ds, "ContributingEquipmentSequence")),
     ("seg", "marked as research", lambda ds: setattr(ds, "ContentQualification", "PRODUCT")),
     ("seg", "not BINARY", lambda ds: setattr(ds, "SegmentationType", "FRACTIONAL")),
@@ -76,10 +98,10 @@ BREAKS: tuple[tuple[str, str, Change], ...] = (
     ("seg", "tracking identifiers", lambda ds: delattr(ds.SegmentSequence[1], "TrackingUID")),
     ("seg", "an algorithm made it", lambda ds: setattr(ds.SegmentSequence[1], "SegmentAlgorithmType", "MANUAL")),
     ("regions", "without coordinates", lambda ds: _drop(_group(ds), "111030")),
-    ("regions", "no closed POLYLINE", lambda ds: setattr(_in_group(ds, "111030"), "GraphicData", [0, 0, 1, 1, 1, 0, 0, 1])),
+    ("regions", "no closed POLYLINE", _open_outline),
     ("regions", "number with coordinates", _coordinates_below_a_number),
     ("statement", "tracking identifier and UID", lambda ds: _drop(_group(ds), "112040")),
-    ("regions", "Cornerstone", lambda ds: setattr(_in_group(ds, "112039"), "TextValue", "Cornerstone3DTools@^0.1.0:Length")),
+    ("regions", "Cornerstone", _name_like_cornerstone),
     ("regions", "image library", lambda ds: _drop(ds, "111028")),
     ("regions", "evidence", _repeat_evidence),
     ("statement", "research software", lambda ds: _drop(ds, "121106")),
@@ -92,9 +114,7 @@ def test_what_we_make_keeps_all_rules() -> None:
 
 @pytest.mark.parametrize(("kind", "reason", "change"), BREAKS, ids=[reason for _, reason, _ in BREAKS])
 def test_each_rule_finds_what_it_is_there_for(kind: str, reason: str, change: Change, tmp_path: Path) -> None:
-    dataset = Dataset()
-    dataset.update(_objects()[kind])  # highdicom's own classes would resist
-    dataset.file_meta = _objects()[kind].file_meta
+    dataset = _plain(_objects()[kind])
     change(dataset)
     assert any(reason in sentence for sentence in broken_rules(dataset))
     with pytest.raises(gate.GateError, match=reason):
@@ -145,6 +165,23 @@ def test_without_dciodvfy_its_part_is_left_out(tmp_path: Path, monkeypatch: pyte
     statement = _objects()["statement"]
     del statement.CompletionFlag
     assert gate.check(statement, tmp_path / "statement.dcm").exists()
+
+
+@needs_dciodvfy
+def test_a_reason_holds_no_value_of_the_patients(tmp_path: Path) -> None:
+    statement = _plain(_objects()["statement"])
+    statement.add(DataElement("PatientID", "LO", "SECRET" * 20, validation_mode=config.IGNORE))
+    with pytest.raises(gate.GateError, match="dciodvfy: Error") as caught:
+        gate.check(statement, tmp_path / "statement.dcm")
+    assert "Patient" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_what_cannot_be_written_is_a_reason_too(tmp_path: Path) -> None:
+    statement = _plain(_objects()["statement"])
+    statement.add(DataElement("SeriesNumber", "US", 70000, validation_mode=config.IGNORE))
+    with pytest.raises(gate.GateError, match="cannot be written as DICOM"):
+        gate.check(statement, tmp_path / "statement.dcm")
 
 
 def test_if_one_of_several_fails_none_stays(tmp_path: Path) -> None:

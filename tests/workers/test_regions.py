@@ -149,8 +149,13 @@ def test_the_middle_has_no_side() -> None:
 
 @pytest.mark.parametrize(
     ("columns", "step", "expected"),
-    [(slice(60, 66), 1.0, "left"), (slice(60, 66), -1.0, "right"), (slice(10, 16), 1.0, "right"), (slice(43, 49), 1.0, None)],
-)  # fmt: skip
+    [
+        (slice(60, 66), 1.0, "left"),
+        (slice(60, 66), -1.0, "right"),
+        (slice(10, 16), 1.0, "right"),
+        (slice(43, 49), 1.0, None),
+    ],
+)
 def test_the_side_on_ct_is_counted_from_the_middle_of_the_body(
     columns: slice, step: float, expected: str | None
 ) -> None:

@@ -70,7 +70,7 @@ def test_no_region_gives_no_regions_document_but_a_statement(kind: str, tmp_path
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_region_is_a_group_with_outline_finding_site_and_likelihood(kind: str) -> None:
-    source, found, dataset = _regions(kind)
+    _, found, dataset = _regions(kind)
     assert dataset.SOPClassUID == Comprehensive3DSRStorage
     assert dataset.ConceptNameCodeSequence[0].CodeValue == "126000"
     groups = _named(dataset, "125007")
@@ -79,7 +79,7 @@ def test_each_region_is_a_group_with_outline_finding_site_and_likelihood(kind: s
     for group, (finding, region) in zip(groups, pairs, strict=True):
         content = {item.ConceptNameCodeSequence[0].CodeValue: item for item in group.ContentSequence}
         assert content["112039"].TextValue == region.tracking_id
-        assert content["112040"].UID == region.tracking_uid
+        assert region.tracking_uid == content["112040"].UID
         assert content["121071"].ConceptCodeSequence[0].CodeValue == finding.label.code.value
         assert content["363698007"].ConceptCodeSequence[0].CodeValue == region.site.value
         (number,) = (item for item in group.ContentSequence if item.ConceptNameCodeSequence[0].CodeMeaning == (
@@ -196,7 +196,7 @@ def test_of_two_images_the_higher_probability_counts_and_each_region_is_drawn(tm
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_documents_pass_the_gate_and_are_read_by_highdicom(kind: str, tmp_path: Path) -> None:
-    source, found, dataset = _regions(kind)
+    source, _, dataset = _regions(kind)
     statement = _statement(kind)
     paths = gate.check_all([(dataset, tmp_path / "regions.dcm"), (statement, tmp_path / "statement.dcm")])
     read = hd.sr.srread(paths[0])

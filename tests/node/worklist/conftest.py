@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pynetdicom import AE, Association
+from sqlalchemy import delete
 
 from node.ledger import Ledger, sqlite_url
+from node.tables import EVENT, WORK_ITEM
 from node.worklist.ups import SOP_CLASSES, contexts, handlers
 from tests.node.worklist.scu import NOW, STATION, STUDY
+
+Address = tuple[str, int]
 
 
 @pytest.fixture
@@ -37,11 +41,11 @@ def header() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def start() -> Iterator[Callable[[Ledger], tuple[str, int]]]:
+def start() -> Iterator[Callable[[Ledger], Address]]:
     """Start an SCP on a ledger and tell its address; it ends with the module (pynetdicom takes half a second)."""
     with ExitStack() as stack:
 
-        def start(ledger: Ledger) -> tuple[str, int]:
+        def start(ledger: Ledger) -> Address:
             ticks = itertools.count()
             ae = AE("READFIRST")
             ae.supported_contexts = contexts()
@@ -55,11 +59,11 @@ def start() -> Iterator[Callable[[Ledger], tuple[str, int]]]:
 
 
 @pytest.fixture
-def associate() -> Iterator[Callable[[tuple[str, int]], Association]]:
+def associate() -> Iterator[Callable[[Address], Association]]:
     """Open associations that are released when the test ends."""
     with ExitStack() as stack:
 
-        def associate(address: tuple[str, int]) -> Association:
+        def associate(address: Address) -> Association:
             scu = AE("READER")
             for sop_class in SOP_CLASSES:
                 scu.add_requested_context(sop_class)
@@ -69,3 +73,30 @@ def associate() -> Iterator[Callable[[tuple[str, int]], Association]]:
             return association
 
         yield associate
+
+
+@pytest.fixture(scope="module")
+def house(
+    tmp_path_factory: pytest.TempPathFactory, start: Callable[[Ledger], Address]
+) -> Iterator[tuple[Ledger, Address]]:
+    ledger = Ledger(sqlite_url(tmp_path_factory.mktemp("ups")))
+    ledger.migrate()
+    yield ledger, start(ledger)
+    ledger.close()
+
+
+@pytest.fixture
+def served(house: tuple[Ledger, Address]) -> Ledger:
+    """The running SCP's ledger, emptied."""
+    with house[0].write() as connection:
+        connection.execute(delete(WORK_ITEM))
+        connection.execute(delete(EVENT))
+    return house[0]
+
+
+@pytest.fixture
+def scp(
+    house: tuple[Ledger, Address], served: Ledger, associate: Callable[[Address], Association]
+) -> Callable[[], Association]:
+    """The running SCP; each call opens one more association to it."""
+    return lambda: associate(house[1])

@@ -14,6 +14,8 @@ PUSH, PULL, QUERY = SOP_CLASSES
 STUDY = "1.2.826.0.1.3680043.10.1"
 NOW = 1_790_000_000.0
 STATION = Station(retrieve_ae_title="PACS")
+LOCK = "1.2.826.0.1.3680043.10.77"
+OTHER = "1.2.826.0.1.3680043.10.78"
 
 
 def code(value: str, scheme: str, meaning: str) -> Dataset:
@@ -129,3 +131,19 @@ def find(association: Association, sop_class: str = PULL, **keys: object) -> tup
         if answer is not None:
             matches.append(answer)
     return matches, last
+
+
+def reach(association: Association, state: str) -> str:
+    """A work item in that state, locked with LOCK if it was ever claimed; a made-up UID for no state at all."""
+    if state == "none":
+        return generate_uid()
+    uid = create(association)
+    if state != "SCHEDULED":
+        assert act(association, uid, "IN PROGRESS", LOCK) == 0x0000
+    if state == "COMPLETED":
+        assert set_values(association, uid, performed(), LOCK) == 0x0000
+    if state == "CANCELED":
+        assert set_values(association, uid, discontinued(), LOCK) == 0x0000
+    if state in ("COMPLETED", "CANCELED"):
+        assert act(association, uid, state, LOCK) == 0x0000
+    return uid

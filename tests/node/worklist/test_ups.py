@@ -1,25 +1,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from io import BytesIO
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import Association
-from pynetdicom.dimse_primitives import C_FIND
-from sqlalchemy import delete
 from structlog.testing import capture_logs
 
-from node.ledger import Ledger, sqlite_url
-from node.tables import EVENT, WORK_ITEM
+from node.ledger import Ledger
 from node.worklist import rows
 from node.worklist.items import ensure_item, raise_priority
 from node.worklist.policy import Priority, Source, Triage
 from node.worklist.ups import OPERATIONS, SOP_CLASSES, contexts
 from tests.node.worklist.scu import (
+    LOCK,
     NOW,
     PULL,
     PUSH,
@@ -27,13 +24,13 @@ from tests.node.worklist.scu import (
     STATION,
     STUDY,
     act,
-    code,
     create,
     discontinued,
     find,
     get,
     performed,
     pushed,
+    reach,
     set_values,
     tag,
 )
@@ -42,127 +39,7 @@ Scp = Callable[[], Association]
 Address = tuple[str, int]
 Start = Callable[[Ledger], Address]
 Associate = Callable[[Address], Association]
-LOCK = "1.2.826.0.1.3680043.10.77"
 Said = dict[int, int]
-OTHER = "1.2.826.0.1.3680043.10.78"
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Iterator[tuple[Ledger, Address]]:
-    ledger = Ledger(sqlite_url(tmp_path_factory.mktemp("ups")))
-    ledger.migrate()
-    yield ledger, start(ledger)
-    ledger.close()
-
-
-@pytest.fixture
-def ledger(house: tuple[Ledger, Address]) -> Ledger:
-    """The running SCP's ledger, emptied."""
-    with house[0].write() as connection:
-        connection.execute(delete(WORK_ITEM))
-        connection.execute(delete(EVENT))
-    return house[0]
-
-
-@pytest.fixture
-def scp(house: tuple[Ledger, Address], ledger: Ledger, associate: Associate) -> Scp:
-    """The running SCP; each call opens one more association to it."""
-    return lambda: associate(house[1])
-
-
-def reach(association: Association, state: str) -> str:
-    """A work item in that state, locked with LOCK if it was ever claimed; a made-up UID for no state at all."""
-    if state == "none":
-        return generate_uid()
-    uid = create(association)
-    if state != "SCHEDULED":
-        assert act(association, uid, "IN PROGRESS", LOCK) == 0x0000
-    if state == "COMPLETED":
-        assert set_values(association, uid, performed(), LOCK) == 0x0000
-    if state == "CANCELED":
-        assert set_values(association, uid, discontinued(), LOCK) == 0x0000
-    if state in ("COMPLETED", "CANCELED"):
-        assert act(association, uid, state, LOCK) == 0x0000
-    return uid
-
-
-STATES = ("none", "SCHEDULED", "IN PROGRESS", "COMPLETED", "CANCELED")
-# PS3.4 Table CC.1.1-2, each cell tried on the wire; transitions to a final state without its requirements give 0xC304.
-ON_THE_WIRE = [
-    ("IN PROGRESS", LOCK, (0xC307, 0x0000, 0xC302, 0xC300, 0xC300)),
-    ("IN PROGRESS", None, (0xC307, 0xC301, 0xC301, 0xC301, 0xC301)),
-    ("SCHEDULED", LOCK, (0xC307, 0xC303, 0xC303, 0xC303, 0xC303)),
-    ("COMPLETED", LOCK, (0xC307, 0xC310, 0xC304, 0xB306, 0xC300)),
-    ("COMPLETED", None, (0xC307, 0xC301, 0xC301, 0xC301, 0xC301)),
-    ("CANCELED", LOCK, (0xC307, 0xC310, 0xC304, 0xC300, 0xB304)),
-    ("CANCELED", None, (0xC307, 0xC301, 0xC301, 0xC301, 0xC301)),
-]
-
-
-@pytest.mark.parametrize("index", range(5), ids=STATES)
-def test_change_state_in_every_state(scp: Scp, index: int) -> None:
-    association = scp()
-    for wanted, transaction, statuses in ON_THE_WIRE:
-        uid = reach(association, STATES[index])
-        assert act(association, uid, wanted, transaction) == statuses[index], (wanted, transaction)
-
-
-@pytest.mark.parametrize("state", ["IN PROGRESS", "COMPLETED", "CANCELED"])
-def test_another_transaction_uid_changes_nothing(scp: Scp, state: str) -> None:
-    association = scp()
-    uid = reach(association, state)
-    for wanted in ("IN PROGRESS", "COMPLETED", "CANCELED"):
-        assert act(association, uid, wanted, OTHER) == 0xC301
-    assert get(association, uid, "ProcedureStepState").ProcedureStepState == state
-
-
-@pytest.mark.parametrize(("state", "status"), list(zip(STATES, (0x0000, 0x0111, 0x0111, 0x0111, 0x0111), strict=True)))
-def test_create_in_every_state(scp: Scp, state: str, status: int) -> None:
-    association = scp()
-    answer, _ = association.send_n_create(pushed(), PUSH, reach(association, state))
-    assert answer.Status == status
-
-
-@pytest.mark.parametrize(("state", "status"), list(zip(STATES, (0xC307, 0x0000, 0xC312, 0xC311, 0xB304), strict=True)))
-def test_request_cancel_in_every_state(scp: Scp, state: str, status: int) -> None:
-    association = scp()
-    uid = reach(association, state)
-    reason = Dataset()
-    reason.ReasonForCancellation = "ordered twice"
-    answer, _ = association.send_n_action(reason, 2, PUSH, uid)
-    assert answer.Status == status
-    if state == "SCHEDULED":
-        item = get(association, uid)
-        assert item.ProcedureStepState == "CANCELED"
-        progress = item.ProcedureStepProgressInformationSequence[0]
-        assert progress.ReasonForCancellation == "ordered twice"
-        assert progress.ProcedureStepDiscontinuationReasonCodeSequence[0].CodeValue == "110513"
-        assert progress.ProcedureStepCancellationDateTime
-
-
-@pytest.mark.parametrize(("state", "status"), list(zip(STATES, (0xC307, 0x0000, 0xC301, 0xC300, 0xC300), strict=True)))
-def test_set_without_a_transaction_uid(scp: Scp, state: str, status: int) -> None:
-    association = scp()
-    uid = reach(association, state)
-    change = Dataset()
-    change.ScheduledProcedureStepPriority = "HIGH"
-    assert set_values(association, uid, change) == status
-
-
-@pytest.mark.parametrize(("state", "status"), list(zip(STATES, (0xC307, 0xC310, 0x0000, 0xC300, 0xC300), strict=True)))
-def test_set_with_the_transaction_uid(scp: Scp, state: str, status: int) -> None:
-    association = scp()
-    uid = reach(association, state)
-    change = Dataset()
-    change.ScheduledProcedureStepPriority = "HIGH"
-    assert set_values(association, uid, change, LOCK) == status
-
-
-def test_set_with_another_transaction_uid(scp: Scp) -> None:
-    association = scp()
-    uid = reach(association, "IN PROGRESS")
-    assert set_values(association, uid, performed(), OTHER) == 0xC301
-    assert not get(association, uid).UnifiedProcedureStepPerformedProcedureSequence
 
 
 def test_a_reading_from_push_to_completed(scp: Scp) -> None:
@@ -257,33 +134,18 @@ def test_what_may_never_be_set(scp: Scp, keyword: str) -> None:
     assert answer.ErrorComment.startswith(f"{keyword}: ")
 
 
-def test_a_person_sets_the_priority_and_triage_does_not_lower_it(scp: Scp, ledger: Ledger, header: Dataset) -> None:
-    with ledger.write() as connection:
+def test_a_person_sets_the_priority_and_triage_does_not_lower_it(scp: Scp, served: Ledger, header: Dataset) -> None:
+    with served.write() as connection:
         uid = ensure_item(connection, header, NOW, STATION)
     association, change = scp(), Dataset()
     change.ScheduledProcedureStepPriority = "HIGH"
     assert set_values(association, uid, change) == 0x0000
-    with ledger.write() as connection:
+    with served.write() as connection:
         raise_priority(connection, STUDY, Triage(Priority.LOW, "nothing"), NOW)
         item = rows.load(connection, uid)
     assert item is not None
     assert (item.priority, item.source) == (Priority.HIGH, Source.HUMAN)
     assert get(association, uid).ScheduledProcedureStepPriority == "HIGH"
-
-
-def test_triage_moves_a_study_up_the_list_that_a_reader_sees(scp: Scp, ledger: Ledger, header: Dataset) -> None:
-    association = scp()
-    with ledger.write() as connection:
-        for number, study in enumerate(("1.1", "1.2", "1.3")):
-            header.StudyInstanceUID = study
-            ensure_item(connection, header, NOW + number, STATION)
-    before, _ = find(association, StudyInstanceUID="")
-    with ledger.write() as connection:
-        raise_priority(connection, "1.3", Triage(Priority.HIGH, "Pneumothorax"), NOW)
-    after, _ = find(association, StudyInstanceUID="", ScheduledProcedureStepPriority="")
-    assert [item.StudyInstanceUID for item in before] == ["1.1", "1.2", "1.3"]
-    assert [item.StudyInstanceUID for item in after] == ["1.3", "1.1", "1.2"]
-    assert after[0].ScheduledProcedureStepPriority == "HIGH"
 
 
 @pytest.mark.parametrize("action", [3, 4, 5])
@@ -327,91 +189,6 @@ def test_a_change_of_state_that_makes_no_sense(scp: Scp, state: str, transaction
     assert act(association, create(association), state, transaction) == status
 
 
-def test_get_says_what_was_asked_but_never_the_lock(scp: Scp) -> None:
-    association = scp()
-    uid = reach(association, "IN PROGRESS")
-    answer, item = association.send_n_get([tag("TransactionUID"), tag("PatientID")], PUSH, uid, meta_uid=PULL)
-    assert answer.Status == 0x0001
-    assert [element.keyword for element in item] == ["PatientID"]
-    assert "TransactionUID" not in get(association, uid)
-    assert "TransactionUID" not in find(association, TransactionUID="", PatientID="")[0][0]
-    assert LOCK not in str(find(association, QUERY, PatientID="", StudyInstanceUID=""))
-    answer, _ = association.send_n_get([tag("PatientID")], PUSH, "1.2.3", meta_uid=PUSH)
-    assert answer.Status == 0xC307
-
-
-def test_find_in_both_classes_by_sequence_and_wildcard(scp: Scp) -> None:
-    association = scp()
-    uid = create(association)
-    wanted = Dataset()
-    wanted.CodeValue, wanted.CodingSchemeDesignator = "110005", "DCM"
-    for sop_class in (PULL, QUERY):
-        (answer,), status = find(
-            association, sop_class, ScheduledWorkitemCodeSequence=[wanted], WorklistLabel="CH*", SOPInstanceUID="",
-            SOPClassUID="", ScheduledProcedureStepStartDateTime="20260921-", PatientName="doe^*", AdmissionID="",
-        )  # fmt: skip
-        assert status == 0x0000
-        assert answer.SOPInstanceUID == uid
-        assert answer.SOPClassUID == PUSH
-        assert answer.ScheduledWorkitemCodeSequence[0].CodeValue == "110005"
-        assert "CodeMeaning" not in answer.ScheduledWorkitemCodeSequence[0]
-        assert answer.AdmissionID is None or answer.AdmissionID == ""
-        assert "PatientID" not in answer
-    assert find(association, WorklistLabel="ABDOMEN") == ([], 0x0000)
-
-
-@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192"])
-def test_names_beyond_ascii(scp: Scp, charset: str) -> None:
-    association, item = scp(), pushed()
-    item.SpecificCharacterSet, item.PatientName = charset, "Müller^Änne"
-    assert association.send_n_create(item, PUSH, generate_uid())[0].Status == 0x0000
-    (answer,), _ = find(association, SpecificCharacterSet=charset, PatientName="MÜLLER*")
-    assert answer.PatientName == "Müller^Änne"
-    assert answer.SpecificCharacterSet == "ISO_IR 192"
-    (plain,), _ = find(association, PatientID="")
-    assert "SpecificCharacterSet" not in plain
-
-
-def test_bad_identifiers_and_the_association_goes_on(scp: Scp) -> None:
-    association = scp()
-    create(association)
-    two = [code("1", "99X", "one"), code("2", "99X", "two")]
-    assert find(association, ScheduledWorkitemCodeSequence=two) == ([], 0xA900)
-    assert find(association, WorklistLabel="", PatientBirthDate="19600231") == ([], 0xA900)
-    assert find(association, SpecificCharacterSet="ISO_IR 100") == ([], 0xA900)
-    statuses = [status.Status for status, _ in _find_bytes(association, b"\x10\x00\x20\x00\xff\x00\x00\x00x")]
-    assert statuses == [0xC000]
-    assert len(find(association, PatientID="")[0]) == 1
-
-
-def _find_bytes(association: Association, identifier: bytes) -> list[tuple[Dataset, None]]:
-    context = next(cx for cx in association.accepted_contexts if cx.abstract_syntax == PULL)
-    request = C_FIND()
-    request.MessageID, request.AffectedSOPClassUID, request.Priority = 7, PULL, 2
-    request.Identifier = BytesIO(identifier)
-    association._reactor_checkpoint.clear()
-    association.dimse.send_msg(request, context.context_id)
-    answers = list(association._wrap_find_responses(context.transfer_syntax[0], PULL))
-    association._reactor_checkpoint.set()
-    return answers
-
-
-def test_find_can_be_cancelled(scp: Scp, ledger: Ledger, header: Dataset) -> None:
-    with ledger.write() as connection:
-        for number in range(400):
-            header.StudyInstanceUID = f"1.9.{number}"
-            ensure_item(connection, header, NOW + number, STATION)
-    association, statuses = scp(), []
-    wanted = Dataset()
-    wanted.StudyInstanceUID = ""
-    for status, _ in association.send_c_find(wanted, PULL, msg_id=5):
-        if not statuses:
-            association.send_c_cancel(5, query_model=PULL)
-        statuses.append(status.Status)
-    assert statuses[-1] == 0xFE00
-    assert len(statuses) < 400
-
-
 def test_two_claim_at_once_and_one_wins(scp: Scp) -> None:
     first = scp()
     associations = [first, scp(), scp(), scp()]
@@ -435,17 +212,17 @@ def test_two_claim_at_once_and_one_wins(scp: Scp) -> None:
         assert set_values(associations[winner], uid, performed(), f"{LOCK}.{winner + 1}") == 0x0000
 
 
-def test_triage_and_a_claim_at_once(scp: Scp, ledger: Ledger, header: Dataset) -> None:
+def test_triage_and_a_claim_at_once(scp: Scp, served: Ledger, header: Dataset) -> None:
     """Whichever comes first, the claimed item keeps the state and the lock of its reader."""
     association = scp()
     for number in range(10):
         study = f"1.5.{number + 1}"
         header.StudyInstanceUID = study
-        with ledger.write() as connection:
+        with served.write() as connection:
             uid = ensure_item(connection, header, NOW, STATION)
 
         def raise_it(study: str = study) -> None:
-            with ledger.write() as connection:
+            with served.write() as connection:
                 raise_priority(connection, study, Triage(Priority.HIGH, "Pneumothorax"), NOW)
 
         thread = threading.Thread(target=raise_it)
@@ -456,19 +233,11 @@ def test_triage_and_a_claim_at_once(scp: Scp, ledger: Ledger, header: Dataset) -
         assert set_values(association, uid, performed(), LOCK) == 0x0000
 
 
-def test_the_list_outlives_the_server(scp: Scp, start: Start, associate: Associate, ledger: Ledger) -> None:
+def test_the_list_outlives_the_server(scp: Scp, start: Start, associate: Associate, served: Ledger) -> None:
     uid = reach(scp(), "IN PROGRESS")
-    association = associate(start(ledger))
+    association = associate(start(served))
     assert set_values(association, uid, performed(), LOCK) == 0x0000
     assert act(association, uid, "COMPLETED", LOCK) == 0x0000
-
-
-def test_the_input_is_returned_where_it_is_asked_for(scp: Scp, ledger: Ledger, header: Dataset) -> None:
-    with ledger.write() as connection:
-        uid = ensure_item(connection, header, NOW, STATION)
-    association = scp()
-    assert "InputInformationSequence" in get(association, uid)
-    assert "InputInformationSequence" in find(association, InputInformationSequence=[], PatientID="")[0][0]
 
 
 def test_a_ledger_that_is_gone_is_a_resource_limitation(start: Start, associate: Associate, tmp_path: Path) -> None:

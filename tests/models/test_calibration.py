@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.calibration import calibrated, operating_point, platt, sigmoid
+from models.card import Calibration
+
+
+def test_platt_finds_the_scale_that_was_hidden() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=40_000) * 3
+    truth = rng.random(40_000) < sigmoid(0.5 * logits - 1)
+    slope, intercept = platt(logits, truth)
+    assert slope == pytest.approx(0.5, abs=0.02)
+    assert intercept == pytest.approx(-1, abs=0.04)
+
+
+def test_platt_never_turns_a_bad_label_around() -> None:
+    logits = np.linspace(-2, 2, 100)
+    calibration = platt(logits, logits < -1)
+    assert calibration.slope == 0
+    assert sigmoid(np.array(calibration.intercept)) == pytest.approx(0.25, abs=0.02)
+
+
+def test_platt_stays_finite_where_classes_are_apart() -> None:
+    logits = np.array([-900.0, -800.0, 800.0, 900.0])
+    calibration = platt(logits, logits > 0)
+    assert np.isfinite(calibration).all()
+    assert calibrated(logits[None].T.astype(np.float32), [calibration])[-1, 0] > 0.7
+
+
+def test_probabilities_take_each_labels_own_scale() -> None:
+    logits = np.array([[2.0, 2.0, -1000.0]], np.float32)
+    found = calibrated(logits, [Calibration(1, 0), Calibration(0.5, -1), Calibration(1, 0)])
+    np.testing.assert_allclose(found, [[0.880797, 0.5, 0.0]], atol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_the_operating_point_keeps_its_specificity() -> None:
+    rng = np.random.default_rng(1)
+    probabilities, truth = rng.random(2000), rng.random(2000) < 0.3
+    point = operating_point(probabilities, truth, 0.95)
+    assert (probabilities[~truth] < point).mean() == pytest.approx(0.95, abs=0.002)
