@@ -210,11 +210,12 @@ def read_card(path: Path) -> Card:
     try:
         return Card.model_validate(table)
     except ValidationError as error:
-        raise CardError(_sentence(path, error, table)) from error
+        raise CardError(_sentence(path, error)) from error
 
 
-def _sentence(path: Path, error: ValidationError, table: dict[str, object]) -> str:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+def _sentence(path: Path, error: ValidationError) -> str:
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")  # a misspelt key explains a missing one
     key = ".".join(str(part) for part in first["loc"]) or "the card"
     words = {"extra_forbidden": "is not a key of a card; remove it or correct its spelling", "missing": "is missing"}
     reason = words.get(first["type"], "is wrong: " + first["msg"].removeprefix("Value error, "))

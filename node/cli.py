@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -120,7 +121,7 @@ def status(
         return
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "why")
     for row in found:
-        table.add_row(*(str(row[key]) for key in _STATUS_KEYS), row["reason"] or row["evidence"])
+        table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
     _out.print(table)
     _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
 
@@ -143,10 +144,10 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
         findings.add_row(row["label"], present, value, f"{row['operating_point']:.3f}", row["place"], row["package"])
     deliveries = _table("object", "to", "state", "tries", "last error", "delivered")
     for row in story["deliveries"]:
-        deliveries.add_row(*(str(row[key] if row[key] is not None else "") for key in _DELIVERY_KEYS))
+        deliveries.add_row(*(escape(str(row[key] if row[key] is not None else "")) for key in _DELIVERY_KEYS))
     events = _table("time (UTC)", "what", "detail")
     for row in story["events"]:
-        events.add_row(row["at"], row["kind"], row["detail"])
+        events.add_row(row["at"], row["kind"], escape(row["detail"]))
     for table in (findings, deliveries, events):
         _out.print(table)
 
@@ -162,7 +163,7 @@ def worklist(config: Config = None, as_json: AsJson = False) -> None:
         return
     table = _table("priority", "state", "patient", "study", "since (UTC)", "why")
     for row in rows:
-        table.add_row(*items.as_line(row))
+        table.add_row(*map(escape, items.as_line(row)))
     _out.print(table)
 
 

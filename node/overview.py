@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, Table, func, select
 
 from node.entities import DeliveryState
 from node.tables import EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.worklist.rows import by_urgency
 
 
 def moment(at: float | None) -> str | None:
@@ -53,13 +54,13 @@ def _studies() -> Select[Any]:
     uid = STUDY.c.study_instance_uid
     instances = select(func.count()).where(INSTANCE.c.study_instance_uid == uid)
     objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
-    priority = select(func.max(WORK_ITEM.c.priority)).where(WORK_ITEM.c.study_instance_uid == uid)
+    items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,
         instances.scalar_subquery().label("instances"),
         objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
         objects.where(OUTBOX.c.state == DeliveryState.PENDING).scalar_subquery().label("objects_waiting"),
-        priority.scalar_subquery().label("priority"),
+        items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),
     ).order_by(STUDY.c.last_received_at.desc())
 
 

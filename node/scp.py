@@ -23,7 +23,8 @@ from node.senders import Senders
 from node.settings import Settings
 from node.store import Store
 from node.tls import server_context
-from node.worklist import ups
+from node.worklist import items, ups
+from node.worklist.reading import Station
 
 _log = structlog.get_logger(__name__)
 _SUCCESS, _NOT_AUTHORIZED = 0x0000, 0x0124  # PS3.7 C.1, C.4.12
@@ -60,7 +61,7 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
         (evt.EVT_C_STORE, on_c_store, [receiver]),
         (evt.EVT_REJECTED, on_rejected),
         *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
-        *ups.handlers(receiver.ledger),
+        *ups.handlers(receiver.ledger, station(receiver.settings)),
     ]
     try:
         server = ae.start_server(
@@ -102,7 +103,9 @@ def _keep(event: Event, receiver: Receiver, calling_ae_title: str) -> None:
     meta = _PREAMBLE + encode_file_meta(event.file_meta)
     stored = receiver.store.write(key, str(syntax), meta, dataset)
     with receiver.ledger.write() as connection:
-        recorded = studies.record_instance(connection, stored, calling_ae_title, time.time())
+        recorded = studies.record_instance(connection, stored, calling_ae_title, now := time.time())
+        if recorded.reopened:
+            items.set_ready(connection, key.study_instance_uid, now, ready=False)
     names = {"study": key.study_instance_uid, "instance": key.sop_instance_uid, "peer": calling_ae_title}
     if recorded.conflict:
         _log.warning("same UID with other content, kept beside", **names)
@@ -122,6 +125,12 @@ def on_rejected(event: Event) -> None:
 def on_ended(event: Event, senders: Senders) -> None:
     """An association is over, however it ended."""
     senders.ended(event.assoc)
+
+
+def station(settings: Settings) -> Station:
+    """What work items say of us: the images are to be had from the peer that answers queries, if there is one."""
+    archives = settings.peers_that(lambda peer: peer.query)
+    return Station(retrieve_ae_title=next((peer.ae_title for peer in archives.values()), ""))
 
 
 def _callers(settings: Settings) -> list[str]:

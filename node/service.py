@@ -24,11 +24,10 @@ from node.errors import ConfigurationError
 from node.ledger import Ledger, open_ledger
 from node.processes import die_with_parent
 from node.rounds import Rounds
-from node.scp import Receiver
+from node.scp import Receiver, station
 from node.settings import Settings
 from node.store import Store
 from node.worklist import items
-from node.worklist.reading import Station
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -111,7 +110,7 @@ def _add_work_item(ledger: Ledger, settings: Settings, row: RowMapping) -> None:
         rows = studies.inputs(connection, uid)
         if rows:
             header = dcmread(settings.node.data / rows[0]["path"], stop_before_pixels=True)
-            items.ensure_item(connection, header, now, Station())
+            items.ensure_item(connection, header, now, station(settings))
             items.set_ready(connection, uid, now)
 
 

@@ -23,6 +23,7 @@ class Recorded:
     new: bool  # False: the very same content was known already
     conflict: bool  # another content is known under the same UIDs
     generation: int
+    reopened: bool = False  # it opened the study's next generation
 
 
 def record_instance(connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float) -> Recorded:
@@ -40,7 +41,7 @@ def record_instance(connection: Connection, stored: StoredInstance, calling_ae_t
             return Recorded(new=False, conflict=row.conflict, generation=row.generation)
     conflict = bool(known)
     analysed = not conflict and not _is_own_result(connection, key.sop_instance_uid)
-    generation = _join_study(connection, uid, calling_ae_title, now, grows=analysed)
+    generation, reopened = _join_study(connection, uid, calling_ae_title, now, grows=analysed)
     connection.execute(
         insert(INSTANCE).values(
             **asdict(key),
@@ -56,7 +57,7 @@ def record_instance(connection: Connection, stored: StoredInstance, calling_ae_t
     )
     if conflict:
         note(connection, uid, now, "conflict", f"{key.sop_instance_uid} came again with other content, kept beside")
-    return Recorded(new=True, conflict=conflict, generation=generation)
+    return Recorded(new=True, conflict=conflict, generation=generation, reopened=reopened)
 
 
 def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
@@ -64,8 +65,10 @@ def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
     return row is not None
 
 
-def _join_study(connection: Connection, uid: str, calling_ae_title: str, now: float, *, grows: bool) -> int:
-    """The generation that a new instance belongs to. Only an instance to analyse (`grows`) opens a next one."""
+def _join_study(
+    connection: Connection, uid: str, calling_ae_title: str, now: float, *, grows: bool
+) -> tuple[int, bool]:
+    """(generation of a new instance, whether it opened that one). Only an instance to analyse (`grows`) opens one."""
     study = connection.execute(select(STUDY).where(STUDY.c.study_instance_uid == uid).with_for_update()).first()
     if study is None:
         connection.execute(
@@ -75,18 +78,19 @@ def _join_study(connection: Connection, uid: str, calling_ae_title: str, now: fl
             )
         )  # fmt: skip
         note(connection, uid, now, "receiving", f"first instance from {calling_ae_title}")
-        return 1
+        return 1, False
     generation: int = study.generation
     if not grows:
-        return generation
+        return generation, False
     values: dict[str, object] = {"last_received_at": now}
-    if study.state != StudyState.RECEIVING:
+    reopened = study.state != StudyState.RECEIVING
+    if reopened:
         generation += 1
         values |= {"generation": generation, "state": StudyState.RECEIVING, "reason": "", "evidence": "", "attempts": 0}
         values |= {"queued_at": None, "rung_at": None, "lease_until": None, "finished_at": None}
         note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
     connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))
-    return generation
+    return generation, reopened
 
 
 def receiving(connection: Connection) -> Sequence[RowMapping]:

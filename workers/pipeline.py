@@ -112,6 +112,7 @@ def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], L
 def _run(model: Model, study: Study, decoder: Decoder, folder: Path, version: str) -> _Analysis:
     choice = choose(study.headers, model.card.input)
     sources: list[Source] = []
+    contexts: list[Context] = []
     findings: list[tuple[Finding, ...]] = []
     notes: list[str] = []
     for target in choice.targets:
@@ -120,12 +121,13 @@ def _run(model: Model, study: Study, decoder: Decoder, folder: Path, version: st
             context = _context(model, study, [source], version)
             findings.append(findings_of(_predict(model, source), model.card, source, context))
             sources.append(source)
+            contexts.append(context)
         except (AnalysisError, ModelsError) as error:
             notes.append(str(error))
     if not sources:
         return _Analysis(left_out=choice.left_out, notes=tuple(notes))
     context = _context(model, study, sources, version)
-    objects = _objects(findings, sources, context, choice.left_out, study)
+    objects = _objects(findings, sources, contexts, context, choice.left_out, study)
     results = _write(objects, model.card.name, folder)
     return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
 
@@ -152,21 +154,26 @@ def _context(model: Model, study: Study, sources: Sequence[Source], version: str
     """Dated with the last image that was analysed, not by the clock: a repeated run gives the same bytes."""
     seen = {str(one.SOPInstanceUID) for source in sources for one in source_headers(source)}
     received = max(instance.received_at for instance in study.instances if instance.sop_instance_uid in seen)
-    now = datetime.fromtimestamp(int(received), UTC)
+    now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
     return Context(model.card, model.digest, version, now, study.headers)
 
 
 def _objects(
-    findings: FindingsOfSources, sources: Sequence[Source], context: Context, left_out: LeftOut, study: Study
+    findings: FindingsOfSources,
+    sources: Sequence[Source],
+    contexts: Sequence[Context],
+    context: Context,
+    left_out: LeftOut,
+    study: Study,
 ) -> list[tuple[str, Dataset]]:
-    """(kind, object) pairs: a Segmentation a source, one regions document, one statement."""
+    """(kind, object) pairs: a Segmentation a source (with its own context), one regions document, one statement."""
 
     def earlier(kind: str) -> list[Predecessor]:
         return [one for package, what, one in study.predecessors if (package, what) == (context.card.name, kind)]
 
-    pairs = zip(findings, sources, strict=True)
+    pairs = zip(findings, sources, contexts, strict=True)
     made = [
-        *(("segmentation", seg.segmentation(found, source, context)) for found, source in pairs),
+        *(("segmentation", seg.segmentation(found, source, own)) for found, source, own in pairs),
         ("regions", sr.regions_document(findings, sources, context, earlier("regions"))),
         ("statement", sr.statement_document(findings, sources, context, left_out, earlier("statement"))),
     ]

