@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE, Association, build_context
 
-from node import scp
+from node import scp, scu  # noqa: F401  # scu: files go out as they are, also from the tests
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.ledger import Ledger, sqlite_url
 from node.scp import Receiver

@@ -138,7 +138,9 @@ def test_the_same_uid_with_other_content_is_kept_beside(
     assert len(house.files) == 2
     assert [row["conflict"] for row in rows(ledger)] == [False, True]
     assert dcmread(tmp_path / str(rows(ledger)[1]["path"])).PatientName == "Other^Secret"
-    assert [log["instance"] for log in logs if log["event"] == "same UID with other content, kept beside"] == [UID_1]
+    assert [log["instance"] for log in logs if log["event"] == "same UID with other content, kept beside"] == [
+        UID_1
+    ] * 2
     with ledger.read() as connection:
         assert "conflict" in connection.execute(select(EVENT.c.kind)).scalars().all()
 

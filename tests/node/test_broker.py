@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from node.broker import ANALYZE, DELIVER, TASKS, Broker, make_app
+from node.embedded import EmbeddedRedis, embedded_redis
+from node.errors import QueueUnavailable
+
+
+@pytest.fixture
+def broker(redis_server: EmbeddedRedis) -> Broker:
+    return Broker(make_app(redis_server.url, 60.0))
+
+
+def messages(server: EmbeddedRedis, task: str) -> list[dict[str, object]]:
+    with redis.Redis(unix_socket_path=str(server.socket)) as client:
+        return [json.loads(message) for message in client.lrange(TASKS[task], 0, -1)]
+
+
+def test_waiting_counts_each_queue(broker: Broker) -> None:
+    assert [broker.waiting(task) for task in TASKS] == [0, 0]
+    broker.analyze("1.2", 1)
+    broker.analyze("1.2", 2)
+    broker.deliver("1.2", "pacs")
+    assert [broker.waiting(ANALYZE), broker.waiting(DELIVER)] == [2, 1]
+
+
+def test_a_message_is_a_task_name_and_names(broker: Broker, redis_server: EmbeddedRedis) -> None:
+    broker.analyze("1.2", 3)
+    (message,) = messages(redis_server, ANALYZE)
+    assert message["headers"]["task"] == "readfirst.analyze"
+    assert message["headers"]["kwargsrepr"] == "{'study_instance_uid': '1.2', 'generation': 3}"
+    assert message["content-type"] == "application/json"
+
+
+def test_a_message_survives_a_restart(broker: Broker, redis_server: EmbeddedRedis) -> None:
+    broker.deliver("1.2", "pacs")
+    assert redis_server.process is not None
+    redis_server.process.terminate()
+    redis_server.process.wait(10)
+    redis_server.start()
+    assert Broker(make_app(redis_server.url, 60.0)).waiting(DELIVER) == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda broker: broker.analyze("1.2", 1), lambda broker: broker.waiting(ANALYZE)],
+    ids=["send", "waiting"],
+)
+@pytest.mark.parametrize("used_before", [False, True])
+def test_a_queue_that_is_gone_is_said(tmp_path: Path, ask: Callable[[Broker], object], used_before: bool) -> None:
+    with embedded_redis(tmp_path) as server:
+        broker = Broker(make_app(server.url, 60.0))
+        if used_before:
+            broker.analyze("1.2", 1)
+    with pytest.raises(QueueUnavailable, match="Redis cannot be reached"):
+        ask(broker)
+    assert not server.socket.parent.exists()

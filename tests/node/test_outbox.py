@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import RowMapping, select
+
+from node import outbox, studies
+from node.entities import ResultObject
+from node.ledger import Ledger
+from node.outbox import FIRST_PAUSE, LONGEST_PAUSE, pause_after
+from node.tables import OUTBOX, RESULT
+from tests.node.phantoms import STUDY as UID
+from tests.node.phantoms import result, stored
+
+NOW, LEASE = 1000.0, 60.0
+SEG, SR = result("2.25.1", "segmentation"), result("2.25.2", "statement")
+
+
+@pytest.fixture
+def study(ledger: Ledger) -> Ledger:
+    """A ledger that knows the study."""
+    with ledger.write() as connection:
+        studies.record_instance(connection, stored(), "MODALITY", NOW)
+    return ledger
+
+
+def put(ledger: Ledger, results: Sequence[ResultObject], generation: int = 1, *peers: str) -> tuple[str, ...]:
+    with ledger.write() as connection:
+        return outbox.put(connection, UID, generation, results, peers or ("pacs",), NOW)
+
+
+def claim(ledger: Ledger, now: float = NOW, peer: str = "pacs") -> Sequence[RowMapping]:
+    with ledger.write() as connection:
+        return outbox.claim(connection, UID, peer, now, LEASE)
+
+
+def settle(ledger: Ledger, row: RowMapping, error: str = "", now: float = NOW) -> None:
+    with ledger.write() as connection:
+        outbox.settle(connection, row, "pacs", error, now, jitter=0.5)
+
+
+def due(ledger: Ledger, now: float = NOW, rung_before: float = NOW) -> list[tuple[str, str]]:
+    with ledger.read() as connection:
+        return list(outbox.due(connection, now, rung_before))
+
+
+def states(ledger: Ledger) -> list[tuple[str, str, str]]:
+    query = select(OUTBOX.c.sop_instance_uid, OUTBOX.c.peer, OUTBOX.c.state).order_by(OUTBOX.c.id)
+    with ledger.read() as connection:
+        return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def test_pauses_grow_up_to_the_longest() -> None:
+    pauses = [pause_after(attempts, 0.5) for attempts in range(1, 40)]
+    assert pauses[:4] == [5.0, 15.0, 45.0, 135.0]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE
+    assert (pause_after(1, 0.0), pause_after(1, 1.0)) == (0.75 * FIRST_PAUSE, 1.25 * FIRST_PAUSE)
+    assert pause_after(10**6, 1.0) == 1.25 * LONGEST_PAUSE
+
+
+def test_each_object_goes_to_each_peer(study: Ledger) -> None:
+    assert sorted(put(study, [SEG, SR], 1, "pacs", "archive")) == ["archive", "pacs"]
+    assert len(states(study)) == 4
+    assert sorted(due(study)) == [(UID, "archive"), (UID, "pacs")]
+    assert [row["kind"] for row in claim(study)] == ["segmentation", "statement"]
+
+
+def test_identical_objects_are_not_sent_again(study: Ledger) -> None:
+    put(study, [SEG, SR])
+    for row in claim(study):
+        settle(study, row)
+    assert put(study, [SEG, SR], 2) == ()
+    assert [state for _uid, _peer, state in states(study)] == ["delivered"] * 2
+    assert (due(study, NOW + 1e6), claim(study, NOW + 1e6)) == ([], [])
+    with study.read() as connection:
+        assert connection.execute(select(RESULT.c.generation)).scalars().all() == [2, 2]
+        assert outbox.delivered_count(connection, UID, "pacs") == 2
+
+
+def test_what_an_older_generation_still_had_is_superseded(study: Ledger) -> None:
+    put(study, [SEG, SR])
+    settle(study, claim(study)[0])
+    newer = result("2.25.3", "segmentation")
+    assert put(study, [newer], 2) == ("pacs",)
+    assert states(study) == [
+        ("2.25.1", "pacs", "delivered"), ("2.25.2", "pacs", "superseded"), ("2.25.3", "pacs", "pending")
+    ]  # fmt: skip
+    assert [row["sop_instance_uid"] for row in claim(study)] == ["2.25.3"]
+    put(study, [SR], 3)  # and back: it was never sent, so it is sent now
+    assert [row["sop_instance_uid"] for row in claim(study)] == ["2.25.2"]
+
+
+def test_a_generation_without_results_supersedes_all(study: Ledger) -> None:
+    put(study, [SEG])
+    assert put(study, [], 2) == ()
+    assert [state for _uid, _peer, state in states(study)] == ["superseded"]
+
+
+def test_a_claim_is_exclusive_until_its_lease_ends(study: Ledger) -> None:
+    put(study, [SEG])
+    assert [len(claim(study)), len(claim(study)), len(claim(study, peer="other"))] == [1, 0, 0]
+    assert due(study, NOW + LEASE) == []
+    assert due(study, NOW + LEASE + 1, NOW + LEASE) == [(UID, "pacs")]
+    assert len(claim(study, NOW + LEASE + 1)) == 1
+
+
+def test_a_failure_is_tried_again_after_a_growing_pause(study: Ledger) -> None:
+    put(study, [SEG])
+    now, pauses = NOW, []
+    for _attempt in range(4):
+        (row,) = claim(study, now)
+        settle(study, row, "refused with status 0xA700", now)
+        with study.read() as connection:
+            then = connection.execute(select(OUTBOX.c.next_attempt_at)).scalar_one()
+        assert (due(study, then - 0.1, then), claim(study, then - 0.1)) == ([], [])
+        assert due(study, then, then) == [(UID, "pacs")]
+        pauses.append(then - now)
+        now = then
+    assert pauses == [5.0, 15.0, 45.0, 135.0]
+    with study.read() as connection:
+        assert connection.execute(select(OUTBOX.c.last_error)).scalar_one() == "refused with status 0xA700"
+        assert outbox.undelivered(connection) == 1
+
+
+def test_retry_makes_due_at_once(study: Ledger) -> None:
+    put(study, [SEG, SR])
+    first, second = claim(study)
+    settle(study, first, "unreachable")
+    settle(study, second)
+    assert due(study) == []
+    with study.write() as connection:
+        assert outbox.retry(connection, UID, NOW) == 1
+        assert outbox.retry(connection, "1.9", NOW) == 0
+    assert due(study) == [(UID, "pacs")]
+    assert [row["attempts"] for row in claim(study)] == [1]
+
+
+def test_the_bell_is_rung_once_until_it_counts_as_lost(study: Ledger) -> None:
+    put(study, [SEG])
+    with study.write() as connection:
+        outbox.rung(connection, UID, "pacs", NOW + 1)
+    assert due(study, NOW + 5, NOW - 5) == []
+    assert due(study, NOW + 12, NOW + 2) == [(UID, "pacs")]

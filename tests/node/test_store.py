@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+
+from node.errors import OutOfResources
+from node.store import Store, dataset_sha256
+from tests.node.phantoms import INSTANCE, SERIES, STUDY, encoded, image, key, part10
+
+DATASET = encoded(image())
+META = part10(b"")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path, 0)
+    store.prepare()
+    return store
+
+
+def write(store: Store, dataset: bytes = DATASET) -> Path:
+    return store.data / store.write(key(), ExplicitVRLittleEndian, META, dataset).path
+
+
+def test_a_file_is_what_was_written_under_its_uids(store: Store) -> None:
+    path = write(store)
+    assert path == store.root / STUDY / SERIES / f"{INSTANCE}.dcm"
+    assert path.read_bytes() == META + DATASET
+    stored = store.write(key(), ExplicitVRLittleEndian, META, DATASET)
+    assert (stored.sha256, stored.size, stored.conflict) == (dataset_sha256(path), len(DATASET), False)
+
+
+def test_the_same_content_again_is_the_same_file(store: Store) -> None:
+    assert write(store) == write(store)
+    assert len(list((store.root / STUDY / SERIES).iterdir())) == 1
+
+
+def test_the_meta_does_not_count_as_content(store: Store) -> None:
+    path = write(store)
+    other_meta = part10(b"", sop_class_uid="1.2.840.10008.5.1.4.1.1.4")
+    assert store.write(key(), ExplicitVRLittleEndian, other_meta, DATASET).path == str(path.relative_to(store.data))
+    assert path.read_bytes() == META + DATASET
+
+
+def test_other_content_lies_beside_and_the_first_file_stays(store: Store) -> None:
+    first, second, third = write(store), write(store, DATASET + b"2"), write(store, DATASET + b"3")
+    assert len({first, second, third}) == 3
+    assert first.read_bytes() == META + DATASET
+    assert second.read_bytes() == META + DATASET + b"2"
+    assert write(store, DATASET + b"2") == second
+    assert {path.parent for path in (first, second, third)} == {first.parent}
+
+
+def test_many_writers_of_two_contents_leave_two_whole_files(store: Store) -> None:
+    contents = [DATASET + bytes([number % 2]) * (1 << 18) for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda content: write(store, content), contents))
+    assert len(set(paths)) == 2
+    assert all(path.read_bytes() == META + content for path, content in zip(paths, contents, strict=True))
+    assert sorted(paths[0].parent.iterdir()) == sorted(set(paths))
+
+
+def test_below_the_watermark_nothing_is_written(tmp_path: Path) -> None:
+    store = Store(tmp_path, shutil.disk_usage(tmp_path).total + (1 << 20))
+    store.prepare()
+    with pytest.raises(OutOfResources, match=r"node\.min_free_mb") as refused:
+        write(store)
+    assert refused.value.status == 0xA700
+    assert list(store.root.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_out_of_resources(tmp_path: Path) -> None:
+    with pytest.raises(OutOfResources, match="cannot be used"):
+        write(Store(tmp_path / "gone", 0))
+
+
+def test_a_disk_that_takes_no_file_is_out_of_resources(store: Store) -> None:
+    (store.root / STUDY).write_bytes(b"a file where the study's folder must be")
+    with pytest.raises(OutOfResources, match="did not take"):
+        write(store)
+
+
+def test_prepare_removes_what_killed_writers_left(store: Store) -> None:
+    path = write(store)
+    leftover = path.parent / "tmpabc.part"
+    leftover.write_bytes(META)
+    Store(store.data, 0).prepare()
+    assert list(path.parent.iterdir()) == [path]
