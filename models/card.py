@@ -97,6 +97,8 @@ class Network(_Table):
     backbone: Literal["efficientnet-lite0"]
     taps: Annotated[tuple[Annotated[int, Field(ge=0, le=15)], ...], Field(min_length=1)]
     """Blocks whose averaged maps the linear head sees, the finest first."""
+    border: Annotated[int, Field(ge=0)] = 0
+    """Cells of the coarsest tap at each side that are left out: markers, collimation, what padding does."""
     mean: float
     std: Annotated[float, Field(gt=0.0)]
     """The network's input is (intensity - mean) / std, the same in all three channels."""

@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from node.errors import ConfigurationError, OutOfResources
 from node.settings import Settings
@@ -38,11 +38,11 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.url = url
         options: dict[str, Any] = {}
-        if make_url(url).get_backend_name() == "sqlite":
-            options = {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
         try:
+            if make_url(url).get_backend_name() == "sqlite":
+                options = {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
             self.engine = create_engine(url, pool_pre_ping=not options, **options)
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, ArgumentError) as error:
             raise ConfigurationError(f"database.url cannot be used: {error}") from error
         if options:
             _prepare_sqlite(self.engine)

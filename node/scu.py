@@ -23,6 +23,7 @@ from node.tls import client_context
 _config.STORE_SEND_CHUNKED_DATASET = True  # files go out as they are, never decoded and encoded again
 
 MOST_CONTEXTS = 128  # presentation contexts of one association, PS3.8 9.3.2.2: odd numbers 1 to 255
+_UNREADABLE = (OSError, EOFError, InvalidDicomError, AttributeError)
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
 
 
@@ -131,7 +132,7 @@ def store(
         Called after each file.
     """
     outcomes: list[Outcome] = []
-    for contexts, batch in _batches(paths):
+    for contexts, batch in _batches(paths, outcomes):
         left = list(batch)
         try:
             with associate(requestor, peer, contexts) as association:
@@ -150,20 +151,26 @@ def _store_one(association: Association, path: Path) -> str:
         status = association.send_c_store(path).get("Status")
     except ValueError as error:  # pynetdicom: no accepted context for the file's class and syntax
         return f"the peer does not accept it: {error}"
-    except (OSError, InvalidDicomError, AttributeError) as error:
+    except _UNREADABLE as error:
         return f"the file cannot be read: {error}"
     if status is None:
         return "the peer did not answer"
     return "" if status == 0 or status & 0xFF00 == 0xB000 else f"the peer refused it with {_hex(status)}"
 
 
-def _batches(paths: Sequence[Path]) -> Iterator[tuple[list[PresentationContext], list[Path]]]:
+def _batches(
+    paths: Sequence[Path], unreadable: list[Outcome]
+) -> Iterator[tuple[list[PresentationContext], list[Path]]]:
     """Split files so that each part needs no more presentation contexts than an association can hold."""
     contexts: dict[tuple[str, str], PresentationContext] = {}
     batch: list[Path] = []
     for path in paths:
-        meta = read_file_meta_info(path)
-        need = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        try:
+            meta = read_file_meta_info(path)
+            need = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        except _UNREADABLE as error:
+            unreadable.append(Outcome(path, f"the file cannot be read: {error}"))
+            continue
         if need not in contexts and len(contexts) == MOST_CONTEXTS:
             yield list(contexts.values()), batch
             contexts, batch = {}, []

@@ -127,7 +127,7 @@ def candidates(
 ) -> tuple[NDArray[np.uint32], tuple[Candidate, ...]]:
     """Components (d, h, w) on the working grid and those of them that are candidates, best first."""
     dense = (working > detector.nodule_threshold_hu) * lung
-    cores = _distance(dense) <= -detector.opening_mm
+    cores = _distance(dense == 0) > detector.opening_mm  # erosion: no voxel outside within the ball
     near = _distance(cores) <= detector.opening_mm + detector.growth_mm
     grown = near * (working > detector.growth_threshold_hu) * lung
     parts = sitk.ConnectedComponent(grown)

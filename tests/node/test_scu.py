@@ -17,6 +17,9 @@ from tests.node.conftest import House, free_port
 from tests.node.phantoms import STUDY, image, save
 
 US = Requestor("MODALITY")
+refusal_is_meant = pytest.mark.filterwarnings(  # pynetdicom does not close the socket of a refused connection
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 NOBODY = Peer(ae_title="NOBODY", host="127.0.0.1", port=free_port())
 
 
@@ -40,6 +43,7 @@ def test_echo_and_what_is_accepted(house: House) -> None:
     assert accepted(US, house.peer, [CTImageStorage, MRImageStorage]) >= {CTImageStorage, MRImageStorage}
 
 
+@refusal_is_meant
 def test_why_there_is_no_association_is_said(house: House) -> None:
     with pytest.raises(PeerError, match="cannot be reached"):
         echo(US, NOBODY)
@@ -64,6 +68,7 @@ def test_a_refused_file_does_not_stop_the_others(house: House, tmp_path: Path) -
     assert [outcome.error for outcome in outcomes] == ["the peer refused it with status 0xA900", ""]
 
 
+@refusal_is_meant
 def test_an_unreachable_peer_is_an_outcome_of_each_file(tmp_path: Path) -> None:
     paths = [save(tmp_path / "1", image("1.1")), save(tmp_path / "2", image("1.2"))]
     outcomes = store(US, NOBODY, paths)

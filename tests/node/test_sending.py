@@ -13,7 +13,7 @@ from tests.node.phantoms import PREAMBLE, image, save
     ("text", "host", "port"),
     [
         ("PACS@127.0.0.1:104", "127.0.0.1", 104),
-        ("PACS@pacs.ward:11112", "pacs.ward", 11112),
+        ("PACS@pacs.ward:1", "pacs.ward", 1),
         ("PACS@[::1]:9", "::1", 9),
     ],
 )
@@ -54,5 +54,5 @@ def test_instances_are_found_below_folders_and_others_counted(tmp_path: Path) ->
 
 
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ReadFirstError, match="there is no .*nowhere"):
+    with pytest.raises(ReadFirstError, match=r"there is no .*nowhere"):
         find_dicom([tmp_path / "nowhere"])

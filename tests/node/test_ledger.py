@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select, text
+
+from node.errors import ConfigurationError, OutOfResources
+from node.ledger import Ledger, note, open_ledger, sqlite_url
+from node.settings import Database, Node, Settings
+from node.tables import EVENT, METADATA
+
+
+def count(ledger: Ledger) -> int:
+    with ledger.read() as connection:
+        return connection.execute(select(func.count()).select_from(EVENT)).scalar_one()
+
+
+def test_migrating_again_is_fine(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        note(connection, "1.2", 1.0, "kind", "detail")
+    ledger.migrate()
+    assert count(ledger) == 1
+
+
+def test_the_migrated_schema_is_what_the_tables_say(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_sqlite_keeps_what_was_committed(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        pragmas = [
+            connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert pragmas == ["wal", 2, 1]
+
+
+def test_an_error_rolls_back(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError), ledger.write() as connection:
+        note(connection, "1.2", 1.0, "kind", "detail")
+        raise RuntimeError
+    assert count(ledger) == 0
+
+
+def test_writers_wait_for_each_other_and_readers_for_nobody(ledger: Ledger) -> None:
+    def write() -> None:
+        for number in range(20):
+            with ledger.write() as connection:
+                note(connection, "1.2", float(number), "kind", "detail")
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    with ledger.write() as connection:
+        note(connection, "1.2", 0.0, "kind", "detail")
+        for thread in threads:
+            thread.start()
+        assert count(ledger) == 0
+    for thread in threads:
+        thread.join(30)
+    assert count(ledger) == 81
+
+
+def test_a_database_error_is_out_of_resources(ledger: Ledger) -> None:
+    with pytest.raises(OutOfResources) as refused, ledger.write() as connection:
+        connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+    assert refused.value.status == 0xA700
+
+
+def test_a_database_of_a_newer_version_is_refused(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        ledger.migrate()
+
+
+def test_what_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"node\.data"):
+        open_ledger(Settings(node=Node(data=tmp_path / "file" / "data")))
+    with pytest.raises(ConfigurationError, match=r"the ledger at .* cannot be used"):
+        Ledger(sqlite_url(tmp_path / "nowhere")).migrate()
+
+
+@pytest.mark.parametrize("url", ["nosuch://host/name", "no url"])
+def test_a_url_that_is_none_is_a_sentence(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"database\.url"):
+        open_ledger(Settings(node=Node(data=tmp_path), database=Database(url=url)))
+
+
+def test_the_password_is_not_shown(tmp_path: Path) -> None:
+    ledger = Ledger(sqlite_url(tmp_path))
+    ledger.url = "postgresql+psycopg://readfirst:hush@host/name"
+    assert "hush" not in ledger.display

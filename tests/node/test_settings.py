@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node.errors import ConfigurationError
+from node.settings import Settings, load
+
+
+def read(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "readfirst.toml"
+    file.write_text(text)
+    return load(file)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert load().model_dump() == Settings().model_dump()
+    assert (load().node.ae_title, load().node.port, load().node.accept_unknown) == ("READFIRST", 11112, False)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READFIRST_NODE__PORT", "4242")
+    settings = read(tmp_path, '[node]\nport = 11\nae_title = "FILE"')
+    assert (settings.node.port, settings.node.ae_title) == (4242, "FILE")
+
+
+def test_peers_are_told_apart(tmp_path: Path) -> None:
+    text = '[peers.pacs]\nae_title = "P"\nhost = "h"\nreceive = ["results"]\n[peers.ct]\nae_title = "CT"\nhost = "c"'
+    settings = read(tmp_path, text + '\nsend = ["images"]\n[peers.out]\nfolder = "out"\nreceive = ["results"]')
+    assert list(settings.receivers) == ["pacs", "out"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[node]\nprot = 1", "unknown key node.prot"),
+        ("[nodes]\nport = 1", "unknown key nodes"),
+        ('[peers.pacs]\nae_title = "P"\nhost = "h"\ncolour = 1', "unknown key peers.pacs.colour"),
+        ("[node]\nport = 0", "node.port: "),
+        ('[node]\nport = "many"', "node.port: "),
+        ('[node]\nae_title = "SEVENTEEN_LETTERS"', "node.ae_title: "),
+        ('[node]\nae_title = "A\\\\B"', "node.ae_title: "),
+        ("[node]\nmax_pdu = 0", "node.max_pdu: "),
+        ("[node]\nmin_free_mb = -1", "node.min_free_mb: "),
+        ('[worklist]\nsinks = ["fax"]', "worklist.sinks.0: "),
+        ('[peers.pacs]\nae_title = "P"', "peers.pacs: give host and port"),
+        ('[peers.pacs]\nhost = "h"', "peers.pacs: ae_title is missing"),
+        ('[peers.out]\nfolder = "f"\nhost = "h"', "peers.out: a peer with `folder` only receives"),
+        ('[peers.pacs]\nae_title = "P"\nhost = "h"\nsend = ["all"]', "peers.pacs.send.0: "),
+        ('[web]\nhost = "0.0.0.0"', "web.token is required"),
+        ("[node", "is not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        read(tmp_path, text)
+    assert says in str(error.value)
+    assert str(tmp_path / "readfirst.toml") in str(error.value)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"node\.port: .*; unknown key queue\.link"):
+        read(tmp_path, '[node]\nport = 0\n[queue]\nlink = ""')
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("READFIRST_NOED__PORT", "1", "unknown section noed in READFIRST_NOED__PORT"),
+        ("READFIRST_NODE__PROT", "1", "unknown key node.prot"),
+        ("READFIRST_NODE__PORT", "x", "node.port: "),
+        ("READFIRST_WEB__HOST", "0.0.0.0", "web.token is required"),
+    ],
+)
+def test_the_environment_is_checked_as_the_file_is(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as error:
+        load()
+    assert says in str(error.value)
+    assert "the environment" in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no configuration file .*nowhere\.toml"):
+        load(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_on_loopback_no_token_is_needed(tmp_path: Path, host: str) -> None:
+    assert read(tmp_path, f'[web]\nhost = "{host}"').web.token == ""
+    assert read(tmp_path, '[web]\nhost = "0.0.0.0"\ntoken = "t"').web.token == "t"
