@@ -23,6 +23,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from node import outbox, overview, scu, studies
+from node.ledger import open_ledger
+from node.settings import Peer, load
+from node.worklist import items
+
 _HERE = Path(__file__).resolve().parent
 _SAMPLES = _HERE / "samples"
 _WAITING = ("chest-xray-normal", "chest-xray-effusion", "chest-ct", "dog")
@@ -65,6 +70,8 @@ class Demo:
         self.config.write_text(self._toml())
         self.log = out / "state" / "readfirst.log"
         stack.enter_context(self._up())
+        self.ledger = open_ledger(load(self.config))
+        stack.callback(self.ledger.close)
 
     def run(self, *, keep: bool) -> None:
         """Everything that the demo shows, in order."""
@@ -72,15 +79,15 @@ class Demo:
         for name in _WAITING:
             self._push(name)
         self._wait(_WAITING)
-        before = self._ask("worklist")
+        before = self._worklist()
         self._push(_URGENT)
-        studies = self._wait((*_WAITING, _URGENT))
-        self._show_findings(studies)
-        self._show_worklist(before, self._ask("worklist"))
-        self._show_speed(studies)
+        stories = self._wait((*_WAITING, _URGENT))
+        self._show_findings(stories)
+        self._show_worklist(before, self._worklist())
+        self._show_speed(stories)
         self._push(_URGENT)
-        self._check_unchanged(studies)
-        self._draw(studies)
+        self._check_unchanged(stories)
+        self._draw(stories)
         _OUT.print(f"Everything is below {self.out}; the ledger, the log and the configuration in its folder state.")
         if keep:
             self._stay()
@@ -135,37 +142,43 @@ class Demo:
         """As a PACS does it: the study is stored there, and sent on to us."""
         files = sorted((_SAMPLES / name).glob("*.dcm"))
         if self.pacs and name != "dog":  # its Pixel Data has an odd length, which Orthanc does not take
-            self._send(name, f"ORTHANC@127.0.0.1:{self.pacs.dicom_port}")
-        self._send(name, f"READFIRST@127.0.0.1:{self.port}")
+            self._send(name, files, Peer(ae_title="ORTHANC", host="127.0.0.1", port=self.pacs.dicom_port))
+        self._send(name, files, Peer(ae_title="READFIRST", host="127.0.0.1", port=self.port))
         _OUT.print(f"pushed {name}: {len(files)} instance{'s' * (len(files) > 1)}")
 
-    def _send(self, name: str, to: str) -> None:
-        command = [sys.executable, "-m", "node", "send", str(_SAMPLES / name), "--to", to, "--as", "SCANNER"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=_HERE.parent)
-        if done.returncode:
-            raise DemoError(f"{name} could not be pushed to {to}: {done.stdout.strip()} {done.stderr.strip()}")
+    def _send(self, name: str, files: list[Path], to: Peer) -> None:
+        with _spinner(f"pushing {name} to {to.ae_title}"):
+            outcomes = scu.store(scu.Requestor("SCANNER"), to, files)
+        errors = [f"{outcome.path}: {outcome.error}" for outcome in outcomes if outcome.error]
+        if errors:
+            raise DemoError(f"{name} could not be pushed to {to.ae_title}: {errors[0]}")
 
-    def _ask(self, *words: str) -> Any:
-        command = [sys.executable, "-m", "node", *words, "--json", "--config", str(self.config)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=_HERE.parent)
-        if done.returncode:
-            raise DemoError(f"readfirst {' '.join(words)}: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+    def _worklist(self) -> list[dict[str, Any]]:
+        with self.ledger.read() as connection:
+            return [items.as_json(row) for row in items.listing(connection)]
+
+    def _story(self, uid: str) -> dict[str, Any]:
+        with self.ledger.read() as connection:
+            story = overview.story(connection, uid)
+        if story is None:
+            raise DemoError(f"{self.samples[uid]} was pushed and is not known; see {self.log}")
+        return story
 
     def _wait(self, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """The story of each of these samples, by name, once nothing is under way any more."""
         deadline = time.monotonic() + _PATIENCE
         with _spinner("waiting") as say:
             while True:
-                status = self._ask("status")
-                known = {row["study_instance_uid"]: row["state"] for row in status["studies"]}
-                if len(known) == len(names) and not status["unfinished"] and not status["undelivered"]:
+                with self.ledger.read() as connection:
+                    known = {row["study_instance_uid"]: row["state"] for row in overview.list_studies(connection, 99)}
+                    busy = studies.unfinished(connection) or outbox.undelivered(connection)
+                if len(known) == len(names) and not busy:
                     break
                 if time.monotonic() > deadline:
                     raise DemoError(f"not everything was done within {_PATIENCE:.0f} s: {known}; see {self.log}")
                 say(", ".join(f"{self.samples[uid]} {state}" for uid, state in known.items()))
-                time.sleep(0.5)
-        stories = {name: self._ask("study", uid) for uid, name in self.samples.items() if name in names}
+                time.sleep(0.2)
+        stories = {name: self._story(uid) for uid, name in self.samples.items() if name in names}
         failed = [f"{name}: {story['reason']}" for name, story in stories.items() if story["state"] == "failed"]
         if failed:
             raise DemoError("; ".join(failed))
@@ -173,11 +186,11 @@ class Demo:
             raise DemoError("the dog was analysed")
         return stories
 
-    def _show_findings(self, studies: dict[str, dict[str, Any]]) -> None:
+    def _show_findings(self, stories: dict[str, dict[str, Any]]) -> None:
         table = Table(title="Findings (present ones; the statement in the PACS lists the absent ones, too)")
         for column in ("study", "finding", "probability", "place", "priority", "in the PACS"):
             table.add_column(column)
-        for name, story in studies.items():
+        for name, story in stories.items():
             rows = [row for row in story["findings"] if row["present"]]
             sent = _kinds(story)
             if not rows:
@@ -198,8 +211,8 @@ class Demo:
             table.add_row(*row, self.samples[new["study_instance_uid"]], new["priority"], new["reason"])
         _OUT.print(table)
 
-    def _show_speed(self, studies: dict[str, dict[str, Any]]) -> None:
-        for name, story in studies.items():
+    def _show_speed(self, stories: dict[str, dict[str, Any]]) -> None:
+        for name, story in stories.items():
             delivered = [_seconds(one["delivered_at"]) for one in story["deliveries"]]
             if not delivered:
                 continue
@@ -210,13 +223,13 @@ class Demo:
             if name == _URGENT and spent > _FASTEST:
                 _OUT.print(f"  slower than the {_FASTEST:g} s that 2 free cores need: this machine is busy")
 
-    def _check_unchanged(self, studies: dict[str, dict[str, Any]]) -> None:
+    def _check_unchanged(self, stories: dict[str, dict[str, Any]]) -> None:
         """After the same study was pushed again, the PACS holds what it held, and each result once."""
         time.sleep(_QUIET + 1)
-        again = self._wait(tuple(studies))
+        again = self._wait(tuple(stories))
         for name, story in again.items():
             wanted = {one["sop_instance_uid"] for one in story["results"]}
-            if wanted != {one["sop_instance_uid"] for one in studies[name]["results"]}:
+            if wanted != {one["sop_instance_uid"] for one in stories[name]["results"]}:
                 raise DemoError(f"{name}: pushed again, it has other results")
             there = [one for one in self._stored(story) if one["modality"] in ("SEG", "SR")]
             if sorted(one["sop_instance_uid"] for one in there) != sorted(wanted):
@@ -231,8 +244,8 @@ class Demo:
         headers = [(path, dcmread(path, stop_before_pixels=True)) for path in files]
         return [{"path": p, "modality": h.Modality, "sop_instance_uid": str(h.SOPInstanceUID)} for p, h in headers]
 
-    def _draw(self, studies: dict[str, dict[str, Any]]) -> None:
-        for name, story in studies.items():
+    def _draw(self, stories: dict[str, dict[str, Any]]) -> None:
+        for name, story in stories.items():
             if story["state"] != "analysed":
                 continue
             kept = [self._fetch(one) for one in self._stored(story) if one["modality"] == "SEG"]
@@ -273,7 +286,8 @@ def _seconds(moment: str) -> float:
 @contextmanager
 def _spinner(text: str) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(text)
         yield lambda words: progress.update(task, description=words)
 

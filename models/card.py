@@ -13,14 +13,15 @@ from models.errors import CardError
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Text = Annotated[str, Field(min_length=1)]
+COARSEST_STRIDE = 32  # input pixels a cell of the last tap
 
 
 class Code(NamedTuple):
     """A coded concept, PS3.3 section 8: Code Value, Coding Scheme Designator, Code Meaning."""
 
-    value: str
-    scheme: str
-    meaning: str
+    value: Annotated[str, Field(min_length=1, max_length=16)]
+    scheme: Annotated[str, Field(min_length=1, max_length=16)]
+    meaning: Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Calibration(NamedTuple):
@@ -189,6 +190,8 @@ class Card(_Table):
             raise ValueError('localizer "cam" needs the tables [network] and [weights] and no [detector]')
         if self.localizer == "candidates" and (self.detector is None or self.weights is not None or self.network):
             raise ValueError('localizer "candidates" needs the table [detector] and neither [network] nor [weights]')
+        if self.network and self.input.size and min(self.input.size) // COARSEST_STRIDE <= 2 * self.network.border:
+            raise ValueError(f"network.border leaves no cell: input.size must exceed {COARSEST_STRIDE} x 2 x border")
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")

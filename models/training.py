@@ -25,14 +25,16 @@ from models.datasets import Examples, read_examples, read_images
 from models.errors import DataError
 from models.evaluation import FEWEST_POSITIVES, Evaluation, evaluate, measurements, metadata_baseline
 from models.heads import Head
-from models.networks import CamNetwork, halved, pooled, to_bytes
+from models.networks import CamNetwork, halved, on_one_grid, pooled, to_bytes
 from models.packages import CARD, digest, load
 
-PENALTIES = (0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
+PENALTIES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+# The largest penalty whose mean out-of-fold AUC is this near to the best: its maps are the calmest.
+NEAR_BEST = 0.005
 FOLDS = 5
-SPECIFICITY = 0.95
+SPECIFICITY = 0.95  # part of the negatives that stays below the operating point
 BATCH = 8
-# Which part of the cells stays below the saliency threshold in out-of-fold positives: small findings cover less.
+# Part of the cells that stays below the saliency threshold in called positives: small findings cover less.
 QUANTILE = 0.90
 SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
 WEAK = "Not shown to be better than chance"
@@ -42,10 +44,11 @@ Advance = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Of N images: pooled (N, C) and, per tap, maps (N, c, h, w) in float16."""
+    """Of N images: pooled (N, C), per tap the inner cells (N, c, h, w) in float16, and how cells vary within images."""
 
     pooled: NDArray[np.float64]
-    maps: tuple[NDArray[np.float16], ...]
+    cells: tuple[torch.Tensor, ...]
+    covariance: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,11 +88,11 @@ def train(
     started = time.monotonic()
     torch.manual_seed(seed)
     examples = read_examples(data, "train", [label.name for label in like.labels])
-    network = CamNetwork(like.network.taps, len(like.labels)).eval()
+    network = CamNetwork(like.network.taps, len(like.labels), like.network.border).eval()
     network.backbone.load_imagenet(weights)
     halved(network.backbone)
     features = extract(network, examples, like.network, like.input.size, advance)
-    fitted = fit(features, examples, like.labels, seed, advance)
+    fitted = fit(network, features, examples, like.labels, seed, advance)
     _set_head(network, fitted.head)
     folder = run / like.name
     _write(folder, network, _card(like, fitted, seed))
@@ -100,92 +103,99 @@ def train(
 
 
 def extract(network: CamNetwork, examples: Examples, how: Network, size: tuple[int, int], advance: Advance) -> Features:
-    """Features of all images by the frozen backbone."""
-    averages, maps = [], []
+    """Features of all images by the frozen backbone, without the border."""
+    averages, cells, covariances = [], [], []
     for batch in read_images(examples.files, size, BATCH):
         with torch.inference_mode():
             x = (torch.from_numpy(batch)[:, None] - how.mean) / how.std
-            features = network.backbone(x.expand(-1, 3, -1, -1))
-            averages.append(pooled(features).double().numpy())
-            maps.append([feature.half().numpy() for feature in features])
+            features = network.features(x.expand(-1, 3, -1, -1))
+        averages.append(pooled(features).double().numpy())
+        cells.append([feature.half() for feature in features])
+        covariances.append(_within(features) * len(batch))
         advance("features", sum(map(len, averages)), len(examples))
-    return Features(np.concatenate(averages), tuple(np.concatenate(parts) for parts in zip(*maps, strict=True)))
+    joined = tuple(torch.cat(parts) for parts in zip(*cells, strict=True))
+    return Features(np.concatenate(averages), joined, np.sum(covariances, axis=0) / len(examples))
 
 
-def fit(features: Features, examples: Examples, labels: Sequence[Label], seed: int, advance: Advance) -> Fitted:
+def _within(features: tuple[torch.Tensor, ...]) -> NDArray[np.float64]:
+    """Covariance (C, C) of the cells of each image around its own mean."""
+    cells = on_one_grid(features).flatten(2).double().numpy()
+    centred = cells - cells.mean(2, keepdims=True)
+    products: NDArray[np.float64] = np.einsum("nck,ndk->cd", centred, centred, optimize=True)
+    products /= cells.shape[0] * cells.shape[2]
+    return products
+
+
+def fit(
+    network: CamNetwork, features: Features, examples: Examples, labels: Sequence[Label], seed: int, advance: Advance
+) -> Fitted:
     """Choose the penalty by cross-validation by patient; fit, calibrate and set thresholds on out-of-fold values."""
     few = [name for name, count in zip(examples.labels, examples.truth.sum(0), strict=True) if count < 2 * FOLDS]
     if few:
         raise DataError(f"Too few positive images to train: {', '.join(few)} (at least {2 * FOLDS} are needed).")
-    x, truth = features.pooled, examples.truth
+    x, truth, whiten = features.pooled, examples.truth, heads.whitening(features.covariance)
     held_out = heads.folds(examples.patients, FOLDS, seed)
-    scores, best = {}, dict[float, list[Head]]()
+    tried: dict[float, tuple[float, list[Head]]] = {}
     for index, penalty in enumerate(PENALTIES, start=1):
-        best[penalty] = heads.fold_heads(x, truth, held_out, penalty)
-        logits = heads.out_of_fold(x, held_out, best[penalty], np.zeros(truth.shape[1]))
-        scores[penalty] = heads.mean_auc(logits, truth, examples.sources, FEWEST_POSITIVES)
+        crossed = heads.fold_heads(x, truth, held_out, penalty, whiten)
+        logits = heads.out_of_fold(x, held_out, crossed, np.zeros(truth.shape[1]))
+        tried[penalty] = heads.mean_auc(logits, truth, examples.sources, FEWEST_POSITIVES), crossed
         advance("penalty", index, len(PENALTIES))
-    penalty = max(scores, key=lambda one: scores[one])
-    head = heads.fit(x, truth, penalty)
-    logits = heads.out_of_fold(x, held_out, best[penalty], head.bias)
-    calibrations = [platt(logits[:, index], truth[:, index]) for index in range(len(labels))]
-    probabilities = calibrated(logits.astype(np.float32), calibrations).astype(np.float64)
-    chosen = tuple(
-        _label(label, index, calibrations[index], probabilities, truth, features.maps, (held_out, best[penalty]))
-        for index, label in enumerate(labels)
-    )
+    best = max(score for score, _ in tried.values())
+    penalty = max(one for one, (score, _) in tried.items() if score >= best - NEAR_BEST)
+    head, crossed = heads.fit(x, truth, penalty, whiten), tried[penalty][1]
+    logits = heads.out_of_fold(x, held_out, crossed, head.bias)
+    decided = _decided(labels, logits, truth)
+    probabilities = calibrated(logits.astype(np.float32), [label.calibration for label in decided]).astype(np.float64)
+    maps = _out_of_fold_maps(network, features.cells, held_out, crossed)
+    chosen = _with_saliency_thresholds(decided, maps, probabilities, truth)
     measured = measurements("training, out of fold,", examples, probabilities, _baseline(examples, held_out))
-    return Fitted(head, penalty, scores, chosen, measured)
+    return Fitted(head, penalty, {one: score for one, (score, _) in tried.items()}, chosen, measured)
 
 
-def _label(
-    label: Label,
-    index: int,
-    calibration: Calibration,
-    probabilities: NDArray[np.float64],
-    truth: NDArray[np.bool_],
-    maps: tuple[NDArray[np.float16], ...],
-    cross: tuple[Sequence[NDArray[np.int64]], Sequence[Head]],
-) -> Label:
-    point = operating_point(probabilities[:, index], truth[:, index], SPECIFICITY)
-    cells = _cells(_called(probabilities[:, index], truth[:, index], point), index, maps, cross)
-    threshold = float(np.quantile(cells, SMALL_FINDINGS.get(label.name, QUANTILE)))
-    rounded = Calibration(round(calibration.slope, 5), round(calibration.intercept, 5))
-    update = {"calibration": rounded, "operating_point": point, "saliency_threshold": round(threshold, 4)}
-    return label.model_copy(update=update)
+def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[Label, ...]:
+    """The labels with calibration and operating point."""
+    done = []
+    for index, label in enumerate(labels):
+        calibration = Calibration(*(round(value, 5) for value in platt(logits[:, index], truth[:, index])))
+        probabilities = calibrated(logits[:, [index]].astype(np.float32), [calibration])[:, 0].astype(np.float64)
+        point = operating_point(probabilities, truth[:, index], SPECIFICITY)
+        done.append(label.model_copy(update={"calibration": calibration, "operating_point": point}))
+    return tuple(done)
+
+
+def _out_of_fold_maps(
+    network: CamNetwork,
+    cells: tuple[torch.Tensor, ...],
+    held_out: Sequence[NDArray[np.int64]],
+    crossed: Sequence[Head],
+) -> NDArray[np.float32]:
+    """Class activation (N, L, h, w) of each image by the head that did not see it."""
+    maps: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(cells[0])
+    for rows, head in zip(held_out, crossed, strict=True):
+        _set_head(network, head)
+        for row in rows:
+            with torch.inference_mode():
+                maps[row] = network.maps(tuple(tap[row : row + 1].float() for tap in cells))[0].numpy()
+    return np.stack(maps)
+
+
+def _with_saliency_thresholds(
+    labels: Sequence[Label], maps: NDArray[np.float32], probabilities: NDArray[np.float64], truth: NDArray[np.bool_]
+) -> tuple[Label, ...]:
+    done = []
+    for index, label in enumerate(labels):
+        called = _called(probabilities[:, index], truth[:, index], label.operating_point)
+        threshold = np.quantile(maps[called, index], SMALL_FINDINGS.get(label.name, QUANTILE))
+        done.append(label.model_copy(update={"saliency_threshold": round(float(threshold), 4)}))
+    return tuple(done)
 
 
 def _called(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], point: float) -> NDArray[np.int64]:
     """Row numbers of the positives that reach the operating point, or of the ten most probable where they are fewer."""
-    ranked = np.flatnonzero(truth)[np.argsort(-probabilities[truth], kind="stable")]
+    positives = np.flatnonzero(truth)
+    ranked = positives[np.argsort(-probabilities[positives], kind="stable")]
     return ranked[: max(10, int((probabilities[ranked] >= point).sum()))]
-
-
-def _cells(
-    rows: NDArray[np.int64],
-    index: int,
-    maps: tuple[NDArray[np.float16], ...],
-    cross: tuple[Sequence[NDArray[np.int64]], Sequence[Head]],
-) -> NDArray[np.float64]:
-    """Raw class activation of these images' cells, each by the head that did not see the image."""
-    found = []
-    for held, head in zip(*cross, strict=True):
-        for row in np.intersect1d(rows, held):
-            found.append(_map([tap[row] for tap in maps], head.weight[index], head.centre).ravel())
-    return np.concatenate(found)
-
-
-def _map(
-    features: Sequence[NDArray[np.float16]], weight: NDArray[np.float64], centre: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    total, start = -float(weight @ centre), 0
-    finest = features[0].shape[1]
-    result = np.full(features[0].shape[1:], total)
-    for feature in features:
-        part = np.tensordot(weight[start : start + len(feature)], feature.astype(np.float64), 1)
-        result += part.repeat(finest // len(part[0]), 0).repeat(finest // len(part[0]), 1)
-        start += len(feature)
-    return result
 
 
 def _baseline(examples: Examples, held_out: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:

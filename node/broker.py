@@ -37,7 +37,7 @@ def make_app(url: str, time_limit: float) -> Celery:
         broker_transport_options={
             "visibility_timeout": 2 * time_limit + 60,
             "socket_connect_timeout": _CONNECT_SECONDS,
-            "retry_policy": {"max_retries": 0},
+            "max_retries": 0,  # a send that fails is said at once: the ledger rings again
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

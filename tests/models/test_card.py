@@ -86,6 +86,7 @@ def test_the_name_is_shown_without_underscores() -> None:
         ('urgency = "MEDIUM"', 'urgency = "STAT"', "labels.0.urgency is wrong"),
         ('localizer = "candidates"', 'localizer = "cam"', 'localizer "cam" needs the tables [network] and [weights]'),
         ('kind = "volume"', 'kind = "image"', "size = [rows, columns] is needed"),
+        ('"SCT"', '"A_SCHEME_THAT_IS_TOO_LONG"', "labels.0.code.1 is wrong"),
         ("name =", "name", "cannot be read as TOML"),
     ],
 )
@@ -99,5 +100,5 @@ def test_a_wrong_card_names_the_key_and_the_file(tmp_path: Path, old: str, new: 
 
 
 def test_a_missing_card_says_what_a_package_is(tmp_path: Path) -> None:
-    with pytest.raises(CardError, match="a model package is a folder with a card.toml"):
+    with pytest.raises(CardError, match=r"a model package is a folder with a card\.toml"):
         read_card(tmp_path / "card.toml")

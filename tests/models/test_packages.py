@@ -45,7 +45,7 @@ def test_tampered_weights_are_refused(package: Path) -> None:
 
 def test_missing_weights_are_named(package: Path) -> None:
     (package / "weights.safetensors").unlink()
-    with pytest.raises(PackageError, match="weights.safetensors is missing: copy the whole package folder"):
+    with pytest.raises(PackageError, match=r"weights\.safetensors is missing: copy the whole package folder"):
         packages.verify(package)
 
 
@@ -60,7 +60,7 @@ def test_weights_outside_the_folder_cannot_be_named(package: Path) -> None:
     card = package / "card.toml"
     text = card.read_text(encoding="utf-8")
     card.write_text(text.replace('"weights.safetensors"', '"../weights.safetensors"'), encoding="utf-8")
-    with pytest.raises(CardError, match="weights.file"):
+    with pytest.raises(CardError, match=r"weights\.file"):
         packages.verify(package)
 
 

@@ -52,7 +52,7 @@ def card(kind: str = "image") -> Card:
     image = {
         "algorithm": "neural network", "quantity": "probability", "localizer": "cam",
         "input": {"kind": "image", "modalities": ["CR"], "size": [64, 64]},
-        "network": _shipped("chest-xray")["network"], "weights": {"sha256": "0" * 64},
+        "network": _shipped("chest-xray")["network"] | {"border": 0}, "weights": {"sha256": "0" * 64},
     }  # fmt: skip
     volume = {
         "algorithm": "classical image analysis", "quantity": "score", "localizer": "candidates",

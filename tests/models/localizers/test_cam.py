@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from models import packages
+from models.datasets import read_image
 from models.localizers.cam import CamLocalizer
 from models.networks import CamNetwork
+from tests.models.shared_data import CHEST_XRAY, needs_chest_xray
 
 
 def network() -> CamNetwork:
     torch.manual_seed(0)
-    built = CamNetwork((10, 14), 3).eval()
+    built = CamNetwork((10, 14), 3, border=1).eval()
     torch.nn.init.normal_(built.head.weight)
     built.centre.normal_()
     return built
@@ -18,12 +21,14 @@ def network() -> CamNetwork:
 
 def test_the_maps_are_the_logits_taken_apart() -> None:
     built = network()
-    image = np.random.default_rng(0).random((96, 128), np.float32)
+    image = np.random.default_rng(0).random((128, 160), np.float32)
     logits, maps = CamLocalizer(built, 0.5, 0.5).localize(image, None)
-    assert maps.shape == (3, 6, 8)
+    assert maps.shape == (3, 8, 10)
     bias = built.head.bias.detach().numpy()
     np.testing.assert_allclose(maps.mean((1, 2)) + bias, logits, atol=1e-4)
     assert maps.std() > 1e-3
+    assert (maps[:, :2] == 0).all()  # the border
+    assert (maps[:, 2:-2, 2:-2] != 0).all()
 
 
 def test_the_shipped_maps_are_the_shipped_logits_taken_apart() -> None:
@@ -42,14 +47,40 @@ def test_maps_are_raw() -> None:
     model = packages.load(packages.find("chest-xray"), "cpu")
     rng = np.random.default_rng(0)
     found = [model.predict(rng.random((512, 512), np.float32) * scale) for scale in (1.0, 0.2)]
-    peaks = np.stack([one.saliency.max((1, 2)) for one in found])
+    peaks = np.stack([one.saliency[:, 2:-2, 2:-2].max((1, 2)) for one in found])  # without the border, which is 0
     assert (peaks[0] != peaks[1]).all()
     assert not np.isclose(peaks, 1).any()
 
 
 def test_centre_makes_the_average_image_zero() -> None:
     built = network()
-    features = tuple(torch.ones(1, width, 4, 4) for width in built.widths)
+    features = tuple(torch.ones(1, width, size, size) for width, size in zip(built.widths, (8, 4), strict=True))
     with torch.no_grad():
         built.centre.fill_(1.0)
-        assert torch.allclose(built.maps(features), torch.zeros(1, 3, 4, 4), atol=1e-4)
+        assert torch.allclose(built.maps(features), torch.zeros(1, 3, 12, 12), atol=1e-4)  # 2 cells of border each side
+
+
+@pytest.mark.parametrize(("row", "column"), [(128, 200), (300, 250), (360, 130)])
+def test_a_map_changes_where_the_image_changes(row: int, column: int) -> None:
+    """The centre of the change lies within half a cell of the largest stride, for all the padding in between."""
+    model = packages.load(packages.find("chest-xray"), "cpu")
+    image = np.full((512, 512), 0.5, np.float32) + np.random.default_rng(0).normal(0, 0.02, (512, 512)).astype("f4")
+    changed = image.copy()
+    changed[row - 12 : row + 12, column - 12 : column + 12] += 0.3
+    change = np.square(model.predict(changed).saliency - model.predict(image).saliency).sum(0)
+    places = (np.arange(32) + 0.5) * 16
+    found = (change.sum(1) @ places / change.sum(), change.sum(0) @ places / change.sum())
+    assert np.abs(np.subtract(found, (row, column))).max() < 16
+
+
+@needs_chest_xray
+@pytest.mark.parametrize("name", ["00000129_000", "00001968_000", "00010834_000"])
+def test_a_real_radiograph_gets_probabilities_and_small_regions(name: str) -> None:
+    model = packages.load(packages.find("chest-xray"), "cpu")
+    found = model.predict(read_image(CHEST_XRAY / "samples_1024" / f"{name}.png", (512, 512)))
+    assert ((found.probabilities > 0.001) & (found.probabilities < 0.999)).all()
+    thresholds = np.array([label.saliency_threshold for label in model.card.labels])
+    covered = (found.saliency >= thresholds[:, None, None]).mean((1, 2))
+    assert covered.max() < 0.5
+    small = read_image(CHEST_XRAY / "images" / f"{name}.jpg", (512, 512))
+    np.testing.assert_allclose(model.predict(small).logits, found.logits, atol=0.75)  # at half the size, from JPEG

@@ -1,0 +1,55 @@
+"""A folder of small synthetic radiographs in which one label is a bright disc and another a bright half."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from models import packages
+from models.card import Card
+
+SIZE = 128
+COLUMNS = ("split", "image", "patient", "follow_up", "age", "sex", "view", "source", "Disc", "Half")
+
+
+def write_folder(folder: Path, train: int = 80, validation: int = 60) -> Path:
+    """labels.csv, images/ and boxes.csv; two images a patient, sources A and B, noise everywhere."""
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    rows, boxes = [], []
+    for number in range(train + validation):
+        disc, half = rng.random() < 0.5, rng.random() < 0.5
+        image = rng.normal(90, 12, (SIZE, SIZE))
+        y, x = rng.integers(SIZE // 4, 3 * SIZE // 4, 2)
+        if disc:
+            rows_, columns = np.ogrid[:SIZE, :SIZE]
+            image[(rows_ - y) ** 2 + (columns - x) ** 2 <= (SIZE // 6) ** 2] += 110
+        if half:
+            image[: SIZE // 2] += 50
+        name = f"{number:03}.png"
+        Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / "images" / name)
+        split, source = "train" if number < train else "validation", "AB"[number // 2 % 2]
+        rows.append((split, name, number // 2, 0, 50, "F", "PA", source, int(disc), int(half)))
+        if disc:
+            boxes.append((name, "A", "Disc", x - SIZE // 6, y - SIZE // 6, SIZE // 3, SIZE // 3))
+    _write(folder / "labels.csv", COLUMNS, rows)
+    _write(folder / "boxes.csv", ("image", "source", "label", "x", "y", "width", "height"), boxes)
+    return folder
+
+
+def card() -> Card:
+    """The shipped card with the labels of the phantom."""
+    shipped = packages.load_card(packages.find("chest-xray"))
+    labels = tuple(
+        label.model_copy(update={"name": name}) for label, name in zip(shipped.labels, ("Disc", "Half"), strict=False)
+    )
+    update = {"name": "phantom", "labels": labels, "input": shipped.input.model_copy(update={"size": (SIZE, SIZE)})}
+    return shipped.model_copy(update=update)
+
+
+def _write(path: Path, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows])

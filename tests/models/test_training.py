@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import packages
+from models.backbones import imagenet_weights
+from models.card import Card
+from models.cardfile import card_text
+from models.datasets import read_boxes, read_examples, read_image
+from models.errors import DataError, PackageError
+from models.evaluation import Evaluation, evaluate
+from models.training import WEAK, train
+from tests.models import phantoms
+
+try:
+    imagenet_weights()
+except PackageError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+Trained = tuple[Path, Path, Evaluation, list[tuple[str, int, int]]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    data = phantoms.write_folder(tmp_path_factory.mktemp("data") / "phantom")
+    run, steps = tmp_path_factory.mktemp("run"), list[tuple[str, int, int]]()
+    like = phantoms.card()
+    folder, evaluation = train(data, like, imagenet_weights(), run, seed=1, advance=lambda *step: steps.append(step))
+    return data, folder, evaluation, steps
+
+
+def test_a_trained_package_is_whole_and_says_how_it_was_made(trained: Trained) -> None:
+    _, folder, evaluation, steps = trained
+    packages.verify(folder)
+    card = packages.load_card(folder)
+    assert card.name == folder.name == "phantom"
+    assert card.training.seed == 1
+    assert {one.data for one in card.training.measured} == {
+        "validation A", "validation B", "training, out of fold, A", "training, out of fold, B",
+    }  # fmt: skip
+    assert not any(limit.startswith(WEAK) for limit in card.limits)
+    assert evaluation.digest == packages.digest(folder)
+    assert steps[-1] == ("test", 60, 60)
+    report = json.loads((folder.parent / "run.json").read_text())
+    assert report["test"]["digest"] == evaluation.digest
+    assert report["penalty"] == card.training.penalty
+
+
+def test_it_learned_what_is_there_to_learn(trained: Trained) -> None:
+    _, _, evaluation, _ = trained
+    figures = {(one.label, one.data): one for one in evaluation.measured}
+    for label in ("Disc", "Half"):
+        for source in "AB":
+            one = figures[label, f"validation {source}"]
+            assert one.auc > 0.9
+            assert one.baseline is not None
+            assert one.baseline < 0.8
+
+
+def test_its_maps_point_at_the_disc(trained: Trained) -> None:
+    _, _, evaluation, _ = trained
+    (pointing,) = evaluation.pointing
+    assert pointing.images >= 10
+    assert pointing.hits > 0.5 * pointing.images > 2 * pointing.chance * pointing.images
+    assert pointing.hits > pointing.centre_hits
+
+
+def test_regions_cover_part_of_a_called_image(trained: Trained) -> None:
+    """The threshold lies where out-of-fold positives put a tenth of their cells."""
+    data, folder, _, _ = trained
+    model = packages.load(folder, "cpu")
+    examples = read_examples(data, "validation", ["Disc", "Half"])
+    covered = []
+    for path, truth in zip(examples.files, examples.truth, strict=True):
+        found = model.predict(read_image(path, (128, 128)))
+        if truth[0] and found.probabilities[0] >= model.card.labels[0].operating_point:
+            covered.append((found.saliency[0] >= model.card.labels[0].saliency_threshold).mean())
+    assert 0.02 < np.mean(covered) < 0.3
+
+
+def test_the_same_seed_makes_the_same_package(trained: Trained, tmp_path: Path) -> None:
+    data, folder, _, _ = trained
+    again, _ = train(data, phantoms.card(), imagenet_weights(), tmp_path, seed=1, advance=lambda *step: None)
+    assert packages.digest(again) == packages.digest(folder)
+
+
+def test_a_label_too_rare_to_train_is_named(trained: Trained, tmp_path: Path) -> None:
+    folder = phantoms.write_folder(tmp_path / "few", train=12, validation=4)
+    with pytest.raises(DataError, match="Too few positive images to train: Disc, Half"):
+        train(folder, phantoms.card(), imagenet_weights(), tmp_path / "run", seed=0, advance=lambda *step: None)
+
+
+def test_a_baseline_that_knows_everything_is_seen_as_such(trained: Trained, tmp_path: Path) -> None:
+    """Where the view gives the label away, the baseline beside the AUC says so."""
+    data, folder, _, _ = trained
+    table = (data / "labels.csv").read_text().splitlines()
+    told = [table[0]] + [line.replace(",PA,", ",AP,") if line.endswith(",1") else line for line in table[1:]]
+    (tmp_path / "images").symlink_to(data / "images")
+    (tmp_path / "labels.csv").write_text("\n".join(told) + "\n")
+    evaluation = evaluate(packages.load(folder, "cpu"), tmp_path)
+    halves = [one for one in evaluation.measured if one.label == "Half"]
+    assert halves
+    assert all(one.baseline == 1.0 for one in halves)
+
+
+def test_the_written_card_reads_back(trained: Trained) -> None:
+    _, folder, _, _ = trained
+    card: Card = packages.load_card(folder)
+    assert (folder / packages.CARD).read_text(encoding="utf-8") == card_text(card)
+    assert read_boxes(folder) == ()
