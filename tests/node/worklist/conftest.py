@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from pydicom import Dataset
@@ -16,14 +15,6 @@ from node.worklist.ups import SOP_CLASSES, contexts, handlers
 from tests.node.worklist.scu import NOW, STATION, STUDY
 
 Address = tuple[str, int]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(sqlite_url(tmp_path))
-    ledger.migrate()
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture
