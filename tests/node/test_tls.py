@@ -1,0 +1,97 @@
+"""Associations over TLS with certificates of an authority that the test makes with openssl."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from node.errors import ConfigurationError, PeerError
+from node.scu import Requestor, echo
+from node.settings import Settings, Tls
+from tests.conftest import need
+from tests.node.conftest import House
+
+# pynetdicom does not close the socket of a refused connection
+refusal_is_meant = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning",
+)
+
+
+def openssl(folder: Path, *words: str) -> None:
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+
+def certified(folder: Path) -> Tls:
+    """Key and certificate of 127.0.0.1, signed by an authority of their own, all in `folder`."""
+    need("openssl", "openssl")
+    folder.mkdir()
+    new = ("req", "-newkey", "rsa:2048", "-nodes")
+    openssl(folder, *new, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Authority")
+    openssl(folder, *new, "-keyout", "node.key", "-out", "node.csr", "-subj", "/CN=node")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-out", "node.pem")
+    openssl(folder, "x509", "-req", "-in", "node.csr", *signed)
+    return Tls(certificate=folder / "node.pem", key=folder / "node.key", ca=folder / "ca.pem")
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return certified(tmp_path / "ours")
+
+
+@pytest.fixture
+def secure(listen: Callable[[Settings], House], settings: Settings, tls: Tls) -> House:
+    return listen(settings.model_copy(update={"node": settings.node.model_copy(update={"tls": tls})}))
+
+
+def test_both_sides_of_the_same_authority_talk(secure: House, tls: Tls) -> None:
+    echo(Requestor("MODALITY", tls), secure.peer.model_copy(update={"tls": True}))
+
+
+@refusal_is_meant
+def test_a_peer_without_tls_is_not_let_in(secure: House) -> None:
+    with pytest.raises(PeerError):
+        echo(Requestor("MODALITY"), secure.peer)
+
+
+@refusal_is_meant
+def test_a_certificate_of_another_authority_is_not_let_in(secure: House, tls: Tls, tmp_path: Path) -> None:
+    stranger = certified(tmp_path / "theirs").model_copy(update={"ca": tls.ca})  # trusts us, is not known to us
+    with pytest.raises(PeerError):
+        echo(Requestor("MODALITY", stranger), secure.peer.model_copy(update={"tls": True}))
+
+
+@refusal_is_meant
+def test_a_node_of_another_authority_is_not_trusted(secure: House, tls: Tls, tmp_path: Path) -> None:
+    wary = tls.model_copy(update={"ca": certified(tmp_path / "theirs").ca})
+    with pytest.raises(PeerError):
+        echo(Requestor("MODALITY", wary), secure.peer.model_copy(update={"tls": True}))
+
+
+@refusal_is_meant
+def test_a_peer_is_who_its_certificate_names(secure: House, tls: Tls) -> None:
+    elsewhere = secure.peer.model_copy(update={"tls": True, "host": "localhost"})  # the certificate says 127.0.0.1
+    with pytest.raises(PeerError):
+        echo(Requestor("MODALITY", tls), elsewhere)
+
+
+def test_dcmtk_talks_tls_with_us(secure: House, tls: Tls) -> None:
+    need("echoscu", "dcmtk")
+    host, port = secure.address
+    keys = ["+tls", str(tls.key), str(tls.certificate), "+cf", str(tls.ca)]
+    done = subprocess.run(
+        [str(shutil.which("echoscu")), *keys, "-aet", "MODALITY", "-aec", "READFIRST", host, str(port)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_missing_certificate_is_named(listen: Callable[[Settings], House], settings: Settings, tls: Tls) -> None:
+    gone = settings.node.model_copy(update={"tls": tls.model_copy(update={"key": tls.key.with_name("gone.key")})})
+    with pytest.raises(ConfigurationError, match=r"node\.tls"):
+        listen(settings.model_copy(update={"node": gone}))
