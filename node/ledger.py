@@ -19,6 +19,7 @@ from node.settings import Settings
 from node.tables import EVENT
 
 _BUSY_SECONDS = 30.0
+_LOCK = 0x5265616446697273  # "ReadFirs": our advisory lock in a PostgreSQL that others use, too
 
 
 def sqlite_url(data: Path) -> str:
@@ -46,6 +47,8 @@ class Ledger:
             raise ConfigurationError(f"database.url cannot be used: {error}") from error
         if options:
             _prepare_sqlite(self.engine)
+        elif self.engine.dialect.name == "postgresql":
+            _prepare_postgresql(self.engine)
 
     def migrate(self) -> None:
         """Bring the schema up to this version (Alembic); safe to repeat and to run from several processes.
@@ -136,3 +139,12 @@ def _prepare_sqlite(engine: Engine) -> None:
     def begun(connection: Connection) -> None:
         reads = connection.get_execution_options().get("readfirst_read")
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    """One writer at a time, as in SQLite: what a transaction read is still so when it writes."""
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        if not connection.get_execution_options().get("readfirst_read"):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")

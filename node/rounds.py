@@ -20,7 +20,7 @@ from node.senders import Senders
 from node.settings import Settings
 
 _log = structlog.get_logger(__name__)
-_TICK = 0.1  # seconds
+_TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that failed
 RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
 
@@ -88,6 +88,10 @@ class Rounds:
                 self._say_queue_gone(error)
             except ReadFirstError as error:
                 _log.error("a round failed, the next one tries again", reason=str(error))
+                self._stopping.wait(_PAUSE)
+            except Exception:  # noqa: BLE001  # outermost: a bug of ours must not stop the rounds
+                _log.exception("a round failed, the next one tries again")
+                self._stopping.wait(_PAUSE)
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -163,4 +167,4 @@ class Rounds:
         if self._queue_was_there:
             _log.error("the queue is gone; nothing is lost, studies wait in the ledger", reason=str(error))
         self._queue_was_there = False
-        self._stopping.wait(1.0)
+        self._stopping.wait(_PAUSE)

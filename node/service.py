@@ -15,6 +15,7 @@ from types import FrameType
 
 import structlog
 from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 from sqlalchemy import RowMapping
 
 from node import scp, studies
@@ -109,7 +110,11 @@ def _add_work_item(ledger: Ledger, settings: Settings, row: RowMapping) -> None:
     with ledger.write() as connection:
         rows = studies.inputs(connection, uid)
         if rows:
-            header = dcmread(settings.node.data / rows[0]["path"], stop_before_pixels=True)
+            try:
+                header = dcmread(settings.node.data / rows[0]["path"], stop_before_pixels=True)
+            except (OSError, InvalidDicomError) as error:  # the analysis will say so, too
+                _log.error("no work item: the file of an instance cannot be read", study=uid, reason=str(error))
+                return
             items.ensure_item(connection, header, now, station(settings))
             items.set_ready(connection, uid, now)
 

@@ -128,6 +128,13 @@ class Settings(BaseSettings):
     models: Models = Models()
     worklist: Worklist = Worklist()
 
+    @model_validator(mode="after")
+    def _tls_has_a_certificate(self) -> Settings:
+        wanting = self.peers_that(lambda peer: peer.tls)
+        if wanting and self.node.tls is None:
+            raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
+        return self
+
     @property
     def model_folders(self) -> tuple[Path, ...]:
         """Folders that are searched for model packages before the shipped ones."""
@@ -189,4 +196,5 @@ def _sentence(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"unknown key {key}"
-    return f"{key}: {item['msg'].removeprefix('Value error, ')}"
+    message: str = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message

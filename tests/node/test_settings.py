@@ -54,6 +54,7 @@ def test_peers_are_told_apart(tmp_path: Path) -> None:
         ('[peers.out]\nfolder = "f"\nhost = "h"', "peers.out: a peer with `folder` only receives"),
         ('[peers.pacs]\nae_title = "P"\nhost = "h"\nsend = ["all"]', "peers.pacs.send.0: "),
         ('[web]\nhost = "0.0.0.0"', "web.token is required"),
+        ('[peers.pacs]\nae_title = "P"\nhost = "h"\ntls = true', "toml: peers.pacs.tls is true: node.tls must name"),
         ("[node", "is not valid TOML"),
     ],
 )

@@ -1,0 +1,98 @@
+"""The ledger on a PostgreSQL of the test's own, where one is installed (Debian: postgresql; extra: postgres)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select
+
+from node import outbox, studies
+from node.entities import InstanceKey, ResultObject, StoredInstance
+from node.ledger import Ledger
+from node.tables import INSTANCE, METADATA
+
+pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
+BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+STUDY = "1.2.3"
+
+
+def run(*words: str) -> None:
+    user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []  # initdb does not run as root
+    subprocess.run([*user, *words], check=True, capture_output=True, cwd="/")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    if BIN is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="readfirst-pg-", dir="/tmp"))  # a socket's path is short
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+    control = str(BIN / "pg_ctl"), "-D", str(folder / "data"), "-w"
+    try:
+        run(str(BIN / "initdb"), "-D", str(folder / "data"), "-U", "postgres", "--no-sync")
+        run(*control, "-o", f"-c listen_addresses='' -k {folder}", "-l", str(folder / "log"), "start")
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        run(*control, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def ledger(url: str) -> Iterator[Ledger]:
+    ledger = Ledger(url)
+    ledger.migrate()
+    yield ledger
+    ledger.close()
+
+
+def together(*calls: object) -> None:
+    threads = [threading.Thread(target=call) for call in calls]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+
+def test_the_migrated_schema_is_what_the_tables_say(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_the_same_instance_at_the_same_instant_is_recorded_once(ledger: Ledger) -> None:
+    stored = StoredInstance(
+        InstanceKey(STUDY, "1.2.3.4", "1.2.3.4.5", "1.2"), "1.2", "a.dcm", "0" * 64, 1, conflict=False
+    )
+    fresh: list[bool] = []
+
+    def record() -> None:
+        with ledger.write() as connection:
+            fresh.append(studies.record_instance(connection, stored, "MODALITY", 1.0).new)
+
+    together(*[record] * 8)
+    assert sorted(fresh) == [False] * 7 + [True]
+    with ledger.read() as connection:
+        assert connection.execute(select(func.count()).select_from(INSTANCE)).scalar_one() == 1
+
+
+def test_two_workers_do_not_take_the_same_delivery(ledger: Ledger) -> None:
+    result = ResultObject("2.25.1", "1.2", "2.25.2", "chest-xray", "statement", "results/a.dcm")
+    with ledger.write() as connection:
+        outbox.put(connection, STUDY, 1, [result], ["pacs"], 1.0)
+    taken: list[int] = []
+
+    def take() -> None:
+        with ledger.write() as connection:
+            taken.append(len(outbox.claim(connection, STUDY, "pacs", 2.0, 60.0)))
+
+    together(*[take] * 8)
+    assert sorted(taken) == [0] * 7 + [1]

@@ -1,0 +1,175 @@
+"""The node's rounds on a real ledger and a real Redis; the clock is given, nothing waits."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from pydicom import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
+from sqlalchemy import RowMapping, select
+
+from node import outbox, studies
+from node.broker import ANALYZE, DELIVER, TASKS, Broker, make_app
+from node.embedded import EmbeddedRedis
+from node.entities import StudyState
+from node.errors import QueueUnavailable
+from node.ledger import Ledger
+from node.rounds import RING_AGAIN, Rounds
+from node.settings import Peer, Settings
+from node.tables import STUDY
+from tests.node.phantoms import STUDY as UID
+from tests.node.phantoms import result, stored
+
+NOW, QUIET = 1000.0, 2.0
+
+
+@pytest.fixture
+def broker(redis_server: EmbeddedRedis) -> Broker:
+    return Broker(make_app(redis_server.url, 60.0))
+
+
+@pytest.fixture
+def rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Rounds:
+    return Rounds(settings, ledger, broker, lambda _row: None)
+
+
+def receive(ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID, now: float = NOW) -> None:
+    with ledger.write() as connection:
+        studies.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", now)
+
+
+def states(ledger: Ledger) -> dict[str, str]:
+    with ledger.read() as connection:
+        return {row.study_instance_uid: row.state for row in connection.execute(select(STUDY))}
+
+
+def empty(server: EmbeddedRedis) -> None:
+    with redis.Redis(unix_socket_path=str(server.socket)) as client:
+        for queue in TASKS.values():
+            client.delete(queue)
+
+
+def test_a_quiet_study_is_queued_and_the_bell_rung_once(rounds: Rounds, ledger: Ledger, broker: Broker) -> None:
+    receive(ledger)
+    rounds.go_round(NOW + QUIET - 0.1)
+    assert (states(ledger)[UID], broker.waiting(ANALYZE)) == (StudyState.RECEIVING, 0)
+    rounds.go_round(NOW + QUIET)
+    rounds.go_round(NOW + QUIET + 0.1)
+    assert (states(ledger)[UID], broker.waiting(ANALYZE)) == (StudyState.QUEUED, 1)
+
+
+def test_a_study_whose_message_was_lost_is_sent_again(
+    rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
+) -> None:
+    receive(ledger)
+    rounds.go_round(NOW + QUIET)
+    empty(redis_server)
+    rounds.go_round(NOW + QUIET + RING_AGAIN - 1)
+    assert broker.waiting(ANALYZE) == 0
+    rounds.go_round(NOW + QUIET + RING_AGAIN + 1)
+    rounds.go_round(NOW + QUIET + 3 * RING_AGAIN)  # this one still waits in the queue: no second message
+    assert broker.waiting(ANALYZE) == 1
+
+
+def test_a_study_whose_worker_died_is_queued_again(rounds: Rounds, ledger: Ledger, broker: Broker) -> None:
+    receive(ledger)
+    rounds.go_round(NOW + QUIET)
+    with ledger.write() as connection:
+        assert studies.claim(connection, UID, 1, NOW + 3, 20.0)
+    rounds.go_round(NOW + 22)
+    assert states(ledger)[UID] == StudyState.ANALYSING
+    rounds.go_round(NOW + 24)
+    assert (states(ledger)[UID], broker.waiting(ANALYZE)) == (StudyState.QUEUED, 2)
+
+
+def test_a_delivery_is_rung_and_rung_again_when_lost(
+    rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
+) -> None:
+    receive(ledger)
+    with ledger.write() as connection:
+        outbox.put(connection, UID, 1, [result()], ["reader"], NOW)
+    rounds.go_round(NOW)
+    rounds.go_round(NOW + 1)
+    assert broker.waiting(DELIVER) == 1
+    empty(redis_server)
+    rounds.go_round(NOW + RING_AGAIN + 1)
+    assert broker.waiting(DELIVER) == 1
+
+
+def test_without_its_queue_the_node_keeps_the_study_and_rings_later(
+    rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive(ledger)
+    assert redis_server.process is not None
+    redis_server.process.terminate()
+    redis_server.process.wait(10)
+    monkeypatch.delattr("kombu.utils.functional.sleep")  # the rounds are not held up by pauses between retries
+    with pytest.raises(QueueUnavailable):
+        rounds.go_round(NOW + QUIET)
+    assert states(ledger)[UID] == StudyState.QUEUED
+    redis_server.start()
+    rounds.go_round(NOW + QUIET + 1)
+    assert broker.waiting(ANALYZE) == 1
+
+
+def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: Ledger, broker: Broker) -> None:
+    """A bug that one study meets: the rounds go on."""
+    calls, again = itertools.count(), threading.Event()
+
+    def fail_once(_row: RowMapping) -> None:
+        if next(calls) == 0:
+            raise ZeroDivisionError
+        again.set()
+
+    rounds = Rounds(settings, ledger, broker, fail_once)
+    receive(ledger)
+    thread = threading.Thread(target=rounds.run)
+    thread.start()
+    assert again.wait(10)
+    rounds.stop()
+    thread.join()
+    assert states(ledger)[UID] == StudyState.QUEUED
+
+
+@pytest.fixture
+def archive() -> Iterator[Callable[[int], Peer]]:
+    """Start an archive that says how many instances it has of every study."""
+    servers = []
+
+    def archive(count: int) -> Peer:
+        def on_find(_event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+            found = Dataset()
+            found.NumberOfStudyRelatedInstances = count
+            yield 0xFF00, found
+
+        ae = AE("ARCHIVE")
+        ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, on_find)])
+        servers.append(ae)
+        return Peer(ae_title="ARCHIVE", host="127.0.0.1", port=server.server_address[1], query=True)
+
+    yield archive
+    for ae in servers:
+        ae.shutdown()
+
+
+@pytest.mark.parametrize(("count", "state"), [(2, StudyState.QUEUED), (3, StudyState.RECEIVING)])
+def test_the_archives_count_completes_a_study_before_it_is_quiet(
+    settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer], count: int, state: StudyState
+) -> None:
+    rounds = Rounds(settings.model_copy(update={"peers": {"pacs": archive(count)}}), ledger, broker, lambda _row: None)
+    receive(ledger, "1.1")
+    receive(ledger, "1.2")
+    rounds.counts.ask(frozenset({UID}))
+    rounds.counts._pool.shutdown(wait=True)
+    assert rounds.counts.of(UID) == (("pacs", count),)
+    rounds.go_round(NOW + 0.1)
+    assert states(ledger)[UID] == state
+    with ledger.read() as connection:
+        evidence = connection.execute(select(STUDY.c.evidence)).scalar_one()
+    assert evidence == ("pacs counts 2 instances, all are here" if state == StudyState.QUEUED else "")
