@@ -32,6 +32,15 @@ def find_orthanc() -> str | None:
     return shutil.which("Orthanc") or shutil.which("orthanc")
 
 
+def can_start() -> bool:
+    """Whether Orthanc is installed, and a compiler for what keeps it on loopback."""
+    return find_orthanc() is not None and _compiler() is not None
+
+
+def _compiler() -> str | None:
+    return next(filter(None, map(shutil.which, ("cc", "gcc", "clang", "tcc"))), None)
+
+
 class Orthanc:
     """A running Orthanc with its storage in `folder`, ended on leaving.
 
@@ -110,7 +119,7 @@ class Orthanc:
 
 def _loopback(folder: Path) -> Path:
     """The small library that keeps Orthanc on loopback."""
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang", "tcc"))), None)
+    compiler = _compiler()
     if compiler is None:
         raise RuntimeError("no C compiler (cc, gcc, clang or tcc) is there to keep Orthanc on loopback")
     library = folder / "loopback.so"

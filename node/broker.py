@@ -11,6 +11,8 @@ from node.errors import QueueUnavailable
 ANALYZE = "readfirst.analyze"
 DELIVER = "readfirst.deliver"
 TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue
+DELIVERY_SECONDS = 3600.0
+_SOFT = 0.95  # of the hard limit: the time in which a task may still write down how it ended
 _CONNECT_SECONDS = 2.0
 
 
@@ -22,8 +24,10 @@ def make_app(url: str, time_limit: float) -> Celery:
     url
         Of Redis: `redis://…`, `rediss://…` or `redis+socket:///path`.
     time_limit
-        Hard limit of one task in seconds; the message is given to another worker only well after that.
+        Of one analysis in seconds. A delivery, which waits for others' machines, has at least `DELIVERY_SECONDS`; a
+        message is given to another worker only well after the longer of both.
     """
+    longest = max(time_limit, DELIVERY_SECONDS)
     app = Celery("readfirst", broker=url, set_as_current=False)
     app.conf.update(
         task_serializer="json",
@@ -32,10 +36,11 @@ def make_app(url: str, time_limit: float) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        task_time_limit=time_limit,
-        task_soft_time_limit=time_limit * 0.95,
+        task_time_limit=longest,
+        task_soft_time_limit=longest * _SOFT,
+        task_annotations={ANALYZE: {"time_limit": time_limit, "soft_time_limit": time_limit * _SOFT}},
         broker_transport_options={
-            "visibility_timeout": 2 * time_limit + 60,
+            "visibility_timeout": 2 * longest + 60,
             "socket_connect_timeout": _CONNECT_SECONDS,
             "max_retries": 0,  # a send that fails is said at once: the ledger rings again
         },

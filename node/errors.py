@@ -1,4 +1,4 @@
-"""The tree of errors. Each knows what a DICOM peer sees (its DIMSE status) and whether trying again can help.
+"""The tree of errors. Each knows what a DICOM peer sees: its DIMSE status.
 
 ReadFirstError
 ├── ConfigurationError              the start stops, the sentence names the key
@@ -8,6 +8,7 @@ ReadFirstError
 │   └── OutOfResources     0xA700   disk full, ledger unavailable; the sender may try again
 ├── PeerError                       a DICOM peer did not do what we asked
 ├── QueueUnavailable                Redis cannot be reached; the ledger rings again
+├── UnreadableInstance              a file of an instance cannot be read; the others of its study can
 └── AnalysisError                   this study cannot be analysed; the reason is shown to people
 """
 
@@ -18,7 +19,6 @@ class ReadFirstError(Exception):
     """Root of all errors that ReadFirst raises on purpose; its text is a sentence for the person who reads it."""
 
     status = 0xC000  # what the DIMSE peer sees, PS3.7 Annex C, PS3.4 Table B.2-1
-    may_retry = False
 
 
 class ConfigurationError(ReadFirstError):
@@ -45,19 +45,18 @@ class OutOfResources(Refused):
     """Disk, ledger or memory are exhausted; the same instance may be sent again later."""
 
     status = 0xA700
-    may_retry = True
 
 
 class PeerError(ReadFirstError):
-    """A peer was unreachable, rejected the association or answered with a failure status."""
-
-    may_retry = True
+    """A peer was unreachable, rejected the association or answered with a failure status; it is tried again."""
 
 
 class QueueUnavailable(ReadFirstError):
     """The message queue cannot be reached; nothing is lost, the ledger sends again."""
 
-    may_retry = True
+
+class UnreadableInstance(ReadFirstError):
+    """A file of an instance is missing or cannot be read as DICOM."""
 
 
 class AnalysisError(ReadFirstError):

@@ -18,13 +18,14 @@ from node.errors import ConfigurationError, OutOfResources
 from node.settings import Settings
 from node.tables import EVENT
 
+SQLITE = "ledger.sqlite"  # file below the data folder
 _BUSY_SECONDS = 30.0
 _LOCK = 0x5265616446697273  # "ReadFirs": our advisory lock in a PostgreSQL that others use, too
 
 
 def sqlite_url(data: Path) -> str:
     """URL of the default database, a SQLite file below the data folder."""
-    return URL.create("sqlite", database=str(data / "ledger.sqlite")).render_as_string()
+    return URL.create("sqlite", database=str(data / SQLITE)).render_as_string()
 
 
 class Ledger:
@@ -103,8 +104,13 @@ class Ledger:
         self.engine.dispose()
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
     """The ledger of these settings, its schema brought up to date.
+
+    Parameters
+    ----------
+    make
+        Whether a ledger that is not there is made; else it is an error.
 
     Raises
     ------
@@ -112,6 +118,8 @@ def open_ledger(settings: Settings) -> Ledger:
         The data folder or the database cannot be used.
     """
     data = settings.node.data
+    if not make and not settings.database.url and not (data / SQLITE).exists():
+        raise ConfigurationError(f"there is no ledger in {data.resolve()}: start the node, or name its --config")
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:

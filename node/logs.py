@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 import warnings
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
 
 import structlog
 from pynetdicom import _config
@@ -26,9 +30,18 @@ def configure(*, verbose: bool = False) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _without_values,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _without_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception as its type and where it arose: its message, and the values around it, may be the patient's."""
+    if event.pop("exc_info", None):
+        kind, _, trace = sys.exc_info()
+        frames = (f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(traceback.extract_tb(trace)))
+        event["exception"] = f"{kind.__name__ if kind else 'unknown'} at {', called at '.join(frames)}"
+    return event

@@ -134,6 +134,12 @@ def claim(connection: Connection, study_instance_uid: str, peer: str, now: float
     return rows
 
 
+def renew(connection: Connection, study_instance_uid: str, peer: str, lease_until: float) -> None:
+    """The worker lives and goes on."""
+    held = and_(_to(study_instance_uid, peer), OUTBOX.c.lease_until.is_not(None))
+    connection.execute(update(OUTBOX).where(held).values(lease_until=lease_until))
+
+
 def settle(
     connection: Connection, row: RowMapping, peer: str, error: str, now: float, *, jitter: float | None = None
 ) -> None:

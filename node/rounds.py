@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from node import outbox, scu, studies
 from node.broker import ANALYZE, DELIVER, Broker
-from node.errors import PeerError, QueueUnavailable, ReadFirstError
+from node.errors import QueueUnavailable, ReadFirstError
 from node.intake import Evidence, reason_complete
 from node.ledger import Ledger
 from node.scu import Requestor
 from node.senders import Senders
 from node.settings import Settings
+from node.worklist import items
 
 _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that failed
@@ -44,9 +45,10 @@ class Counts:
         """The latest answers about one study."""
         return tuple(self._answers.get(study_instance_uid, {}).items())
 
-    def forget(self, study_instance_uid: str) -> None:
-        """The study is complete."""
-        self._answers.pop(study_instance_uid, None)
+    def keep_only(self, study_instance_uids: Collection[str]) -> None:
+        """Forget what was said of all other studies: they are complete."""
+        for uid in self._answers.keys() - study_instance_uids:
+            self._answers.pop(uid, None)
 
     def close(self) -> None:
         """Stop asking."""
@@ -55,7 +57,7 @@ class Counts:
     def _ask(self, name: str, uid: str) -> None:
         try:
             count = scu.count_instances(self._requestor, self._peers[name], uid)
-        except PeerError as error:
+        except ReadFirstError as error:
             _log.warning("the peer did not say how many instances it has", peer=name, study=uid, reason=str(error))
             return
         if count is not None:
@@ -69,13 +71,13 @@ class Rounds:
     """The loop of the node; `run` in a thread of its own until `stop`."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, broker: Broker, received: Callable[[RowMapping], None]
+        self, settings: Settings, ledger: Ledger, broker: Broker, on_complete: Callable[[Connection, RowMapping], None]
     ) -> None:
-        self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, received
+        self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
         self._wakeup, self._stopping = threading.Event(), threading.Event()
         self.counts = Counts(settings, ledger, self._wakeup.set)
         self.senders = Senders(self._ended)
-        self._queue_was_there = True
+        self._queue_was_there, self._troubled = True, set[str]()
 
     def run(self) -> None:
         """Go round until stopped; a failing round is logged and the next one tries again."""
@@ -114,34 +116,51 @@ class Rounds:
     def _complete(self, now: float) -> None:
         with self._ledger.read() as connection:
             rows = studies.receiving(connection)
+        receiving = {row["study_instance_uid"] for row in rows}
+        self.senders.keep_only(receiving)
+        self.counts.keep_only(receiving)
         for row in rows:
-            uid = row["study_instance_uid"]
-            evidence = Evidence(
-                instances=row["instances"],
-                last_received_at=max(row["last_received_at"], self.senders.ended_at(uid)),
-                being_sent=self.senders.is_sending(uid),
-                counts=self.counts.of(uid),
-            )
-            reason = reason_complete(evidence, now, self._settings.node.quiet_seconds)
+            reason = reason_complete(self._evidence(row), now, self._settings.node.quiet_seconds)
             if reason:
                 self._queue(row, reason, now)
 
+    def _evidence(self, row: RowMapping) -> Evidence:
+        uid = row["study_instance_uid"]
+        return Evidence(
+            instances=row["instances"],
+            last_received_at=max(row["last_received_at"], self.senders.ended_at(uid)),
+            being_sent=self.senders.is_sending(uid),
+            counts=self.counts.of(uid),
+        )
+
     def _queue(self, row: RowMapping, reason: str, now: float) -> None:
         uid = row["study_instance_uid"]
-        self._on_complete(row)
-        with self._ledger.write() as connection:
-            done = studies.complete(connection, row, reason, now)
+        try:
+            with self._ledger.write() as connection:
+                done = studies.complete(connection, row, reason, now)
+                if done:
+                    self._on_complete(connection, row)
+        except ReadFirstError:
+            raise
+        except Exception:  # noqa: BLE001  # a bug of ours that one study meets must not hold the others back
+            if uid not in self._troubled:
+                _log.exception("a study cannot be queued", study=uid)
+            self._troubled.add(uid)
+            return
         if done:
-            self.senders.forget(uid)
-            self.counts.forget(uid)
             _log.info("study complete", study=uid, instances=row["instances"], evidence=reason)
 
     def _release_lost(self, now: float) -> None:
         with self._ledger.read() as connection:
             lost = studies.lost(connection, now)
-        if lost:
-            with self._ledger.write() as connection:
-                studies.release_lost(connection, now)
+        if not lost:
+            return
+        with self._ledger.write() as connection:
+            failed = studies.release_lost(connection, now)
+            for uid, reason in failed.items():
+                items.say(connection, uid, reason, now)
+        for uid, reason in failed.items():
+            _log.error("study failed", study=uid, reason=reason)
 
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:

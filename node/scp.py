@@ -27,7 +27,7 @@ from node.worklist import items, ups
 from node.worklist.reading import Station
 
 _log = structlog.get_logger(__name__)
-_SUCCESS, _NOT_AUTHORIZED = 0x0000, 0x0124  # PS3.7 C.1, C.4.12
+_SUCCESS, _NOT_AUTHORIZED, _PROCESSING_FAILURE = 0x0000, 0x0124, 0x0110  # PS3.7 C.1, C.4.12, C.4.14
 _PREAMBLE = b"\0" * 128 + b"DICM"
 
 
@@ -59,7 +59,7 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
     handlers: list[Any] = [
         (evt.EVT_C_ECHO, lambda _event: _SUCCESS),
         (evt.EVT_C_STORE, on_c_store, [receiver]),
-        (evt.EVT_REJECTED, on_rejected),
+        (evt.EVT_REJECTED, on_rejected, [receiver.settings]),
         *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
         *ups.handlers(receiver.ledger, station(receiver.settings)),
     ]
@@ -91,6 +91,9 @@ def on_c_store(event: Event, receiver: Receiver) -> int:
         log = _log.error if isinstance(refused, OutOfResources) else _log.warning
         log("instance refused", peer=calling_ae_title, status=f"0x{refused.status:04X}", reason=str(refused))
         return refused.status
+    except Exception:  # noqa: BLE001  # outermost: a bug of ours is said, and is no Success
+        _log.exception("instance refused", peer=calling_ae_title, status=f"0x{_PROCESSING_FAILURE:04X}")
+        return _PROCESSING_FAILURE
     return _SUCCESS
 
 
@@ -109,17 +112,22 @@ def _keep(event: Event, receiver: Receiver, calling_ae_title: str) -> None:
     names = {"study": key.study_instance_uid, "instance": key.sop_instance_uid, "peer": calling_ae_title}
     if recorded.conflict:
         _log.warning("same UID with other content, kept beside", **names)
+    elif recorded.elsewhere:
+        _log.warning("same UID as an instance of another study, both kept", **names)
     else:
         _log.debug("instance stored", new=recorded.new, **names)
 
 
-def on_rejected(event: Event) -> None:
+def on_rejected(event: Event, settings: Settings) -> None:
     """Say whom we did not let in, and what would let them in."""
-    requestor = event.assoc.requestor
-    _log.warning(
-        "association rejected", peer=requestor.ae_title, address=requestor.address,
-        hint="name its AE title in a [peers.…] table, and call us by node.ae_title",
-    )  # fmt: skip
+    requestor, node = event.assoc.requestor, settings.node
+    if requestor.primitive.called_ae_title != node.ae_title:
+        hint = f"it must call us by node.ae_title = {node.ae_title}"
+    elif requestor.ae_title not in (known := _callers(settings)) and known:
+        hint = "name its AE title in a [peers.…] table"
+    else:
+        hint = f"node.max_associations = {node.max_associations} are open already; it may try again"
+    _log.warning("association rejected", peer=requestor.ae_title, address=requestor.address, hint=hint)
 
 
 def on_ended(event: Event, senders: Senders) -> None:

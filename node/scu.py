@@ -104,7 +104,13 @@ def accepted(requestor: Requestor, peer: Peer, sop_classes: Iterable[UID]) -> fr
 
 
 def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -> int | None:
-    """The peer's Number of Study Related Instances (0020,1208) by C-FIND; None where it does not say."""
+    """The peer's Number of Study Related Instances (0020,1208) by C-FIND; None where it does not say.
+
+    Raises
+    ------
+    PeerError
+        It cannot be asked, or answers with a failure status.
+    """
     query = Dataset()
     query.QueryRetrieveLevel = "STUDY"
     query.StudyInstanceUID = study_instance_uid
@@ -113,7 +119,10 @@ def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -
     count = None
     with associate(requestor, peer, [build_context(model)]) as association:
         for status, identifier in association.send_c_find(query, model):
-            if status.get("Status") in (0xFF00, 0xFF01) and identifier is not None:
+            code = status.get("Status")
+            if code not in (0x0000, 0xFF00, 0xFF01):  # PS3.4 C.4.1.1.4
+                raise PeerError(f"{peer.ae_title} answered C-FIND with {_hex(code)}")
+            if identifier is not None:
                 value = identifier.get("NumberOfStudyRelatedInstances")
                 count = int(value) if value not in (None, "") else count
     return count

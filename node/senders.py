@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 
 class Senders:
@@ -45,7 +45,7 @@ class Senders:
         with self._lock:
             return self._ended_at.get(study_instance_uid, 0.0)
 
-    def forget(self, study_instance_uid: str) -> None:
-        """The study is complete; its times are not needed any more."""
+    def keep_only(self, study_instance_uids: Collection[str]) -> None:
+        """Forget the times of all other studies: they are complete."""
         with self._lock:
-            self._ended_at.pop(study_instance_uid, None)
+            self._ended_at = {uid: at for uid, at in self._ended_at.items() if uid in study_instance_uids}

@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from node.errors import ReadFirstError
-from node.settings import Peer
+from node.scu import Requestor
+from node.settings import AETitle, Peer
 
-_ADDRESS = re.compile(r"(?P<ae_title>[^@]{1,16})@(?P<host>[^@]+):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>[^@]+):(?P<port>\d{1,5})")
 
 
 def parse_address(text: str) -> Peer:
@@ -25,9 +27,27 @@ def parse_address(text: str) -> Peer:
         It is not of that form.
     """
     match = _ADDRESS.fullmatch(text)
-    if not match or not 0 < int(match["port"]) < 65536:
+    if not match:
         raise ReadFirstError(f"--to {text}: write AET@HOST:PORT, for example READFIRST@127.0.0.1:11112")
-    return Peer(ae_title=match["ae_title"], host=match["host"].strip("[]"), port=int(match["port"]))
+    try:
+        return Peer(ae_title=match["ae_title"], host=match["host"].strip("[]"), port=int(match["port"]))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ReadFirstError(f"--to {text}: {reason}; write AET@HOST:PORT with an AE title of DICOM") from error
+
+
+def requestor_named(ae_title: str) -> Requestor:
+    """Who sends.
+
+    Raises
+    ------
+    ReadFirstError
+        It is no AE title.
+    """
+    try:
+        return Requestor(TypeAdapter(AETitle).validate_python(ae_title))
+    except ValidationError as error:
+        raise ReadFirstError(f"--as {ae_title}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
 
 
 def find_dicom(paths: Iterable[Path]) -> tuple[list[Path], int]:

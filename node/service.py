@@ -10,19 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
 
 import structlog
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-from sqlalchemy import RowMapping
+from pydicom import Dataset
+from sqlalchemy import Connection, RowMapping
 
 from node import scp, studies
 from node.broker import TASKS, Broker, make_app
 from node.embedded import EmbeddedRedis, embedded_redis
-from node.errors import ConfigurationError
-from node.ledger import Ledger, open_ledger
+from node.errors import ConfigurationError, UnreadableInstance
+from node.headers import read_header
+from node.ledger import open_ledger
 from node.processes import die_with_parent
 from node.rounds import Rounds
 from node.scp import Receiver, station
@@ -50,6 +51,9 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     ConfigurationError
         Something that is needed cannot be used; nothing keeps running.
     """
+    if with_workers:
+        for entry in entry_points(group="readfirst.preflight"):
+            entry.load()(settings)
     stop = _stop_signal()
     with ExitStack() as stack:
         ledger = open_ledger(settings)
@@ -59,7 +63,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         store = Store(settings.node.data, settings.node.min_free_mb << 20)
         store.prepare()
         broker = Broker(make_app(url, settings.models.time_limit))
-        rounds = Rounds(settings, ledger, broker, lambda row: _add_work_item(ledger, settings, row))
+        rounds = Rounds(settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row))
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
         stack.enter_context(_thread(rounds.run, rounds.stop))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
@@ -104,19 +108,20 @@ def _announce(settings: Settings) -> None:
     print("readfirst: ready", flush=True)  # noqa: T201
 
 
-def _add_work_item(ledger: Ledger, settings: Settings, row: RowMapping) -> None:
-    """One reading work item for the study, from the header of one of its instances."""
+def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) -> None:
+    """One reading work item for the study, from the first header that can be read."""
     uid, now = row["study_instance_uid"], time.time()
-    with ledger.write() as connection:
-        rows = studies.inputs(connection, uid)
-        if rows:
-            try:
-                header = dcmread(settings.node.data / rows[0]["path"], stop_before_pixels=True)
-            except (OSError, InvalidDicomError) as error:  # the analysis will say so, too
-                _log.error("no work item: the file of an instance cannot be read", study=uid, reason=str(error))
-                return
-            items.ensure_item(connection, header, now, station(settings))
-            items.set_ready(connection, uid, now)
+    header = Dataset()
+    header.StudyInstanceUID = uid
+    for instance in studies.inputs(connection, uid):
+        try:
+            header = read_header(settings.node.data / instance["path"])
+        except UnreadableInstance as error:  # the analysis says so, too
+            _log.warning("instance unreadable", study=uid, instance=instance["sop_instance_uid"], reason=str(error))
+        else:
+            break
+    items.ensure_item(connection, header, now, station(settings))
+    items.set_ready(connection, uid, now)
 
 
 @contextmanager

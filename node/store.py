@@ -7,12 +7,16 @@ import os
 import shutil
 import struct
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
+from node.durable import PART, make_folder, sync_folder
 from node.entities import InstanceKey, StoredInstance
 from node.errors import OutOfResources
 
 _PREAMBLE = 132  # 128 bytes and "DICM", PS3.10 7.1
+_LEFT_BEHIND = 3600.0  # seconds; no instance takes so long to write
 _GROUP_LENGTH = 12  # the element (0002,0000) UL, whose value counts the rest of the File Meta Information
 
 
@@ -33,10 +37,12 @@ class Store:
         self.min_free_bytes = min_free_bytes
 
     def prepare(self) -> None:
-        """Create the folder and remove what writers that were killed left behind."""
+        """Create the folder and remove what writers that were killed left behind; others may be writing just now."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for leftover in self.root.glob("*/*/*.part"):
-            leftover.unlink(missing_ok=True)
+        for leftover in self.root.glob(f"*/*/*{PART}"):
+            with suppress(FileNotFoundError):
+                if time.time() - leftover.stat().st_mtime > _LEFT_BEHIND:
+                    leftover.unlink()
 
     def write(self, key: InstanceKey, transfer_syntax_uid: str, meta: bytes, dataset: bytes) -> StoredInstance:
         """Put an instance on disk; when this returns, a power cut does not lose it.
@@ -52,7 +58,7 @@ class Store:
         -------
         StoredInstance
             With `path` of the file that holds this very content: the plain name, or, where another content has
-            it already, a name with the content's hash beside it. `conflict` is False: the ledger decides that.
+            it already, a name with the content's hash beside it.
 
         Raises
         ------
@@ -63,13 +69,11 @@ class Store:
         sha256 = hashlib.sha256(dataset).hexdigest()
         folder = self.root / key.study_instance_uid / key.series_instance_uid
         try:
-            _make_durable_folder(folder, self.root)
+            make_folder(folder, self.root)
             path = _write_once(folder, key.sop_instance_uid, sha256, meta + dataset)
         except OSError as error:
             raise OutOfResources(f"the disk did not take an instance: {error.strerror}") from error
-        return StoredInstance(
-            key, transfer_syntax_uid, str(path.relative_to(self.data)), sha256, len(dataset), conflict=False
-        )
+        return StoredInstance(key, transfer_syntax_uid, str(path.relative_to(self.data)), sha256, len(dataset))
 
     def _check_space(self, size: int) -> None:
         try:
@@ -91,7 +95,7 @@ def dataset_sha256(path: Path) -> str:
 
 def _write_once(folder: Path, name: str, sha256: str, content: bytes) -> Path:
     """Write beside, sync, then give it its name by a hard link, which (unlike a rename) never replaces a file."""
-    descriptor, temporary = tempfile.mkstemp(suffix=".part", dir=folder)
+    descriptor, temporary = tempfile.mkstemp(suffix=PART, dir=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -102,14 +106,21 @@ def _write_once(folder: Path, name: str, sha256: str, content: bytes) -> Path:
             Path(plain).hardlink_to(temporary)
             return plain
         except FileExistsError:
-            if dataset_sha256(plain) == sha256:
+            if _holds(plain, sha256):
                 return plain
         if not beside.exists():
             _link_unless_there(Path(temporary), beside)
         return beside
     finally:
         Path(temporary).unlink(missing_ok=True)
-        _sync_folder(folder)
+        sync_folder(folder)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    try:
+        return dataset_sha256(path) == sha256
+    except (OSError, struct.error):  # torn by a crash of the disk: not what came now
+        return False
 
 
 def _link_unless_there(temporary: Path, path: Path) -> None:
@@ -117,19 +128,3 @@ def _link_unless_there(temporary: Path, path: Path) -> None:
         path.hardlink_to(temporary)
     except FileExistsError:
         return  # the same content came over another association; its hash is in the name
-
-
-def _make_durable_folder(folder: Path, root: Path) -> None:
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    _sync_folder(folder.parent)
-    _sync_folder(root)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

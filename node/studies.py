@@ -24,22 +24,17 @@ class Recorded:
     conflict: bool  # another content is known under the same UIDs
     generation: int
     reopened: bool = False  # it opened the study's next generation
+    elsewhere: bool = False  # another study holds an instance of the same SOP Instance UID
 
 
 def record_instance(connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float) -> Recorded:
     """Make an instance known. A new one opens its study, joins it, or opens the study's next generation."""
     uid, key = stored.key.study_instance_uid, stored.key
-    known = connection.execute(
-        select(INSTANCE.c.sha256, INSTANCE.c.conflict, INSTANCE.c.generation).where(
-            INSTANCE.c.sop_instance_uid == key.sop_instance_uid,
-            INSTANCE.c.series_instance_uid == key.series_instance_uid,
-            INSTANCE.c.study_instance_uid == uid,
-        )
-    ).all()
+    known = connection.execute(select(INSTANCE).where(INSTANCE.c.sop_instance_uid == key.sop_instance_uid)).all()
     for row in known:
-        if row.sha256 == stored.sha256:
+        if row.study_instance_uid == uid and row.sha256 == stored.sha256:
             return Recorded(new=False, conflict=row.conflict, generation=row.generation)
-    conflict = bool(known)
+    conflict = any(row.study_instance_uid == uid for row in known)
     analysed = not conflict and not _is_own_result(connection, key.sop_instance_uid)
     generation, reopened = _join_study(connection, uid, calling_ae_title, now, grows=analysed)
     connection.execute(
@@ -57,7 +52,10 @@ def record_instance(connection: Connection, stored: StoredInstance, calling_ae_t
     )
     if conflict:
         note(connection, uid, now, "conflict", f"{key.sop_instance_uid} came again with other content, kept beside")
-    return Recorded(new=True, conflict=conflict, generation=generation, reopened=reopened)
+    elsewhere = bool(known) and not conflict
+    if elsewhere:
+        note(connection, uid, now, "same UID elsewhere", f"{key.sop_instance_uid} is known in another study, too")
+    return Recorded(new=True, conflict=conflict, generation=generation, reopened=reopened, elsewhere=elsewhere)
 
 
 def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
@@ -161,14 +159,26 @@ def lost(connection: Connection, now: float) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
 
 
-def release_lost(connection: Connection, now: float) -> None:
-    """Queue again what is lost; after `MOST_ATTEMPTS` the study has failed."""
+def release_lost(connection: Connection, now: float) -> dict[str, str]:
+    """Queue again what is lost; after `MOST_ATTEMPTS` the study has failed.
+
+    Returns
+    -------
+    dict
+        Study Instance UID to reason of those that have failed.
+    """
+    failed = {}
     for row in lost(connection, now):
-        uid, given_up = row["study_instance_uid"], row["attempts"] >= MOST_ATTEMPTS
-        reason = f"the worker died {row['attempts']} times while it analysed this study" if given_up else ""
-        values = {"state": StudyState.FAILED if given_up else StudyState.QUEUED, "reason": reason, "rung_at": None}
+        uid, tries = row["study_instance_uid"], row["attempts"]
+        if tries < MOST_ATTEMPTS:
+            values: dict[str, object] = {"state": StudyState.QUEUED, "rung_at": None}
+            note(connection, uid, now, "worker lost", "its lease ended; queued again")
+        else:
+            failed[uid] = f"the analysis failed: the worker died {tries} times while it analysed this study"
+            values = {"state": StudyState.FAILED, "reason": failed[uid], "finished_at": now}
+            note(connection, uid, now, "failed", failed[uid])
         connection.execute(update(STUDY).where(_is(uid, row["generation"])).values(values))
-        note(connection, uid, now, "failed" if given_up else "worker lost", reason or "its lease ended; queued again")
+    return failed
 
 
 def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMapping]:
@@ -178,11 +188,11 @@ def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMappi
 
 
 def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
-    """Our documents of the newest generation before `generation`."""
+    """Each package's objects of its newest generation before `generation`."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
-    newest = select(func.max(RESULT.c.generation)).where(older).scalar_subquery()
-    query = select(RESULT).where(older, RESULT.c.generation == newest).order_by(RESULT.c.sop_instance_uid)
-    return connection.execute(query).mappings().all()
+    rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
+    newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
+    return [row for row in rows if row["generation"] == newest[row["package"]]]
 
 
 def finish(

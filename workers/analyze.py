@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,21 +12,21 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import RowMapping
 
 from models import packages
+from models.errors import ModelsError
 from models.prediction import Model
 from node import __version__, outbox, studies
 from node.entities import AnalysisReport, StudyState
-from node.errors import AnalysisError, ReadFirstError
+from node.errors import AnalysisError
 from node.ledger import Ledger, open_ledger
 from node.settings import Settings
 from node.worklist import items
 from workers.decode import Decoder
+from workers.lease import LEASE, renewed
 from workers.pipeline import Instance, analyze
 from workers.sr import Predecessor
 from workers.triage import triage
 
 _log = structlog.get_logger(__name__)
-LEASE = 20.0  # seconds; a worker that is silent so long is dead
-_RENEW = 5.0
 
 
 class Analyzer:
@@ -72,7 +69,7 @@ class Analyzer:
         if not taken:
             return
         started = time.monotonic()
-        with self._lease(study_instance_uid, generation):
+        with renewed(self.ledger, lambda renewing, until: studies.renew(renewing, study_instance_uid, generation, until)):
             report = self._report(study_instance_uid, generation)
         self._write_down(study_instance_uid, generation, report)
         seconds = round(time.monotonic() - started, 3)
@@ -96,7 +93,7 @@ class Analyzer:
             return replace(report, results=tuple(results))
         except SoftTimeLimitExceeded:
             return _failed(f"it took longer than models.time_limit = {self.settings.models.time_limit:g} s")
-        except AnalysisError as error:
+        except (AnalysisError, ModelsError) as error:
             return _failed(str(error))
         except Exception as error:  # noqa: BLE001  # outermost: a bug of ours must not keep the study "analysing"
             _log.exception("analysis failed", study=uid)
@@ -112,27 +109,6 @@ class Analyzer:
                 items.raise_priority(connection, uid, triage(report.findings), now)
             else:
                 items.say(connection, uid, report.reason, now)
-
-    @contextmanager
-    def _lease(self, uid: str, generation: int) -> Iterator[None]:
-        """Renew the claim while the body runs."""
-        ended = threading.Event()
-
-        def renew() -> None:
-            while not ended.wait(_RENEW):
-                try:
-                    with self.ledger.write() as connection:
-                        studies.renew(connection, uid, generation, time.time() + LEASE)
-                except ReadFirstError as error:
-                    _log.warning("the lease could not be renewed", study=uid, reason=str(error))
-
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
 
 
 def _failed(reason: str) -> AnalysisReport:

@@ -12,6 +12,7 @@ import typer
 from models import packages
 from models.errors import ModelsError
 from node import logs
+from node.broker import ANALYZE, TASKS
 from node.errors import ConfigurationError
 from node.settings import Settings, load
 
@@ -31,11 +32,27 @@ def worker(
     from workers.app import make_worker_app  # noqa: PLC0415  # Celery is slow to import
 
     queues = [name.strip() for name in queue.split(",") if name.strip()]
+    if TASKS[ANALYZE] in queues:
+        preflight(settings)
     app = make_worker_app(settings, queues)
     options = ["--queues", ",".join(queues), "--concurrency", str(concurrency), "--loglevel", "WARNING"]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--hostname", f"{'-'.join(queues)}@%h"]
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     app.worker_main(["--quiet", "worker", *options])
+
+
+def preflight(settings: Settings) -> None:
+    """Refuse to start where a configured model package is missing or not whole.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    for name in settings.models.packages:
+        try:
+            packages.verify(packages.find(name, settings.model_folders))
+        except ModelsError as error:
+            raise ConfigurationError(f"models.packages: {error}") from error
 
 
 def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:

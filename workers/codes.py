@@ -17,7 +17,6 @@ REGIONS_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 STATEMENT_TITLE = Code("18748-4", "LN", "Diagnostic Imaging Report")
 
 # TID 1500, TID 1600, TID 1501
-PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure Reported")
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
 SOURCE = Code("260753009", "SCT", "Source")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import RowMapping
 
 from node import outbox, scu
+from node.durable import replace_file
+from node.errors import ReadFirstError
 from node.ledger import Ledger, note, open_ledger
 from node.scu import Outcome, Requestor
 from node.settings import Settings
+from workers.lease import LEASE, renewed
 
 _log = structlog.get_logger(__name__)
-LEASE = 300.0  # seconds; longer than one association with its time-outs lasts
 
 
 class Deliverer:
@@ -40,7 +40,22 @@ class Deliverer:
         if not rows:
             return
         paths = [self.settings.node.data / row["path"] for row in rows]
-        self._write_down(study_instance_uid, peer, rows, self._send(peer, paths))
+        with renewed(self.ledger, lambda renewing, until: outbox.renew(renewing, study_instance_uid, peer, until)):
+            outcomes = self._outcomes(study_instance_uid, peer, paths)
+        self._write_down(study_instance_uid, peer, rows, outcomes)
+
+    def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[Outcome]:
+        """However sending ends, each object has an outcome: none is left claimed and unsaid."""
+        try:
+            return self._send(peer, paths)
+        except SoftTimeLimitExceeded:
+            error = "it took longer than a delivery may"
+        except ReadFirstError as fault:
+            error = str(fault)
+        except Exception as fault:  # noqa: BLE001  # outermost: a bug of ours must not keep the objects claimed
+            _log.exception("delivery failed", study=uid, peer=peer)
+            error = f"{type(fault).__name__} in our software; see the worker's log"
+        return [Outcome(path, error) for path in paths]
 
     def _send(self, name: str, paths: Sequence[Path]) -> Sequence[Outcome]:
         peer = self.settings.receivers.get(name)
@@ -68,12 +83,7 @@ def _put_into(folder: Path, path: Path) -> Outcome:
     try:
         target = folder / path.parent.name
         target.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(suffix=".part", dir=target)
-        with os.fdopen(descriptor, "wb") as out, path.open("rb") as source:
-            shutil.copyfileobj(source, out)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(temporary).replace(target / path.name)
+        replace_file(target / path.name, path.read_bytes())
     except OSError as error:
         return Outcome(path, f"the folder {folder} did not take it: {error.strerror}")
     return Outcome(path, "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR
 from pydicom.multival import MultiValue
@@ -49,9 +47,8 @@ def changed(header: Dataset, **values: object) -> Dataset:
     they are replaced, not assigned to: pydicom's copies share them, so that the header would change with its copy.
     """
     copy = Dataset()
-    for tag in header.keys():  # noqa: SIM118  iterating a Data Set decodes it, and stops at the first bad element
-        with suppress(ValueError, TypeError, KeyError, OverflowError, NotImplementedError):
-            copy.add(header[tag])
+    for element in header:
+        copy.add(element)
     for keyword, value in values.items():
         copy.add_new(keyword, dictionary_VR(keyword), value)
     return copy

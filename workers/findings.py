@@ -31,7 +31,6 @@ class ImageSource:
     grid: Grid
 
 
-VolumeSource = SourceVolume
 Source = ImageSource | SourceVolume
 
 

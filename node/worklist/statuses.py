@@ -24,6 +24,7 @@ class Status(IntEnum):
     NOT_ALL_SUPPORTED = 0x0001, "Requested optional Attributes are not supported", "PS3.4 CC.2.6.4, CC.2.7.4"
 
     INVALID_ATTRIBUTE_VALUE = 0x0106, "Attribute not allowed here or value invalid", "PS3.7 C.5.10"
+    PROCESSING_FAILURE = 0x0110, "Processing failure", "PS3.7 C.5.21"
     DUPLICATE_INSTANCE = 0x0111, "Duplicate SOP Instance", "PS3.7 C.5.8, PS3.4 CC.1.1"
     INVALID_ARGUMENT_VALUE = 0x0115, "Invalid argument value", "PS3.7 C.5.12"
     INVALID_INSTANCE = 0x0117, "Not a valid SOP Instance UID", "PS3.7 C.5.14"

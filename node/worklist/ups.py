@@ -155,6 +155,9 @@ class UpsProvider:
         except OutOfResources as error:
             _log("C-FIND", event, "", Status.OUT_OF_RESOURCES, reason=str(error))
             yield _status(Status.OUT_OF_RESOURCES), None
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
+            _LOG.exception("work item operation", operation="C-FIND")
+            yield _status(Status.UNABLE_TO_PROCESS), None
 
     def _answer(
         self,
@@ -177,6 +180,9 @@ class UpsProvider:
         except OutOfResources as error:
             _log(operation, event, uid, Status.RESOURCE_LIMITATION, reason=str(error))
             return _status(Status.RESOURCE_LIMITATION), None
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
+            _LOG.exception("work item operation", operation=operation)
+            return _status(Status.PROCESSING_FAILURE), None
         _log(operation, event, uid, status)
         return _status(status), None if attributes is None else to_dataset(attributes)
 

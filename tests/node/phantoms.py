@@ -22,9 +22,7 @@ def key(sop_instance_uid: str = INSTANCE, study_instance_uid: str = STUDY) -> In
 
 def stored(sop_instance_uid: str = INSTANCE, sha256: str = "a" * 64, study_instance_uid: str = STUDY) -> StoredInstance:
     path = f"instances/{sop_instance_uid}.{sha256[:4]}.dcm"
-    return StoredInstance(
-        key(sop_instance_uid, study_instance_uid), ExplicitVRLittleEndian, path, sha256, 10, conflict=False
-    )
+    return StoredInstance(key(sop_instance_uid, study_instance_uid), ExplicitVRLittleEndian, path, sha256, 10)
 
 
 def result(sop_instance_uid: str = "2.25.1", kind: str = "statement") -> ResultObject:

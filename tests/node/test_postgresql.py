@@ -69,9 +69,7 @@ def test_the_migrated_schema_is_what_the_tables_say(ledger: Ledger) -> None:
 
 
 def test_the_same_instance_at_the_same_instant_is_recorded_once(ledger: Ledger) -> None:
-    stored = StoredInstance(
-        InstanceKey(STUDY, "1.2.3.4", "1.2.3.4.5", "1.2"), "1.2", "a.dcm", "0" * 64, 1, conflict=False
-    )
+    stored = StoredInstance(InstanceKey(STUDY, "1.2.3.4", "1.2.3.4.5", "1.2"), "1.2", "a.dcm", "0" * 64, 1)
     fresh: list[bool] = []
 
     def record() -> None:

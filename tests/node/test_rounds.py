@@ -11,7 +11,8 @@ import redis
 from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
-from sqlalchemy import RowMapping, select
+from sqlalchemy import Connection, RowMapping, select
+from structlog.testing import capture_logs
 
 from node import outbox, studies
 from node.broker import ANALYZE, DELIVER, TASKS, Broker, make_app
@@ -22,6 +23,7 @@ from node.ledger import Ledger
 from node.rounds import RING_AGAIN, Rounds
 from node.settings import Peer, Settings
 from node.tables import STUDY
+from node.worklist import items
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -35,7 +37,7 @@ def broker(redis_server: EmbeddedRedis) -> Broker:
 
 @pytest.fixture
 def rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Rounds:
-    return Rounds(settings, ledger, broker, lambda _row: None)
+    return Rounds(settings, ledger, broker, lambda _connection, _row: None)
 
 
 def receive(ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID, now: float = NOW) -> None:
@@ -121,7 +123,7 @@ def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: 
     """A bug that one study meets: the rounds go on."""
     calls, again = itertools.count(), threading.Event()
 
-    def fail_once(_row: RowMapping) -> None:
+    def fail_once(_connection: Connection, _row: RowMapping) -> None:
         if next(calls) == 0:
             raise ZeroDivisionError
         again.set()
@@ -136,16 +138,48 @@ def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: 
     assert states(ledger)[UID] == StudyState.QUEUED
 
 
+def test_a_study_that_meets_a_bug_does_not_hold_the_others_back(
+    settings: Settings, ledger: Ledger, broker: Broker
+) -> None:
+    def fail(_connection: Connection, row: RowMapping) -> None:
+        if row["study_instance_uid"] == UID:
+            raise ZeroDivisionError
+
+    rounds = Rounds(settings, ledger, broker, fail)
+    receive(ledger)
+    receive(ledger, "1.2", study="1.2.99")
+    rounds.go_round(NOW + QUIET)
+    assert states(ledger) == {UID: StudyState.RECEIVING, "1.2.99": StudyState.QUEUED}
+    assert broker.waiting(ANALYZE) == 1
+
+
+def test_a_study_that_workers_die_of_has_failed_and_the_worklist_says_so(rounds: Rounds, ledger: Ledger) -> None:
+    receive(ledger)
+    header = Dataset()
+    header.StudyInstanceUID = UID
+    with ledger.write() as connection:
+        items.ensure_item(connection, header, NOW)
+    rounds.go_round(NOW + QUIET)
+    for attempt in range(studies.MOST_ATTEMPTS):
+        with ledger.write() as connection:
+            assert studies.claim(connection, UID, 1, NOW + 100 * attempt, 20.0)
+        rounds.go_round(NOW + 100 * attempt + 50)
+    assert states(ledger)[UID] == StudyState.FAILED
+    with ledger.read() as connection:
+        (row,) = items.listing(connection)
+    assert "the worker died 3 times" in row.reason
+
+
 @pytest.fixture
 def archive() -> Iterator[Callable[[int], Peer]]:
-    """Start an archive that says how many instances it has of every study."""
+    """Start an archive that says how many instances it has of every study; below zero it refuses."""
     servers = []
 
     def archive(count: int) -> Peer:
         def on_find(_event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
             found = Dataset()
             found.NumberOfStudyRelatedInstances = count
-            yield 0xFF00, found
+            yield (0xFF00, found) if count >= 0 else (0xA700, None)
 
         ae = AE("ARCHIVE")
         ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
@@ -162,7 +196,9 @@ def archive() -> Iterator[Callable[[int], Peer]]:
 def test_the_archives_count_completes_a_study_before_it_is_quiet(
     settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer], count: int, state: StudyState
 ) -> None:
-    rounds = Rounds(settings.model_copy(update={"peers": {"pacs": archive(count)}}), ledger, broker, lambda _row: None)
+    rounds = Rounds(
+        settings.model_copy(update={"peers": {"pacs": archive(count)}}), ledger, broker, lambda _connection, _row: None
+    )
     receive(ledger, "1.1")
     receive(ledger, "1.2")
     rounds.counts.ask(frozenset({UID}))
@@ -173,3 +209,15 @@ def test_the_archives_count_completes_a_study_before_it_is_quiet(
     with ledger.read() as connection:
         evidence = connection.execute(select(STUDY.c.evidence)).scalar_one()
     assert evidence == ("pacs counts 2 instances, all are here" if state == StudyState.QUEUED else "")
+
+
+def test_an_archive_that_refuses_the_question_is_logged(
+    settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer]
+) -> None:
+    refuses = archive(-1)
+    rounds = Rounds(settings.model_copy(update={"peers": {"pacs": refuses}}), ledger, broker, lambda _c, _row: None)
+    with capture_logs() as logged:
+        rounds.counts.ask(frozenset({UID}))
+        rounds.counts._pool.shutdown(wait=True)
+    assert "answered C-FIND with status 0xA700" in logged[0]["reason"]
+    assert rounds.counts.of(UID) == ()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
+from node.durable import replace_file
 from node.errors import OutOfResources
 from node.store import Store, dataset_sha256
 from tests.node.phantoms import INSTANCE, SERIES, STUDY, encoded, image, key, part10
@@ -31,7 +34,7 @@ def test_a_file_is_what_was_written_under_its_uids(store: Store) -> None:
     assert path == store.root / STUDY / SERIES / f"{INSTANCE}.dcm"
     assert path.read_bytes() == META + DATASET
     stored = store.write(key(), ExplicitVRLittleEndian, META, DATASET)
-    assert (stored.sha256, stored.size, stored.conflict) == (dataset_sha256(path), len(DATASET), False)
+    assert (stored.sha256, stored.size) == (dataset_sha256(path), len(DATASET))
 
 
 def test_the_same_content_again_is_the_same_file(store: Store) -> None:
@@ -87,6 +90,43 @@ def test_a_disk_that_takes_no_file_is_out_of_resources(store: Store) -> None:
 def test_prepare_removes_what_killed_writers_left(store: Store) -> None:
     path = write(store)
     leftover = path.parent / "tmpabc.part"
+    being_written = path.parent / "tmpdef.part"  # by another node on the same folder
     leftover.write_bytes(META)
+    being_written.write_bytes(META)
+    os.utime(leftover, (time.time() - 7200,) * 2)
     Store(store.data, 0).prepare()
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(path.parent.iterdir()) == sorted([path, being_written])
+
+
+def test_a_torn_file_counts_as_other_content(store: Store) -> None:
+    path = write(store)
+    path.write_bytes(META[:100])
+    assert write(store) != path
+    assert path.read_bytes() == META[:100]
+
+
+def test_bytes_are_on_disk_before_they_have_a_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut cannot be had here; the order of the system's calls can."""
+    calls: list[str] = []
+
+    def watched(name: str, module: object, attribute: str) -> None:
+        real = getattr(module, attribute)
+
+        def call(*values: object, **named: object) -> object:
+            calls.append(name)
+            return real(*values, **named)
+
+        monkeypatch.setattr(module, attribute, call)
+
+    watched("sync data", os, "fdatasync")
+    watched("name", os, "link")
+    watched("sync folder", os, "fsync")
+    write(store)
+    assert calls[-3:] == ["sync data", "name", "sync folder"]
+    replaced = store.data / "result.dcm"
+    watched("rename", os, "replace")
+    calls.clear()
+    replace_file(replaced, b"whole")
+    assert calls == ["sync data", "rename", "sync folder"]
+    assert replaced.read_bytes() == b"whole"
+    assert sorted(store.data.iterdir()) == [store.root, replaced]

@@ -19,4 +19,3 @@ def test_a_refusal_names_the_attribute():
     refusal = UpsRefused(Status.MISSING_ATTRIBUTE, "ProcedureStepLabel")
     assert str(refusal) == "Missing Attribute: ProcedureStepLabel"
     assert refusal.status == 0x0120
-    assert not refusal.may_retry

@@ -1,0 +1,41 @@
+"""Files that a power cut does not lose: written beside, synced, then named."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+PART = ".part"  # ends the name of a file that is not whole yet
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, whole or not at all, in place of what may be there; durable when this returns."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fdatasync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path, root: Path) -> None:
+    """Make `folder`, at most two levels below `root`, durable."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    sync_folder(folder.parent)
+    sync_folder(root)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
