@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PATIENCE = 15  # times the quiet time: how long images that are known to be missing are waited for
+RELEASED, ABORTED = "association released", "association aborted"
+UNKNOWN = "received before the node's start"
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of a study that still receives.
 
-    `last_received_at` is in seconds; `counts` are (peer, Number of Study Related Instances) answers to our C-FIND.
+    `last_at` is in seconds; `counts` are (peer, Number of Study Related Instances) answers to our C-FIND.
     """
 
     instances: int
-    last_received_at: float
+    last_at: float  # the last instance, or the end of the last association that brought one
     being_sent: bool  # an association that brought instances of it is still open
+    ended: str = RELEASED  # how the last one ended
     counts: tuple[tuple[str, int], ...] = ()
 
 
@@ -22,10 +27,15 @@ def reason_complete(evidence: Evidence, now: float, quiet_seconds: float) -> str
     """Why the study is complete, in words for people; empty while it is not proved.
 
     Whichever proves it first: a peer's own count is reached, or the association was released and a quiet time passed.
+    Where images are known to be missing (a peer counts more, or the association did not end by its release) the quiet
+    time is `PATIENCE` times as long; then what is here is analysed, and late images open a new generation.
     """
     for peer, count in evidence.counts:
         if count and count == evidence.instances:
             return f"{peer} counts {count} instances, all are here"
-    if not evidence.being_sent and now - evidence.last_received_at >= quiet_seconds:
-        return f"association released, then {quiet_seconds:g} s quiet"
-    return ""
+    missing = [(peer, count) for peer, count in evidence.counts if count > evidence.instances]
+    quiet = quiet_seconds * (PATIENCE if missing or evidence.ended != RELEASED else 1)
+    if evidence.being_sent or now - evidence.last_at < quiet:
+        return ""
+    known = "".join(f", {peer} counts {count} instances and {evidence.instances} are here" for peer, count in missing)
+    return f"{evidence.ended}{known}, then {quiet:g} s quiet"

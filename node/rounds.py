@@ -71,12 +71,18 @@ class Rounds:
     """The loop of the node; `run` in a thread of its own until `stop`."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, broker: Broker, on_complete: Callable[[Connection, RowMapping], None]
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        broker: Broker,
+        on_complete: Callable[[Connection, RowMapping], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
         self._wakeup, self._stopping = threading.Event(), threading.Event()
         self.counts = Counts(settings, ledger, self._wakeup.set)
-        self.senders = Senders(self._ended)
+        self._clock = clock
+        self.senders = Senders(self._ended, clock)
         self._queue_was_there, self._troubled = True, set[str]()
 
     def run(self) -> None:
@@ -85,7 +91,7 @@ class Rounds:
             self._wakeup.wait(_TICK)
             self._wakeup.clear()
             try:
-                self.go_round(time.time())
+                self.go_round(self._clock())
             except QueueUnavailable as error:
                 self._say_queue_gone(error)
             except ReadFirstError as error:
@@ -128,8 +134,9 @@ class Rounds:
         uid = row["study_instance_uid"]
         return Evidence(
             instances=row["instances"],
-            last_received_at=max(row["last_received_at"], self.senders.ended_at(uid)),
+            last_at=max(row["last_received_at"], self.senders.ended(uid).at),
             being_sent=self.senders.is_sending(uid),
+            ended=self.senders.ended(uid).how,
             counts=self.counts.of(uid),
         )
 

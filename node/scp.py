@@ -18,6 +18,7 @@ from node import studies
 from node.contexts import scp_contexts
 from node.errors import ConfigurationError, OutOfResources, Refused
 from node.identity import identify
+from node.intake import ABORTED, RELEASED
 from node.ledger import Ledger
 from node.senders import Senders
 from node.settings import Settings
@@ -131,8 +132,8 @@ def on_rejected(event: Event, settings: Settings) -> None:
 
 
 def on_ended(event: Event, senders: Senders) -> None:
-    """An association is over, however it ended."""
-    senders.ended(event.assoc)
+    """An association is over."""
+    senders.end(event.assoc, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
 
 
 def station(settings: Settings) -> Station:

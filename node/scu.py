@@ -56,11 +56,13 @@ def associate(requestor: Requestor, peer: Peer, contexts: Sequence[PresentationC
     ae.connection_timeout = _CONNECT_SECONDS
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_SECONDS
     where = f"{peer.ae_title}@{peer.host}:{peer.port}"
-    association = ae.associate(
-        peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=_tls_arguments(requestor, peer)
-    )
+    arguments = _tls_arguments(requestor, peer)
+    try:
+        association = ae.associate(peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments)
+    except OSError as error:  # socket.gaierror
+        raise PeerError(f"{where}: the host name {peer.host} cannot be resolved") from error
     if not association.is_established:
-        raise PeerError(_why_not(association, requestor, where))
+        raise PeerError(_why_not(association, requestor, peer, where))
     try:
         yield association
     except BaseException:
@@ -78,14 +80,15 @@ def _tls_arguments(requestor: Requestor, peer: Peer) -> tuple[object, str] | Non
     return client_context(requestor.tls), peer.host
 
 
-def _why_not(association: Association, requestor: Requestor, where: str) -> str:
+def _why_not(association: Association, requestor: Requestor, peer: Peer, where: str) -> str:
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "") if answer else ""
         return f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}"
     if association.acceptor.primitive is not None:
         return f"{where} accepted none of the presentation contexts"
-    return f"{where} cannot be reached: is it running, are host, port and firewall right?"
+    tls = ", do both sides speak TLS with certificates of one authority" if peer.tls else ""
+    return f"{where} cannot be reached: is it running, are host, port and firewall right{tls}?"
 
 
 def echo(requestor: Requestor, peer: Peer) -> None:

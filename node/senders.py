@@ -5,6 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from node.intake import UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of the last association that brought instances of a study, seconds since 1970 UTC."""
+
+    at: float = 0.0
+    how: str = UNKNOWN
 
 
 class Senders:
@@ -16,22 +27,24 @@ class Senders:
         Called with the Study Instance UIDs when an association that brought them ends.
     """
 
-    def __init__(self, released: Callable[[frozenset[str]], None] = lambda _studies: None) -> None:
+    def __init__(
+        self, released: Callable[[frozenset[str]], None] = lambda _studies: None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._lock = threading.Lock()
         self._open: dict[object, set[str]] = {}
-        self._ended_at: dict[str, float] = {}
-        self._released = released
+        self._ended: dict[str, Ended] = {}
+        self._released, self._clock = released, clock
 
     def brought(self, association: object, study_instance_uid: str) -> None:
         """An instance of the study came over the association."""
         with self._lock:
             self._open.setdefault(association, set()).add(study_instance_uid)
 
-    def ended(self, association: object) -> None:
-        """The association was released, aborted or lost; safe to say more than once."""
+    def end(self, association: object, how: str) -> None:
+        """The association was released, aborted or lost; only the first word of it counts."""
         with self._lock:
             studies = frozenset(self._open.pop(association, ()))
-            self._ended_at |= dict.fromkeys(studies, time.time())
+            self._ended |= dict.fromkeys(studies, Ended(self._clock(), how))
         if studies:
             self._released(studies)
 
@@ -40,12 +53,12 @@ class Senders:
         with self._lock:
             return any(study_instance_uid in studies for studies in self._open.values())
 
-    def ended_at(self, study_instance_uid: str) -> float:
-        """When the last association that brought it ended; 0 where that was before this process."""
+    def ended(self, study_instance_uid: str) -> Ended:
+        """How and when the last association that brought it ended; unknown where that was before this process."""
         with self._lock:
-            return self._ended_at.get(study_instance_uid, 0.0)
+            return self._ended.get(study_instance_uid, Ended())
 
     def keep_only(self, study_instance_uids: Collection[str]) -> None:
         """Forget the times of all other studies: they are complete."""
         with self._lock:
-            self._ended_at = {uid: at for uid, at in self._ended_at.items() if uid in study_instance_uids}
+            self._ended = {uid: ended for uid, ended in self._ended.items() if uid in study_instance_uids}

@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+
+import structlog
 
 from node.errors import ConfigurationError
 from node.settings import Tls
 
+_log = structlog.get_logger(__name__)
+_SILENCE_SECONDS = 60.0  # a caller that says nothing so long is given up
+
+
+class _ServerSocket(ssl.SSLSocket):
+    """Logs why TLS was not established; pynetdicom only closes the connection."""
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ssl.SSLError as error:
+            _log.warning("TLS failed", address=self.getpeername()[0], reason=error.reason or str(error))
+            raise
+
+
+class _ServerContext(ssl.SSLContext):
+    """Shakes hands when the association first reads, in its thread: a silent caller must not stop the listener."""
+
+    sslsocket_class = _ServerSocket
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLSocket:
+        sock.settimeout(_SILENCE_SECONDS)
+        return super().wrap_socket(
+            sock, server_side, False, suppress_ragged_eofs, server_hostname, session
+        )  # its own order
+
 
 def server_context(tls: Tls) -> ssl.SSLContext:
     """Context of the SCP; a peer without a valid certificate is not let in."""
-    return _context(tls, ssl.PROTOCOL_TLS_SERVER)
+    return _prepared(_ServerContext(ssl.PROTOCOL_TLS_SERVER), tls)
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:
     """Context of an association that we open; the peer's certificate must name its host."""
-    return _context(tls, ssl.PROTOCOL_TLS_CLIENT)
+    return _prepared(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls)
 
 
-def _context(tls: Tls, protocol: int) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+def _prepared(context: ssl.SSLContext, tls: Tls) -> ssl.SSLContext:
+    for name, path in tls:
+        if not path.is_file():
+            raise ConfigurationError(f"node.tls.{name}: there is no file {path}")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(tls.certificate, tls.key)

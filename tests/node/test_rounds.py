@@ -19,6 +19,7 @@ from node.broker import ANALYZE, DELIVER, TASKS, Broker, make_app
 from node.embedded import EmbeddedRedis
 from node.entities import StudyState
 from node.errors import QueueUnavailable
+from node.intake import RELEASED
 from node.ledger import Ledger
 from node.rounds import RING_AGAIN, Rounds
 from node.settings import Peer, Settings
@@ -37,12 +38,15 @@ def broker(redis_server: EmbeddedRedis) -> Broker:
 
 @pytest.fixture
 def rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Rounds:
-    return Rounds(settings, ledger, broker, lambda _connection, _row: None)
+    return Rounds(settings, ledger, broker, lambda _connection, _row: None, lambda: NOW)
 
 
-def receive(ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID, now: float = NOW) -> None:
+def receive(rounds: Rounds, ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID) -> None:
+    """One instance over an association of its own, which is released at once."""
+    rounds.senders.brought("association", study)
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", now)
+        studies.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", NOW)
+    rounds.senders.end("association", RELEASED)
 
 
 def states(ledger: Ledger) -> dict[str, str]:
@@ -57,7 +61,7 @@ def empty(server: EmbeddedRedis) -> None:
 
 
 def test_a_quiet_study_is_queued_and_the_bell_rung_once(rounds: Rounds, ledger: Ledger, broker: Broker) -> None:
-    receive(ledger)
+    receive(rounds, ledger)
     rounds.go_round(NOW + QUIET - 0.1)
     assert (states(ledger)[UID], broker.waiting(ANALYZE)) == (StudyState.RECEIVING, 0)
     rounds.go_round(NOW + QUIET)
@@ -68,7 +72,7 @@ def test_a_quiet_study_is_queued_and_the_bell_rung_once(rounds: Rounds, ledger: 
 def test_a_study_whose_message_was_lost_is_sent_again(
     rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
 ) -> None:
-    receive(ledger)
+    receive(rounds, ledger)
     rounds.go_round(NOW + QUIET)
     empty(redis_server)
     rounds.go_round(NOW + QUIET + RING_AGAIN - 1)
@@ -79,7 +83,7 @@ def test_a_study_whose_message_was_lost_is_sent_again(
 
 
 def test_a_study_whose_worker_died_is_queued_again(rounds: Rounds, ledger: Ledger, broker: Broker) -> None:
-    receive(ledger)
+    receive(rounds, ledger)
     rounds.go_round(NOW + QUIET)
     with ledger.write() as connection:
         assert studies.claim(connection, UID, 1, NOW + 3, 20.0)
@@ -92,7 +96,7 @@ def test_a_study_whose_worker_died_is_queued_again(rounds: Rounds, ledger: Ledge
 def test_a_delivery_is_rung_and_rung_again_when_lost(
     rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
 ) -> None:
-    receive(ledger)
+    receive(rounds, ledger)
     with ledger.write() as connection:
         outbox.put(connection, UID, 1, [result()], ["reader"], NOW)
     rounds.go_round(NOW)
@@ -106,7 +110,7 @@ def test_a_delivery_is_rung_and_rung_again_when_lost(
 def test_without_its_queue_the_node_keeps_the_study_and_rings_later(
     rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive(ledger)
+    receive(rounds, ledger)
     assert redis_server.process is not None
     redis_server.process.terminate()
     redis_server.process.wait(10)
@@ -129,7 +133,7 @@ def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: 
         again.set()
 
     rounds = Rounds(settings, ledger, broker, fail_once)
-    receive(ledger)
+    receive(rounds, ledger)
     thread = threading.Thread(target=rounds.run)
     thread.start()
     assert again.wait(10)
@@ -145,16 +149,16 @@ def test_a_study_that_meets_a_bug_does_not_hold_the_others_back(
         if row["study_instance_uid"] == UID:
             raise ZeroDivisionError
 
-    rounds = Rounds(settings, ledger, broker, fail)
-    receive(ledger)
-    receive(ledger, "1.2", study="1.2.99")
+    rounds = Rounds(settings, ledger, broker, fail, lambda: NOW)
+    receive(rounds, ledger)
+    receive(rounds, ledger, "1.2", study="1.2.99")
     rounds.go_round(NOW + QUIET)
     assert states(ledger) == {UID: StudyState.RECEIVING, "1.2.99": StudyState.QUEUED}
     assert broker.waiting(ANALYZE) == 1
 
 
 def test_a_study_that_workers_die_of_has_failed_and_the_worklist_says_so(rounds: Rounds, ledger: Ledger) -> None:
-    receive(ledger)
+    receive(rounds, ledger)
     header = Dataset()
     header.StudyInstanceUID = UID
     with ledger.write() as connection:
@@ -199,10 +203,9 @@ def test_the_archives_count_completes_a_study_before_it_is_quiet(
     rounds = Rounds(
         settings.model_copy(update={"peers": {"pacs": archive(count)}}), ledger, broker, lambda _connection, _row: None
     )
-    receive(ledger, "1.1")
-    receive(ledger, "1.2")
-    rounds.counts.ask(frozenset({UID}))
-    rounds.counts._pool.shutdown(wait=True)
+    receive(rounds, ledger, "1.1")
+    receive(rounds, ledger, "1.2")
+    rounds.counts._pool.shutdown(wait=True)  # asked when the association ended
     assert rounds.counts.of(UID) == (("pacs", count),)
     rounds.go_round(NOW + 0.1)
     assert states(ledger)[UID] == state
@@ -215,7 +218,9 @@ def test_an_archive_that_refuses_the_question_is_logged(
     settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer]
 ) -> None:
     refuses = archive(-1)
-    rounds = Rounds(settings.model_copy(update={"peers": {"pacs": refuses}}), ledger, broker, lambda _c, _row: None)
+    rounds = Rounds(
+        settings.model_copy(update={"peers": {"pacs": refuses}}), ledger, broker, lambda _c, _row: None, lambda: NOW
+    )
     with capture_logs() as logged:
         rounds.counts.ask(frozenset({UID}))
         rounds.counts._pool.shutdown(wait=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from node.senders import Senders
+from node.intake import ABORTED, RELEASED, UNKNOWN
+from node.senders import Ended, Senders
 
 
 def test_a_study_is_being_sent_until_its_last_association_ends() -> None:
@@ -9,9 +10,9 @@ def test_a_study_is_being_sent_until_its_last_association_ends() -> None:
     senders.brought("one", "1.1")
     senders.brought("one", "1.2")
     senders.brought("two", "1.1")
-    senders.ended("one")
+    senders.end("one", RELEASED)
     assert (senders.is_sending("1.1"), senders.is_sending("1.2")) == (True, False)
-    senders.ended("two")
+    senders.end("two", ABORTED)
     assert not senders.is_sending("1.1")
     assert released == [frozenset({"1.1", "1.2"}), frozenset({"1.1"})]
 
@@ -21,17 +22,17 @@ def test_an_end_said_twice_or_of_nothing_is_told_once() -> None:
     senders = Senders(released.append)
     senders.brought("one", "1.1")
     for association in ("one", "one", "echo only"):
-        senders.ended(association)
+        senders.end(association, ABORTED)
     assert released == [frozenset({"1.1"})]
 
 
 def test_the_end_is_remembered_until_forgotten() -> None:
-    senders = Senders()
-    assert senders.ended_at("1.1") == 0.0
+    senders = Senders(clock=lambda: 7.0)
+    assert senders.ended("1.1") == Ended(0.0, UNKNOWN)
     senders.brought("one", "1.1")
-    senders.ended("one")
-    assert senders.ended_at("1.1") > 0.0
+    senders.end("one", RELEASED)
+    senders.end("one", ABORTED)  # the connection closes after the release
     senders.keep_only({"1.1"})
-    assert senders.ended_at("1.1") > 0.0
+    assert senders.ended("1.1") == Ended(7.0, RELEASED)
     senders.keep_only(set())
-    assert senders.ended_at("1.1") == 0.0
+    assert senders.ended("1.1") == Ended(0.0, UNKNOWN)
