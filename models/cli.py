@@ -16,6 +16,7 @@ from rich.table import Table
 from models import installing, packages
 from models.card import Card, Measurement
 from models.errors import ModelsError
+from models.reports import cli as reports
 
 app = typer.Typer(help="Model packages: a card (card.toml) and the weights that it names.", no_args_is_help=True)
 
@@ -186,6 +187,9 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(tasks[stage], completed=done)
 
         yield advance
+
+
+app.command("label-reports")(reports.command(_said, _progress))
 
 
 def _summary(path: Path, card: Card) -> dict[str, object]:

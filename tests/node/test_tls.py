@@ -67,8 +67,11 @@ def test_a_peer_without_tls_is_not_let_in_and_the_log_says_so(secure: House) -> 
 
 
 def test_a_caller_that_says_nothing_does_not_stop_the_others(secure: House, tls: Tls) -> None:
-    with socket.create_connection(secure.address):
+    with socket.create_connection(secure.address) as silent:
         echo(Requestor("MODALITY", tls), secure.peer.model_copy(update={"tls": True}))
+        silent.shutdown(socket.SHUT_WR)
+        while silent.recv(1024):  # until the node has closed it, too
+            pass
 
 
 def test_a_certificate_of_another_authority_is_not_let_in(secure: House, tls: Tls, tmp_path: Path) -> None:
