@@ -61,6 +61,8 @@ class Demo:
     """One run, with everything below `out`."""
 
     def __init__(self, out: Path, stack: ExitStack) -> None:
+        if (out / "state").exists() and not (out / "state" / "readfirst.toml").exists():
+            raise DemoError(f"{out / 'state'} is there and is not of an earlier demo: name another folder with --out")
         shutil.rmtree(out / "state", ignore_errors=True)
         (out / "state").mkdir(parents=True)
         self.out, self.config = out, out / "state" / "readfirst.toml"

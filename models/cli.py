@@ -16,17 +16,21 @@ from rich.table import Table
 from models import installing, packages
 from models.card import Card, Measurement
 from models.errors import ModelsError
+from models.folders import configured_folder
 from models.reports import cli as reports
 
 app = typer.Typer(help="Model packages: a card (card.toml) and the weights that it names.", no_args_is_help=True)
 
 Folders = Annotated[
-    list[Path],
-    typer.Option("--models", metavar="DIR", help="Folder of further packages; they come before the shipped ones."),
+    list[Path] | None,
+    typer.Option(
+        "--models",
+        metavar="DIR",
+        help="Folder of your packages; default: the one of readfirst.toml here, or var/models.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Package = Annotated[str, typer.Argument(metavar="PACKAGE", help="A package's name, or the path of its folder.")]
-DEFAULT = Path("var/models")  # `models.folder` of readfirst.toml, where nothing else is said there
 
 
 @contextmanager
@@ -39,28 +43,34 @@ def _said() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _folder(package: str, folders: list[Path]) -> Path:
+def _folders(given: list[Path] | None) -> list[Path]:
+    return given or [configured_folder()]
+
+
+def _folder(package: str, given: list[Path] | None) -> Path:
     path = Path(package)
-    return path if (path / packages.CARD).is_file() else packages.find(package, folders)
+    return path if (path / packages.CARD).is_file() else packages.find(package, _folders(given))
 
 
 @app.command("list")
-def list_packages(folders: Folders = [DEFAULT], as_json: AsJson = False) -> None:  # noqa: B006 (typer's way)
+def list_packages(folders: Folders = None, as_json: AsJson = False) -> None:
     """List the packages that can be used: yours first, then the shipped ones."""
     with _said():
-        cards = [(path, packages.load_card(path)) for path in packages.available(folders)]
+        cards = [(path, packages.load_card(path)) for path in packages.available(_folders(folders))]
     if as_json:
         typer.echo(json.dumps([_summary(path, card) for path, card in cards], indent=2))
         return
     table = Table("name", "version", "finds", "sees", "method", box=None)
     for _, card in cards:
         sees = f"{card.input.kind} of {', '.join(card.input.modalities)}"
-        table.add_row(card.name, card.version, f"{len(card.labels)} findings", sees, card.algorithm)
+        table.add_row(
+            card.name, card.version, f"{len(card.labels)} finding{'s' * (len(card.labels) > 1)}", sees, card.algorithm
+        )
     Console().print(table)
 
 
 @app.command()
-def show(package: Package, folders: Folders = [DEFAULT], as_json: AsJson = False) -> None:  # noqa: B006
+def show(package: Package, folders: Folders = None, as_json: AsJson = False) -> None:
     """Show a package's card: what it finds, what it may see, how it was measured, its limits."""
     with _said():
         path = _folder(package, folders)
@@ -82,15 +92,15 @@ def verify(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="PACKAGE...", help="Names or paths; default: all.")
     ] = None,
-    folders: Folders = [DEFAULT],  # noqa: B006
+    folders: Folders = None,
 ) -> None:
-    """Check cards and the SHA-256 of weights; exit status 1 if a package is not whole."""
+    """Check cards and weights, and load them; exit status 1 if a package cannot be used."""
     with _said():
-        chosen = [_folder(name, folders) for name in names] if names else packages.available(folders)
+        chosen = [_folder(name, folders) for name in names] if names else packages.available(_folders(folders))
     bad = 0
     for path in chosen:
         try:
-            packages.verify(path)
+            packages.load(path, "cpu")
             typer.echo(f"{path.name}: ok, digest {packages.digest(path)[:16]}")
         except ModelsError as error:
             bad += 1
@@ -103,13 +113,14 @@ def verify(
 def add(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A package folder.")],
     into: Annotated[
-        Path, typer.Option(metavar="DIR", help="Your models folder: models.folder of readfirst.toml.")
-    ] = DEFAULT,
+        Path | None,
+        typer.Option(metavar="DIR", help="Your models folder; default: the one of readfirst.toml here, or var/models."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace another version of the same name.")] = False,
 ) -> None:
     """Verify a package folder and copy it into your models folder."""
     with _said():
-        placed, new = installing.add(path, into, replace=replace)
+        placed, new = installing.add(path, into or configured_folder(), replace=replace)
     typer.echo(f"{placed}: {'added' if new else 'was there already, the same'}. Name it in models.packages to use it.")
 
 
@@ -125,7 +136,7 @@ def train(
     ] = None,
     test: Annotated[str, typer.Option(help="The split that is measured at the end.")] = "validation",
     seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
-    folders: Folders = [DEFAULT],  # noqa: B006
+    folders: Folders = None,
 ) -> None:
     """Train a package again from a folder of labelled images (minutes on a CPU)."""
     with _said():
@@ -148,7 +159,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Which rows of labels.csv.")] = "validation",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
-    folders: Folders = [DEFAULT],  # noqa: B006
+    folders: Folders = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a package: AUC within each source beside a baseline that sees no image, and where its maps point."""

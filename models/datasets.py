@@ -45,27 +45,49 @@ class Box:
     rectangle: tuple[float, float, float, float]
 
 
+def splits(folder: Path) -> set[str]:
+    """The splits that labels.csv names."""
+    return {row["split"] for row in _rows(folder / "labels.csv", NEEDED)}
+
+
 def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
-    """The rows of one split; a value "1" in a label's column means present.
+    """The rows of one split; in a label's column 1 means present and 0 absent.
 
     Columns split, image, patient and one for each label are needed; source, view, sex, age, follow_up may be there.
 
     Raises
     ------
     DataError
-        The file or a column is missing, or the split has no rows.
+        A file or a column is missing, a label is neither 0 nor 1, or the split has no rows.
     """
-    rows = [row for row in _rows(folder / "labels.csv", (*NEEDED, *labels)) if row["split"] == split]
-    if not rows:
-        raise DataError(f'{folder / "labels.csv"} has no rows whose split is "{split}".')
+    path = folder / "labels.csv"
+    numbered = [(n, row) for n, row in enumerate(_rows(path, (*NEEDED, *labels)), start=2) if row["split"] == split]
+    if not numbered:
+        raise DataError(f'{path} has no rows whose split is "{split}".')
+    truth = [[_flag(row[label], f"{path}, line {number}, {label}") for label in labels] for number, row in numbered]
+    rows = [row for _, row in numbered]
     return Examples(
         files=tuple(folder / "images" / row["image"] for row in rows),
         patients=np.unique([row["patient"] for row in rows], return_inverse=True)[1],
         sources=np.array([row.get("source") or "all" for row in rows]),
         labels=tuple(labels),
-        truth=np.array([[row[label] == "1" for label in labels] for row in rows]),
+        truth=np.array(truth),
         metadata=np.array([_metadata(row) for row in rows]),
     )
+
+
+def require_images(examples: Examples) -> None:
+    """DataError where image files are missing: said before hours are spent on those that are there."""
+    missing = [path for path in examples.files if not path.is_file()]
+    if missing:
+        raise DataError(f"{len(missing)} images are not in {missing[0].parent}, the first: {missing[0].name}.")
+
+
+def _flag(text: str, where: str) -> bool:
+    flags = {"0": False, "0.0": False, "1": True, "1.0": True}
+    if text.strip() not in flags:
+        raise DataError(f"{where}: {text!r} is neither 0 nor 1.")
+    return flags[text.strip()]
 
 
 def read_boxes(folder: Path) -> tuple[Box, ...]:

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from models.card import Card, Measurement
-from models.datasets import Box, Examples, file_size, in_file, read_boxes, read_examples, read_image
+from models.datasets import (
+    Box,
+    Examples,
+    file_size,
+    in_file,
+    read_boxes,
+    read_examples,
+    read_image,
+    require_images,
+    splits,
+)
 from models.errors import DataError
 from models.metrics import auc, auc_interval, hits, peak
 from models.prediction import Model
@@ -61,21 +71,27 @@ def evaluate(
 ) -> Evaluation:
     """Measure a package that sees images on one split of a folder of data; `advance` is called after each image.
 
-    The baseline is fitted on the split "train" of the same folder.
+    The baseline is fitted on the split "train" of the same folder; without such rows there is none.
     """
     card = model.card
     if card.input.kind != "image":
         raise DataError(f"{card.name} sees volumes; `evaluate` reads folders of images.")
     examples = read_examples(folder, split, [label.name for label in card.labels])
+    require_images(examples)
     boxes = _boxes_of(read_boxes(folder))
+    train = read_examples(folder, "train", examples.labels) if "train" in splits(folder) else None
     probabilities, points = _predicted(model, examples, boxes, advance)
-    baseline = metadata_baseline(read_examples(folder, "train", examples.labels), examples)
+    baseline = None if train is None else metadata_baseline(train, examples)
     measured = measurements(split, examples, probabilities, baseline, card)
     return Evaluation(card.name, model.digest, split, len(examples), measured, _pointing(points))
 
 
 def measurements(
-    data: str, examples: Examples, scores: NDArray[np.float64], baseline: NDArray[np.float64], card: Card | None = None
+    data: str,
+    examples: Examples,
+    scores: NDArray[np.float64],
+    baseline: NDArray[np.float64] | None,
+    card: Card | None = None,
 ) -> tuple[Measurement, ...]:
     """AUC per label within each source that has ten positives or more; `scores`, `baseline` are (N, L).
 
@@ -97,7 +113,7 @@ def _measurement(
     rows: NDArray[np.bool_],
     examples: Examples,
     scores: NDArray[np.float64],
-    baseline: NDArray[np.float64],
+    baseline: NDArray[np.float64] | None,
     card: Card | None,
 ) -> Measurement:
     truth, score = examples.truth[rows, index], scores[rows, index]
@@ -110,7 +126,7 @@ def _measurement(
         images=len(truth),
         auc=round(area.value, 3),
         interval=(round(area.low, 3), round(area.high, 3)),
-        baseline=round(auc(baseline[rows, index], truth), 3),
+        baseline=None if baseline is None else round(auc(baseline[rows, index], truth), 3),
         sensitivity=None if present is None else round(float(present[truth].mean()), 3),
         specificity=None if present is None else round(float((~present[~truth]).mean()), 3),
     )

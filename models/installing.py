@@ -24,7 +24,7 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
     PackageError
         The package is not whole, or another one of its name is there and `replace` is not set.
     """
-    packages.verify(source)
+    packages.load(source, "cpu")
     card = packages.load_card(source)
     target = into / card.name
     if target.exists() and not replace:

@@ -21,7 +21,7 @@ from models import heads
 from models.calibration import calibrated, operating_point, platt
 from models.card import Calibration, Card, Label, Measurement, Network, Training, Weights
 from models.cardfile import card_text
-from models.datasets import Examples, read_examples, read_images
+from models.datasets import Examples, read_examples, read_images, require_images
 from models.errors import DataError
 from models.evaluation import FEWEST_POSITIVES, Evaluation, evaluate, measurements, metadata_baseline
 from models.heads import Head
@@ -88,6 +88,7 @@ def train(
     started = time.monotonic()
     torch.manual_seed(seed)
     examples = read_examples(data, "train", [label.name for label in like.labels])
+    require_images(examples)
     network = CamNetwork(like.network.taps, len(like.labels), like.network.border).eval()
     network.backbone.load_imagenet(weights)
     halved(network.backbone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,8 +95,34 @@ def _address(settings: Settings) -> Iterator[Line]:
             server_context(node.tls)
         except ReadFirstError as error:
             yield Line(False, "tls", str(error))
+    if not _free(node.host, node.port) and not _answers(settings):
+        yield Line(False, "address", f"{where}: another program listens there, or the address is not this machine's")
+        return
     reach = "only this machine can reach us (node.host)" if node.host in LOOPBACK else "peers can reach us"
     yield Line(True, "address", f"{where}, {reach}")
+
+
+def _free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _answers(settings: Settings) -> bool:
+    """Whether it is this node that listens: called by its AE title as one of its peers, it answers."""
+    node = settings.node
+    ourselves = Peer(ae_title=node.ae_title, host=node.host, port=node.port, tls=node.tls is not None)
+    callers = [peer.ae_title for peer in settings.peers.values() if not peer.folder] or [node.ae_title]
+    try:
+        scu.echo(Requestor(callers[0], node.tls), ourselves)
+    except ReadFirstError:
+        return False
+    return True
 
 
 def _peers(settings: Settings) -> Iterator[Line]:

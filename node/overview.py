@@ -52,7 +52,11 @@ def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | N
 
 def _studies() -> Select[Any]:
     uid = STUDY.c.study_instance_uid
-    instances = select(func.count()).where(INSTANCE.c.study_instance_uid == uid)
+    instances = select(func.count()).where(
+        INSTANCE.c.study_instance_uid == uid,
+        INSTANCE.c.conflict.is_(False),
+        INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
+    )
     objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(

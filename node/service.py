@@ -152,6 +152,7 @@ class _Worker:
             self._command,
             env=self._environment,
             preexec_fn=die_with_parent,  # noqa: PLW1509
+            start_new_session=True,  # Ctrl-C is for us: we end them when what they do is written down
         )
 
     def restart_if_ended(self) -> None:

@@ -181,7 +181,9 @@ def load(path: Path | None = None) -> Settings:
         raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
     except ValidationError as error:
         lines = "; ".join(_sentence(item) for item in error.errors())
-        raise ConfigurationError(f"{file if file.is_file() else 'the environment'}: {lines}") from error
+        set_there = any(name.upper().startswith("READFIRST_") and "__" in name for name in os.environ)
+        where = " and ".join([str(file)] * file.is_file() + ["the environment"] * (set_there or not file.is_file()))
+        raise ConfigurationError(f"{where}: {lines}") from error
 
 
 def _refuse_unknown_variables() -> None:
@@ -197,4 +199,6 @@ def _sentence(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return f"unknown key {key}"
     message: str = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "tuple_type":
+        message = f'write a list, for example ["{item["input"]}"]'
     return f"{key}: {message}" if key else message

@@ -53,14 +53,23 @@ class Analyzer:
         return Decoder(limits.decode_memory_mb << 20, limits.decode_seconds).__enter__()
 
     @cached_property
-    def models(self) -> tuple[Model, ...]:
-        """The configured model packages, loaded."""
-        folders = [packages.find(name, self.settings.model_folders) for name in self.settings.models.packages]
-        return tuple(packages.load(folder, self.settings.models.device) for folder in folders)
+    def models(self) -> tuple[tuple[Model, ...], tuple[str, ...]]:
+        """The configured model packages that can be loaded, and a sentence for each that cannot."""
+        models, faults = list[Model](), list[str]()
+        for name in self.settings.models.packages:
+            try:
+                folder = packages.find(name, self.settings.model_folders)
+                models.append(packages.load(folder, self.settings.models.device))
+            except ModelsError as error:
+                faults.append(f"the model package {name} cannot be used: {error}")
+        return tuple(models), tuple(faults)
 
     def warm(self) -> None:
         """Open and load everything, so that the first study does not wait for it."""
-        _log.info("worker ready", models=[model.card.name for model in self.models], decoder=self.decoder.pid)
+        models, faults = self.models
+        for fault in faults:
+            _log.error("model missing", reason=fault)
+        _log.info("worker ready", models=[model.card.name for model in models], decoder=self.decoder.pid)
 
     def run(self, study_instance_uid: str, generation: int) -> None:
         """Analyse a study's generation, if the ledger says that it is queued; safe to call any number of times."""
@@ -69,11 +78,12 @@ class Analyzer:
         if not taken:
             return
         started = time.monotonic()
-        with renewed(self.ledger, lambda renewing, until: studies.renew(renewing, study_instance_uid, generation, until)):
+        with renewed(self.ledger, lambda lease, until: studies.renew(lease, study_instance_uid, generation, until)):
             report = self._report(study_instance_uid, generation)
         self._write_down(study_instance_uid, generation, report)
         seconds = round(time.monotonic() - started, 3)
-        _log.info("study " + report.state, study=study_instance_uid, objects=len(report.results), seconds=seconds)
+        names = {"study": study_instance_uid} | ({"reason": report.reason} if report.reason else {})
+        _log.info("study " + report.state, objects=len(report.results), seconds=seconds, **names)
 
     def _report(self, uid: str, generation: int) -> AnalysisReport:
         try:
@@ -81,16 +91,19 @@ class Analyzer:
                 rows = studies.inputs(connection, uid)
                 earlier = studies.predecessors(connection, uid, generation)
             data = self.settings.node.data
+            models, faults = self.models
+            if not models:
+                raise AnalysisError("; ".join(faults) or "models.packages names none")
             report = analyze(
                 [Instance(row["sop_instance_uid"], data / row["path"], row["received_at"]) for row in rows],
-                self.models,
+                models,
                 self.decoder,
                 data / "results" / uid,
                 __version__,
                 tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
             )
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
-            return replace(report, results=tuple(results))
+            return replace(report, results=tuple(results), notes=report.notes + faults)
         except SoftTimeLimitExceeded:
             return _failed(f"it took longer than models.time_limit = {self.settings.models.time_limit:g} s")
         except (AnalysisError, ModelsError) as error:
@@ -106,7 +119,11 @@ class Analyzer:
                 return  # late images came: their generation will speak
             if report.state is StudyState.ANALYSED:
                 outbox.put(connection, uid, generation, report.results, self.settings.receivers, now)
-                items.raise_priority(connection, uid, triage(report.findings), now)
+                said = triage(report.findings)
+                if "ups" in self.settings.worklist.sinks:
+                    items.raise_priority(connection, uid, said, now)
+                else:
+                    items.say(connection, uid, f"triage is off (worklist.sinks): {said.reason}", now)
             else:
                 items.say(connection, uid, report.reason, now)
 

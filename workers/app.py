@@ -26,12 +26,12 @@ def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
         raise ConfigurationError(f"--queue {','.join(sorted(unknown))}: there are {', '.join(sorted(TASKS.values()))}")
     app = make_app(settings.queue.url, settings.models.time_limit)
     if TASKS[DELIVER] in queues:
-        app.task(name=DELIVER)(_as_function(Deliverer(settings).run))
+        app.task(name=DELIVER, shared=False)(_as_function(Deliverer(settings).run))
     if TASKS[ANALYZE] in queues:
         from workers.analyze import Analyzer  # noqa: PLC0415  # torch: not in a container that only delivers
 
         analyzer = Analyzer(settings)
-        app.task(name=ANALYZE)(_as_function(analyzer.run))
+        app.task(name=ANALYZE, shared=False)(_as_function(analyzer.run))
         worker_process_init.connect(lambda **_: analyzer.warm(), weak=False)
     return app
 

@@ -60,8 +60,7 @@ def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
     for name in settings.models.packages:
         try:
             folder = packages.find(name, settings.model_folders)
-            packages.verify(folder)
-            card = packages.load_card(folder)
+            card = packages.load(folder, settings.models.device).card
         except ModelsError as error:
             yield False, f"model {name}", str(error)
             continue

@@ -40,7 +40,7 @@ class Deliverer:
         if not rows:
             return
         paths = [self.settings.node.data / row["path"] for row in rows]
-        with renewed(self.ledger, lambda renewing, until: outbox.renew(renewing, study_instance_uid, peer, until)):
+        with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
             outcomes = self._outcomes(study_instance_uid, peer, paths)
         self._write_down(study_instance_uid, peer, rows, outcomes)
 
@@ -75,15 +75,24 @@ class Deliverer:
             if stored:
                 kinds = ", ".join(row["kind"] for row in stored)
                 note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")
-        _log.info("delivered", study=uid, peer=peer, stored=len(stored), failed=len(rows) - len(stored))
+        failed = [error for error in errors.values() if error]
+        if failed:
+            counts = {"stored": len(stored), "failed": len(failed)}
+            _log.warning("not delivered", study=uid, peer=peer, **counts, reason=failed[0])
+        else:
+            _log.info("delivered", study=uid, peer=peer, stored=len(stored))
 
 
 def _put_into(folder: Path, path: Path) -> Outcome:
     """A folder as an ordinary peer: the file appears there whole, or not at all."""
     try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Outcome(path, f"the file cannot be read: {error.strerror}")
+    try:
         target = folder / path.parent.name
         target.mkdir(parents=True, exist_ok=True)
-        replace_file(target / path.name, path.read_bytes())
+        replace_file(target / path.name, content)
     except OSError as error:
         return Outcome(path, f"the folder {folder} did not take it: {error.strerror}")
     return Outcome(path, "")

@@ -211,7 +211,7 @@ def _found(findings: FindingsOfSources, model: Model) -> tuple[FoundFinding, ...
             probability=finding.probability,
             operating_point=finding.operating_point,
             present=finding.present,
-            place="; ".join(region.place for region in finding.regions),
+            place="; ".join(dict.fromkeys(region.place for region in finding.regions)),
             urgency=finding.label.urgency,
         )
         for finding in best

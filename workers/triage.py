@@ -17,5 +17,9 @@ def triage(findings: Sequence[FoundFinding]) -> Triage:
     asking = sorted(
         (finding for finding in present if finding.urgency == urgency), key=lambda finding: -finding.probability
     )
-    said = (f"{finding.label} ({finding.quantity} {100 * finding.probability:.0f} %)" for finding in asking)
-    return Triage(urgency, ", ".join(said))
+    return Triage(urgency, ", ".join(map(_said, asking)))
+
+
+def _said(finding: FoundFinding) -> str:
+    value, point = (f"{100 * number:.0f} %" for number in (finding.probability, finding.operating_point))
+    return f"{finding.label} ({finding.quantity} {value}, called from {point})"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from models.datasets import in_file, read_boxes, read_examples, read_image
+from models.datasets import in_file, read_boxes, read_examples, read_image, require_images
 from models.errors import DataError
 from tests.models import phantoms
 
@@ -61,3 +62,29 @@ def test_dicom_is_read_too() -> None:
     image = read_image(Path(str(path)), (64, 64))
     assert 0 <= image.min() < 0.05
     assert image[0, 0] < 0.1 < image[32, 32]  # air in the corner, the body in the middle
+
+
+@pytest.mark.parametrize("value", ["yes", "", "2", "-1"])
+def test_a_label_that_is_neither_0_nor_1_is_named(tmp_path: Path, value: str) -> None:
+    folder = phantoms.write_folder(tmp_path / "data", train=2, validation=1)
+    lines = (folder / "labels.csv").read_text().splitlines()
+    lines[2] = lines[2].rsplit(",", 2)[0] + f",{value},0"
+    (folder / "labels.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"labels\.csv, line 3, Disc: .* is neither 0 nor 1"):
+        read_examples(folder, "train", ["Disc"])
+
+
+def test_what_pandas_writes_is_read(tmp_path: Path) -> None:
+    folder = phantoms.write_folder(tmp_path / "data", train=4, validation=1)
+    plain = read_examples(folder, "train", ["Disc", "Half"]).truth
+    path = folder / "labels.csv"
+    path.write_text(re.sub(r",([01]),([01])$", r",\1.0,\2.0", path.read_text(), flags=re.MULTILINE))
+    assert ",1.0" in path.read_text()
+    assert (read_examples(folder, "train", ["Disc", "Half"]).truth == plain).all()
+
+
+def test_an_image_that_is_not_there_is_named_before_any_is_read(tmp_path: Path) -> None:
+    folder = phantoms.write_folder(tmp_path / "data", train=2, validation=1)
+    (folder / "images" / "001.png").unlink()
+    with pytest.raises(DataError, match=r"1 images are not in .*images, the first: 001\.png"):
+        require_images(read_examples(folder, "train", ["Disc"]))
