@@ -39,7 +39,7 @@ class CamNetwork(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, L) and maps (N, L, h, w) of an input (N, 3, rows, columns); h, w of the finest tap."""
         features = self.features(x)
-        return self.pooled_logits(pooled(features)), self.maps(features)
+        return self.classify(features), self.maps(features)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Inner cells of each tap, of the smoothed input: resampling and JPEG differ most in what that removes."""
@@ -53,6 +53,10 @@ class CamNetwork(nn.Module):
             feature[..., frame : feature.shape[-2] - frame, frame : feature.shape[-1] - frame]
             for feature, frame in zip(features, frames, strict=True)
         )
+
+    def classify(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Logits (N, L) of inner features."""
+        return self.pooled_logits(pooled(features))
 
     def pooled_logits(self, x: Tensor) -> Tensor:
         """Logits (N, L) of pooled features (N, channels of all taps)."""

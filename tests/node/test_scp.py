@@ -26,7 +26,7 @@ from pynetdicom.sop_class import Verification
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from node import scp
+from node import scp, studies
 from node.errors import ConfigurationError
 from node.ledger import Ledger
 from node.settings import Settings
@@ -283,6 +283,77 @@ def test_an_open_association_counts_as_sending_until_it_ends(
     assert house.released == [frozenset({STUDY_UID})] * 2
     with ledger.read() as connection:
         assert connection.execute(select(STUDY.c.state)).scalars().all() == ["receiving"]
+
+
+def test_a_bug_of_ours_is_no_success_and_the_association_goes_on(
+    house: House, associate: Associate, ledger: Ledger, tmp_path: Path
+) -> None:
+    def break_down() -> None:
+        raise ZeroDivisionError(PATIENT_NAME)
+
+    association, path = associate(house, CT), save(tmp_path / "sent", image())
+    with pytest.MonkeyPatch.context() as bug, capture_logs() as logs:
+        bug.setattr(house.receiver.ledger, "write", break_down)
+        assert [send(association, path), send(association, path)] == [0x0110] * 2
+    assert [(log["event"], log["log_level"], log["status"], log["exc_info"]) for log in logs] == [
+        ("instance refused", "error", "0x0110", True)
+    ] * 2
+    assert PATIENT_NAME not in repr(logs)
+    assert rows(ledger) == []
+    assert send(association, path) == 0x0000  # the bug is gone: the same association, the same instance
+    assert [row["sop_instance_uid"] for row in rows(ledger)] == [UID_1]
+
+
+def test_the_same_uid_in_another_study_is_kept_and_analysed_in_both(
+    house: House, associate: Associate, ledger: Ledger, tmp_path: Path
+) -> None:
+    association, other = associate(house, CT), "1.2.826.0.1.3680043.9.2"
+    first, second = save(tmp_path / "1", image()), save(tmp_path / "2", image(StudyInstanceUID=other))
+    assert send(association, first) == 0x0000
+    with capture_logs() as logs:
+        assert send(association, second) == 0x0000
+    assert [file.parts[-3:] for file in house.files] == [
+        (STUDY_UID, SERIES, f"{UID_1}.dcm"), (other, SERIES, f"{UID_1}.dcm")
+    ]  # fmt: skip
+    assert [(row["study_instance_uid"], row["conflict"]) for row in rows(ledger)] == [
+        (STUDY_UID, False), (other, False)
+    ]  # fmt: skip
+    assert [(log["log_level"], log["study"], log["instance"]) for log in logs] == [("warning", other, UID_1)]
+    with ledger.read() as connection:
+        for study in (STUDY_UID, other):
+            assert [row["study_instance_uid"] for row in studies.inputs(connection, study)] == [study]
+        told = connection.execute(select(EVENT.c.study_instance_uid).where(EVENT.c.kind == "same UID elsewhere"))
+        assert told.scalars().all() == [other]
+
+
+def with_node(settings: Settings, **values: object) -> Settings:
+    return settings.model_copy(update={"node": settings.node.model_copy(update=values)})
+
+
+def test_one_association_too_many_is_rejected_and_the_log_says_how_many_there_may_be(
+    listen: Callable[[Settings], House], settings: Settings, associate: Associate, tmp_path: Path
+) -> None:
+    house = listen(with_node(settings, max_associations=2))
+    first, second = associate(house, CT), associate(house, CT)
+    assert first.is_established and second.is_established
+    with capture_logs() as logs:
+        third = associate(house, CT)
+        assert third.is_rejected
+        assert wait_until(lambda: bool(logs))
+    answer = third.acceptor.primitive
+    assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)  # PS3.8 9.3.4: transient, limit
+    (log,) = logs
+    assert (log["event"], log["peer"]) == ("association rejected", "MODALITY")
+    assert "node.max_associations = 2" in log["hint"]
+    assert send(first, save(tmp_path / "sent", image())) == 0x0000  # those that are open are not disturbed
+
+
+@pytest.mark.parametrize("max_pdu", [16384, 262144])
+def test_the_longest_pdu_that_we_announce_is_the_one_set(
+    listen: Callable[[Settings], House], settings: Settings, associate: Associate, max_pdu: int
+) -> None:
+    association = associate(listen(with_node(settings, max_pdu=max_pdu)), CT)
+    assert association.acceptor.maximum_length == max_pdu
 
 
 def test_storescu_of_dcmtk_is_taken(house: House, tmp_path: Path, ledger: Ledger) -> None:
