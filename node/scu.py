@@ -166,6 +166,7 @@ def _store_one(association: Association, path: Path) -> str:
     except _UNREADABLE as error:
         return f"the file cannot be read: {error}"
     if status is None:
+        association.abort()  # else the next file would wait for an answer until the timeout
         return "the peer did not answer"
     return "" if status == 0 or status & 0xFF00 == 0xB000 else f"the peer refused it with {_hex(status)}"
 

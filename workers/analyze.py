@@ -40,6 +40,7 @@ class Analyzer:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._loaded: dict[str, Model] = {}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -52,21 +53,21 @@ class Analyzer:
         limits = self.settings.models
         return Decoder(limits.decode_memory_mb << 20, limits.decode_seconds).__enter__()
 
-    @cached_property
     def models(self) -> tuple[tuple[Model, ...], tuple[str, ...]]:
-        """The configured model packages that can be loaded, and a sentence for each that cannot."""
-        models, faults = list[Model](), list[str]()
+        """The configured model packages that can be loaded, and why the others cannot; those are tried again."""
+        faults = []
         for name in self.settings.models.packages:
             try:
-                folder = packages.find(name, self.settings.model_folders)
-                models.append(packages.load(folder, self.settings.models.device))
+                if name not in self._loaded:
+                    folder = packages.find(name, self.settings.model_folders)
+                    self._loaded[name] = packages.load(folder, self.settings.models.device)
             except ModelsError as error:
                 faults.append(f"the model package {name} cannot be used: {error}")
-        return tuple(models), tuple(faults)
+        return tuple(self._loaded.values()), tuple(faults)
 
     def warm(self) -> None:
         """Open and load everything, so that the first study does not wait for it."""
-        models, faults = self.models
+        models, faults = self.models()
         for fault in faults:
             _log.error("model missing", reason=fault)
         _log.info("worker ready", models=[model.card.name for model in models], decoder=self.decoder.pid)
@@ -91,7 +92,7 @@ class Analyzer:
                 rows = studies.inputs(connection, uid)
                 earlier = studies.predecessors(connection, uid, generation)
             data = self.settings.node.data
-            models, faults = self.models
+            models, faults = self.models()
             if not models:
                 raise AnalysisError("; ".join(faults) or "models.packages names none")
             report = analyze(

@@ -1,0 +1,267 @@
+"""`readfirst check` against a real peer that does what each test says: one line a fact, one FAIL a fault."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+
+from node.checks import Line, run_checks
+from node.embedded import EmbeddedRedis
+from node.errors import ConfigurationError
+from node.settings import Database, Models, Node, Peer, Queue, Settings
+from tests.node.conftest import House, free_port
+
+ALL = (SegmentationStorage, Comprehensive3DSRStorage, StudyRootQueryRetrieveInformationModelFind)
+refusal_is_meant = pytest.mark.filterwarnings(  # pynetdicom does not close the socket of a refused connection
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@dataclass(frozen=True)
+class Pacs:
+    """What a peer accepts and answers."""
+
+    accepts: tuple[str, ...] = ALL
+    echo: int = 0x0000
+    find: int = 0x0000
+    lets_in: tuple[str, ...] = ("READFIRST",)
+
+    def on_find(self, _event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        yield self.find, None
+
+
+Start = Callable[[Pacs], Peer]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start such a peer; it tells how we would call it."""
+    with ExitStack() as stack:
+
+        def start(pacs: Pacs) -> Peer:
+            ae = AE("PACS")
+            ae.require_called_aet = True
+            ae.require_calling_aet = list(pacs.lets_in)
+            for uid in (Verification, *pacs.accepts):
+                ae.add_supported_context(uid)
+            handlers = [(evt.EVT_C_ECHO, lambda _event: pacs.echo), (evt.EVT_C_FIND, pacs.on_find)]
+            server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+            stack.callback(ae.shutdown)
+            port = server.server_address[1]
+            return Peer(ae_title="PACS", host="127.0.0.1", port=port, receive=("results",), query=True)
+
+        yield start
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Of a node where all is well but that it has no peers."""
+    node = Node(port=free_port(), data=tmp_path / "data", min_free_mb=0)
+    return Settings(node=node, models=Models(packages=("chest-ct",), device="cpu"))
+
+
+def check(settings: Settings, **peers: Peer) -> list[Line]:
+    given = settings.model_copy(update={"peers": peers}) if peers else settings
+    return run_checks(lambda: given)
+
+
+def the_failure(lines: list[Line]) -> Line:
+    (line,) = [line for line in lines if not line.ok]
+    return line
+
+
+def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) -> None:
+    lines = check(settings, pacs=start(Pacs()))
+    assert [line for line in lines if not line.ok] == []
+    assert [line.what for line in lines] == [
+        "configuration", "disk", "database", "queue", "address", *["peer pacs"] * 5, "model chest-ct", "device",
+    ]  # fmt: skip
+    said = [line.detail for line in lines if line.what == "peer pacs"]
+    assert said[0].endswith("answers C-ECHO")
+    assert said[1:4] == [
+        "accepts Segmentation Storage (results)",
+        "accepts Comprehensive 3D SR Storage (results)",
+        "accepts Study Root Query/Retrieve Information Model - FIND (query)",
+    ]
+    assert said[4] == "answers C-FIND"
+
+
+def test_a_peer_is_asked_only_for_what_it_is_there_for(settings: Settings, start: Start) -> None:
+    archive = start(Pacs()).model_copy(update={"receive": ()})
+    store = start(Pacs(accepts=ALL[:2])).model_copy(update={"query": False})
+    modality = Peer(ae_title="CT", host="127.0.0.1", port=free_port(), send=("images",))  # nobody listens there
+    lines = check(settings, archive=archive, store=store, modality=modality)
+    assert [line for line in lines if not line.ok] == []
+    assert [line.detail for line in lines if line.what == "peer modality"] == [
+        f"CT@127.0.0.1:{modality.port} only sends to us; it is not called"
+    ]
+    assert not [line for line in lines if line.what == "peer archive" and "results" in line.detail]
+    assert not [line for line in lines if line.what == "peer store" and "C-FIND" in line.detail]
+
+
+@refusal_is_meant
+def test_a_peer_that_is_down_is_one_failure(settings: Settings) -> None:
+    port = free_port()
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, receive=("results",), query=True)
+    line = the_failure(check(settings, pacs=peer))
+    assert line.what == "peer pacs"
+    assert line.detail == f"PACS@127.0.0.1:{port} cannot be reached: is it running, are host, port and firewall right?"
+
+
+def test_a_peer_that_does_not_know_us_is_one_failure(settings: Settings, start: Start) -> None:
+    line = the_failure(check(settings, pacs=start(Pacs(lets_in=("SOMEBODY",)))))
+    assert line.what == "peer pacs"
+    assert "rejected the association of READFIRST" in line.detail
+    assert "calling ae title not recogni" in line.detail.lower()
+
+
+def test_a_peer_that_is_called_by_a_wrong_name_is_one_failure(settings: Settings, start: Start) -> None:
+    line = the_failure(check(settings, pacs=start(Pacs()).model_copy(update={"ae_title": "PACZ"})))
+    assert line.what == "peer pacs"
+    assert line.detail.startswith("PACZ@127.0.0.1:")
+    assert "called ae title not recogni" in line.detail.lower()
+
+
+def test_a_peer_that_fails_c_echo_is_one_failure(settings: Settings, start: Start) -> None:
+    line = the_failure(check(settings, pacs=start(Pacs(echo=0x0110))))
+    assert (line.what, line.detail) == ("peer pacs", "PACS answered C-ECHO with status 0x0110")
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        (SegmentationStorage, "does NOT accept Segmentation Storage (results)"),
+        (Comprehensive3DSRStorage, "does NOT accept Comprehensive 3D SR Storage (results)"),
+        (ALL[2], "does NOT accept Study Root Query/Retrieve Information Model - FIND (query)"),
+    ],
+    ids=["segmentation", "report", "query"],
+)
+def test_a_sop_class_that_is_not_accepted_is_one_failure(
+    settings: Settings, start: Start, missing: str, said: str
+) -> None:
+    accepts = tuple(uid for uid in ALL if uid != missing)
+    line = the_failure(check(settings, pacs=start(Pacs(accepts))))
+    assert (line.what, line.detail) == ("peer pacs", said)
+
+
+def test_a_peer_that_does_not_let_us_query_is_one_failure(settings: Settings, start: Start) -> None:
+    line = the_failure(check(settings, pacs=start(Pacs(find=0x0124))))
+    assert line.what == "peer pacs"
+    assert line.detail.startswith("PACS answered C-FIND with status 0x0124")
+    assert "allow READFIRST to query there, or set query = false" in line.detail
+
+
+@refusal_is_meant
+def test_one_bad_peer_does_not_hide_another(settings: Settings, start: Start) -> None:
+    down = Peer(ae_title="PACS", host="127.0.0.1", port=free_port(), receive=("results",))
+    lines = check(settings, first=down, second=start(Pacs(find=0x0124)), third=start(Pacs()))
+    assert [line.what for line in lines if not line.ok] == ["peer first", "peer second"]
+    assert len([line for line in lines if line.what == "peer third" and line.ok]) == 5
+
+
+def test_a_node_without_peers_fails(settings: Settings) -> None:
+    assert the_failure(check(settings)).what == "peers"
+
+
+def test_a_folder_is_a_peer(settings: Settings, tmp_path: Path) -> None:
+    lines = check(settings, out=Peer(folder=tmp_path / "new" / "out", receive=("results",)))
+    assert [line for line in lines if not line.ok] == []
+    assert Line(True, "peer out", f"folder {tmp_path / 'new' / 'out'} can be written") in lines
+    assert list((tmp_path / "new" / "out").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_failure(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    folder = tmp_path / "file" / "out"  # nobody can write there, root neither
+    line = the_failure(check(settings, out=Peer(folder=folder, receive=("results",))))
+    assert (line.what, line.detail) == ("peer out", f"folder {folder} cannot be written")
+
+
+def test_a_data_folder_that_cannot_be_written_fails(settings: Settings, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    lines = check(settings, pacs=start(Pacs()))
+    failed = {line.what: line.detail for line in lines if not line.ok}
+    assert list(failed) == ["disk", "database"]  # the ledger lies there, too
+    assert failed["disk"] == f"{tmp_path / 'data'} cannot be written: File exists"
+    assert "node.data" in failed["database"]
+
+
+def test_a_full_disk_is_one_failure(settings: Settings, start: Start) -> None:
+    greedy = settings.model_copy(update={"node": settings.node.model_copy(update={"min_free_mb": 1 << 40})})
+    line = the_failure(check(greedy, pacs=start(Pacs())))
+    assert line.what == "disk"
+    assert f"instances are refused under {1 << 40} MiB" in line.detail
+
+
+def test_the_check_leaves_nothing_in_the_data_folder_but_the_ledger(settings: Settings, start: Start) -> None:
+    check(settings, pacs=start(Pacs()))
+    assert {path.name.partition("-")[0] for path in settings.node.data.iterdir()} == {"ledger.sqlite"}
+
+
+def test_a_database_that_cannot_be_used_is_one_failure(settings: Settings, start: Start, tmp_path: Path) -> None:
+    wrong = settings.model_copy(update={"database": Database(url=f"sqlite:///{tmp_path}/none/ledger.sqlite")})
+    line = the_failure(check(wrong, pacs=start(Pacs())))
+    assert line.what == "database"
+    assert "cannot be used" in line.detail
+
+
+def test_a_redis_of_ones_own_is_tried(settings: Settings, start: Start, redis_server: EmbeddedRedis) -> None:
+    named = settings.model_copy(update={"queue": Queue(url=redis_server.url)})
+    lines = check(named, pacs=start(Pacs()))
+    assert [line for line in lines if not line.ok] == []
+    (queue,) = [line for line in lines if line.what == "queue"]
+    assert queue.detail.startswith("Redis ")
+    redis_server.stop()
+    line = the_failure(check(named, pacs=start(Pacs())))
+    assert line.what == "queue"
+    assert line.detail.startswith("queue.url cannot be used: ")
+
+
+def test_a_broken_model_is_one_failure(settings: Settings, start: Start) -> None:
+    broken = settings.node.data / "models" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "card.toml").write_text("name = ")
+    named = settings.model_copy(update={"models": Models(packages=("chest-ct", "broken"), device="cpu")})
+    line = the_failure(check(named, pacs=start(Pacs())))
+    assert line.what == "model broken"
+    assert f"{broken / 'card.toml'} cannot be read as TOML" in line.detail
+
+
+def test_a_missing_model_is_one_failure(settings: Settings, start: Start) -> None:
+    named = settings.model_copy(update={"models": Models(packages=("nope",), device="cpu")})
+    line = the_failure(check(named, pacs=start(Pacs())))
+    assert line.what == "model nope"
+    assert "chest-ct, chest-xray" in line.detail  # what there is
+
+
+@refusal_is_meant
+def test_an_address_that_another_program_has_is_one_failure(settings: Settings, start: Start) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", settings.node.port))
+        line = the_failure(check(settings, pacs=start(Pacs())))
+    assert line.what == "address"
+    assert f"READFIRST@127.0.0.1:{settings.node.port}" in line.detail
+
+
+def test_a_node_that_runs_already_is_no_failure(
+    listen: Callable[[Settings], House], settings: Settings, start: Start
+) -> None:
+    running = settings.model_copy(update={"peers": {"pacs": start(Pacs())}})
+    listen(running)
+    assert [line for line in check(running) if not line.ok] == []
+
+
+def test_wrong_settings_are_the_only_line() -> None:
+    def wrong() -> Settings:
+        raise ConfigurationError("readfirst.toml: unknown key node.prot")
+
+    assert run_checks(wrong) == [Line(False, "configuration", "readfirst.toml: unknown key node.prot")]

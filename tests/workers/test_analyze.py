@@ -1,0 +1,398 @@
+"""The task `readfirst.analyze` on a real ledger: what it writes down, and what it leaves alone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+from pydicom import Dataset, dcmread
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
+from pynetdicom import Association
+from sqlalchemy import select
+from structlog.testing import capture_logs
+
+from models import packages
+from models.prediction import Model
+from node import outbox, studies
+from node.entities import InstanceKey, StoredInstance, StudyState
+from node.headers import read_header
+from node.ledger import Ledger
+from node.settings import Peer, Settings
+from node.tables import EVENT, FINDING, OUTBOX, RESULT
+from node.tables import STUDY as STUDIES
+from node.worklist import items
+from node.worklist.elements import text
+from node.worklist.policy import Priority
+from node.worklist.rows import of_study
+from tests.node.conftest import House
+from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
+from workers import lease
+from workers.analyze import Analyzer
+from workers.lease import LEASE
+
+PEERS = {
+    "pacs": Peer(ae_title="PACS", host="127.0.0.1", receive=("results",)),
+    "folder": Peer(folder=Path("/nowhere"), receive=("results",)),
+    "modality": Peer(ae_title="MODALITY", host="127.0.0.1", send=("images",)),
+}
+Analyze = Callable[..., Analyzer]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"peers": PEERS})
+
+
+@pytest.fixture
+def analyzer(settings: Settings, ledger: Ledger) -> Iterator[Analyze]:
+    """Make a worker with these models (none: those that the settings name) on the very ledger of the test."""
+    with ExitStack() as stack:
+
+        def analyzer(*models: Model, settings: Settings = settings) -> Analyzer:
+            made = Analyzer(with_packages(settings, *(model.card.name for model in models)) if models else settings)
+            made._loaded |= {model.card.name: model for model in models}
+            stack.callback(lambda: close(made))
+            return made
+
+        yield analyzer
+
+
+def close(analyzer: Analyzer) -> None:
+    if "decoder" in vars(analyzer):
+        analyzer.decoder.__exit__(None, None, None)
+    if "ledger" in vars(analyzer):
+        analyzer.ledger.close()
+
+
+def receive(ledger: Ledger, data: Path, number: int = 1, **attributes: object) -> Path:
+    """A radiograph comes: its file, and its row in the ledger."""
+    folder = data / "instances" / STUDY / SERIES
+    folder.mkdir(parents=True, exist_ok=True)
+    path = radiograph(folder, number, **attributes)
+    key = InstanceKey(STUDY, SERIES, path.stem, ComputedRadiographyImageStorage)
+    stored = StoredInstance(key, ExplicitVRLittleEndian, str(path.relative_to(data)), f"{number:064}", 1)
+    with ledger.write() as connection:
+        studies.record_instance(connection, stored, "MODALITY", time.time())
+    return path
+
+
+def complete(ledger: Ledger, header: Dataset) -> None:
+    """What the node's round does: the study is queued, and stands in the worklist."""
+    with ledger.write() as connection:
+        (row,) = studies.receiving(connection)
+        assert studies.complete(connection, row, "quiet", time.time())
+        items.ensure_item(connection, header, time.time())
+        items.set_ready(connection, STUDY, time.time())
+
+
+@pytest.fixture
+def queued(ledger: Ledger, tmp_path: Path) -> Ledger:
+    """A ledger whose one study, a radiograph, waits for its analysis."""
+    complete(ledger, read_header(receive(ledger, tmp_path)))
+    return ledger
+
+
+def study(ledger: Ledger) -> tuple[str, str]:
+    """(state, reason)."""
+    with ledger.read() as connection:
+        row = connection.execute(select(STUDIES)).one()
+    return row.state, row.reason
+
+
+def item(ledger: Ledger) -> items.Row:
+    with ledger.read() as connection:
+        (row,) = items.listing(connection)
+    return row
+
+
+def events(ledger: Ledger) -> list[str]:
+    with ledger.read() as connection:
+        return list(connection.execute(select(EVENT.c.kind).order_by(EVENT.c.id)).scalars())
+
+
+def deliveries(ledger: Ledger) -> list[tuple[str, str, str]]:
+    query = select(OUTBOX.c.peer, RESULT.c.kind, OUTBOX.c.state).join(RESULT).order_by(OUTBOX.c.id)
+    with ledger.read() as connection:
+        return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def found(ledger: Ledger) -> list[str]:
+    with ledger.read() as connection:
+        return list(connection.execute(select(FINDING.c.label).where(FINDING.c.present)).scalars())
+
+
+def assert_nothing_made(ledger: Ledger, data: Path) -> None:
+    assert (deliveries(ledger), found(ledger)) == ([], [])
+    with ledger.read() as connection:
+        assert connection.execute(select(RESULT)).all() == []
+    assert not (data / "results").exists()
+
+
+def documents(ledger: Ledger, data: Path, generation: int) -> dict[str, Dataset]:
+    """The results of a generation, by kind."""
+    with ledger.read() as connection:
+        rows = connection.execute(select(RESULT.c.kind, RESULT.c.path).where(RESULT.c.generation == generation)).all()
+    return {kind: dcmread(data / path) for kind, path in rows}
+
+
+def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        analyzer(TinyModel()).run(STUDY, 1)
+    assert study(queued) == (StudyState.ANALYSED, "")
+    assert found(queued) == ["Pneumothorax"]
+    assert sorted(deliveries(queued)) == [
+        (peer, kind, "pending") for peer in ("folder", "pacs") for kind in ("regions", "segmentation", "statement")
+    ]
+    with queued.read() as connection:
+        assert sorted(outbox.due(connection, time.time(), time.time())) == [(STUDY, "folder"), (STUDY, "pacs")]
+        paths = connection.execute(select(RESULT.c.path)).scalars().all()
+    assert all((tmp_path / path).is_file() and not Path(path).is_absolute() for path in paths)
+    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 3)]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "priority", "reason"),
+    [
+        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %)"),
+        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %)"),
+        (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding at its operating point"),
+    ],
+    ids=["pneumothorax", "nodule", "nothing"],
+)
+def test_triage_speaks_to_the_work_item_and_never_lowers_it(
+    analyzer: Analyze, queued: Ledger, probabilities: tuple[float, ...], priority: Priority, reason: str
+) -> None:
+    assert (item(queued).priority, item(queued).reason) == (Priority.MEDIUM, "before analysis")
+    analyzer(TinyModel(probabilities)).run(STUDY, 1)
+    assert (item(queued).priority, item(queued).reason) == (priority, reason)
+
+
+def test_a_study_that_no_model_reads_says_why_everywhere(analyzer: Analyze, ledger: Ledger, tmp_path: Path) -> None:
+    complete(ledger, read_header(receive(ledger, tmp_path, Modality="MG")))
+    with capture_logs() as logs:
+        analyzer(TinyModel()).run(STUDY, 1)
+    reason = "not analysed, because: modality MG, the model reads CR"
+    assert study(ledger) == (StudyState.NOT_ANALYSED, reason)
+    assert (item(ledger).priority, item(ledger).reason) == (Priority.MEDIUM, reason)
+    assert [(log["event"], log["reason"]) for log in logs] == [("study not analysed", reason)]
+    assert "left out" in events(ledger)
+    assert_nothing_made(ledger, tmp_path)
+
+
+def with_packages(settings: Settings, *names: str) -> Settings:
+    return settings.model_copy(update={"models": settings.models.model_copy(update={"packages": names})})
+
+
+def assert_failed(ledger: Ledger, data: Path, logs: list[dict[str, object]], sentence: str) -> None:
+    """It says so in the state, in the worklist and in the log, and nothing was made."""
+    state, reason = study(ledger)
+    assert state == StudyState.FAILED
+    assert reason.startswith("the analysis failed: ")
+    assert reason.endswith(sentence)
+    assert (item(ledger).priority, item(ledger).reason) == (Priority.MEDIUM, reason)
+    assert [log["reason"] for log in logs if log["event"] == "study failed"] == [reason]
+    assert_nothing_made(ledger, data)
+
+
+def test_a_missing_package_fails_with_its_own_sentence(
+    analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
+) -> None:
+    with capture_logs() as logs:
+        analyzer(settings=with_packages(settings, "nope")).run(STUDY, 1)
+    sentence = "There is no model package named 'nope'; there are: chest-ct, chest-xray."
+    assert_failed(queued, tmp_path, logs, sentence)
+
+
+def test_a_broken_package_fails_with_its_own_sentence(
+    analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
+) -> None:
+    package = Path(shutil.copytree(packages.ZOO / "chest-xray", tmp_path / "models" / "chest-xray"))
+    (package / "weights.safetensors").write_bytes(b"torn")
+    with capture_logs() as logs:
+        analyzer(settings=with_packages(settings, "chest-xray")).run(STUDY, 1)
+    with pytest.raises(packages.PackageError, match="not those that were measured") as said:
+        packages.verify(package)
+    assert_failed(queued, tmp_path, logs, str(said.value))
+
+
+def test_a_package_that_was_mended_is_used_without_a_restart(
+    analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
+) -> None:
+    package = Path(shutil.copytree(packages.ZOO / "chest-ct", tmp_path / "models" / "chest-ct"))
+    card = (package / "card.toml").read_text()
+    (package / "card.toml").write_text("name = ")
+    worker = analyzer(settings=with_packages(settings, "chest-ct"))
+    worker.run(STUDY, 1)
+    assert study(queued)[0] == StudyState.FAILED
+    (package / "card.toml").write_text(card)
+    with queued.write() as connection:
+        assert studies.retry(connection, STUDY, 1.0)
+    worker.run(STUDY, 1)
+    assert study(queued)[0] == StudyState.NOT_ANALYSED
+
+
+def test_one_broken_package_does_not_silence_the_others(
+    analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "broken").mkdir(parents=True)
+    (tmp_path / "models" / "broken" / "card.toml").write_text("name = ")
+    analyzer(settings=with_packages(settings, "broken", "chest-ct")).run(STUDY, 1)
+    assert study(queued) == (StudyState.NOT_ANALYSED, "not analysed, because: modality CR, the model reads CT")
+
+
+def raising(error: Exception) -> TinyModel:
+    def fail() -> None:
+        raise error
+
+    return TinyModel(before=fail)
+
+
+def test_an_analysis_that_takes_too_long_names_the_limit(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        analyzer(raising(SoftTimeLimitExceeded())).run(STUDY, 1)
+    assert_failed(queued, tmp_path, logs, "it took longer than models.time_limit = 600 s")
+
+
+def test_a_bug_of_ours_fails_the_study_and_says_no_value(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        analyzer(raising(ZeroDivisionError("Tést^Ä"))).run(STUDY, 1)
+    assert_failed(queued, tmp_path, logs, "ZeroDivisionError in our software; see the worker's log")
+    assert [log["event"] for log in logs if log.get("exc_info")] == ["analysis failed"]
+
+
+def test_images_that_come_meanwhile_overtake_the_analysis(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
+    before = item(queued)
+    analyzer(TinyModel(before=lambda: receive(queued, tmp_path, 2))).run(STUDY, 1)
+    assert study(queued) == (StudyState.RECEIVING, "")
+    assert (deliveries(queued), found(queued)) == ([], [])
+    assert item(queued) == before
+    assert events(queued)[-2:] == ["analysing", "late images"]
+
+
+@pytest.mark.parametrize(
+    "error", [SoftTimeLimitExceeded(), ZeroDivisionError()], ids=lambda error: type(error).__name__
+)
+def test_an_overtaken_failure_is_nobodys_failure(
+    analyzer: Analyze, queued: Ledger, tmp_path: Path, error: Exception
+) -> None:
+    def meanwhile() -> None:
+        receive(queued, tmp_path, 2)
+        raise error
+
+    before = item(queued)
+    analyzer(TinyModel(before=meanwhile)).run(STUDY, 1)
+    assert (study(queued), item(queued)) == ((StudyState.RECEIVING, ""), before)
+
+
+def test_a_second_message_does_nothing(analyzer: Analyze, queued: Ledger) -> None:
+    worker = analyzer(TinyModel())
+    worker.run(STUDY, 1)
+    before = events(queued), item(queued), deliveries(queued)
+    with capture_logs() as logs:
+        worker.run(STUDY, 1)
+        worker.run(STUDY, 2)
+        worker.run("1.2.99", 1)
+    assert (events(queued), item(queued), deliveries(queued)) == before
+    assert logs == []
+
+
+def test_two_workers_told_at_once_analyse_once(analyzer: Analyze, queued: Ledger) -> None:
+    second, calls = analyzer(TinyModel()), []
+
+    def meanwhile() -> None:
+        calls.append(1)
+        second.run(STUDY, 1)
+
+    analyzer(TinyModel(before=meanwhile)).run(STUDY, 1)
+    assert (len(calls), study(queued)[0]) == (1, StudyState.ANALYSED)
+    assert events(queued).count("analysing") == 1
+
+
+def lease_until(ledger: Ledger) -> float:
+    with ledger.read() as connection:
+        return float(connection.execute(select(STUDIES.c.lease_until)).scalar_one() or 0.0)
+
+
+def test_the_claim_is_for_20_seconds(analyzer: Analyze, queued: Ledger) -> None:
+    seen: list[float] = []
+    before = time.time()
+    analyzer(TinyModel(before=lambda: seen.append(lease_until(queued)))).run(STUDY, 1)
+    assert before + 20 <= seen[0] <= time.time() + 20
+    assert lease_until(queued) == 0.0
+
+
+def test_the_claim_is_renewed_while_it_predicts(
+    analyzer: Analyze, queued: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_RENEW", 0.01)
+    seen: list[float] = []
+
+    def wait_for_renewal() -> None:
+        deadline = time.monotonic() + 10
+        while len(set(seen)) < 3 and time.monotonic() < deadline:
+            seen.append(lease_until(queued))
+
+    before = time.time()
+    analyzer(TinyModel(before=wait_for_renewal)).run(STUDY, 1)
+    assert len(set(seen)) >= 3
+    assert LEASE == 20.0
+    assert before + LEASE <= seen[0] <= seen[-1] <= time.time() + LEASE
+    assert lease_until(queued) == 0.0
+
+
+def test_a_late_image_makes_results_that_name_their_predecessors(
+    analyzer: Analyze, house: House, associate: Callable[..., Association], ledger: Ledger, tmp_path: Path
+) -> None:
+    """Over a real association: the SCP reopens the study and its work item, the next generation speaks."""
+    (tmp_path / "sent").mkdir()
+    association = associate(house, (ComputedRadiographyImageStorage, ExplicitVRLittleEndian))
+    first, second = (radiograph(tmp_path / "sent", number) for number in (1, 2))
+    worker = analyzer(TinyModel())
+
+    assert association.send_c_store(first).Status == 0x0000
+    complete(ledger, read_header(first))
+    assert item(ledger).ready
+    worker.run(STUDY, 1)
+    assert study(ledger)[0] == StudyState.ANALYSED
+    earlier = documents(ledger, tmp_path, 1)
+
+    assert association.send_c_store(second).Status == 0x0000
+    assert study(ledger)[0] == StudyState.RECEIVING
+    with ledger.read() as connection:
+        (waiting,) = of_study(connection, STUDY)
+    assert text(waiting.attributes, "InputReadinessState") == "INCOMPLETE"
+    assert item(ledger).priority == Priority.HIGH  # what was found stays found
+    complete(ledger, read_header(second))
+    assert item(ledger).ready
+    worker.run(STUDY, 2)
+
+    assert study(ledger)[0] == StudyState.ANALYSED
+    newer = documents(ledger, tmp_path, 2)
+    for kind in ("regions", "statement"):
+        (named,) = newer[kind].PredecessorDocumentsSequence
+        assert named.StudyInstanceUID == STUDY
+        (series,) = named.ReferencedSeriesSequence
+        assert series.SeriesInstanceUID == earlier[kind].SeriesInstanceUID
+        (reference,) = series.ReferencedSOPSequence
+        assert reference.ReferencedSOPInstanceUID == earlier[kind].SOPInstanceUID
+        assert reference.ReferencedSOPClassUID == earlier[kind].SOPClassUID
+    assert "PredecessorDocumentsSequence" not in earlier["statement"]
+    kinds = {
+        state: sorted({kind for _, kind, one in deliveries(ledger) if one == state})
+        for state in ("pending", "superseded")
+    }
+    assert kinds["pending"] == ["regions", "segmentation", "statement"]
+    assert kinds["superseded"] == ["regions", "statement"]  # the first image's Segmentation is still true
+
+
+def test_warming_up_opens_everything(analyzer: Analyze, queued: Ledger) -> None:
+    with capture_logs() as logs:
+        worker = analyzer(TinyModel())
+        worker.warm()
+    assert [(log["event"], log["models"]) for log in logs] == [("worker ready", ["test-image"])]
+    assert logs[0]["decoder"] == worker.decoder.pid is not None

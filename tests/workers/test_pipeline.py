@@ -1,0 +1,202 @@
+"""The whole analysis on real files, with a real decoder and the real gate; only the model is a tiny one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+
+from models.prediction import Model
+from node.entities import AnalysisReport, StudyState
+from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
+from workers.decode import Decoder
+from workers.gate import GateError
+from workers.pipeline import Instance, analyze
+from workers.sr import Predecessor
+
+RECEIVED = 1_767_348_930.0  # 2 January 2026
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as decoder:
+        yield decoder
+
+
+def run(
+    decoder: Decoder,
+    folder: Path,
+    paths: Sequence[Path],
+    model: Model | None = None,
+    predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
+) -> AnalysisReport:
+    """The report of a study of these files; results lie in `folder`."""
+    instances = [Instance(path.stem, path, RECEIVED) for path in paths]
+    return analyze(instances, [model or TinyModel()], decoder, folder, "0.1.0", predecessors)
+
+
+def kinds(report: AnalysisReport) -> list[str]:
+    return [result.kind for result in report.results]
+
+
+def objects(report: AnalysisReport, kind: str) -> list[Dataset]:
+    return [dcmread(result.path) for result in report.results if result.kind == kind]
+
+
+def words(document: Dataset) -> list[str]:
+    """The sentences of a Structured Report, in their order."""
+    own = [str(document.TextValue)] if "TextValue" in document else []
+    return own + [sentence for item in document.get("ContentSequence", ()) for sentence in words(item)]
+
+
+def said(report: AnalysisReport) -> str:
+    (document,) = objects(report, "statement")
+    return "\n".join(words(document))
+
+
+def test_a_finding_with_a_region_is_three_objects(decoder: Decoder, tmp_path: Path) -> None:
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path)])
+    assert (report.state, report.reason, report.left_out) == (StudyState.ANALYSED, "", ())
+    assert kinds(report) == ["segmentation", "regions", "statement"]
+    assert [result.sop_class_uid for result in report.results] == [
+        SegmentationStorage, Comprehensive3DSRStorage, Comprehensive3DSRStorage
+    ]  # fmt: skip
+    found = {finding.label: (finding.present, finding.urgency, bool(finding.place)) for finding in report.findings}
+    assert found["Pneumothorax"] == (True, "HIGH", True)
+    assert found["Nodule"] == (False, "MEDIUM", False)
+    assert {str(file) for file in (tmp_path / "out").iterdir()} == {result.path for result in report.results}
+
+
+def test_where_nothing_is_present_only_the_statement_is_made(decoder: Decoder, tmp_path: Path) -> None:
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path)], TinyModel(NOTHING))
+    assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["statement"])
+    assert not any(finding.present for finding in report.findings)
+    assert "PRESENT: none." in said(report)
+    assert "Pneumothorax: not present. The probability of 10.0 %" in said(report)
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_two_radiographs_have_a_segmentation_each_and_one_document_of_each_kind(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    paths = [radiograph(tmp_path, 1), radiograph(tmp_path, 2)]
+    report = run(decoder, tmp_path / "out", paths)
+    assert kinds(report) == ["segmentation", "segmentation", "regions", "statement"]
+    drawn_on = [
+        segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+        for segmentation in objects(report, "segmentation")
+    ]
+    assert drawn_on == [path.stem for path in paths]
+    assert len({segmentation.SeriesInstanceUID for segmentation in objects(report, "segmentation")}) == 2
+    assert len(report.findings) == 3  # one row a label, however many images
+    assert "Analysed: CR series 1, image 1, PA view." in said(report)
+    assert "Analysed: CR series 1, image 2, PA view." in said(report)
+
+
+def test_two_radiographs_without_a_finding_are_one_statement(decoder: Decoder, tmp_path: Path) -> None:
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path, 1), radiograph(tmp_path, 2)], TinyModel(NOTHING))
+    assert kinds(report) == ["statement"]
+
+
+def test_an_image_whose_pixels_are_cut_is_named_in_the_statement(decoder: Decoder, tmp_path: Path) -> None:
+    good, torn = radiograph(tmp_path, 1), cut(radiograph(tmp_path, 2))
+    report = run(decoder, tmp_path / "out", [good, torn])
+    assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["segmentation", "regions", "statement"])
+    (sentence,) = [line for line in said(report).splitlines() if line.startswith("Not analysed, because")]
+    assert sentence.endswith(": series 1, image 2.")
+    assert f"the pixels of {torn.stem} cannot be decoded: The number of bytes" in sentence
+    (note,) = report.notes
+    assert note in sentence
+    assert "image 1, PA view" in said(report)
+
+
+def test_a_file_that_is_no_dicom_is_named_in_the_statement(decoder: Decoder, tmp_path: Path) -> None:
+    stray = tmp_path / "1.2.9.dcm"
+    stray.write_bytes(b"no DICOM at all")
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path), stray])
+    assert (report.state, len(report.results)) == (StudyState.ANALYSED, 3)
+    reason = "the file 1.2.9.dcm cannot be read as DICOM: InvalidDicomError"
+    assert report.left_out == (("1.2.9", reason),)
+    assert f"Not analysed, because {reason}: 1.2.9." in said(report)
+
+
+def test_an_image_that_no_model_reads_is_named_in_the_statement(decoder: Decoder, tmp_path: Path) -> None:
+    paths = [radiograph(tmp_path, 1), radiograph(tmp_path, 2, Modality="MG")]
+    report = run(decoder, tmp_path / "out", paths)
+    assert report.left_out == ((paths[1].stem, "modality MG, the model reads CR"),)
+    assert "Not analysed, because modality MG, the model reads CR: series 1, image 2." in said(report)
+
+
+def test_a_study_of_torn_files_alone_is_not_analysed_and_leaves_nothing(decoder: Decoder, tmp_path: Path) -> None:
+    torn, stray = cut(radiograph(tmp_path, 1)), tmp_path / "1.2.9.dcm"
+    stray.write_bytes(b"no DICOM at all")
+    report = run(decoder, tmp_path / "out", [torn, stray])
+    assert (report.state, report.findings, report.results) == (StudyState.NOT_ANALYSED, (), ())
+    assert report.reason.startswith("not analysed, because: ")
+    assert torn.stem in report.reason
+    assert "the file 1.2.9.dcm cannot be read as DICOM" in report.reason
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_that_no_model_reads_says_why(decoder: Decoder, tmp_path: Path) -> None:
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path, Modality="MG")])
+    assert report.state == StudyState.NOT_ANALYSED
+    assert report.reason == "not analysed, because: modality MG, the model reads CR"
+
+
+def test_the_same_input_twice_is_the_same_bytes(decoder: Decoder, tmp_path: Path) -> None:
+    paths = [radiograph(tmp_path, 1), radiograph(tmp_path, 2)]
+    first, second = (run(decoder, tmp_path / name, paths) for name in ("a", "b"))
+    assert first.findings == second.findings
+    written = [{Path(one.path).name: Path(one.path).read_bytes() for one in each.results} for each in (first, second)]
+    assert len(written[0]) == 4
+    assert written[0] == written[1]
+
+
+def test_another_version_of_the_model_makes_other_instances(decoder: Decoder, tmp_path: Path) -> None:
+    path = radiograph(tmp_path)
+    first, second = (run(decoder, tmp_path / "out", [path], TinyModel(digest=letter * 64)) for letter in "ab")
+    assert not {one.sop_instance_uid for one in first.results} & {one.sop_instance_uid for one in second.results}
+
+
+def test_new_documents_name_their_predecessors_of_the_same_package_and_kind(decoder: Decoder, tmp_path: Path) -> None:
+    earlier = tuple(
+        (package, kind, Predecessor("1.2.8", Comprehensive3DSRStorage, f"1.2.8.{index}"))
+        for index, (package, kind) in enumerate(
+            [("test-image", "statement"), ("test-image", "regions"), ("chest-ct", "statement")]
+        )
+    )
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path)], predecessors=earlier)
+    for kind, uid in (("statement", "1.2.8.0"), ("regions", "1.2.8.1")):
+        (document,) = objects(report, kind)
+        (study,) = document.PredecessorDocumentsSequence
+        assert study.StudyInstanceUID == document.StudyInstanceUID
+        named = [one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in study.ReferencedSeriesSequence]
+        assert named == [uid]
+
+
+def test_a_model_that_gives_no_number_analyses_nothing(decoder: Decoder, tmp_path: Path) -> None:
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path)], TinyModel((float("nan"), 0.1, 0.1)))
+    assert report.state == StudyState.NOT_ANALYSED
+    assert "the model gave nan as the probability of Pneumothorax" in report.reason
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
+def test_what_does_not_pass_the_gate_leaves_no_file(decoder: Decoder, tmp_path: Path) -> None:
+    source = radiograph(tmp_path, StudyInstanceUID="1.2.03")  # an SCP refuses it; a file by hand is as bad
+    with pytest.raises(GateError, match="A UID in it is not valid"):
+        run(decoder, tmp_path / "out", [source])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_results_carry_the_patient_and_study_of_their_source(decoder: Decoder, tmp_path: Path) -> None:
+    source = dcmread(radiograph(tmp_path))
+    for result in run(decoder, tmp_path / "out", [tmp_path / f"{source.SOPInstanceUID}.dcm"]).results:
+        made = dcmread(result.path)
+        assert (made.PatientName, made.PatientID) == (source.PatientName, source.PatientID)
+        assert made.StudyInstanceUID == source.StudyInstanceUID
+        assert made.SeriesInstanceUID == result.series_instance_uid != source.SeriesInstanceUID
