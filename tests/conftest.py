@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from pynetdicom import _config
 
 
-def need(program: str, package: str) -> None:
-    """Skip where a real peer is not installed; in CI that is a failure."""
-    if shutil.which(program):
-        return
+def need(program: str, package: str) -> str:
+    """Path of a real peer's program; where it is not installed the test is skipped, in CI it fails.
+
+    pynetdicom has commands of the same names as DCMTK's beside this Python: those do not count.
+    """
+    ours = Path(sys.executable).parent
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != ours]
+    if found := shutil.which(program, path=os.pathsep.join(folders)):
+        return found
     message = f"{program} is not installed (Debian: {package})"
     if os.environ.get("CI"):
         pytest.fail(message)

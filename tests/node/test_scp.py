@@ -357,10 +357,10 @@ def test_the_longest_pdu_that_we_announce_is_the_one_set(
 
 
 def test_storescu_of_dcmtk_is_taken(house: House, tmp_path: Path, ledger: Ledger) -> None:
-    need("storescu", "dcmtk")
+    storescu = need("storescu", "dcmtk")
     host, port = house.address
     path = save(tmp_path / "sent.dcm", image())
-    command = ["storescu", "-aet", "MODALITY", "-aec", "READFIRST", host, str(port), str(path)]
+    command = [storescu, "-aet", "MODALITY", "-aec", "READFIRST", host, str(port), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert dcmread(house.files[0]).PatientName == PATIENT_NAME

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -93,11 +92,11 @@ def test_a_peer_is_who_its_certificate_names(secure: House, tls: Tls) -> None:
 
 
 def test_dcmtk_talks_tls_with_us(secure: House, tls: Tls) -> None:
-    need("echoscu", "dcmtk")
+    echoscu = need("echoscu", "dcmtk")
     host, port = secure.address
     keys = ["+tls", str(tls.key), str(tls.certificate), "+cf", str(tls.ca)]
     done = subprocess.run(
-        [str(shutil.which("echoscu")), *keys, "-aet", "MODALITY", "-aec", "READFIRST", host, str(port)],
+        [echoscu, *keys, "-aet", "MODALITY", "-aec", "READFIRST", host, str(port)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
