@@ -16,7 +16,11 @@ from typing import Any
 import pytest
 from pacs import Orthanc, free_port
 from pydicom import dcmread
+from sqlalchemy import update
 
+from node.ledger import Ledger, open_ledger
+from node.settings import load
+from node.tables import OUTBOX
 from tests.conftest import need
 from workers.gate import dciodvfy_errors
 
@@ -41,6 +45,10 @@ class Up:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
         self.until(lambda: "readfirst: ready" in self.said and "worker ready" in self.said)
+
+    @property
+    def ledger(self) -> Ledger:
+        return open_ledger(load(self.config), make=False)
 
     @property
     def said(self) -> str:
@@ -157,6 +165,8 @@ def test_results_wait_for_a_peer_that_is_down_and_retry_sends_them(tmp_path: Pat
         up.push(SAMPLES / "chest-xray-normal")
         up.until(lambda: any(one["attempts"] for one in _stories(up)))
         assert all(one["state"] == "pending" and "cannot be reached" in one["last_error"] for one in _stories(up))
+        with up.ledger.write() as connection:  # as after many tries: the next one by itself is hours away
+            connection.execute(update(OUTBOX).values(next_attempt_at=time.time() + 6 * 3600))
         pacs = Orthanc(folder)
         pacs.dicom_port = pacs._config["DicomPort"] = port
         with pacs:
