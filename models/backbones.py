@@ -16,11 +16,14 @@ import pickle
 from importlib import util
 from pathlib import Path
 
+import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.errors import PackageError
+from models.files import write_whole
 
 # repeats, kernel, stride, expansion, output channels; Tan and Le, EfficientNet, ICML 2019, table 1 (Lite: no SE)
 STAGES = (
@@ -120,9 +123,56 @@ class EfficientNetLite0(nn.Module):
         return tuple(tapped) if self.taps else (functional.relu6(self.bn1(self.conv_head(x))),)
 
     def load_imagenet(self, path: Path) -> None:
-        """Take the published weights; those of parts that were not built are left out."""
-        state, own = imagenet_state(path), self.state_dict()
-        self.load_state_dict({key: value for key, value in state.items() if key in own})
+        """Take the published weights, or those that `save_backbone` wrote; parts that were not built are left out.
+
+        Raises
+        ------
+        PackageError
+            The file cannot be read, or lacks a part that was built.
+        """
+        state, own = backbone_state(path), self.state_dict()
+        lacking = [key for key in own if key not in state or state[key].shape != own[key].shape]
+        if lacking:
+            raise PackageError(
+                f"{path} has no {lacking[0]} as EfficientNet-Lite0 with blocks 0 to {self.last} needs it."
+            )
+        self.load_state_dict({key: state[key] for key in own})
+
+    @property
+    def last(self) -> int:
+        """Index of the last block."""
+        return len(self.blocks) - 1
+
+
+def backbone_state(path: Path) -> dict[str, Tensor]:
+    """State dict for `EfficientNetLite0` from the published file, or from one that `save_backbone` wrote."""
+    if path.suffix != ".safetensors":
+        return imagenet_state(path)
+    try:
+        state: dict[str, Tensor] = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise PackageError(f"{path} cannot be read as weights of EfficientNet-Lite0: {error}") from error
+    return state
+
+
+def save_backbone(backbone: EfficientNetLite0, path: Path, note: str) -> None:
+    """Write the weights with a sentence on how they were made; a file that is there is replaced at once or not at all.
+
+    `note` belongs on the card of whatever is built on these weights; `backbone_note` reads it back.
+    """
+    state = {key: value.detach().cpu().contiguous() for key, value in backbone.state_dict().items()}
+    write_whole(path, safetensors.torch.save(state, metadata={"note": note}))
+
+
+def backbone_note(path: Path) -> str:
+    """The sentence of `save_backbone`; "" for the published weights."""
+    if path.suffix != ".safetensors":
+        return ""
+    try:
+        with safe_open(path, "pt") as file:
+            return str((file.metadata() or {}).get("note", ""))
+    except (OSError, SafetensorError) as error:
+        raise PackageError(f"{path} cannot be read as weights of EfficientNet-Lite0: {error}") from error
 
 
 def imagenet_state(path: Path) -> dict[str, Tensor]:

@@ -17,8 +17,13 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def calibrated(logits: NDArray[np.float32], calibrations: Sequence[Calibration]) -> NDArray[np.float32]:
     """Probabilities (…, L) of logits (…, L)."""
-    slope, intercept = np.asarray(calibrations, np.float64).T
-    return sigmoid(logits * slope + intercept).astype(np.float32)
+    slope, intercept, pivot = np.asarray(calibrations, np.float64).T
+    return stretched(sigmoid(logits * slope + intercept), pivot).astype(np.float32)
+
+
+def stretched(p: NDArray[np.float64], pivot: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0..1 by two straight lines that take `pivot` to one half: op_norm of TorchXRayVision (Cohen et al., 2022)."""
+    return np.where(p < pivot, p / (2 * pivot), 1 - (1 - p) / (2 * (1 - pivot)))
 
 
 def platt(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> Calibration:

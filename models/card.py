@@ -14,6 +14,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Text = Annotated[str, Field(min_length=1)]
 COARSEST_STRIDE = 32  # input pixels a cell of the last tap
+# The tables that a localizer needs where they are not [network] and [weights]; it may have no other.
+TABLES = {"candidates": ("detector",), "reconstruction": ("weights",)}
 
 
 class Code(NamedTuple):
@@ -25,10 +27,15 @@ class Code(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Platt scaling: probability = sigmoid(slope * logit + intercept)."""
+    """Platt scaling: probability = sigmoid(slope * logit + intercept), stretched so that `pivot` becomes one half.
+
+    The stretch is TorchXRayVision's op_norm, two straight lines: p / (2 pivot) below, 1 - (1 - p) / (2 (1 - pivot))
+    above. A pivot of one half changes nothing.
+    """
 
     slope: float
     intercept: float
+    pivot: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
 
 
 class _Table(BaseModel):
@@ -90,19 +97,35 @@ class Weights(_Table):
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.safetensors$")] = "weights.safetensors"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    source: str = ""
+    """Where the weights were published, where they were not trained here."""
+    source_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Of the file from there."""
 
 
 class Network(_Table):
     """How the network of a package is built."""
 
-    backbone: Literal["efficientnet-lite0"]
-    taps: Annotated[tuple[Annotated[int, Field(ge=0, le=15)], ...], Field(min_length=1)]
-    """Blocks whose averaged maps the linear head sees, the finest first."""
+    backbone: Literal["efficientnet-lite0", "densenet121"]
+    taps: tuple[Annotated[int, Field(ge=0, le=15)], ...] = ()
+    """Blocks whose averaged maps the linear head sees, the finest first; none for densenet121, which has one end."""
+    channels: Literal[1, 3] = 3
+    """Of the network's input, all alike."""
     border: Annotated[int, Field(ge=0)] = 0
     """Cells of the coarsest tap at each side that are left out: markers, collimation, what padding does."""
     mean: float
     std: Annotated[float, Field(gt=0.0)]
-    """The network's input is (intensity - mean) / std, the same in all three channels."""
+    """The network's input is (intensity - mean) / std, the same in all channels."""
+    scaling: Literal["none", "range", "standard"] = "none"
+    """Of each image's intensities before that: none, to 0..1 (range), or to mean 0 and deviation 1 (standard)."""
+
+    @model_validator(mode="after")
+    def _backbone_fits(self) -> Network:
+        if self.backbone == "densenet121" and (self.taps or self.border):
+            raise ValueError('backbone "densenet121" has neither taps nor border')
+        if self.backbone != "densenet121" and (not self.taps or self.channels != 3):
+            raise ValueError(f'backbone "{self.backbone}" needs taps and channels = 3')
+        return self
 
 
 class Detector(_Table):
@@ -176,7 +199,8 @@ class Card(_Table):
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     algorithm: Literal["neural network", "classical image analysis"]
     quantity: Literal["probability", "score"]
-    localizer: Literal["cam", "candidates"]
+    localizer: Literal["cam", "candidates", "grad-cam", "grad-cam++", "hirescam", "mil", "attention", "reconstruction"]
+    """Where the findings are said to be; each is a file of that name in `models.localizers`."""
     input: Input
     network: Network | None = None
     detector: Detector | None = None
@@ -186,10 +210,13 @@ class Card(_Table):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Card:
-        if self.localizer == "cam" and (self.network is None or self.weights is None or self.detector is not None):
-            raise ValueError('localizer "cam" needs the tables [network] and [weights] and no [detector]')
-        if self.localizer == "candidates" and (self.detector is None or self.weights is not None or self.network):
-            raise ValueError('localizer "candidates" needs the table [detector] and neither [network] nor [weights]')
+        needed = TABLES.get(self.localizer, ("network", "weights"))
+        if needed != tuple(name for name in ("network", "weights", "detector") if getattr(self, name) is not None):
+            tables = " and ".join(f"[{name}]" for name in needed)
+            others = " or ".join(f"[{name}]" for name in ("network", "weights", "detector") if name not in needed)
+            raise ValueError(f'localizer "{self.localizer}" needs the tables {tables} and no {others}')
+        if self.localizer in {"mil", "attention"} and self.network and not self.network.taps:
+            raise ValueError(f'localizer "{self.localizer}" needs a network with taps')
         if self.network and self.input.size and min(self.input.size) // COARSEST_STRIDE <= 2 * self.network.border:
             raise ValueError(f"network.border leaves no cell: input.size must exceed {COARSEST_STRIDE} x 2 x border")
         names = [label.name for label in self.labels]

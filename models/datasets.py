@@ -12,8 +12,22 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from models.errors import DataError
+from models.letterbox import Letterbox
+from models.nifti import is_nifti, read_nifti
 
 NEEDED = ("split", "image", "patient")
+# What Pillow and pydicom raise on files that are damaged, of several frames, or in a transfer syntax without a decoder.
+UNREADABLE = (
+    OSError,
+    UnidentifiedImageError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    SyntaxError,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +57,12 @@ class Box:
     image: str
     label: str
     rectangle: tuple[float, float, float, float]
+
+
+def label_columns(folder: Path, labels: Sequence[str]) -> tuple[str, ...]:
+    """Those of the labels that labels.csv has a column for."""
+    rows = _rows(folder / "labels.csv", NEEDED)
+    return tuple(label for label in labels if rows and label in rows[0])
 
 
 def splits(folder: Path) -> set[str]:
@@ -103,19 +123,32 @@ def read_boxes(folder: Path) -> tuple[Box, ...]:
 
 
 def read_image(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
-    """A PNG, JPEG or DICOM file as (rows, columns) = `size`, 0 (black) .. 1 (white), letterboxed with black.
+    """A PNG, JPEG, DICOM or NIfTI file as (rows, columns) = `size`, 0 (black) .. 1 (white), letterboxed with black.
 
     Raises
     ------
     DataError
         The file is missing or is no such image.
     """
+    return read_fitted(path, size)[0]
+
+
+def read_fitted(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
+    """The image as `read_image` gives it, and where the file lies in it."""
     grey = _grey(path)
-    rows, columns, top, left = _placed((grey.height, grey.width), size)
+    box = Letterbox.fit((grey.height, grey.width), size)
     result = np.zeros(size, np.float32)
-    fitted = grey.resize((columns, rows), Image.Resampling.BILINEAR)
-    result[top : top + rows, left : left + columns] = np.asarray(fitted, np.float32)
-    return np.clip(result, 0.0, 1.0)
+    fitted = grey.resize((box.columns, box.rows), Image.Resampling.BILINEAR)
+    result[box.content] = np.asarray(fitted, np.float32)
+    return np.clip(result, 0.0, 1.0), box
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is named like DICOM or begins as it does (PS3.10 7.1)."""
+    if path.suffix.lower() == ".dcm":
+        return True
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 def file_size(path: Path) -> tuple[int, int]:
@@ -126,21 +159,15 @@ def file_size(path: Path) -> tuple[int, int]:
 
 def in_file(point: tuple[float, float], path: Path, size: tuple[int, int]) -> tuple[float, float]:
     """A point (x, y) of what `read_image` gave, in pixels of the file."""
-    height, width = file_size(path)
-    rows, columns, top, left = _placed((height, width), size)
-    return (point[0] - left) * width / columns, (point[1] - top) * height / rows
-
-
-def _placed(file: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    scale = min(size[0] / file[0], size[1] / file[1])
-    rows, columns = max(1, round(file[0] * scale)), max(1, round(file[1] * scale))
-    return rows, columns, (size[0] - rows) // 2, (size[1] - columns) // 2
+    return Letterbox.fit(file_size(path), size).in_file(point)
 
 
 def _grey(path: Path) -> Image.Image:
     try:
-        return _dicom(path) if path.suffix.lower() in {".dcm", ""} else _picture(path)
-    except (OSError, UnidentifiedImageError, ValueError, AttributeError) as error:
+        if is_nifti(path):
+            return Image.fromarray(read_nifti(path))
+        return _dicom(path) if is_dicom(path) else _picture(path)
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
 
 

@@ -4,7 +4,8 @@ ModelsError
 ├── PackageError        a package folder cannot be used: missing file, other hash, unknown name
 │   └── CardError       its card.toml is wrong; the sentence names the key and the file
 ├── InputError          an array that this model was not made for: shape, range, spacing
-└── DataError           a folder of training or test data is not what we read
+├── DataError           a folder of training or test data is not what we read
+└── RunError            a training run cannot be started or gone on with as asked
 """
 
 from __future__ import annotations
@@ -28,3 +29,7 @@ class InputError(ModelsError):
 
 class DataError(ModelsError):
     """A folder of data is not in the form that `datasets` reads."""
+
+
+class RunError(ModelsError):
+    """Options of a training run that do not fit each other, the data, or the run folder that is there."""

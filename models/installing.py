@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from models import packages
 from models.errors import PackageError
 
+XRV = "torchxrayvision:"
+METADATA = Path("configs") / "metadata.json"  # what makes a folder a MONAI Bundle
 TEXTS = ("LICENSE", "LICENSE.txt", "README.md", "NOTICE")
 
 
@@ -48,6 +51,42 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
             target.rename(Path(room) / "old")
         copy.rename(target)
     return target, True
+
+
+def add_any(
+    what: str, into: Path, *, weights: Path | None, replace: bool, advance: Callable[[str, int, int], None]
+) -> tuple[Path, bool, tuple[str, ...]]:
+    """Add a package folder, a network of TorchXRayVision ("torchxrayvision:NAME") or a MONAI Bundle.
+
+    Parameters
+    ----------
+    weights
+        The file with TorchXRayVision's weights; None fetches it. Packages and bundles bring theirs.
+
+    Returns
+    -------
+    What `add` returns, and sentences for the user.
+
+    Raises
+    ------
+    PackageError
+        It is none of the three, or cannot be used.
+    """
+    xrv = what.startswith(XRV)
+    if weights is not None and not xrv:
+        raise PackageError("--weights is for torchxrayvision:NAME; a package or a MONAI Bundle brings its weights.")
+    if not xrv and not (Path(what) / METADATA).is_file():
+        return *add(Path(what), into, replace=replace), ()
+    with tempfile.TemporaryDirectory() as room:
+        if xrv:
+            from models.xrv import build  # noqa: PLC0415 (torch)
+
+            built, notes = build(what.removeprefix(XRV), Path(room), weights, advance)
+        else:
+            from models.bundle import convert  # noqa: PLC0415 (torch)
+
+            built, notes = convert(Path(what), Path(room))
+        return *add(built, into, replace=replace), notes
 
 
 def check_free(folder: Path) -> None:

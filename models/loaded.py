@@ -26,9 +26,23 @@ class LoadedModel:
         """Predict one input; see `Model.predict`."""
         check = _check_image if self.card.input.kind == "image" else _check_volume
         check(image, spacing, self.card)
+        network = self.card.network
+        image = image if network is None else scaled(image, network.scaling)
         logits, saliency = self.localizer.localize(image, spacing)
         probabilities = calibrated(logits, [label.calibration for label in self.card.labels])
         return Prediction(tuple(label.name for label in self.card.labels), logits, probabilities, saliency)
+
+
+def scaled(image: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:
+    """An image's intensities as the card's network.scaling says; a flat image becomes 0 (MONAI ScaleIntensity)."""
+    if scaling == "none":
+        return image
+    low, width = (
+        (float(image.min()), float(np.ptp(image)))
+        if scaling == "range"
+        else (float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64)))
+    )
+    return ((image - low) / (width or 1.0)).astype(np.float32)
 
 
 def _check_image(image: NDArray[np.float32], spacing: tuple[float, ...] | None, card: Card) -> None:

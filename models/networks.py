@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol, Self, TypeVar, runtime_checkable
+
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -10,13 +13,56 @@ from torch.nn import functional
 
 from models.backbones import BLOCK_CHANNELS, EfficientNetLite0
 from models.card import Network
+from models.densenet import DenseNet121
 from models.errors import PackageError
 
+Built = TypeVar("Built", bound=nn.Module)
 
-class CamNetwork(nn.Module):
-    """logit = bias + mean over inner cells of weight · (features - centre).
 
-    `centre` is the mean of the pooled features in training, so that a map is 0 where a cell is as in the average image.
+class SpatialNetwork(Protocol):
+    """What any localizer by gradients needs of a network; it is a `torch.nn.Module`, too."""
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Taps (N, c, h, w), the finest first, of an input (N, 3, rows, columns)."""
+        ...
+
+    def eval(self) -> Self:
+        """Set evaluation mode; see `torch.nn.Module.eval`."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """See `torch.nn.Module.parameters`."""
+        ...
+
+    def classify(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Logits (N, L) of these features; of one image they depend on no other image of the batch."""
+        ...
+
+
+@runtime_checkable
+class PooledLinear(Protocol):
+    """A network whose logits are a constant plus, over taps, weight · (mean over cells of features)."""
+
+    def tap_weights(self) -> tuple[Tensor, ...]:
+        """For each tap the weight (L, c)."""
+        ...
+
+
+@runtime_checkable
+class Centred(Protocol):
+    """A network that has a zero of its features, and cells that the maps of `features` do not cover."""
+
+    def centred(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The features relative to what maps call zero."""
+        ...
+
+    def framed(self, maps: Tensor, features: tuple[Tensor, ...]) -> Tensor:
+        """Maps (N, L, h, w) of the cells of `features` with zeros around them, so that they cover the input."""
+        ...
+
+
+class TappedNetwork(nn.Module):
+    """A frozen backbone of which only the inner cells of some blocks are seen; the part that all our heads share.
 
     Parameters
     ----------
@@ -28,18 +74,12 @@ class CamNetwork(nn.Module):
 
     centre: Tensor
 
-    def __init__(self, taps: tuple[int, ...], labels: int, border: int = 0) -> None:
+    def __init__(self, taps: tuple[int, ...], border: int = 0) -> None:
         super().__init__()
         self.widths = [BLOCK_CHANNELS[tap] for tap in taps]
         self.border = border
         self.backbone = EfficientNetLite0(taps)
-        self.head = nn.Linear(sum(self.widths), labels)
         self.register_buffer("centre", torch.zeros(sum(self.widths)))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, L) and maps (N, L, h, w) of an input (N, 3, rows, columns); h, w of the finest tap."""
-        features = self.features(x)
-        return self.classify(features), self.maps(features)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Inner cells of each tap, of the smoothed input: resampling and JPEG differ most in what that removes."""
@@ -53,6 +93,33 @@ class CamNetwork(nn.Module):
             feature[..., frame : feature.shape[-2] - frame, frame : feature.shape[-1] - frame]
             for feature, frame in zip(features, frames, strict=True)
         )
+
+    def centred(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Inner features less `centre`."""
+        centres = torch.split(self.centre, self.widths)
+        return tuple(feature - one[:, None, None] for feature, one in zip(features, centres, strict=True))
+
+    def framed(self, maps: Tensor, features: tuple[Tensor, ...]) -> Tensor:
+        """The border back as zeros around maps (N, L, h, w) of inner features."""
+        frame = self.border * maps.shape[-1] // features[-1].shape[-1]
+        return functional.pad(maps, (frame,) * 4)
+
+
+class CamNetwork(TappedNetwork):
+    """logit = bias + mean over inner cells of weight · (features - centre).
+
+    `centre` is the mean of the pooled features in training, so that a map is 0 where a cell is as in the average image.
+    Parameters are those of `TappedNetwork` and the number of labels.
+    """
+
+    def __init__(self, taps: tuple[int, ...], labels: int, border: int = 0) -> None:
+        super().__init__(taps, border)
+        self.head = nn.Linear(sum(self.widths), labels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, L) and maps (N, L, h, w) of an input (N, 3, rows, columns); h, w of the finest tap."""
+        features = self.features(x)
+        return self.classify(features), self.maps(features)
 
     def classify(self, features: tuple[Tensor, ...]) -> Tensor:
         """Logits (N, L) of inner features."""
@@ -69,14 +136,16 @@ class CamNetwork(nn.Module):
         A coarse tap's cell is repeated, and the border is 0 with the inner cells scaled up for it: the mean over all
         cells is the logit without its bias.
         """
-        weights = torch.split(self.head.weight, self.widths, dim=1)
         total = -(self.head.weight @ self.centre)[None, :, None, None]
-        for feature, weight in zip(features, weights, strict=True):
+        for feature, weight in zip(features, self.tap_weights(), strict=True):
             part = functional.conv2d(feature, weight[:, :, None, None])
             total = total + functional.interpolate(part, features[0].shape[-2:], mode="nearest-exact")
-        frame = self.border * features[0].shape[-1] // features[-1].shape[-1]
-        framed = functional.pad(total, (frame,) * 4)
+        framed = self.framed(total, features)
         return framed * (framed[0, 0].numel() / total[0, 0].numel())
+
+    def tap_weights(self) -> tuple[Tensor, ...]:
+        """The head's weight (L, c) for each tap."""
+        return torch.split(self.head.weight, self.widths, dim=1)
 
 
 def smoothed(x: Tensor) -> Tensor:
@@ -103,23 +172,32 @@ def halved(backbone: nn.Module) -> None:
             module.weight.data = module.weight.data.half().float()
 
 
-def to_bytes(network: CamNetwork) -> bytes:
-    """The network as safetensors: convolutions in float16, all else in float32, counters left out."""
+def to_bytes(network: nn.Module) -> bytes:
+    """The network as safetensors: the backbone's convolutions in float16, all else in float32, counters left out."""
     state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    stored = {key: value.half() if value.ndim == 4 else value.float() for key, value in state.items()}
+    stored = {
+        key: value.half() if key.startswith("backbone.") and value.ndim == 4 else value.float()
+        for key, value in state.items()
+    }
     data: bytes = safetensors.torch.save({key: value.contiguous() for key, value in stored.items()})
     return data
 
 
-def from_bytes(data: bytes, network: Network, labels: int) -> CamNetwork:
-    """The network that `to_bytes` stored, in float32 and evaluation mode.
+def from_bytes(data: bytes, network: Network, labels: int) -> CamNetwork | DenseNet121:
+    """The class activation network of a card as `to_bytes` stored it, in float32 and evaluation mode."""
+    if network.backbone == "densenet121":
+        return filled(DenseNet121(labels, network.channels), data)
+    return filled(CamNetwork(network.taps, labels, network.border), data)
+
+
+def filled(built: Built, data: bytes) -> Built:
+    """Put what `to_bytes` stored into a network of the same shape; float32, evaluation mode.
 
     Raises
     ------
     PackageError
         The bytes are no safetensors, or hold another network than the card describes.
     """
-    built = CamNetwork(network.taps, labels, network.border)
     counters = {key: value for key, value in built.state_dict().items() if key.endswith("num_batches_tracked")}
     try:
         state = {key: value.float() for key, value in safetensors.torch.load(data).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from models.card import Card, read_card
@@ -14,6 +15,18 @@ from models.prediction import Model
 
 ZOO = Path(__file__).parent / "zoo"
 CARD = "card.toml"
+
+# A card's localizer and its module, whose `load(card, data, device, threads)` makes a `Localizer` of the weights.
+LOCALIZERS = {
+    "cam": "models.localizers.cam",
+    "candidates": "models.localizers.candidates",
+    "grad-cam": "models.localizers.gradcam",
+    "grad-cam++": "models.localizers.gradcampp",
+    "hirescam": "models.localizers.hirescam",
+    "mil": "models.localizers.mil",
+    "attention": "models.localizers.attention",
+    "reconstruction": "models.localizers.reconstruction",
+}
 
 
 def load_card(folder: Path) -> Card:
@@ -110,37 +123,6 @@ def load(folder: Path, device: str = "auto", threads: int | None = None) -> Mode
         The package is not whole, or the device is not there.
     """
     card = load_card(folder)
-    if card.weights is None:
-        return LoadedModel(card, _digest(folder, None), _candidates(card, threads))
-    data = _verified(folder, card)
-    return LoadedModel(card, _digest(folder, card.weights.sha256), _cam(card, data, device, threads))
-
-
-def _cam(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-    import torch  # noqa: PLC0415 (slow to import, and absent from the container that only delivers)
-
-    from models.localizers.cam import CamLocalizer  # noqa: PLC0415
-    from models.networks import from_bytes  # noqa: PLC0415
-
-    assert card.network is not None
-    if threads is not None:
-        torch.set_num_threads(threads)
-    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    network = from_bytes(data, card.network, len(card.labels))
-    try:
-        network = network.to(name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise PackageError(f"The device {name!r} cannot be used ({reason}); set device to auto or cpu.") from error
-    return CamLocalizer(network, card.network.mean, card.network.std)
-
-
-def _candidates(card: Card, threads: int | None) -> Localizer:
-    import SimpleITK as sitk  # noqa: PLC0415 (its usual name; half a second to import)
-
-    from models.localizers.candidates import CandidateLocalizer  # noqa: PLC0415
-
-    assert card.detector is not None
-    if threads is not None:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    return CandidateLocalizer(card.detector)
+    data = b"" if card.weights is None else _verified(folder, card)
+    localizer: Localizer = import_module(LOCALIZERS[card.localizer]).load(card, data, device, threads)
+    return LoadedModel(card, _digest(folder, card.weights.sha256 if card.weights else None), localizer)

@@ -1,4 +1,4 @@
-"""Makes a package again from a folder of data: frozen features, a linear head, calibration, thresholds, a card.
+"""Makes a package from a folder of data: a fitted method, calibration, thresholds, a card.
 
 Nothing but the split "train" is used to choose anything. The test split is measured at the end, for the card.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,54 +17,47 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from models import heads
 from models.calibration import calibrated, operating_point, platt
-from models.card import Calibration, Card, Label, Measurement, Network, Training, Weights
+from models.card import TABLES, Calibration, Card, Label, Measurement, Training, Weights
 from models.cardfile import card_text
-from models.datasets import Examples, read_examples, read_images, require_images
+from models.datasets import Examples, read_examples, require_images
 from models.errors import DataError
-from models.evaluation import FEWEST_POSITIVES, Evaluation, evaluate, measurements, metadata_baseline
-from models.heads import Head
-from models.networks import CamNetwork, halved, on_one_grid, pooled, to_bytes
+from models.evaluation import Evaluation, evaluate, measurements, metadata_baseline
+from models.fitting import METHODS, Advance, Fit, Task, fit
+from models.heads import folds
+from models.networks import to_bytes
 from models.packages import CARD, digest, load
 
-PENALTIES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
-# The largest penalty whose mean out-of-fold AUC is this near to the best: its maps are the calmest.
-NEAR_BEST = 0.005
 FOLDS = 5
 SPECIFICITY = 0.95  # part of the negatives that stays below the operating point
-BATCH = 8
 # Part of the cells that stays below the saliency threshold in called positives: small findings cover less.
 QUANTILE = 0.90
 SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
 WEAK = "Not shown to be better than chance"
-
-Advance = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Features:
-    """Of N images: pooled (N, C), per tap the inner cells (N, c, h, w) in float16, and how cells vary within images."""
-
-    pooled: NDArray[np.float64]
-    cells: tuple[torch.Tensor, ...]
-    covariance: NDArray[np.float64]
+REGIONS = "Regions are "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
     """All that is chosen on the training split."""
 
-    head: Head
-    penalty: float
-    scores: dict[float, float]
+    found: Fit
     labels: tuple[Label, ...]
     measured: tuple[Measurement, ...]
 
 
 def train(
-    data: Path, like: Card, weights: Path, run: Path, *, seed: int, test: str = "validation", advance: Advance
+    data: Path,
+    like: Card,
+    weights: Path,
+    run: Path,
+    *,
+    seed: int,
+    localizer: str = "",
+    test: str = "validation",
+    advance: Advance,
 ) -> tuple[Path, Evaluation]:
     """Train a package after the pattern of the card `like` and write it to `run`/name, its figures to run.json.
 
@@ -73,85 +67,59 @@ def train(
         Gives names, codes, colours, urgency, input, texts; thresholds, calibration, weights and figures are made new.
     weights
         The published ImageNet weights of the backbone.
+    localizer
+        A name of `models.fitting.METHODS`; "" takes that of `like`.
     advance
         Called with (stage, done, of all) as the work goes on.
 
     Raises
     ------
     DataError
-        The data lack what the card's labels need.
+        The data lack what the card's labels need, or there is no such method.
     PackageError
         The weights cannot be read.
     """
-    if like.network is None or like.input.size is None:
-        raise DataError(f"{like.name} has no [network]: there is nothing to train.")
+    method = localizer or like.localizer
+    _check(like, method)
     started = time.monotonic()
     torch.manual_seed(seed)
     examples = read_examples(data, "train", [label.name for label in like.labels])
     require_images(examples)
-    network = CamNetwork(like.network.taps, len(like.labels), like.network.border).eval()
-    network.backbone.load_imagenet(weights)
-    halved(network.backbone)
-    features = extract(network, examples, like.network, like.input.size, advance)
-    fitted = fit(network, features, examples, like.labels, seed, advance)
-    _set_head(network, fitted.head)
+    _check_positives(examples)
+    held_out = folds(examples.patients, FOLDS, seed)
+    pattern = like.model_copy(update={"localizer": method})
+    fitted = _fitted(Task(examples, pattern, weights, held_out, seed, advance))
     folder = run / like.name
-    _write(folder, network, _card(like, fitted, seed))
+    _write(folder, fitted.found.module, _card(like, method, fitted, seed))
     evaluation = _measured_on_test(folder, data, test, advance)
-    report = {"data": str(data), "seed": seed, "weights": weights.name, "seconds": round(time.monotonic() - started, 1)}
-    _write_run(run, report, fitted, evaluation)
+    report = {"data": str(data), "localizer": method, "seed": seed, "weights": weights.name}
+    _write_run(run, report | {"seconds": round(time.monotonic() - started, 1)}, fitted, evaluation)
     return folder, evaluation
 
 
-def extract(network: CamNetwork, examples: Examples, how: Network, size: tuple[int, int], advance: Advance) -> Features:
-    """Features of all images by the frozen backbone, without the border."""
-    averages, cells, covariances = [], [], []
-    for batch in read_images(examples.files, size, BATCH):
-        with torch.inference_mode():
-            x = (torch.from_numpy(batch)[:, None] - how.mean) / how.std
-            features = network.features(x.expand(-1, 3, -1, -1))
-        averages.append(pooled(features).double().numpy())
-        cells.append([feature.half() for feature in features])
-        covariances.append(_within(features) * len(batch))
-        advance("features", sum(map(len, averages)), len(examples))
-    joined = tuple(torch.cat(parts) for parts in zip(*cells, strict=True))
-    return Features(np.concatenate(averages), joined, np.sum(covariances, axis=0) / len(examples))
+def _check(like: Card, method: str) -> None:
+    if method not in METHODS:
+        raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(METHODS)}.")
+    needs_network = "network" in TABLES.get(method, ("network",))
+    if like.input.size is None or (needs_network and (like.network is None or not like.network.taps)):
+        raise DataError(f"{like.name} has no [network] with taps: there is nothing to train.")
 
 
-def _within(features: tuple[torch.Tensor, ...]) -> NDArray[np.float64]:
-    """Covariance (C, C) of the cells of each image around its own mean."""
-    cells = on_one_grid(features).flatten(2).double().numpy()
-    centred = cells - cells.mean(2, keepdims=True)
-    products: NDArray[np.float64] = np.einsum("nck,ndk->cd", centred, centred, optimize=True)
-    products /= cells.shape[0] * cells.shape[2]
-    return products
-
-
-def fit(
-    network: CamNetwork, features: Features, examples: Examples, labels: Sequence[Label], seed: int, advance: Advance
-) -> Fitted:
-    """Choose the penalty by cross-validation by patient; fit, calibrate and set thresholds on out-of-fold values."""
+def _check_positives(examples: Examples) -> None:
     few = [name for name, count in zip(examples.labels, examples.truth.sum(0), strict=True) if count < 2 * FOLDS]
     if few:
         raise DataError(f"Too few positive images to train: {', '.join(few)} (at least {2 * FOLDS} are needed).")
-    x, truth, whiten = features.pooled, examples.truth, heads.whitening(features.covariance)
-    held_out = heads.folds(examples.patients, FOLDS, seed)
-    tried: dict[float, tuple[float, list[Head]]] = {}
-    for index, penalty in enumerate(PENALTIES, start=1):
-        crossed = heads.fold_heads(x, truth, held_out, penalty, whiten)
-        logits = heads.out_of_fold(x, held_out, crossed, np.zeros(truth.shape[1]))
-        tried[penalty] = heads.mean_auc(logits, truth, examples.sources, FEWEST_POSITIVES), crossed
-        advance("penalty", index, len(PENALTIES))
-    best = max(score for score, _ in tried.values())
-    penalty = max(one for one, (score, _) in tried.items() if score >= best - NEAR_BEST)
-    head, crossed = heads.fit(x, truth, penalty, whiten), tried[penalty][1]
-    logits = heads.out_of_fold(x, held_out, crossed, head.bias)
-    decided = _decided(labels, logits, truth)
-    probabilities = calibrated(logits.astype(np.float32), [label.calibration for label in decided]).astype(np.float64)
-    maps = _out_of_fold_maps(network, features.cells, held_out, crossed)
-    chosen = _with_saliency_thresholds(decided, maps, probabilities, truth)
-    measured = measurements("training, out of fold,", examples, probabilities, _baseline(examples, held_out))
-    return Fitted(head, penalty, {one: score for one, (score, _) in tried.items()}, chosen, measured)
+
+
+def _fitted(task: Task) -> Fitted:
+    """The method's networks, and calibration, operating points and saliency thresholds on out-of-fold values."""
+    found, examples = fit(task), task.examples
+    decided = _decided(task.like.labels, found.logits, examples.truth)
+    calibrations = [label.calibration for label in decided]
+    probabilities = calibrated(found.logits.astype(np.float32), calibrations).astype(np.float64)
+    chosen = _with_saliency_thresholds(decided, found.maps, probabilities, examples.truth)
+    baseline = _baseline(examples, task.held_out)
+    return Fitted(found, chosen, measurements("training, out of fold,", examples, probabilities, baseline))
 
 
 def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[Label, ...]:
@@ -165,31 +133,25 @@ def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArra
     return tuple(done)
 
 
-def _out_of_fold_maps(
-    network: CamNetwork,
-    cells: tuple[torch.Tensor, ...],
-    held_out: Sequence[NDArray[np.int64]],
-    crossed: Sequence[Head],
-) -> NDArray[np.float32]:
-    """Class activation (N, L, h, w) of each image by the head that did not see it."""
-    maps: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(cells[0])
-    for rows, head in zip(held_out, crossed, strict=True):
-        _set_head(network, head)
-        for row in rows:
-            with torch.inference_mode():
-                maps[row] = network.maps(tuple(tap[row : row + 1].float() for tap in cells))[0].numpy()
-    return np.stack(maps)
-
-
 def _with_saliency_thresholds(
     labels: Sequence[Label], maps: NDArray[np.float32], probabilities: NDArray[np.float64], truth: NDArray[np.bool_]
 ) -> tuple[Label, ...]:
     done = []
     for index, label in enumerate(labels):
         called = _called(probabilities[:, index], truth[:, index], label.operating_point)
-        threshold = np.quantile(maps[called, index], SMALL_FINDINGS.get(label.name, QUANTILE))
-        done.append(label.model_copy(update={"saliency_threshold": round(float(threshold), 4)}))
+        threshold = _saliency_threshold(maps[called, index], SMALL_FINDINGS.get(label.name, QUANTILE))
+        done.append(label.model_copy(update={"saliency_threshold": threshold}))
     return tuple(done)
+
+
+def _saliency_threshold(maps: NDArray[np.float32], quantile: float) -> float:
+    """The quantile of all cells to four decimals and four digits; above the lowest value, where rectified maps lie."""
+    lowest, threshold = float(maps.min()), float(np.quantile(maps, quantile))
+    if threshold <= lowest:
+        threshold = float(maps[maps > lowest].min(initial=np.inf))
+        threshold = threshold if math.isfinite(threshold) else lowest + 1.0
+    digits = 0 if threshold == 0 else math.floor(math.log10(abs(threshold)))
+    return round(threshold, max(4, 3 - digits))
 
 
 def _called(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], point: float) -> NDArray[np.int64]:
@@ -207,25 +169,24 @@ def _baseline(examples: Examples, held_out: Sequence[NDArray[np.int64]]) -> NDAr
     return scores
 
 
-def _set_head(network: CamNetwork, head: Head) -> None:
-    with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(head.weight))
-        network.head.bias.copy_(torch.from_numpy(head.bias))
-        network.centre.copy_(torch.from_numpy(head.centre))
-
-
-def _card(like: Card, fitted: Fitted, seed: int) -> Card:
+def _card(like: Card, method: str, fitted: Fitted, seed: int) -> Card:
     chance = [one for one in fitted.measured if one.interval[0] <= 0.5]
     weak = ", ".join(f"{one.label} ({one.data.removeprefix('training, out of fold, ')})" for one in chance)
     limits = tuple(limit for limit in like.limits if not limit.startswith(WEAK))
     if weak:
         limits += (f"{WEAK} (the interval of the out-of-fold AUC reaches 0.5) within a source: {weak}.",)
-    new = {"seed": seed, "penalty": fitted.penalty, "measured": fitted.measured}
+    found = fitted.found
+    new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
+    update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
+    if method != like.localizer:  # its texts speak of another method
+        limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
+        new |= {"method": found.method}
+        update |= {"summary": f"{like.title}; localizer {method}, trained on {like.training.data}"}
     training = Training.model_validate(like.training.model_dump() | new)
-    return like.model_copy(update={"labels": fitted.labels, "limits": limits, "training": training})
+    return like.model_copy(update=update | {"limits": limits, "training": training})
 
 
-def _write(folder: Path, network: CamNetwork, card: Card) -> None:
+def _write(folder: Path, network: nn.Module, card: Card) -> None:
     data = to_bytes(network)
     weights = Weights(file="weights.safetensors", sha256=hashlib.sha256(data).hexdigest())
     folder.mkdir(parents=True, exist_ok=True)
@@ -245,7 +206,8 @@ def _measured_on_test(folder: Path, data: Path, test: str, advance: Advance) -> 
 
 
 def _write_run(run: Path, report: dict[str, Any], fitted: Fitted, evaluation: Evaluation) -> None:
-    chosen = {"penalty": fitted.penalty, "out_of_fold_auc": {str(key): round(v, 4) for key, v in fitted.scores.items()}}
+    scores = {key: round(value, 4) for key, value in fitted.found.scores.items()}
+    chosen = {"penalty": fitted.found.penalty, "out_of_fold_auc": scores}
     measured = [one.model_dump(exclude_none=True) for one in fitted.measured]
     whole = report | chosen | {"out_of_fold": measured, "test": evaluation.as_json()}
     (run / "run.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")

@@ -41,7 +41,12 @@ ALGORITHM_FAMILIES = {
 }
 
 # How a region was found: CID 217
-LOCALIZATION_METHODS = {"cam": Code("130402", "DCM", "Class activation")}
+LOCALIZATION_METHODS = {
+    "cam": Code("130402", "DCM", "Class activation"),
+    "grad-cam": Code("130403", "DCM", "Gradient-weighted class activation"),
+    "grad-cam++": Code("130403", "DCM", "Gradient-weighted class activation"),
+    "hirescam": Code("130403", "DCM", "Gradient-weighted class activation"),
+}
 
 # Segmented Property Category: CID 7150
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")

@@ -14,6 +14,17 @@ from workers.uids import Context
 
 MANUFACTURER = "ReadFirst"
 RESEARCH = "Research software, not a medical device; not for diagnosis."
+# A card's localizer in words.
+METHODS = {
+    "cam": "class activation map",
+    "candidates": "candidate map",
+    "grad-cam": "Grad-CAM map",
+    "grad-cam++": "Grad-CAM++ map",
+    "hirescam": "HiResCAM map",
+    "mil": "attention-weighted evidence of cells",
+    "attention": "spatial attention times class evidence",
+    "reconstruction": "reconstruction residual",
+}
 
 
 def software_versions(context: Context) -> list[str]:
@@ -71,7 +82,7 @@ def segment_algorithm(context: Context, label: Label) -> Any:
 
 def method(context: Context) -> str:
     """How regions come to be, in words."""
-    return {"cam": "class activation map", "candidates": "candidate map"}[context.card.localizer]
+    return METHODS[context.card.localizer]
 
 
 def region_parameters(context: Context, label: Label) -> tuple[str, str]:

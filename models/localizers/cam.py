@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import Protocol
 
-from models.networks import CamNetwork
+from torch import Tensor
+
+from models.card import Card
+from models.localizers import Localizer
+from models.localizers.base import NetworkLocalizer, load_network
+from models.networks import SpatialNetwork
 
 
-class CamLocalizer:
-    """Logits and the maps that they are the mean of, all labels in the one forward pass."""
+class MappedNetwork(SpatialNetwork, Protocol):
+    """A network that gives its maps itself."""
 
-    def __init__(self, network: CamNetwork, mean: float, std: float) -> None:
-        self.network = network.eval()
-        self.mean, self.std = mean, std
+    def maps(self, features: tuple[Tensor, ...]) -> Tensor:
+        """Each cell's part of the logits: (N, L, h, w)."""
+        ...
 
-    def localize(
-        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits (L,) and maps (L, h, w) with `maps.mean((1, 2)) + bias == logits`; `spacing` is not needed."""
-        device = self.network.head.bias.device
-        with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
-            logits, maps = self.network(((x - self.mean) / self.std).expand(1, 3, *x.shape))
-        return logits[0].float().cpu().numpy(), maps[0].float().cpu().numpy()
+
+class CamLocalizer(NetworkLocalizer):
+    """Logits and the maps that they are the mean of, all labels in the one forward pass.
+
+    `maps.mean((1, 2)) + bias == logits` for a `CamNetwork`.
+    """
+
+    network: MappedNetwork
+
+    def __init__(self, network: MappedNetwork, mean: float, std: float, channels: int = 3) -> None:
+        super().__init__(network, mean, std, channels)
+
+    def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Logits (N, L) and maps (N, L, h, w) as the network has them."""
+        return self.network.classify(features), self.network.maps(features)
+
+
+def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
+    """The method with the package's network; see `models.packages.load`."""
+    return load_network(CamLocalizer, card, data, device, threads)

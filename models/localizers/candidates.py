@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from models.card import Detector
+from models.card import Card, Detector
 from models.errors import InputError
 
 AIR_HU, BONE_HU = -1024.0, 1500.0
@@ -62,6 +62,14 @@ class CandidateLocalizer:
         saliency = np.zeros(working.GetSize()[::-1], np.float32)
         saliency[box[::-1]] = table[components]
         return np.asarray([math.log(best / (1 - best))], np.float32), saliency[None]
+
+
+def load(card: Card, data: bytes, device: str, threads: int | None) -> CandidateLocalizer:
+    """The detector of the card; it has no weights and always runs on the CPU. See `models.packages.load`."""
+    assert card.detector is not None
+    if threads is not None:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    return CandidateLocalizer(card.detector)
 
 
 def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: float) -> sitk.Image:

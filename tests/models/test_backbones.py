@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from models.backbones import EfficientNetLite0, SameConv2d, imagenet_state, imagenet_weights
+from models.backbones import (
+    EfficientNetLite0,
+    SameConv2d,
+    backbone_note,
+    imagenet_state,
+    imagenet_weights,
+    save_backbone,
+)
 from models.errors import PackageError
 
 try:
@@ -74,3 +81,29 @@ def test_a_file_that_is_no_weights_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"not weights")
     with pytest.raises(PackageError, match=r"weights\.pth cannot be read as weights"):
         imagenet_state(path)
+
+
+@needs_weights
+def test_a_backbone_is_stored_and_read_back_with_its_note(tmp_path: Path) -> None:
+    assert WEIGHTS is not None
+    first, second = EfficientNetLite0((2, 4)), EfficientNetLite0((4,))
+    first.load_imagenet(WEIGHTS)
+    path = tmp_path / "backbone.safetensors"
+    save_backbone(first, path, "A sentence.")
+    second.load_imagenet(path)
+    for key, value in first.state_dict().items():
+        assert torch.equal(second.state_dict()[key], value)
+    assert backbone_note(path) == "A sentence."
+    assert backbone_note(WEIGHTS) == ""
+    assert [file.name for file in tmp_path.iterdir()] == ["backbone.safetensors"]
+
+
+def test_weights_that_end_too_early_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "backbone.safetensors"
+    save_backbone(EfficientNetLite0((2,)), path, "")
+    with pytest.raises(PackageError, match=r"has no blocks\.3\.\S+ as EfficientNet-Lite0 with blocks 0 to 4 needs it"):
+        EfficientNetLite0((4,)).load_imagenet(path)
+    path.write_bytes(b"no weights")
+    for read in (EfficientNetLite0((2,)).load_imagenet, backbone_note):
+        with pytest.raises(PackageError, match="cannot be read as weights of EfficientNet-Lite0"):
+            read(path)

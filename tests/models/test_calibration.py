@@ -11,7 +11,7 @@ def test_platt_finds_the_scale_that_was_hidden() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=40_000) * 3
     truth = rng.random(40_000) < sigmoid(0.5 * logits - 1)
-    slope, intercept = platt(logits, truth)
+    slope, intercept, _ = platt(logits, truth)
     assert slope == pytest.approx(0.5, abs=0.02)
     assert intercept == pytest.approx(-1, abs=0.04)
 

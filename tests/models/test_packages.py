@@ -9,6 +9,7 @@ import pytest
 from models import packages
 from models.errors import CardError, InputError, PackageError
 from models.installing import add, check_free
+from models.networks import from_bytes, to_bytes
 
 XRAY = packages.ZOO / "chest-xray"
 CT = packages.ZOO / "chest-ct"
@@ -139,3 +140,11 @@ def test_inputs_that_the_card_does_not_know_are_refused() -> None:
     ]:
         with pytest.raises(InputError, match=words):
             ct.predict(array, spacing)
+
+
+def test_the_shipped_weights_are_written_as_they_are_read() -> None:
+    """Training writes the bytes that the shipped card's SHA-256 names, whatever else networks learn to hold."""
+    card = packages.load_card(XRAY)
+    assert card.network is not None
+    data = (XRAY / "weights.safetensors").read_bytes()
+    assert to_bytes(from_bytes(data, card.network, len(card.labels))) == data

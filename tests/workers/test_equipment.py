@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from pydicom import Dataset
 
+from models import packages
 from tests.workers import results_phantoms as phantoms
-from workers import equipment
+from workers import codes, equipment
 from workers.uids import Context
 
 
@@ -31,6 +32,11 @@ def test_classical_image_analysis_is_not_called_artificial_intelligence() -> Non
 
 def test_another_model_is_another_device() -> None:
     assert equipment.device_uid(phantoms.context()) != equipment.device_uid(phantoms.context(digest="b" * 64))
+
+
+def test_every_localizer_has_words() -> None:
+    assert set(equipment.METHODS) == set(packages.LOCALIZERS)
+    assert set(codes.LOCALIZATION_METHODS) <= set(packages.LOCALIZERS)
 
 
 def test_method_and_threshold_are_named() -> None:

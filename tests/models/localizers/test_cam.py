@@ -31,6 +31,24 @@ def test_the_maps_are_the_logits_taken_apart() -> None:
     assert (maps[:, 2:-2, 2:-2] != 0).all()
 
 
+def test_channels_last_changes_no_logit() -> None:
+    model = packages.load(packages.find("chest-xray"), "cpu")
+    network, seen = model.localizer.network, list[bool]()  # type: ignore[attr-defined]
+    image = np.random.default_rng(0).random((512, 512), np.float32)
+    hook = network.backbone.conv_stem.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    found = model.predict(image)
+    hook.remove()
+    assert seen == [True]
+    assert found.saliency.flags.c_contiguous
+    x = (torch.from_numpy(image) - model.card.network.mean) / model.card.network.std  # type: ignore[union-attr]
+    with torch.inference_mode():
+        logits, maps = network(x.expand(1, 3, 512, 512).contiguous())
+    np.testing.assert_allclose(found.logits, logits[0], atol=1e-4)
+    np.testing.assert_allclose(found.saliency, maps[0], atol=1e-3)
+
+
 def test_the_shipped_maps_are_the_shipped_logits_taken_apart() -> None:
     model = packages.load(packages.find("chest-xray"), "cpu")
     image = np.random.default_rng(0).random((512, 512), np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from models.metrics import auc, auc_interval, hits, peak
+from models.metrics import auc, auc_draws, auc_interval, patient_draws
 
 
 def test_auc_counts_ties_half() -> None:
@@ -26,15 +26,11 @@ def test_the_interval_is_wider_where_patients_repeat() -> None:
     assert as_if_alone.high - as_if_alone.low < 0.7 * (repeated.high - repeated.low)
 
 
-def test_the_peak_is_the_centre_of_its_cell() -> None:
-    saliency = np.zeros((4, 8), np.float32)
-    saliency[1, 6] = 1
-    assert peak(saliency, (100, 400)) == (325.0, 37.5)
-
-
-def test_a_hit_lies_in_any_of_the_boxes() -> None:
-    boxes = [(0.0, 0.0, 10.0, 10.0), (20.0, 30.0, 5.0, 5.0)]
-    assert hits((22, 34), boxes)
-    assert hits((9.9, 0), boxes)
-    assert not hits((10, 0), boxes)
-    assert not hits((34, 22), boxes)
+def test_a_draw_counts_a_row_as_often_as_it_was_drawn() -> None:
+    rng = np.random.default_rng(1)
+    truth, scores = rng.random(60) < 0.4, rng.integers(0, 9, 60).astype(float)
+    weights = patient_draws(np.arange(60) // 2, draws=5)
+    for draw, area in zip(weights.astype(int), auc_draws(scores, truth, weights), strict=True):
+        assert area == pytest.approx(roc_auc_score(np.repeat(truth, draw), np.repeat(scores, draw)), abs=1e-12)
+    assert (weights[:, ::2] == weights[:, 1::2]).all()
+    assert np.isnan(auc_draws(scores, truth, truth[None].astype(float)))

@@ -1,0 +1,152 @@
+"""Peaks and regions against radiologists' boxes and masks."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets import Box, Examples, file_size
+from models.evaluation.figures import FALSE_REGIONS, Located, Masked, Pointing
+from models.evaluation.traces import SAME_FINDING, Spot
+from models.metrics import Figure, Marks, best_overlaps, figure, froc_curve, froc_sensitivity, hits
+from models.regions import MOST_REGIONS
+
+LEAST_OVERLAP = 0.1  # IoU from which a region is on a box, in FROC
+CENTRE_PART = 1 / 3  # of width and height, where the training split has no boxes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """What the spots of a split are measured with: its rows, (draws, N) weights, and who is called, (N, L)."""
+
+    examples: Examples
+    weights: NDArray[np.float64]
+    present: dict[str, NDArray[np.bool_]]
+
+    def negative(self, spot: Spot, label: str) -> bool:
+        """Whether the image is known to be without the finding, and so without a box."""
+        labels = self.examples.labels
+        return label in labels and not spot.boxes and not self.examples.truth[spot.row, labels.index(label)]
+
+    def mean(self, values: Sequence[float], rows: Sequence[int]) -> Figure:
+        """Mean of values that belong to rows, with its interval."""
+        if not len(values):
+            return Figure(None)
+        weights = self.weights[:, list(rows)]
+        total = weights.sum(1)
+        drawn = (weights @ np.asarray(values, np.float64))[total > 0] / total[total > 0]
+        return figure(float(np.mean(values)), drawn)
+
+
+def located(method: str, label: str, spots: Sequence[Spot], split: Split, *, calls: bool) -> Located | None:
+    """All figures of one method for one label; None where no image has a box. `calls`: the method has probabilities."""
+    boxed = [spot for spot in spots if spot.boxes]
+    if not boxed:
+        return None
+    overlaps = [_overlaps(spot, MOST_REGIONS) for spot in boxed]
+    flat = [(value, spot.row) for spot, some in zip(boxed, overlaps, strict=True) for value in some]
+    rows = [row for _, row in flat]
+    seen = [spot for spot in spots if spot.boxes or split.negative(spot, label)]
+    marks = Marks.of([(spot.regions, _rectangles(spot.boxes)) for spot in seen], LEAST_OVERLAP)
+    false, found = froc_curve(marks)
+    return Located(
+        method=method,
+        label=label,
+        boxes=", ".join(sorted({box.label for spot in boxed for box in spot.boxes})),
+        images=len(boxed),
+        box_count=len(flat),
+        called=sum(bool(split.present[label][spot.row]) for spot in boxed) if calls else None,
+        pointing=split.mean([hits(spot.peak, _rectangles(spot.boxes)) for spot in boxed], [one.row for one in boxed]),
+        overlap_10=split.mean([value >= 0.1 for value, _ in flat], rows),
+        overlap_50=split.mean([value >= 0.5 for value, _ in flat], rows),
+        froc_images=len(seen),
+        froc=_froc(marks, split.weights[:, [spot.row for spot in seen]]),
+        curve=tuple((round(float(x), 4), round(float(y), 4)) for x, y in zip(false, found, strict=True)),
+    )
+
+
+def _froc(marks: Marks, weights: NDArray[np.float64]) -> tuple[Figure, ...]:
+    once = froc_sensitivity(marks, FALSE_REGIONS)
+    drawn = froc_sensitivity(marks, FALSE_REGIONS, weights)
+    return tuple(figure(float(value), drawn[:, at]) for at, value in enumerate(once))
+
+
+def masked(method: str, label: str, spots: Sequence[Spot], split: Split) -> Masked | None:
+    """Dice and Hausdorff distance of one method for one label; None where no image has a mask."""
+    overlaps = [(spot.row, spot.overlap) for spot in spots if spot.overlap is not None]
+    if not overlaps:
+        return None
+    apart = [(row, distance) for row, (_, distance) in overlaps if distance is not None]
+    return Masked(
+        method=method,
+        label=label,
+        images=len(overlaps),
+        dice=split.mean([value for _, (value, _) in overlaps], [row for row, _ in overlaps]),
+        hausdorff=split.mean([distance for _, distance in apart], [row for row, _ in apart]),
+        without_region=len(overlaps) - len(apart),
+    )
+
+
+def best_overlap(spot: Spot) -> float:
+    """IoU of the region and the box that agree best."""
+    return max(_overlaps(spot, MOST_REGIONS), default=0.0)
+
+
+def _overlaps(spot: Spot, most: int) -> list[float]:
+    return best_overlaps([rectangle for rectangle, _ in spot.regions[:most]], _rectangles(spot.boxes))
+
+
+def _rectangles(boxes: Sequence[Box]) -> list[tuple[float, float, float, float]]:
+    return [box.rectangle for box in boxes]
+
+
+def pointing(spots: dict[str, list[Spot]]) -> tuple[Pointing, ...]:
+    """The pointing game of each kind of box by itself."""
+    kinds: dict[str, list[tuple[Spot, list[Box]]]] = defaultdict(list)
+    for some in spots.values():
+        for spot in some:
+            for kind in {box.label for box in spot.boxes}:
+                kinds[kind].append((spot, [box for box in spot.boxes if box.label == kind]))
+    return tuple(_pointing(kind, kinds[kind]) for kind in sorted(kinds))
+
+
+def _pointing(kind: str, spots: list[tuple[Spot, list[Box]]]) -> Pointing:
+    covered = [sum(w * h for _, _, w, h in _rectangles(boxes)) / math.prod(spot.size) for spot, boxes in spots]
+    return Pointing(
+        boxes=kind,
+        label=SAME_FINDING.get(kind, kind),
+        images=len(spots),
+        hits=sum(hits(spot.peak, _rectangles(boxes)) for spot, boxes in spots),
+        centre_hits=sum(hits((s.size[1] / 2, s.size[0] / 2), _rectangles(boxes)) for s, boxes in spots),
+        chance=round(float(np.mean(covered)), 3),
+    )
+
+
+def centre_parts(
+    folder: Path, boxes: Sequence[Box], train: Sequence[Path], labels: Sequence[str]
+) -> tuple[dict[str, tuple[float, float]], str]:
+    """(width, height) of each label's centre box as parts of the image, and a sentence on where they are from."""
+    names = {path.name for path in train}
+    parts: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for box in boxes:
+        if box.image in names:
+            rows, columns = file_size(folder / "images" / box.image)
+            parts[SAME_FINDING.get(box.label, box.label)].append((box.rectangle[2] / columns, box.rectangle[3] / rows))
+    learned = [label for label in labels if parts[label]]
+    result = dict.fromkeys(labels, (CENTRE_PART, CENTRE_PART))
+    for label in learned:
+        across, down = np.mean(parts[label], axis=0)
+        result[label] = float(across), float(down)
+    where = (
+        "a box in the image's centre, a third of its width and height (the training split has no boxes to learn a size)"
+    )
+    if learned:
+        where = f"a box in the image's centre, of the mean box size of the training split for {', '.join(learned)}"
+        where += "" if len(learned) == len(labels) else ", a third of width and height for the other labels"
+    return result, where

@@ -1,0 +1,166 @@
+"""The whole evaluation: every method sees every image once, then all figures are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.card import Card
+from models.datasets import Examples, label_columns, read_boxes, read_examples, require_images, splits
+from models.errors import DataError
+from models.evaluation import discrimination
+from models.evaluation.discrimination import FEWEST_POSITIVES, measurements, metadata_baseline
+from models.evaluation.figures import Compared, Evaluation, Located, Masked
+from models.evaluation.locating import LEAST_OVERLAP, Split, centre_parts, located, masked, pointing
+from models.evaluation.ranking import ranked
+from models.evaluation.traces import MOST_FOR_FROC, Centre, Method, NetworkMethod, Trace, Watch, take
+from models.metrics import patient_draws
+from models.metrics.decisions import BINS
+from models.metrics.draws import DRAWS
+from models.prediction import Model
+from models.regions import MOST_REGIONS
+
+CENTRE = "centre box"
+
+
+def evaluate(
+    model: Model,
+    folder: Path,
+    split: str = "validation",
+    advance: Callable[[], None] = lambda: None,
+    others: Sequence[Method] = (),
+) -> Evaluation:
+    """Measure a package that sees images on one split of a folder of data; `advance` is called after each image.
+
+    The baseline is fitted on the split "train" of the same folder; without such rows there is none. `others` are
+    measured beside the package on the same images.
+
+    Raises
+    ------
+    DataError
+        The package sees volumes, or the folder is not what `datasets` reads.
+    """
+    card = model.card
+    if card.input.kind != "image":
+        raise DataError(f"{card.name} sees volumes; `evaluate` reads folders of images.")
+    assert card.input.size is not None
+    examples = evaluated(folder, split, card)
+    train = read_examples(folder, "train", examples.labels) if "train" in splits(folder) else None
+    boxes = read_boxes(folder)
+    watch = Watch(folder, boxes, card, [path.name for path in examples.files])
+    learned = () if train is None or split == "train" else train.files
+    centre = Centre(*centre_parts(folder, boxes, learned, watch.labels))
+    traces = [Trace(NetworkMethod(model), watch.labels), *(Trace(method, watch.often()) for method in others)]
+    for row, path in enumerate(examples.files):
+        take(traces, centre, watch, row, path, card.input.size)
+        advance()
+    baseline = None if train is None else metadata_baseline(train, examples)
+    return _evaluation(model, folder, split, examples, baseline, traces, centre, watch)
+
+
+def evaluated(folder: Path, split: str, card: Card) -> Examples:
+    """The rows of a split with those labels of the card that labels.csv has; DataError if it has none of them."""
+    names = [label.name for label in card.labels]
+    there = label_columns(folder, names)
+    if not there:
+        raise DataError(f"{folder / 'labels.csv'} has no column for any label of {card.name}: {', '.join(names)}.")
+    examples = read_examples(folder, split, there)
+    require_images(examples)
+    return examples
+
+
+def _evaluation(
+    model: Model,
+    folder: Path,
+    split: str,
+    examples: Examples,
+    baseline: NDArray[np.float64] | None,
+    traces: Sequence[Trace],
+    centre: Centre,
+    watch: Watch,
+) -> Evaluation:
+    card, own = model.card, traces[0]
+    every = np.stack(own.probabilities)
+    scores = _of_examples(every, watch, examples)
+    present = {label.name: every[:, index] >= label.operating_point for index, label in enumerate(card.labels)}
+    measure = Split(examples, patient_draws(examples.patients), present)
+    found, with_masks = _localized(own, centre, measure, watch)
+    measured = measurements(split, examples, scores, baseline, card)
+    best, worst, how = ranked(examples, scores, present, own.spots)
+    names = [label.name for label in card.labels]
+    return Evaluation(
+        package=card.name,
+        digest=model.digest,
+        split=split,
+        images=len(examples),
+        measured=measured,
+        pointing=pointing(own.spots),
+        version=card.version,
+        data=folder.resolve().name,
+        patients=len(set(examples.patients.tolist())),
+        sources={source: int((examples.sources == source).sum()) for source in sorted(set(examples.sources.tolist()))},
+        skipped=tuple(name for name in names if name not in examples.labels),
+        few=tuple(name for name in examples.labels if name not in {one.label for one in measured}),
+        means=discrimination.means(split, examples, scores, baseline),
+        calls=discrimination.calls(split, examples, scores, card),
+        located=found,
+        masked=with_masks,
+        compared=_compared(traces, centre, examples, split, measure, watch) if len(traces) > 1 else (),
+        best=best,
+        worst=worst,
+        notes=_notes(baseline is not None, centre, how),
+    )
+
+
+def _of_examples(every: NDArray[np.float64], watch: Watch, examples: Examples) -> NDArray[np.float64]:
+    """Columns (N, L) of the labels that labels.csv has, of those of the card."""
+    return every[:, [watch.index[name] for name in examples.labels]]
+
+
+def _localized(
+    own: Trace, centre: Centre, measure: Split, watch: Watch
+) -> tuple[tuple[Located, ...], tuple[Masked, ...]]:
+    both = ((own.method.name, own.spots, True), (CENTRE, centre.spots, False))
+    tried = [(name, label, spots[label], calls) for label in watch.labels for name, spots, calls in both]
+    boxes = [located(name, label, spots, measure, calls=calls) for name, label, spots, calls in tried]
+    masks = [masked(name, label, spots, measure) for name, label, spots, _ in tried]
+    return tuple(one for one in boxes if one), tuple(one for one in masks if one)
+
+
+def _compared(
+    traces: Sequence[Trace], centre: Centre, examples: Examples, split: str, measure: Split, watch: Watch
+) -> tuple[Compared, ...]:
+    rows = [(trace.method.name, trace.method.note, trace.probabilities, trace.spots) for trace in traces]
+    rows.append((CENTRE, centre.note, [], centre.spots))
+    result = []
+    for name, note, probabilities, spots in rows:
+        scores = _of_examples(np.stack(probabilities), watch, examples) if probabilities else None
+        means = () if scores is None else discrimination.means(split, examples, scores, None)
+        found = [located(name, label, spots[label], measure, calls=False) for label in watch.often()]
+        result.append(Compared(name, note, means, tuple(one for one in found if one)))
+    return tuple(result)
+
+
+def _notes(baseline: bool, centre: Centre, how: str) -> dict[str, str]:
+    blind = (
+        "logistic regression on view, sex, age, follow-up number and source, which sees no image, fitted on the split"
+        ' "train" of the same folder'
+    )
+    return {
+        "baseline": blind if baseline else 'none: labels.csv has no rows of the split "train" to fit it on',
+        "centre box": centre.note,
+        "intervals": f"95 %, percentile bootstrap of {DRAWS:,} draws of whole patients; none where no draw differs",
+        "cells": f"within each source, labels with {FEWEST_POSITIVES} positives or more",
+        "calibration": f"expected calibration error over {BINS} bins of equal width (Guo et al., ICML 2017); the"
+        " bootstrap of an absolute error is biased upwards",
+        "regions": "the raw map interpolated at the file's pixels, at the card's threshold, closed, holes filled,"
+        f" opened, in connected parts, as the node makes them; the best {MOST_REGIONS} count for IoU, Dice and"
+        " Hausdorff distance, whether or not the finding was called",
+        "froc": f"a box is found by a region of IoU {LEAST_OVERLAP:g} or more; a region's score is the peak of its raw"
+        f" saliency; at most {MOST_FOR_FROC} regions an image; over images with boxes and images labelled without the"
+        " finding; linear between thresholds, flat past the loosest",
+        "ranking": how,
+    }

@@ -1,0 +1,93 @@
+"""run.json: all that is needed to repeat a run, written before its first step; its result is added at the end."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from models.errors import RunError
+from models.files import write_whole
+from models.learning.options import Options
+
+FILE = "run.json"
+PACKAGES = ("readfirst", "torch", "monai", "numpy", "pillow", "pydicom", "nibabel", "scikit-learn")
+# What a run may be gone on with in another place or by another version of: told, not compared.
+TOLD = ("data", "versions", "device", "result")
+
+
+def given(command: str, options: Options, **more: object) -> dict[str, Any]:
+    """What a run is given, as JSON has it."""
+    whole = {"command": command, "options": asdict(options), **more, "versions": versions()}
+    found: dict[str, Any] = json.loads(json.dumps(whole))
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide the result; those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def begin(run: Path, record: dict[str, Any], *, resume: bool) -> None:
+    """Open a run folder, a new one, or with `resume` one that was given the same.
+
+    Raises
+    ------
+    RunError
+        There is a run already, none to go on with, or one that was given something else, which is named.
+    """
+    path = run / FILE
+    if not resume:
+        if path.exists():
+            raise RunError(f"{run} holds a run already: go on with it by --resume, or give another run folder.")
+        run.mkdir(parents=True, exist_ok=True)
+        write_whole(path, _text(record))
+        return
+    other = differences(_read(path), record)
+    if other:
+        raise RunError(f"{run} cannot be gone on with, because this differs: {'; '.join(other)}.")
+
+
+def finish(run: Path, result: dict[str, object]) -> None:
+    """Add the result."""
+    write_whole(run / FILE, _text(_read(run / FILE) | {"result": result}))
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """In words, what two records do not share."""
+    old, new = _flat(before), _flat(now)
+    return [
+        f"{name} was {old.get(name)!r} and is {new.get(name)!r}"
+        for name in sorted(old | new)
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _flat(record: dict[str, Any]) -> dict[str, object]:
+    """The options beside the rest, without what is only told."""
+    compared = {name: value for name, value in record.items() if name not in (*TOLD, "options")}
+    options: dict[str, object] = record.get("options", {})
+    return compared | options
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"There is no run to go on with in {path.parent}: leave --resume out.") from error
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    return record
+
+
+def _text(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()

@@ -1,0 +1,129 @@
+"""The two trainings from a folder of data to a run folder; what the commands call."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from models.card import COARSEST_STRIDE, Card
+from models.errors import RunError
+from models.files import write_whole
+from models.learning.checkpoints import Epoch, best
+from models.learning.curves import auc_curve, loss_curve, roc_curves
+from models.learning.finetune import NOTE as FINETUNED
+from models.learning.finetune import Finetuning, read_split
+from models.learning.images import Machine, names_digest
+from models.learning.loop import BACKBONE, Advance, learn
+from models.learning.options import FinetuneOptions, Options, PretrainOptions
+from models.learning.record import begin, finish, given
+from models.learning.simclr import NOTE as PRETRAINED
+from models.learning.simclr import Pretraining, read_unlabelled
+from models.packages import sha256
+
+
+def finetune(
+    data: Path,
+    like: Card,
+    weights: Path,
+    run: Path,
+    options: FinetuneOptions,
+    *,
+    machine: Machine,
+    resume: bool = False,
+    advance: Advance,
+) -> Epoch:
+    """Fine-tune with the labels of the card `like` on the split "train" of `data`; the best epoch.
+
+    Parameters
+    ----------
+    weights
+        Where the backbone starts: the published ImageNet weights, or a `backbone.safetensors`.
+    advance
+        Called with (stage, done, of all).
+
+    Raises
+    ------
+    RunError, DataError, PackageError
+        The options, the data or the weights cannot be used; the sentence says why.
+    """
+    _check(like, options)
+    split = read_split(data, [label.name for label in like.labels], options.seed)
+    learner = Finetuning(split, like, options, weights, machine)
+    told: dict[str, object] = {
+        "labels": list(split.kept.labels),
+        "images": len(split.kept),
+        "held_out": len(split.held),
+    }
+    told |= {"labels_sha256": sha256(data / "labels.csv")}
+    _begin(run, "finetune", options, like, weights, data, machine, told, resume=resume)
+    started = time.monotonic()
+    history = learn(learner, options, run, FINETUNED.format(start=weights.name), advance)
+    write_whole(run / "loss.png", loss_curve(history))
+    write_whole(run / "auc.png", auc_curve(history))
+    write_whole(run / "roc.png", roc_curves(split.held.labels, learner.kept_logits(run), split.held.truth))
+    return _finish(run, history, started)
+
+
+def pretrain(
+    data: Path,
+    like: Card,
+    weights: Path,
+    run: Path,
+    options: PretrainOptions,
+    *,
+    machine: Machine,
+    resume: bool = False,
+    advance: Advance,
+) -> Epoch:
+    """Pretrain by SimCLR on images without labels; the parameters are those of `finetune`."""
+    _check(like, options)
+    images = read_unlabelled(data, options.seed)
+    learner = Pretraining(images, like, options, weights, machine)
+    told: dict[str, object] = {"images": len(images.kept), "held_out": len(images.held)}
+    told |= {"images_sha256": names_digest(images.kept + images.held, data)}
+    _begin(run, "pretrain", options, like, weights, data, machine, told, resume=resume)
+    started = time.monotonic()
+    note = PRETRAINED.format(start=weights.name, images=len(images.kept) + len(images.held))
+    history = learn(learner, options, run, note, advance)
+    write_whole(run / "loss.png", loss_curve(history))
+    return _finish(run, history, started)
+
+
+def _check(like: Card, options: Options) -> None:
+    if like.network is None or like.network.backbone != "efficientnet-lite0":
+        raise RunError(f"{like.name} has no [network] of EfficientNet-Lite0: there is no backbone to train.")
+    smallest = COARSEST_STRIDE * (2 * like.network.border + 1)
+    if min(options.size) < smallest:
+        raise RunError(f"The size must be at least {smallest} pixels: {like.name} leaves out the border of its maps.")
+    last = like.network.taps[-1] + 1
+    if options.freeze >= last:
+        raise RunError(f"With {options.freeze} blocks frozen nothing is left: {like.name} reads {last} of them.")
+
+
+def _begin(
+    run: Path,
+    command: str,
+    options: Options,
+    like: Card,
+    weights: Path,
+    data: Path,
+    machine: Machine,
+    told: dict[str, object],
+    *,
+    resume: bool,
+) -> None:
+    assert like.network is not None
+    start = {"weights": weights.name, "weights_sha256": sha256(weights)}
+    where = {"data": str(data), "device": str(machine.device)}
+    network = like.network.model_dump(mode="json")
+    begin(run, given(command, options, **where, **told, **start, like=like.name, network=network), resume=resume)
+
+
+def _finish(run: Path, history: tuple[Epoch, ...], started: float) -> Epoch:
+    chosen = best(history)
+    result: dict[str, object] = {"epochs": len(history), "best_epoch": chosen.number, "score": round(chosen.score, 6)}
+    result |= {"backbone": BACKBONE, "backbone_sha256": sha256(run / BACKBONE)}
+    finish(run, result | {"seconds": round(time.monotonic() - started, 1), "threads": torch.get_num_threads()})
+    return chosen

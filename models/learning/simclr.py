@@ -1,0 +1,127 @@
+"""SimCLR: two changed views of one radiograph shall be found among those of others. Chen et al., ICML 2020.
+
+What is contrasted are the averaged taps that the heads of `models train` will read. Where labels.csv names patients,
+a patient is held out whole; two images of one patient in a batch still count as different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.card import Card, Network
+from models.datasets import read_examples, require_images
+from models.errors import DataError, RunError
+from models.heads import folds
+from models.learning.augment import STRONG, augmentation
+from models.learning.images import Machine, Views, batches, image_files
+from models.learning.loop import Look
+from models.learning.losses import nt_xent
+from models.learning.options import PretrainOptions
+from models.learning.sampling import in_order, plan
+from models.networks import TappedNetwork, pooled
+
+FOLDS = 10
+NOTE = (
+    "The backbone was pretrained from {start} by SimCLR on {images} images without their labels; where images that a"
+    " head is trained on were among them, it has seen them."
+)
+
+
+class Unlabelled(NamedTuple):
+    """Files that are shown, and files that are held out to choose the epoch."""
+
+    kept: tuple[Path, ...]
+    held: tuple[Path, ...]
+
+
+class Projected(TappedNetwork):
+    """The averaged taps under a projection of two layers, which is thrown away in the end."""
+
+    def __init__(self, how: Network, width: int) -> None:
+        super().__init__(how.taps, how.border)
+        channels = sum(self.widths)
+        self.projection = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Points (N, width) of an input (N, 3, rows, columns)."""
+        points: Tensor = self.projection(pooled(self.features(x)))
+        return points
+
+
+def read_unlabelled(data: Path, seed: int) -> Unlabelled:
+    """The split "train" of a folder with labels.csv, else all images below the folder; a tenth is held out.
+
+    Raises
+    ------
+    DataError
+        There is no image.
+    """
+    if (data / "labels.csv").is_file():
+        examples = read_examples(data, "train", ())
+        require_images(examples)
+        files, groups = examples.files, examples.patients
+    elif not data.is_dir():
+        raise DataError(f"There is no folder {data}.")
+    else:
+        files = image_files(data)
+        groups = np.arange(len(files))
+    count = len(set(groups.tolist()))
+    if count < FOLDS:
+        raise RunError(f"Too few images to pretrain below {data}: {count} images or patients, {FOLDS} are needed.")
+    held = set(folds(groups, FOLDS, seed)[0].tolist())
+    kept = tuple(file for row, file in enumerate(files) if row not in held)
+    return Unlabelled(kept, tuple(files[row] for row in sorted(held)))
+
+
+class Pretraining:
+    """The `Learner` of NT-Xent; its score is less the loss of the held-out images, always changed alike."""
+
+    def __init__(
+        self, images: Unlabelled, like: Card, options: PretrainOptions, weights: Path, machine: Machine
+    ) -> None:
+        assert like.network is not None
+        if len(images.kept) < options.batch or len(images.held) < 2:
+            raise RunError(
+                f"Too few images to pretrain: {len(images.kept)} and {len(images.held)} held out; a batch of"
+                f" {options.batch} needs as many, and two held out."
+            )
+        self.images, self.how, self.options, self.machine = images, like.network, options, machine
+        augment = augmentation(STRONG, options.size)
+        self.views = Views(images.kept, options.size, augment, 2)
+        self.held = Views(images.held, options.size, augment, 2)
+        torch.manual_seed(options.seed)
+        self.network = Projected(self.how, options.width)
+        self.network.backbone.load_imagenet(weights)
+        self.network.to(machine.device)
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return len(self.images.kept) // self.options.batch
+
+    def losses(self, epoch: int) -> Iterator[Tensor]:
+        """NT-Xent of each batch."""
+        order = plan(len(self.images.kept), self.options.batch, self.options.seed, epoch)
+        for _, x in batches(self.views, order, self.how, self.machine):
+            yield self._loss(x)
+
+    def look(self) -> Look:
+        """NT-Xent of the held-out images in batches as near to the training's as they fill."""
+        order = in_order(len(self.images.held), self.options.batch, self.options.seed)
+        order = [part for part in order if len(part) > 1]
+        found = [float(self._loss(x)) for _, x in batches(self.held, order, self.how, self.machine)]
+        loss = float(np.average(found, weights=[len(part) for part in order]))
+        return Look(loss, -loss, {})
+
+    def keep(self, run: Path) -> None:
+        """There is nothing more than the loss."""
+
+    def _loss(self, x: Tensor) -> Tensor:
+        first, second = self.network(x.flatten(0, 1)).unflatten(0, (len(x), 2)).unbind(1)
+        return nt_xent(first, second, self.options.temperature)

@@ -1,0 +1,44 @@
+"""Grad-CAM++: activations weighted by positive gradients, each with its own share. Chattopadhay et al., WACV 2018.
+
+With the exponential of the logit as the score, whose derivatives are powers of the logit's gradient g (there, section
+3.3), a cell's share is g² / (2 g² + g³ times the sum of the channel's activations), and 0 where g or the divisor is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.card import Card
+from models.localizers import Localizer
+from models.localizers.base import load_network
+from models.localizers.gradients import GradientLocalizer
+
+
+class GradCamPlusPlusLocalizer(GradientLocalizer):
+    """ReLU of the sum over channels of (sum over cells of share times positive gradient) times activation."""
+
+    def closed(self, weight: Tensor, tap: Tensor) -> Tensor:
+        """See `GradientLocalizer.closed`; with g = weight / cells the cells cancel out."""
+        divisor = 2 + weight * tap.mean((2, 3))[:, None]
+        return _weighted(_quotient(functional.relu(weight), divisor), tap)
+
+    def part(self, gradient: Tensor, tap: Tensor) -> Tensor:
+        """See `GradientLocalizer.part`; g² is cancelled out of the share, so that small gradients stay exact."""
+        share = _quotient(torch.ones_like(gradient), 2 + gradient * tap.sum((2, 3))[:, None, :, None, None])
+        return _weighted((share * functional.relu(gradient)).sum((-2, -1)), tap)
+
+
+def _weighted(weights: Tensor, tap: Tensor) -> Tensor:
+    """Sum over channels: (N, L, h, w) of weights (N, L, c) and a tap (N, c, h, w)."""
+    return torch.einsum("nlc,nchw->nlhw", weights, tap)
+
+
+def _quotient(value: Tensor, divisor: Tensor) -> Tensor:
+    return torch.where(divisor == 0, 0, value / divisor)
+
+
+def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
+    """The method with the package's network; see `models.packages.load`."""
+    return load_network(GradCamPlusPlusLocalizer, card, data, device, threads)

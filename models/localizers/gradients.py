@@ -1,0 +1,72 @@
+"""What Grad-CAM, Grad-CAM++ and HiResCAM share: the gradients of all labels at the features, and one grid for all taps.
+
+The backbone is never run backwards. Where `classify` is global average pooling and a linear layer the gradient of a
+label at a tap is its weight divided by the tap's cells, everywhere the same, and each method has a closed form. For
+any other `classify` the gradients of all labels come from one batched backward pass through `classify` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.localizers.base import NetworkLocalizer
+from models.networks import Centred, PooledLinear, SpatialNetwork
+
+
+class GradientLocalizer(NetworkLocalizer):
+    """Maps from features and the gradients of the logits at them.
+
+    The maps of several taps are added on the finest grid. A coarse cell's value is shared out among the fine cells
+    that it covers, so that each tap's sum stays what it was. For a network that is `Centred` activations are features
+    relative to its zero, which changes no gradient.
+    """
+
+    rectified = True
+    """Negative values of the sum become 0, as the papers on Grad-CAM and Grad-CAM++ have it."""
+
+    def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Logits (N, L) and maps (N, L, h, w) of what `network.features` gave."""
+        taps = self.network.centred(features) if isinstance(self.network, Centred) else features
+        if isinstance(self.network, PooledLinear):
+            logits = self.network.classify(features)
+            weights = self.network.tap_weights()
+            parts = [self.closed(weight, tap) for weight, tap in zip(weights, taps, strict=True)]
+        else:
+            logits, gradients = label_gradients(self.network, features)
+            parts = [self.part(gradient, tap) for gradient, tap in zip(gradients, taps, strict=True)]
+        maps = on_finest(parts)
+        maps = functional.relu(maps) if self.rectified else maps
+        return logits, self.network.framed(maps, features) if isinstance(self.network, Centred) else maps
+
+    @abstractmethod
+    def closed(self, weight: Tensor, tap: Tensor) -> Tensor:
+        """The map (N, L, h, w) of a tap (N, c, h, w) whose average meets a linear layer of this weight (L, c)."""
+
+    @abstractmethod
+    def part(self, gradient: Tensor, tap: Tensor) -> Tensor:
+        """The map (N, L, h, w) of a tap (N, c, h, w) at which the labels have this gradient (N, L, c, h, w)."""
+
+
+def label_gradients(network: SpatialNetwork, features: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Logits (N, L), and for each tap the gradient of each image's logits at it (N, L, c, h, w)."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        leaves = tuple(feature.detach().clone().requires_grad_() for feature in features)
+        logits = network.classify(leaves)
+        images, labels = logits.shape
+        each = torch.eye(labels, dtype=logits.dtype, device=logits.device)[:, None].expand(labels, images, labels)
+        gradients = torch.autograd.grad(logits, leaves, each, is_grads_batched=True)
+    return logits.detach(), tuple(gradient.transpose(0, 1) for gradient in gradients)
+
+
+def on_finest(parts: list[Tensor]) -> Tensor:
+    """The sum of maps (N, L, h, w) on the grid of the first, a coarse cell's value shared out among the fine ones."""
+    total, size = parts[0], (parts[0].shape[-2], parts[0].shape[-1])
+    for part in parts[1:]:
+        share = math.prod(part.shape[-2:]) / math.prod(size)
+        total = total + functional.interpolate(part, size, mode="nearest-exact") * share
+    return total

@@ -1,0 +1,58 @@
+"""Area under the ROC curve and its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.metrics.draws import DRAWS, patient_draws, ratio
+
+CHUNK = 2**24  # values at once
+
+
+@dataclass(frozen=True, slots=True)
+class Auc:
+    """An area under the ROC curve and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """Probability that a positive scores higher than a negative; ties count half. Both must be there."""
+    return float(auc_draws(scores, truth, np.ones((1, len(truth))))[0])
+
+
+def auc_interval(
+    scores: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Auc:
+    """AUC and the percentile interval of a bootstrap that draws whole groups (patients)."""
+    drawn = auc_draws(scores, truth, patient_draws(groups, draws, seed))
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Auc(auc(scores, truth), float(low), float(high))
+
+
+def auc_draws(
+    scores: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """AUC of rows that count as often as each draw of `weights` (draws, N) says; NaN where a class is missing."""
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    step = max(1, CHUNK // len(scores))
+    parts = (weights[start : start + step] for start in range(0, len(weights), step))
+    return np.concatenate([_areas(part[:, order], truth[order], starts) for part in parts])
+
+
+def _areas(weights: NDArray[np.float64], truth: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.float64]:
+    positive = np.add.reduceat(weights * truth, starts, axis=1)
+    negative = np.add.reduceat(weights * ~truth, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative
+    return ratio((positive * (below + 0.5 * negative)).sum(1), positive.sum(1) * negative.sum(1))

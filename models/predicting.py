@@ -1,0 +1,191 @@
+"""What a package says of image files: probabilities, raw maps and regions, written to a folder.
+
+The folder holds
+
+- ``predictions.csv``: image, label, probability, present (1 where the operating point is reached);
+- ``regions.csv``: image, label, x, y, width, height (pixels of the image file, the top left corner of its top left
+  pixel is 0), score (largest raw saliency inside); regions of present findings, the best first;
+- ``saliency/IMAGE.npz``: ``saliency`` (labels, h, w), raw; ``labels``; ``probabilities``; ``file_size`` and
+  ``input_size`` (rows, columns); ``origin`` and ``step`` (row, column): cell (i, j) is centred at
+  origin + (i + 0.5, j + 0.5) * step in pixels of the image file; ``digest`` of the package.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.card import Card
+from models.datasets import is_dicom, read_fitted
+from models.errors import DataError, ModelsError
+from models.letterbox import Letterbox
+from models.prediction import Model, Prediction
+from models.regions import Region, label_regions
+
+PREDICTIONS = "predictions.csv", ("image", "label", "probability", "present")
+REGIONS = "regions.csv", ("image", "label", "x", "y", "width", "height", "score")
+SALIENCY = "saliency"
+PICTURES = {".png", ".jpg", ".jpeg", ".dcm"}
+
+Failures = tuple[tuple[Path, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """One image file: what the package said, and the regions of each label that is present."""
+
+    prediction: Prediction
+    letterbox: Letterbox
+    regions: dict[str, tuple[Region, ...]]
+
+
+def predict_file(model: Model, path: Path) -> Predicted:
+    """Predict one PNG, JPEG or DICOM file; DataError or InputError says why it cannot be."""
+    card = model.card
+    assert card.input.size is not None
+    image, letterbox = read_fitted(path, card.input.size)
+    prediction = model.predict(image)
+    said = zip(card.labels, prediction.probabilities, prediction.saliency, strict=True)
+    regions = {
+        label.name: label_regions(saliency, letterbox, label)
+        for label, probability, saliency in said
+        if probability >= label.operating_point
+    }
+    return Predicted(prediction, letterbox, regions)
+
+
+def image_files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Image files by name: files as given, and of folders all PNG, JPEG and DICOM files below them.
+
+    The name is the path below the deepest folder that holds them all.
+
+    Raises
+    ------
+    DataError
+        A path is not there, or there is no image at all.
+    """
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise DataError(f"There is no file or folder {', '.join(missing)}.")
+    files = [file.absolute() for path in paths for file in (_below(path) if path.is_dir() else [path])]
+    if not files:
+        raise DataError(f"No PNG, JPEG or DICOM file is below {', '.join(map(str, paths))}.")
+    common = Path(os.path.commonpath([path.absolute() if path.is_dir() else path.absolute().parent for path in paths]))
+    return {file.relative_to(common).as_posix(): file for file in files}
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden and path.name != "DICOMDIR" and _like_image(path):
+            yield path
+
+
+def _like_image(path: Path) -> bool:
+    try:
+        return path.suffix.lower() in PICTURES or is_dicom(path)
+    except OSError:
+        return True  # it is named when it is read
+
+
+def predict(
+    model: Model,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    replace: bool = False,
+    advance: Callable[[int, int], None] = lambda done, count: None,
+) -> tuple[int, Failures]:
+    """Predict files and folders of images into the folder `out`, as the module says.
+
+    Returns
+    -------
+    How many images were predicted, and those that could not be, each with the reason.
+
+    Raises
+    ------
+    DataError
+        The package sees volumes, a path is not there, `out` already holds predictions or cannot be written.
+    """
+    _require_images(model.card)
+    files = image_files(paths)
+    try:
+        _make_room(out, replace)
+        failures = _predict_all(model, files, out, advance)
+    except OSError as error:  # of writing: what reading raises is a DataError
+        raise DataError(f"{out} cannot be written: {error.strerror or error}.") from error
+    return len(files) - len(failures), failures
+
+
+def _predict_all(model: Model, files: dict[str, Path], out: Path, advance: Callable[[int, int], None]) -> Failures:
+    failures = []
+    with ExitStack() as stack:
+        predictions, regions = (_table(stack, out, name, columns) for name, columns in (PREDICTIONS, REGIONS))
+        for done, (name, path) in enumerate(files.items(), start=1):
+            try:
+                predicted = predict_file(model, path)
+            except ModelsError as error:
+                failures.append((path, str(error)))
+            else:
+                _save(out / SALIENCY / f"{name}.npz", predicted, model.digest)
+                predictions.writerows(_prediction_rows(name, predicted, model.card))
+                regions.writerows(_region_rows(name, predicted))
+            advance(done, len(files))
+    return tuple(failures)
+
+
+def _require_images(card: Card) -> None:
+    if card.input.kind != "image":
+        raise DataError(f"{card.name} sees volumes; `predict` reads files of single images.")
+
+
+def _make_room(out: Path, replace: bool) -> None:
+    ours = [out / name for name, _ in (PREDICTIONS, REGIONS)] + [out / SALIENCY]
+    there = [path.name for path in ours if path.exists()]
+    if there and not replace:
+        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or say --replace.")
+    for old in (out / SALIENCY).rglob("*.npz"):
+        old.unlink()
+    (out / SALIENCY).mkdir(parents=True, exist_ok=True)
+
+
+def _table(stack: ExitStack, out: Path, name: str, columns: Sequence[str]) -> Any:
+    stream = stack.enter_context((out / name).open("w", newline="", encoding="utf-8"))
+    writer = csv.writer(stream)
+    writer.writerow(columns)
+    return writer
+
+
+def _prediction_rows(name: str, predicted: Predicted, card: Card) -> Iterator[tuple[object, ...]]:
+    for label, probability in zip(card.labels, predicted.prediction.probabilities, strict=True):
+        yield name, label.name, f"{probability:.6f}", int(probability >= label.operating_point)
+
+
+def _region_rows(name: str, predicted: Predicted) -> Iterator[tuple[object, ...]]:
+    for label, regions in predicted.regions.items():
+        for region in regions:
+            yield name, label, *(f"{value:g}" for value in region.rectangle), f"{region.score:.6g}"
+
+
+def _save(path: Path, predicted: Predicted, digest: str) -> None:
+    prediction, letterbox = predicted.prediction, predicted.letterbox
+    path.parent.mkdir(parents=True, exist_ok=True)
+    origin, step = letterbox.cells((prediction.saliency.shape[1], prediction.saliency.shape[2]))
+    np.savez_compressed(
+        path,
+        saliency=prediction.saliency,
+        labels=np.array(prediction.labels),
+        probabilities=prediction.probabilities,
+        file_size=np.array(letterbox.file),
+        input_size=np.array(letterbox.size),
+        origin=np.array(origin),
+        step=np.array(step),
+        digest=np.array(digest),
+    )
