@@ -38,6 +38,14 @@ class Calibration(NamedTuple):
     pivot: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
 
 
+class Dot(NamedTuple):
+    """One dot of a reliability diagram: mean probability of some images, and the part of them in which it was true."""
+
+    probability: Fraction
+    frequency: Fraction
+    images: Annotated[int, Field(ge=1)]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,6 +70,8 @@ class Label(_Table):
     """Volumes: smallest region."""
     colour: tuple[Byte, Byte, Byte]
     calibration: Calibration = Calibration(1.0, 0.0)
+    reliability: tuple[Dot, ...] = ()
+    """Reliability diagram of the calibrated probabilities on the images that the calibration was chosen on."""
 
     @property
     def title(self) -> str:
@@ -183,6 +193,8 @@ class Training(_Table):
     seed: int | None = None
     penalty: float | None = None
     """L2 penalty of the linear head, chosen by cross-validation inside the training split."""
+    backbone: str = ""
+    """How its weights were made where they are not the published ones."""
     baseline: str = ""
     measured: tuple[Measurement, ...] = ()
 

@@ -85,6 +85,8 @@ def show(package: Package, folders: Folders = None, as_json: AsJson = False) -> 
     console.print(_label_table(card))
     for limit in ("", "Limits:", *(f"- {limit}" for limit in card.limits), "", f"Data: {card.training.data}"):
         console.print(limit, markup=False)
+    if card.training.backbone:
+        console.print(f"Backbone: {card.training.backbone}", markup=False)
     console.print(_measured_table(card.training.measured))
 
 

@@ -14,7 +14,9 @@ from models import packages
 
 Advance = Callable[[str, int, int], None]
 Package = Annotated[str, typer.Argument(metavar="PACKAGE", help="A package's name, or the path of its folder.")]
-Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="PNG, JPEG or DICOM files, or folders of them.")]
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="PNG, JPEG, DICOM or NIfTI files, or folders of them.")
+]
 Out = Annotated[
     Path, typer.Option(metavar="DIR", help="Written there: predictions.csv, regions.csv, saliency/IMAGE.npz.")
 ]

@@ -12,11 +12,11 @@ from models.errors import PackageError
 
 XRV = "torchxrayvision:"
 METADATA = Path("configs") / "metadata.json"  # what makes a folder a MONAI Bundle
-TEXTS = ("LICENSE", "LICENSE.txt", "README.md", "NOTICE")
+BESIDES = ("LICENSE", "LICENSE.txt", "README.md", "NOTICE", packages.RELIABILITY)
 
 
 def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]:
-    """Copy a package to `into`/name; only card, weights and texts are copied, and the copy is verified.
+    """Copy a package to `into`/name, verified: card, weights, texts and reliability diagram, nothing else.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
             " say --replace to replace it, or remove it first."
         )
     into.mkdir(parents=True, exist_ok=True)
-    names = [packages.CARD, *TEXTS] + ([] if card.weights is None else [card.weights.file])
+    names = [packages.CARD, *BESIDES] + ([] if card.weights is None else [card.weights.file])
     with tempfile.TemporaryDirectory(dir=into, prefix=".") as room:
         copy = Path(room) / card.name
         copy.mkdir()

@@ -15,6 +15,7 @@ from models.prediction import Model
 
 ZOO = Path(__file__).parent / "zoo"
 CARD = "card.toml"
+RELIABILITY = "reliability.png"  # of the training images, out of fold; not part of the digest
 
 # A card's localizer and its module, whose `load(card, data, device, threads)` makes a `Localizer` of the weights.
 LOCALIZERS = {

@@ -26,6 +26,7 @@ from models.card import Card
 from models.datasets import is_dicom, read_fitted
 from models.errors import DataError, ModelsError
 from models.letterbox import Letterbox
+from models.nifti import is_nifti
 from models.prediction import Model, Prediction
 from models.regions import Region, label_regions
 
@@ -47,7 +48,7 @@ class Predicted:
 
 
 def predict_file(model: Model, path: Path) -> Predicted:
-    """Predict one PNG, JPEG or DICOM file; DataError or InputError says why it cannot be."""
+    """Predict one PNG, JPEG, DICOM or NIfTI file; DataError or InputError says why it cannot be."""
     card = model.card
     assert card.input.size is not None
     image, letterbox = read_fitted(path, card.input.size)
@@ -62,7 +63,7 @@ def predict_file(model: Model, path: Path) -> Predicted:
 
 
 def image_files(paths: Sequence[Path]) -> dict[str, Path]:
-    """Image files by name: files as given, and of folders all PNG, JPEG and DICOM files below them.
+    """Image files by name: files as given, and of folders all PNG, JPEG, DICOM and NIfTI files below them.
 
     The name is the path below the deepest folder that holds them all.
 
@@ -76,7 +77,7 @@ def image_files(paths: Sequence[Path]) -> dict[str, Path]:
         raise DataError(f"There is no file or folder {', '.join(missing)}.")
     files = [file.absolute() for path in paths for file in (_below(path) if path.is_dir() else [path])]
     if not files:
-        raise DataError(f"No PNG, JPEG or DICOM file is below {', '.join(map(str, paths))}.")
+        raise DataError(f"No PNG, JPEG, DICOM or NIfTI file is below {', '.join(map(str, paths))}.")
     common = Path(os.path.commonpath([path.absolute() if path.is_dir() else path.absolute().parent for path in paths]))
     return {file.relative_to(common).as_posix(): file for file in files}
 
@@ -90,7 +91,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _like_image(path: Path) -> bool:
     try:
-        return path.suffix.lower() in PICTURES or is_dicom(path)
+        return path.suffix.lower() in PICTURES or is_nifti(path) or is_dicom(path)
     except OSError:
         return True  # it is named when it is read
 

@@ -42,7 +42,7 @@ def map_regions(
 
 def rectangle(mask: Mask) -> Rectangle:
     """The box around a mask that is not empty: x, y, width, height in pixels."""
-    rows, columns = _box(mask)
+    rows, columns = bounds(mask)
     x, y = columns.start, rows.start
     return float(x), float(y), float(columns.stop - x), float(rows.stop - y)
 
@@ -65,14 +65,15 @@ def components(
     """
     if not inside.any():
         return ()
-    box = _box(inside)
+    box = bounds(inside)
     cleaned = _clean(inside[box], _radius(inside.shape))
     if allowed is not None:
         cleaned &= allowed[box]
     return tuple(_whole(part, box, inside.shape) for part in _best_parts(cleaned, saliency[box], smallest, most))
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
+def bounds(mask: Mask) -> tuple[slice, ...]:
+    """The smallest slices, an axis each, that hold all of a mask that is not empty."""
     axes = range(mask.ndim)
     lines = (np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes)
     return tuple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)

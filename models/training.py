@@ -19,16 +19,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.backbones import backbone_note
 from models.calibration import calibrated, operating_point, platt
-from models.card import TABLES, Calibration, Card, Label, Measurement, Training, Weights
+from models.card import TABLES, Calibration, Card, Dot, Label, Measurement, Training, Weights
 from models.cardfile import card_text
 from models.datasets import Examples, read_examples, require_images
 from models.errors import DataError
 from models.evaluation import Evaluation, evaluate, measurements, metadata_baseline
+from models.evaluation.curves import reliability_diagram
 from models.fitting import METHODS, Advance, Fit, Task, fit
 from models.heads import folds
+from models.metrics import reliability
 from models.networks import to_bytes
-from models.packages import CARD, digest, load
+from models.packages import CARD, RELIABILITY, digest, load
 
 FOLDS = 5
 SPECIFICITY = 0.95  # part of the negatives that stays below the operating point
@@ -90,7 +93,7 @@ def train(
     pattern = like.model_copy(update={"localizer": method})
     fitted = _fitted(Task(examples, pattern, weights, held_out, seed, advance))
     folder = run / like.name
-    _write(folder, fitted.found.module, _card(like, method, fitted, seed))
+    _write(folder, fitted.found.module, _card(like, method, fitted, seed, backbone_note(weights)))
     evaluation = _measured_on_test(folder, data, test, advance)
     report = {"data": str(data), "localizer": method, "seed": seed, "weights": weights.name}
     _write_run(run, report | {"seconds": round(time.monotonic() - started, 1)}, fitted, evaluation)
@@ -123,13 +126,18 @@ def _fitted(task: Task) -> Fitted:
 
 
 def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[Label, ...]:
-    """The labels with calibration and operating point."""
+    """The labels with calibration, its reliability, and operating point."""
     done = []
     for index, label in enumerate(labels):
         calibration = Calibration(*(round(value, 5) for value in platt(logits[:, index], truth[:, index])))
         probabilities = calibrated(logits[:, [index]].astype(np.float32), [calibration])[:, 0].astype(np.float64)
         point = operating_point(probabilities, truth[:, index], SPECIFICITY)
-        done.append(label.model_copy(update={"calibration": calibration, "operating_point": point}))
+        dots = tuple(
+            Dot(round(one.probability, 4), round(one.frequency, 4), one.images)
+            for one in reliability(probabilities, truth[:, index])
+        )
+        chosen = {"calibration": calibration, "operating_point": point, "reliability": dots}
+        done.append(label.model_copy(update=chosen))
     return tuple(done)
 
 
@@ -169,7 +177,7 @@ def _baseline(examples: Examples, held_out: Sequence[NDArray[np.int64]]) -> NDAr
     return scores
 
 
-def _card(like: Card, method: str, fitted: Fitted, seed: int) -> Card:
+def _card(like: Card, method: str, fitted: Fitted, seed: int, backbone: str) -> Card:
     chance = [one for one in fitted.measured if one.interval[0] <= 0.5]
     weak = ", ".join(f"{one.label} ({one.data.removeprefix('training, out of fold, ')})" for one in chance)
     limits = tuple(limit for limit in like.limits if not limit.startswith(WEAK))
@@ -177,6 +185,7 @@ def _card(like: Card, method: str, fitted: Fitted, seed: int) -> Card:
         limits += (f"{WEAK} (the interval of the out-of-fold AUC reaches 0.5) within a source: {weak}.",)
     found = fitted.found
     new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
+    new["backbone"] = backbone if found.network else ""
     update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
     if method != like.localizer:  # its texts speak of another method
         limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
@@ -191,6 +200,7 @@ def _write(folder: Path, network: nn.Module, card: Card) -> None:
     weights = Weights(file="weights.safetensors", sha256=hashlib.sha256(data).hexdigest())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / weights.file).write_bytes(data)
+    (folder / RELIABILITY).write_bytes(reliability_diagram(card.labels))
     (folder / CARD).write_text(card_text(card.model_copy(update={"weights": weights})), encoding="utf-8")
 
 

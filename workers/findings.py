@@ -10,17 +10,15 @@ from pydicom import Dataset
 
 from models.card import Card, Code, Label
 from models.prediction import Prediction
+from models.regions import MOST_REGIONS, Mask, components
 from node.errors import AnalysisError
 from workers import codes, regions
 from workers.evidence import pixel_spacing
 from workers.grid import Grid
 from workers.headers import number, words
 from workers.pixels import SourceImage
-from workers.regions import Mask
 from workers.uids import Context
 from workers.volume import SourceVolume
-
-MOST_REGIONS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +130,7 @@ def _regions(label: Label, saliency: NDArray[np.float32], source: Source, contex
         smallest = label.smallest_region_fraction * resampled.size
     inside = resampled >= label.saliency_threshold
     inside = inside if allowed is None else inside & allowed
-    masks = regions.components(inside, allowed, resampled, smallest, MOST_REGIONS)
+    masks = components(inside, allowed, resampled, smallest, MOST_REGIONS)
     return tuple(
         _region(label, index, mask, float(resampled[mask].max()), source=source, context=context)
         for index, mask in enumerate(masks, start=1)

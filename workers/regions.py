@@ -1,4 +1,4 @@
-"""Regions as geometry: clean connected masks, their outlines, and the words for where they lie.
+"""Regions as geometry: their outlines, and the words for where they lie.
 
 Coordinates of outlines are SCOORD's (PS3.3 C.18.6): (column, row), (0, 0) is the top left corner of the top left pixel,
 so that pixel (r, c) is centred at (c + 0.5, r + 0.5).
@@ -12,41 +12,13 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from models.regions import Mask, bounds
 
 MOST_POINTS = 4000  # GraphicData is FL, its length has 16 bits: 8191 points would be the end
 CENTRAL = 0.05  # of the image's width, to each side of its middle
 MIDLINE_MM = 10.0
 BODY_HU = -300.0
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # (row, column) one pixel right, down, left, up
-
-
-def components(
-    inside: Mask, allowed: Mask | None, saliency: NDArray[np.float32], smallest: float, most: int
-) -> tuple[Mask, ...]:
-    """Connected parts (by faces) of a mask after closing, filling of holes and opening; largest saliency first.
-
-    Parameters
-    ----------
-    inside, saliency
-        (rows, columns) or (slices, rows, columns), both of one shape.
-    allowed
-        Pixels that are no padding, of the same shape; None: all.
-    smallest
-        Parts with fewer pixels than this are left out.
-    most
-        At most so many parts are returned.
-    """
-    if not inside.any():
-        return ()
-    box = _box(inside)
-    cleaned = _clean(inside[box], _radius(inside.shape))
-    if allowed is not None:
-        cleaned &= allowed[box]
-    parts = _parts(cleaned, smallest)
-    inner = saliency[box]
-    parts.sort(key=lambda part: (-float(inner[part].max()), -int(part.sum())))
-    return tuple(_whole(part, box, inside.shape) for part in parts[:most])
 
 
 def outline(mask: Mask) -> NDArray[np.float32]:
@@ -66,9 +38,8 @@ def outline(mask: Mask) -> NDArray[np.float32]:
     """
     if not mask.any():
         raise ValueError("an empty mask has no outline")
-    box = _box(mask)
-    part = max(_parts(mask[box], 1), key=lambda one: int(one.sum()))
-    points = _thinned(_without_collinear(_trace(part)))
+    box = bounds(mask)
+    points = _thinned(_without_collinear(_trace(_largest_part(mask[box]))))
     points += (box[1].start, box[0].start)
     return np.concatenate([points, points[:1]]).astype(np.float32)
 
@@ -132,40 +103,10 @@ def _in_thirds(fraction: float) -> str:
     return ("upper", "middle", "lower")[min(int(fraction * 3), 2)]
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
-    axes = range(mask.ndim)
-    lines = (np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes)
-    return tuple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)
-
-
-def _whole(part: Mask, box: tuple[slice, ...], shape: tuple[int, ...]) -> Mask:
-    mask = np.zeros(shape, dtype=np.bool_)
-    mask[box] = part
-    return mask
-
-
-def _radius(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Of the structuring element, an axis each: a 1024th of an image; one pixel within the slices of a volume."""
-    return (max(1, round(min(shape) / 1024)),) * 2 if len(shape) == 2 else (0, 1, 1)
-
-
-def _clean(inside: Mask, radius: tuple[int, ...]) -> Mask:
-    """Gaps narrower than the element and holes are filled, spurs and bridges thinner than it cut."""
-    margin = [(each + 1, each + 1) for each in radius]
-    image = sitk.GetImageFromArray(np.pad(inside, margin).astype(np.uint8))
-    image = sitk.BinaryMorphologicalClosing(image, radius[::-1])
-    image = sitk.BinaryFillhole(image)
-    image = sitk.BinaryMorphologicalOpening(image, radius[::-1])
-    inner = tuple(slice(low, -high) for low, high in margin)
-    cleaned: Mask = sitk.GetArrayFromImage(image)[inner].astype(np.bool_)
-    return cleaned
-
-
-def _parts(mask: Mask, smallest: float) -> list[Mask]:
+def _largest_part(mask: Mask) -> Mask:
     found = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)))
-    labelled = sitk.GetArrayFromImage(found)
-    sizes = np.bincount(labelled.ravel())
-    return [labelled == number for number in range(1, len(sizes)) if sizes[number] >= max(smallest, 1)]
+    part: Mask = sitk.GetArrayFromImage(sitk.RelabelComponent(found)) == 1
+    return part
 
 
 def _trace(part: Mask) -> NDArray[np.float64]:

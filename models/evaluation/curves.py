@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from models.card import Dot, Label
 from models.evaluation.figures import FALSE_REGIONS, Calls, Evaluation, Located
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 COLUMNS = 4
 # Okabe and Ito, 2008: told apart by colour-blind readers, too.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
+RELIABILITY = "mean probability", "part that is positive"
 Item = TypeVar("Item")
+Diagram = tuple[str, Sequence[Dot]]
+"""Title and dots."""
 
 
 def curves(evaluation: Evaluation) -> dict[str, bytes]:
@@ -23,12 +27,25 @@ def curves(evaluation: Evaluation) -> dict[str, bytes]:
     drawn = {}
     if evaluation.calls:
         drawn["roc.png"] = _grid(evaluation.calls, _roc, "false positive rate", "sensitivity")
-        drawn["reliability.png"] = _grid(evaluation.calls, _reliability, "mean probability", "part that is positive")
+        diagrams = [_diagram(calls) for calls in evaluation.calls]
+        drawn["reliability.png"] = _grid(diagrams, _reliability, *RELIABILITY)
     labels = list(dict.fromkeys(one.label for one in evaluation.located))
     pairs = [[one for one in evaluation.located if one.label == label] for label in labels]
     if pairs:
         drawn["froc.png"] = _grid(pairs, _froc, "false regions an image", "sensitivity over boxes")
     return drawn
+
+
+def reliability_diagram(labels: Sequence[Label]) -> bytes:
+    """PNG of the reliability that a card's labels hold."""
+    counts = (sum(dot.images for dot in label.reliability) for label in labels)
+    diagrams = [(f"{label.title}\n{n} images", label.reliability) for label, n in zip(labels, counts, strict=True)]
+    return _grid(diagrams, _reliability, *RELIABILITY)
+
+
+def _diagram(calls: Calls) -> Diagram:
+    title = f"{calls.label.replace('_', ' ')}, {calls.data}\ncalibration error {calls.calibration_error.value:.3f}"
+    return title, tuple(Dot(one.probability, one.frequency, one.images) for one in calls.reliability)
 
 
 def _grid(items: Sequence[Item], draw: Callable[[Axes, Item], None], across: str, up: str) -> bytes:
@@ -69,15 +86,13 @@ def _roc(axes: Axes, calls: Calls) -> None:
     axes.set_xlim(-0.02, 1.02)
 
 
-def _reliability(axes: Axes, calls: Calls) -> None:
+def _reliability(axes: Axes, diagram: Diagram) -> None:
+    title, dots = diagram
+    said, true, images = zip(*dots, strict=True)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-    said, true = [one.probability for one in calls.reliability], [one.frequency for one in calls.reliability]
     axes.plot(said, true, color=BLUE, linewidth=1.0)
-    axes.scatter(
-        said, true, s=[6 + 120 * one.images / calls.images for one in calls.reliability], color=BLUE, alpha=0.7
-    )
-    error = calls.calibration_error.value
-    axes.set_title(f"{calls.label.replace('_', ' ')}, {calls.data}\ncalibration error {error:.3f}", fontsize=8)
+    axes.scatter(said, true, s=[6 + 120 * one / sum(images) for one in images], color=BLUE, alpha=0.7)
+    axes.set_title(title, fontsize=8)
     axes.set_aspect("equal")
     axes.set_xlim(-0.02, 1.02)
 

@@ -4,6 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,6 +70,16 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path: Path) -> No
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
+def test_nifti_files_below_a_folder_are_taken(tmp_path: Path) -> None:
+    plane = np.full((200, 400), 60.0, np.float32)
+    plane[20:80, 270:330] = 255  # first index columns: the spot lies at row 300, column 50
+    nibabel.save(nibabel.Nifti1Image(plane, None), tmp_path / "one.nii.gz")
+    predict(bright.model(), [tmp_path], tmp_path / "out")
+    (region,) = rows(tmp_path / "out" / "regions.csv")
+    place = [float(region[key]) for key in ("x", "y", "width", "height")]
+    assert place == pytest.approx([20, 270, 60, 60], abs=10)
+
+
 def test_names_stay_apart_and_a_file_given_twice_is_one(tmp_path: Path) -> None:
     one, two = spot(tmp_path / "x" / "same.png"), spot(tmp_path / "y" / "same.png")
     assert list(image_files([one, tmp_path / "y", two])) == ["x/same.png", "y/same.png"]
@@ -76,7 +87,7 @@ def test_names_stay_apart_and_a_file_given_twice_is_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file or folder .*nothing"):
         image_files([one, tmp_path / "nothing"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="No PNG, JPEG or DICOM file is below"):
+    with pytest.raises(DataError, match="No PNG, JPEG, DICOM or NIfTI file is below"):
         image_files([tmp_path / "empty"])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models import packages
 from models.backbones import imagenet_weights
@@ -13,6 +14,7 @@ from models.cardfile import card_text
 from models.datasets import read_boxes, read_examples, read_image
 from models.errors import DataError, PackageError
 from models.evaluation import Evaluation, evaluate
+from models.installing import add
 from models.training import WEAK, train
 from tests.models import phantoms
 
@@ -48,6 +50,19 @@ def test_a_trained_package_is_whole_and_says_how_it_was_made(trained: Trained) -
     report = json.loads((folder.parent / "run.json").read_text())
     assert report["test"]["digest"] == evaluation.digest
     assert report["penalty"] == card.training.penalty
+
+
+def test_the_card_holds_the_reliability_of_its_calibration(trained: Trained) -> None:
+    data, folder, _, _ = trained
+    images = len(read_examples(data, "train", []))
+    for label in packages.load_card(folder).labels:
+        assert sum(dot.images for dot in label.reliability) == images
+        gap = sum(dot.images * abs(dot.probability - dot.frequency) for dot in label.reliability) / images
+        assert gap < 0.1  # Platt's line fits what it was fitted on
+    with Image.open(folder / packages.RELIABILITY) as diagram:
+        assert diagram.format == "PNG" and min(diagram.size) > 200
+    target, _ = add(folder, folder.parent / "added")
+    assert (target / packages.RELIABILITY).is_file()
 
 
 def test_it_learned_what_is_there_to_learn(trained: Trained) -> None:

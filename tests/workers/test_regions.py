@@ -76,50 +76,6 @@ def test_a_ragged_outline_is_thinned_until_graphic_data_can_hold_it() -> None:
     assert regions.enclosed_area(points) == pytest.approx(mask.sum(), rel=0.01)
 
 
-def test_the_part_with_the_largest_saliency_comes_first_and_only_so_many() -> None:
-    inside = np.zeros((100, 100), dtype=np.bool_)
-    saliency = np.zeros((100, 100), dtype=np.float32)
-    for row, peak in ((10, 1.0), (30, 3.0), (50, 2.0), (70, 4.0)):
-        inside[row : row + 8, 20:30] = True
-        saliency[row, 20] = peak
-    inside[90:92, 90:92] = True  # too small
-    found = regions.components(inside, None, saliency, smallest=20, most=3)
-    assert [int(np.argwhere(part)[:, 0].min()) for part in found] == [70, 30, 50]
-    assert all(part.shape == (100, 100) for part in found)
-    assert len(regions.components(inside, None, saliency, smallest=20, most=9)) == 4
-
-
-def test_holes_are_filled_and_spurs_cut() -> None:
-    inside = _rectangle((60, 60), slice(20, 40), slice(20, 40))
-    inside[28:31, 28:31] = False
-    inside[30, 40:58] = True
-    (part,) = regions.components(inside, None, inside.astype(np.float32), 1, 3)
-    assert part[29, 29]
-    assert not part[30, 45:].any()
-    assert part.sum() == pytest.approx(400, abs=8)
-
-
-def test_padding_never_belongs_to_a_region() -> None:
-    inside = _rectangle((60, 60), slice(20, 40), slice(20, 40))
-    allowed = np.ones_like(inside)
-    allowed[30, 30] = False  # would be filled as a hole
-    (part,) = regions.components(inside & allowed, allowed, inside.astype(np.float32), 1, 3)
-    assert not part[30, 30]
-
-
-def test_a_volume_keeps_what_is_one_slice_thin() -> None:
-    inside = np.zeros((5, 40, 40), dtype=np.bool_)
-    inside[2, 10:20, 10:20] = True
-    (part,) = regions.components(inside, None, inside.astype(np.float32), 1, 3)
-    assert part[2].sum() == pytest.approx(100, abs=4)
-    assert part.sum() == part[2].sum()
-
-
-def test_nothing_inside_gives_no_region() -> None:
-    nothing = np.zeros((5, 5), dtype=np.bool_)
-    assert regions.components(nothing, None, nothing.astype(np.float32), 0, 3) == ()
-
-
 @pytest.mark.parametrize(
     ("orientation", "expected"),
     [

@@ -60,7 +60,10 @@ def test_the_stages_compose(tmp_path: Path) -> None:
     code, out, _ = run("train", "--data", data, "--like", like, "--weights", second, "--run", tmp_path / "third")
     assert code == 0
     assert run("verify", tmp_path / "third" / "phantom")[0] == 0
-    measured = packages.load_card(tmp_path / "third" / "phantom").training.measured
+    training = packages.load_card(tmp_path / "third" / "phantom").training
+    assert training.backbone == backbone_note(second)
+    assert "Backbone: EfficientNet" in run("show", tmp_path / "third" / "phantom")[1]
+    measured = training.measured
     assert all(one.auc > 0.8 for one in measured)
 
     code, _, err = run(*words, "--resume")
