@@ -62,7 +62,7 @@ def test_the_stages_compose(tmp_path: Path) -> None:
     assert run("verify", tmp_path / "third" / "phantom")[0] == 0
     training = packages.load_card(tmp_path / "third" / "phantom").training
     assert training.backbone == backbone_note(second)
-    assert "Backbone: EfficientNet" in run("show", tmp_path / "third" / "phantom")[1]
+    assert f"Backbone: {backbone_note(second)}" in run("show", tmp_path / "third" / "phantom")[1]
     measured = training.measured
     assert all(one.auc > 0.8 for one in measured)
 
