@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import secrets
-import time
-from dataclasses import dataclass
+import threading
 from typing import Any
 
 import structlog
-from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
-from node import studies
 from node.contexts import scp_contexts
-from node.errors import ConfigurationError, OutOfResources, Refused
-from node.identity import identify
+from node.dimse import StoreRequest
+from node.errors import ConfigurationError
 from node.intake import ABORTED, RELEASED
-from node.ledger import Ledger
+from node.reception import NOT_UNDERSTOOD, SUCCESS, Receiver
 from node.senders import Senders
 from node.settings import Settings
-from node.store import Store
 from node.tls import server_context
-from node.worklist import items, ups
+from node.upper_layer import request_handler
+from node.worklist import ups
 from node.worklist.reading import Station
 
 _log = structlog.get_logger(__name__)
-_SUCCESS, _NOT_AUTHORIZED, _PROCESSING_FAILURE = 0x0000, 0x0124, 0x0110  # PS3.7 C.1, C.4.12, C.4.14
-_PREAMBLE = b"\0" * 128 + b"DICM"
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """The parts that receiving an instance needs."""
-
-    settings: Settings
-    ledger: Ledger
-    store: Store
-    senders: Senders
 
 
 def start(receiver: Receiver) -> ThreadedAssociationServer:
@@ -58,65 +42,38 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
     ae.require_called_aet = True
     ae.require_calling_aet = _callers(receiver.settings)
     handlers: list[Any] = [
-        (evt.EVT_C_ECHO, lambda _event: _SUCCESS),
+        (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, on_c_store, [receiver]),
         (evt.EVT_REJECTED, on_rejected, [receiver.settings]),
         *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
         *ups.handlers(receiver.ledger, station(receiver.settings)),
     ]
     try:
-        server = ae.start_server(
+        server = ae.make_server(
             (node.host, node.port),
-            block=False,
+            server_class=ThreadedAssociationServer,
             ssl_context=server_context(node.tls) if node.tls else None,
             evt_handlers=handlers,
             contexts=[*scp_contexts(), *ups.contexts()],
+            request_handler=request_handler(receiver.begin),
         )
     except OSError as error:
         message = f"node.host and node.port: {node.host}:{node.port} cannot be listened on: {error.strerror}"
         raise ConfigurationError(message) from error
-    if server is None:
-        raise ConfigurationError("pynetdicom did not start the server")
+    ae._servers.append(server)  # where `server.shutdown` looks for it
+    threading.Thread(target=server.serve_forever, name="scp", daemon=True).start()
     return server
 
 
 def on_c_store(event: Event, receiver: Receiver) -> int:
-    """Keep one instance; the returned status is what the peer sees (PS3.4 Table B.2-1)."""
-    calling_ae_title = event.assoc.requestor.ae_title
-    if not _may_send(receiver.settings, calling_ae_title):
-        _log.warning("instance refused", peer=calling_ae_title, reason="this peer has no send = ['images']")
-        return _NOT_AUTHORIZED
-    try:
-        _keep(event, receiver, calling_ae_title)
-    except Refused as refused:
-        log = _log.error if isinstance(refused, OutOfResources) else _log.warning
-        log("instance refused", peer=calling_ae_title, status=f"0x{refused.status:04X}", reason=str(refused))
-        return refused.status
-    except Exception:  # noqa: BLE001  # outermost: a bug of ours is said, and is no Success
-        _log.exception("instance refused", peer=calling_ae_title, status=f"0x{_PROCESSING_FAILURE:04X}")
-        return _PROCESSING_FAILURE
-    return _SUCCESS
-
-
-def _keep(event: Event, receiver: Receiver, calling_ae_title: str) -> None:
-    request = event.request
-    dataset = event.encoded_dataset(include_meta=False)
-    syntax = UID(event.context.transfer_syntax)
-    key = identify(dataset, syntax, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
-    receiver.senders.brought(event.assoc, key.study_instance_uid)
-    meta = _PREAMBLE + encode_file_meta(event.file_meta)
-    stored = receiver.store.write(key, str(syntax), meta, dataset)
-    with receiver.ledger.write() as connection:
-        recorded = studies.record_instance(connection, stored, calling_ae_title, now := time.time())
-        if recorded.reopened:
-            items.set_ready(connection, key.study_instance_uid, now, ready=False)
-    names = {"study": key.study_instance_uid, "instance": key.sop_instance_uid, "peer": calling_ae_title}
-    if recorded.conflict:
-        _log.warning("same UID with other content, kept beside", **names)
-    elif recorded.elsewhere:
-        _log.warning("same UID as an instance of another study, both kept", **names)
-    else:
-        _log.debug("instance stored", new=recorded.new, **names)
+    """Keep one instance whose command pynetdicom has read; the returned status is what the peer sees."""
+    said = event.request
+    request = StoreRequest(said.MessageID, str(said.AffectedSOPClassUID), str(said.AffectedSOPInstanceUID))
+    reception = receiver.begin(event.assoc, request, event.context.context_id)
+    if reception is None:
+        return NOT_UNDERSTOOD
+    reception.write(memoryview(event.encoded_dataset(include_meta=False)))
+    return reception.finish()
 
 
 def on_rejected(event: Event, settings: Settings) -> None:
@@ -148,8 +105,3 @@ def _callers(settings: Settings) -> list[str]:
         return []
     known = sorted({peer.ae_title for peer in settings.peers.values() if not peer.folder})
     return known or [secrets.token_hex(8)]
-
-
-def _may_send(settings: Settings, calling_ae_title: str) -> bool:
-    tables = [peer for peer in settings.peers.values() if peer.ae_title == calling_ae_title and not peer.folder]
-    return any("images" in peer.send for peer in tables) or (not tables and settings.node.accept_unknown)

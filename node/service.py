@@ -25,8 +25,9 @@ from node.errors import ConfigurationError, UnreadableInstance
 from node.headers import read_header
 from node.ledger import open_ledger
 from node.processes import die_with_parent
+from node.reception import Receiver
 from node.rounds import Rounds
-from node.scp import Receiver, station
+from node.scp import station
 from node.settings import Settings
 from node.store import Store
 from node.worklist import items

@@ -34,48 +34,45 @@ class Store:
     def __init__(self, data: Path, min_free_bytes: int) -> None:
         self.data = data
         self.root = data / "instances"
+        self.incoming = data / "incoming"
         self.min_free_bytes = min_free_bytes
 
     def prepare(self) -> None:
         """Create the folder and remove what writers that were killed left behind; others may be writing just now."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for leftover in self.root.glob(f"*/*/*{PART}"):
+        self.incoming.mkdir(exist_ok=True)
+        for leftover in self.incoming.glob(f"*{PART}"):
             with suppress(FileNotFoundError):
                 if time.time() - leftover.stat().st_mtime > _LEFT_BEHIND:
                     leftover.unlink()
 
-    def write(self, key: InstanceKey, transfer_syntax_uid: str, meta: bytes, dataset: bytes) -> StoredInstance:
-        """Put an instance on disk; when this returns, a power cut does not lose it.
+    def begin(self, meta: bytes) -> Incoming:
+        """Begin to write an instance.
 
         Parameters
         ----------
         meta
             Preamble, prefix and File Meta Information.
-        dataset
-            The Data Set's bytes as sent.
-
-        Returns
-        -------
-        StoredInstance
-            With `path` of the file that holds this very content: the plain name, or, where another content has
-            it already, a name with the content's hash beside it.
 
         Raises
         ------
         OutOfResources
-            Too little free space, or the disk did not take the file; nothing is left behind.
+            Too little free space, or the disk takes no file.
         """
-        self._check_space(len(dataset))
-        sha256 = hashlib.sha256(dataset).hexdigest()
-        folder = self.root / key.study_instance_uid / key.series_instance_uid
-        try:
-            make_folder(folder, self.root)
-            path = _write_once(folder, key.sop_instance_uid, sha256, meta + dataset)
-        except OSError as error:
-            raise OutOfResources(f"the disk did not take an instance: {error.strerror}") from error
-        return StoredInstance(key, transfer_syntax_uid, str(path.relative_to(self.data)), sha256, len(dataset))
+        self.check_space(len(meta))
+        return Incoming(self, meta)
 
-    def _check_space(self, size: int) -> None:
+    def write(self, key: InstanceKey, transfer_syntax_uid: str, meta: bytes, dataset: bytes) -> StoredInstance:
+        """Put a whole instance on disk, as `Incoming` does piece by piece."""
+        incoming = self.begin(meta)
+        try:
+            incoming.write(memoryview(dataset))
+            return incoming.keep(key, transfer_syntax_uid)
+        finally:
+            incoming.close()
+
+    def check_space(self, size: int) -> None:
+        """OutOfResources where so many bytes more would leave too little free."""
         try:
             free = shutil.disk_usage(self.root).free
         except OSError as error:
@@ -86,6 +83,73 @@ class Store:
             )
 
 
+class Incoming:
+    """An instance on its way to the disk; it has no name until it is kept, and is gone where it is closed before."""
+
+    def __init__(self, store: Store, meta: bytes) -> None:
+        self._store, self._meta_bytes = store, len(meta)
+        self._hash = hashlib.sha256()
+        self.size = 0
+        """Of the Data Set, in bytes."""
+        try:
+            self._descriptor, self._temporary = tempfile.mkstemp(suffix=PART, dir=store.incoming)
+        except OSError as error:
+            raise _not_taken(error) from error
+        self._append(meta)
+
+    def write(self, data: memoryview) -> None:
+        """Append bytes of the Data Set as sent; OutOfResources where they cannot be."""
+        self._store.check_space(len(data))
+        self._append(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def _append(self, data: bytes | memoryview) -> None:
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError as error:
+            raise _not_taken(error) from error
+
+    def head(self, count: int) -> bytes:
+        """The first bytes of the Data Set that were written."""
+        return os.pread(self._descriptor, min(count, self.size), self._meta_bytes)
+
+    def keep(self, key: InstanceKey, transfer_syntax_uid: str) -> StoredInstance:
+        """Give it its name; when this returns, a power cut does not lose it.
+
+        Returns
+        -------
+        StoredInstance
+            With `path` of the file that holds this very content: the plain name, or, where another content has
+            it already, a name with the content's hash beside it.
+
+        Raises
+        ------
+        OutOfResources
+            The disk did not take the file.
+        """
+        sha256 = self._hash.hexdigest()
+        folder = self._store.root / key.study_instance_uid / key.series_instance_uid
+        try:
+            make_folder(folder, self._store.root)
+            os.fdatasync(self._descriptor)
+            path = _named(Path(self._temporary), folder, key.sop_instance_uid, sha256)
+            sync_folder(folder)
+        except OSError as error:
+            raise _not_taken(error) from error
+        return StoredInstance(key, transfer_syntax_uid, str(path.relative_to(self._store.data)), sha256, self.size)
+
+    def close(self) -> None:
+        """Let go of the file; it stays only under the name that `keep` gave it."""
+        os.close(self._descriptor)
+        Path(self._temporary).unlink(missing_ok=True)
+
+
+def _not_taken(error: OSError) -> OutOfResources:
+    return OutOfResources(f"the disk did not take an instance: {error.strerror}")
+
+
 def dataset_sha256(path: Path) -> str:
     """SHA-256 of the Data Set's bytes in a file that `Store` wrote."""
     content = path.read_bytes()
@@ -93,27 +157,18 @@ def dataset_sha256(path: Path) -> str:
     return hashlib.sha256(memoryview(content)[_PREAMBLE + _GROUP_LENGTH + length :]).hexdigest()
 
 
-def _write_once(folder: Path, name: str, sha256: str, content: bytes) -> Path:
-    """Write beside, sync, then give it its name by a hard link, which (unlike a rename) never replaces a file."""
-    descriptor, temporary = tempfile.mkstemp(suffix=PART, dir=folder)
+def _named(temporary: Path, folder: Path, name: str, sha256: str) -> Path:
+    """Name a file by a hard link, which (unlike a rename) never replaces another."""
+    plain, beside = folder / f"{name}.dcm", folder / f"{name}.{sha256[:16]}.dcm"
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fdatasync(file.fileno())
-        plain, beside = folder / f"{name}.dcm", folder / f"{name}.{sha256[:16]}.dcm"
-        try:
-            Path(plain).hardlink_to(temporary)
+        plain.hardlink_to(temporary)
+        return plain
+    except FileExistsError:
+        if _holds(plain, sha256):
             return plain
-        except FileExistsError:
-            if _holds(plain, sha256):
-                return plain
-        if not beside.exists():
-            _link_unless_there(Path(temporary), beside)
-        return beside
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-        sync_folder(folder)
+    if not beside.exists():
+        _link_unless_there(temporary, beside)
+    return beside
 
 
 def _holds(path: Path, sha256: str) -> bool:

@@ -12,7 +12,7 @@ from pynetdicom import AE, Association, build_context
 from node import scp, scu  # noqa: F401  # scu: files go out as they are, also from the tests
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.ledger import Ledger, sqlite_url
-from node.scp import Receiver
+from node.reception import Receiver
 from node.senders import Senders
 from node.settings import Node, Peer, Settings
 from node.store import Store

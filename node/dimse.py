@@ -1,0 +1,95 @@
+"""C-STORE's command sets (PS3.7 6.3.1, 9.3.1: Implicit VR Little Endian) and File Meta Information, as bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+
+_SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_TO = 0x0002, 0x0100, 0x0110, 0x0120
+_DATA_SET_TYPE, _STATUS, _SOP_INSTANCE = 0x0800, 0x0900, 0x1000
+_C_STORE_RQ, _C_STORE_RSP, _NO_DATA_SET = 0x0001, 0x8001, 0x0101
+_ELEMENT = struct.Struct("<HHL")
+_US = struct.Struct("<H")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequest:
+    """What a C-STORE-RQ says that we need; the UIDs are not validated."""
+
+    message_id: int
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+def read_store_request(command: bytes) -> StoreRequest | None:
+    """The request that a command set is; None for every other message, and where an element is missing or broken."""
+    elements: dict[int, bytes] = {}
+    at = 0
+    while at < len(command):
+        if len(command) - at < _ELEMENT.size:
+            return None
+        group, element, length = _ELEMENT.unpack_from(command, at)
+        at += _ELEMENT.size
+        if group != 0 or len(command) - at < length:
+            return None
+        elements[element] = command[at : at + length]
+        at += length
+    try:
+        if _number(elements, _COMMAND_FIELD) != _C_STORE_RQ or _number(elements, _DATA_SET_TYPE) == _NO_DATA_SET:
+            return None
+        uids = (elements[key].rstrip(b"\0 ").decode("ascii") for key in (_SOP_CLASS, _SOP_INSTANCE))
+        return StoreRequest(_number(elements, _MESSAGE_ID), *uids)
+    except (KeyError, struct.error, UnicodeDecodeError):
+        return None
+
+
+def _number(elements: dict[int, bytes], key: int) -> int:
+    (number,) = _US.unpack(elements[key])
+    return int(number)
+
+
+def store_response(request: StoreRequest, status: int) -> bytes:
+    """The command set of the answer."""
+    body = b"".join(
+        (
+            _uid(_SOP_CLASS, request.sop_class_uid),
+            _us(_COMMAND_FIELD, _C_STORE_RSP),
+            _us(_RESPONDED_TO, request.message_id),
+            _us(_DATA_SET_TYPE, _NO_DATA_SET),
+            _us(_STATUS, status),
+            _uid(_SOP_INSTANCE, request.sop_instance_uid),
+        )
+    )
+    return _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
+
+
+def _us(element: int, value: int) -> bytes:
+    return _ELEMENT.pack(0, element, 2) + _US.pack(value)
+
+
+def _uid(element: int, uid: str) -> bytes:
+    value = uid.encode("ascii")
+    value += b"\0" * (len(value) % 2)
+    return _ELEMENT.pack(0, element, len(value)) + value
+
+
+def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Preamble, prefix and File Meta Information of a file; Explicit VR Little Endian."""
+    version = struct.pack("<HH2sHL", 2, 0x0001, b"OB", 0, 2) + b"\0\1"
+    texts = (
+        (0x0002, b"UI", sop_class_uid),
+        (0x0003, b"UI", sop_instance_uid),
+        (0x0010, b"UI", transfer_syntax_uid),
+        (0x0012, b"UI", PYNETDICOM_IMPLEMENTATION_UID),
+        (0x0013, b"SH", PYNETDICOM_IMPLEMENTATION_VERSION),
+    )
+    body = version + b"".join(_explicit(element, vr, value) for element, vr, value in texts)
+    return bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body
+
+
+def _explicit(element: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii")
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, element, vr, len(value)) + value

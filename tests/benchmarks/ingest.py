@@ -1,0 +1,162 @@
+"""How fast instances are taken, beside DCMTK's storescp, Orthanc and plain pynetdicom. Run by hand, nothing beside it:
+
+    python -m tests.benchmarks.ingest [--rounds 5] [--associations 1 2 8] [--only ct]
+
+DCMTK's dcmsend sends 300 CT slices of 0.5 MB and 10 radiographs of 15 MB. Each receiver is started on an empty folder
+for each round, they take turns in an order that turns round, and a ratio is the median over rounds of the ratio within
+the round. `ceiling` is our receiver with fdatasync, fsync and the ledger's writes switched off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+from pacs import Orthanc
+from node.processes import die_with_parent
+from tests.benchmarks.receivers import free_port, need
+
+LOADS = {
+    "ct": (300, CTImageStorage, (512, 512)),
+    "radiograph": (10, DigitalXRayImageStorageForPresentation, (2739, 2739)),
+}
+OURS, CEILING, STORESCP, ORTHANC, PLAIN = "readfirst", "ceiling", "storescp", "orthanc", "pynetdicom"
+READY_SECONDS = 30.0
+
+
+def write_files(folder: Path, count: int, sop_class: str, shape: tuple[int, int]) -> list[Path]:
+    """One series of noise, 16 bits a pixel."""
+    rng, study, series = np.random.default_rng(0), generate_uid(), generate_uid()
+    files = []
+    for number in range(count):
+        dataset = Dataset()
+        dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, generate_uid()
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        dataset.PatientName, dataset.PatientID, dataset.Modality = "Bench^Mark", "BENCH", "CT"
+        dataset.InstanceNumber, dataset.AccessionNumber, dataset.StudyID = number + 1, "", ""
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.Rows, dataset.Columns = shape
+        dataset.BitsAllocated = dataset.BitsStored = 16
+        dataset.HighBit, dataset.PixelRepresentation = 15, 0
+        dataset.PixelData = rng.integers(0, 4096, shape, np.uint16).tobytes()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        path = folder / f"{number:04}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        files.append(path)
+    return files
+
+
+@contextmanager
+def process(command: Sequence[str | Path], port: int) -> Iterator[int]:
+    """A receiver that listens; ended on leaving."""
+    child = subprocess.Popen(list(map(str, command)), preexec_fn=die_with_parent, stdout=subprocess.DEVNULL)  # noqa: PLW1509
+    try:
+        until = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                break
+            except OSError:
+                if child.poll() is not None or time.monotonic() > until:
+                    raise SystemExit(f"{command[0]} does not listen") from None
+                time.sleep(0.02)
+        yield port
+    finally:
+        child.terminate()
+        child.wait()
+
+
+@contextmanager
+def receiver(name: str, folder: Path, associations: int) -> Iterator[tuple[str, int]]:
+    """AE title and port of a receiver that keeps what it gets below an empty folder."""
+    port = free_port()
+    if name == ORTHANC:
+        with Orthanc(folder) as orthanc:
+            yield "ORTHANC", orthanc.dicom_port
+        return
+    commands: dict[str, list[str | Path]] = {
+        STORESCP: [need("storescp"), "-od", folder, *(["--fork"] if associations > 1 else []), str(port)],
+        **{
+            one: [sys.executable, "-m", "tests.benchmarks.receivers", one, str(folder), str(port)]
+            for one in (OURS, CEILING, PLAIN)
+        },
+    }
+    with process(commands[name], port):
+        yield "READFIRST", port
+
+
+def send(files: Sequence[Path], ae_title: str, port: int, associations: int) -> float:
+    """Seconds until dcmsend has sent all files over so many associations at once."""
+    base = [need("dcmsend"), "-q", "-aet", "BENCH", "-aec", ae_title, "127.0.0.1", str(port)]
+    start = time.perf_counter()
+    senders = [subprocess.Popen([*base, *map(str, files[n::associations])]) for n in range(associations)]
+    codes = [one.wait() for one in senders]
+    seconds = time.perf_counter() - start
+    if any(codes):
+        raise SystemExit(f"dcmsend to {ae_title} ended with {codes}")
+    return seconds
+
+
+def measure(files: Sequence[Path], names: Sequence[str], associations: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each receiver in each round."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds):
+        for name in list(names)[:: 1 if turn % 2 else -1]:
+            with tempfile.TemporaryDirectory(dir=files[0].parent.parent) as folder:
+                with receiver(name, Path(folder), associations) as (ae_title, port):
+                    seconds[name].append(send(files, ae_title, port, associations))
+    return seconds
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--associations", type=int, nargs="+", default=[1, 2, 8])
+    parser.add_argument("--only", choices=list(LOADS))
+    parser.add_argument("--receivers", nargs="+", default=[OURS, CEILING, STORESCP, PLAIN, ORTHANC])
+    chosen = parser.parse_args()
+    room = Path(tempfile.mkdtemp(prefix="ingest-"))
+    try:
+        for load, (count, sop_class, shape) in LOADS.items():
+            if chosen.only not in (None, load):
+                continue
+            (room / load).mkdir()
+            files = write_files(room / load, count, sop_class, shape)
+            megabytes = sum(file.stat().st_size for file in files) / 1e6
+            for associations in chosen.associations:
+                seconds = measure(files, chosen.receivers, associations, chosen.rounds)
+                report(load, associations, megabytes, seconds)
+    finally:
+        shutil.rmtree(room)
+
+
+def report(load: str, associations: int, megabytes: float, seconds: dict[str, list[float]]) -> None:
+    """One line a receiver: MB/s, its spread, and how many times faster ours was in the same round."""
+    ours: Callable[[str], list[float]] = lambda name: [b / a for a, b in zip(seconds[OURS], seconds[name], strict=True)]
+    for name, values in seconds.items():
+        rates = [megabytes / one for one in values]
+        ratio = f"{statistics.median(ours(name)):.2f}" if OURS in seconds else "-"
+        spread = f"{min(rates):.0f} to {max(rates):.0f}"
+        print(
+            f"{load:11} {associations} associations  {name:11} {statistics.median(rates):6.0f} MB/s  ({spread})  ours {ratio} times",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

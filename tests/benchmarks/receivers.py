@@ -1,0 +1,89 @@
+"""The receivers that `ingest` compares and that are Python: ours, ours without durability, plain pynetdicom."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def need(program: str) -> str:
+    """Path of DCMTK's program: pynetdicom brings some of the same names into .venv/bin."""
+    here = str(Path(sys.executable).parent)
+    path = os.pathsep.join(one for one in os.environ["PATH"].split(os.pathsep) if one != here)
+    found = shutil.which(program, path=path)
+    if found is None:
+        raise SystemExit(f"{program} is not installed (Debian: dcmtk)")
+    return found
+
+
+def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
+    """The node's own SCP, store and ledger."""
+    from node import scp
+    from node.ledger import Ledger, sqlite_url
+    from node.reception import Receiver
+    from node.senders import Senders
+    from node.settings import Node, Settings
+    from node.store import Store
+
+    settings = Settings(node=Node(port=port, data=folder, min_free_mb=0, accept_unknown=True, max_associations=64))
+    ledger = Ledger(sqlite_url(folder))
+    ledger.migrate()
+    store = Store(folder, 0)
+    store.prepare()
+    if not durable:
+        _switch_off(ledger)
+    scp.start(Receiver(settings, ledger, store, Senders()))
+
+
+def _switch_off(ledger: Any) -> None:
+    from node import studies
+
+    @contextmanager
+    def write() -> Any:
+        yield None
+
+    ledger.write = write
+    studies.record_instance = lambda *_: studies.Recorded(new=True, conflict=False, generation=1)
+    os.fdatasync = os.fsync = lambda _descriptor: None
+
+
+def serve_plain(folder: Path, port: int) -> None:
+    """pynetdicom as its documentation has it, with the raw bytes written and fdatasync before Success."""
+    from pynetdicom import AE, evt
+    from pynetdicom.events import Event
+    from pynetdicom.presentation import AllStoragePresentationContexts
+
+    def keep(event: Event) -> int:
+        with (folder / f"{event.request.AffectedSOPInstanceUID}.dcm").open("wb") as file:
+            file.write(event.encoded_dataset())
+            file.flush()
+            os.fdatasync(file.fileno())
+        return 0
+
+    ae = AE("READFIRST")
+    ae.maximum_associations = 64
+    ae.supported_contexts = AllStoragePresentationContexts
+    ae.maximum_pdu_size = 262144
+    ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+
+
+if __name__ == "__main__":
+    kind, into, at = sys.argv[1:]
+    if kind == "pynetdicom":
+        serve_plain(Path(into), int(at))
+    else:
+        serve_ours(Path(into), int(at), durable=kind == "readfirst")
+    threading.Event().wait()
