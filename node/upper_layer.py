@@ -123,8 +123,12 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         self._receive = receive
         self._reader = Reader(assoc.network_timeout, self._wanted)
         self._storing: tuple[int, StoreRequest, Reception] | None = None
+        self._broken = False  # PDUs do not follow each other any more
 
     def _is_transport_event(self) -> bool:
+        if self._broken and self.state_machine.current_state == "Sta13" and self.socket is not None:
+            self.socket.close()  # the A-ABORT is sent; what still comes is not worth reading
+            return True
         if self._reader.pending and self.socket is not None and self.socket.socket is not None:
             self._read_pdu_data()
             return True
@@ -144,6 +148,7 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             while self._read_pdu(sock) and self._more(sock):
                 pass
         except InvalidPDU:
+            self._broken = True
             self._lose("Evt19")
         except (EOFError, OSError):
             self._lose("Evt17")
