@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
 
 from node.entities import AnalysisReport, StoredInstance, StudyState
 from node.ledger import note
 from node.tables import FINDING, INSTANCE, RESULT, STUDY
 
 MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
+
+# Made once: these run for each instance, and to make a statement takes longer than to run it.
+_KNOWN = select(INSTANCE).where(INSTANCE.c.sop_instance_uid == bindparam("uid"))
+_OWN = select(RESULT.c.kind).where(RESULT.c.sop_instance_uid == bindparam("uid"))
+_STUDY = select(STUDY).where(STUDY.c.study_instance_uid == bindparam("uid")).with_for_update()
+_GROW = update(STUDY).where(STUDY.c.study_instance_uid == bindparam("uid")).values(last_received_at=bindparam("now"))
+_ADD_INSTANCE = insert(INSTANCE)
 
 _UNFINISHED = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.ANALYSING)
 
@@ -30,7 +37,7 @@ class Recorded:
 def record_instance(connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float) -> Recorded:
     """Make an instance known. A new one opens its study, joins it, or opens the study's next generation."""
     uid, key = stored.key.study_instance_uid, stored.key
-    known = connection.execute(select(INSTANCE).where(INSTANCE.c.sop_instance_uid == key.sop_instance_uid)).all()
+    known = connection.execute(_KNOWN, {"uid": key.sop_instance_uid}).all()
     for row in known:
         if row.study_instance_uid == uid and row.sha256 == stored.sha256:
             return Recorded(new=False, conflict=row.conflict, generation=row.generation)
@@ -38,17 +45,21 @@ def record_instance(connection: Connection, stored: StoredInstance, calling_ae_t
     analysed = not conflict and not _is_own_result(connection, key.sop_instance_uid)
     generation, reopened = _join_study(connection, uid, calling_ae_title, now, grows=analysed)
     connection.execute(
-        insert(INSTANCE).values(
-            **asdict(key),
-            transfer_syntax_uid=stored.transfer_syntax_uid,
-            path=stored.path,
-            sha256=stored.sha256,
-            size=stored.size,
-            calling_ae_title=calling_ae_title,
-            received_at=now,
-            generation=generation,
-            conflict=conflict,
-        )
+        _ADD_INSTANCE,
+        {
+            "study_instance_uid": uid,
+            "series_instance_uid": key.series_instance_uid,
+            "sop_instance_uid": key.sop_instance_uid,
+            "sop_class_uid": key.sop_class_uid,
+            "transfer_syntax_uid": stored.transfer_syntax_uid,
+            "path": stored.path,
+            "sha256": stored.sha256,
+            "size": stored.size,
+            "calling_ae_title": calling_ae_title,
+            "received_at": now,
+            "generation": generation,
+            "conflict": conflict,
+        },
     )
     if conflict:
         note(connection, uid, now, "conflict", f"{key.sop_instance_uid} came again with other content, kept beside")
@@ -59,15 +70,14 @@ def record_instance(connection: Connection, stored: StoredInstance, calling_ae_t
 
 
 def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
-    row = connection.execute(select(RESULT.c.kind).where(RESULT.c.sop_instance_uid == sop_instance_uid)).first()
-    return row is not None
+    return connection.execute(_OWN, {"uid": sop_instance_uid}).first() is not None
 
 
 def _join_study(
     connection: Connection, uid: str, calling_ae_title: str, now: float, *, grows: bool
 ) -> tuple[int, bool]:
     """(generation of a new instance, whether it opened that one). Only an instance to analyse (`grows`) opens one."""
-    study = connection.execute(select(STUDY).where(STUDY.c.study_instance_uid == uid).with_for_update()).first()
+    study = connection.execute(_STUDY, {"uid": uid}).first()
     if study is None:
         connection.execute(
             insert(STUDY).values(
@@ -80,15 +90,16 @@ def _join_study(
     generation: int = study.generation
     if not grows:
         return generation, False
-    values: dict[str, object] = {"last_received_at": now}
-    reopened = study.state != StudyState.RECEIVING
-    if reopened:
-        generation += 1
-        values |= {"generation": generation, "state": StudyState.RECEIVING, "reason": "", "evidence": "", "attempts": 0}
-        values |= {"queued_at": None, "rung_at": None, "lease_until": None, "finished_at": None}
-        note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
+    if study.state == StudyState.RECEIVING:
+        connection.execute(_GROW, {"uid": uid, "now": now})
+        return generation, False
+    generation += 1
+    values: dict[str, object] = {"last_received_at": now, "generation": generation, "state": StudyState.RECEIVING}
+    values |= {"reason": "", "evidence": "", "attempts": 0}
+    values |= {"queued_at": None, "rung_at": None, "lease_until": None, "finished_at": None}
+    note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
     connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))
-    return generation, reopened
+    return generation, True
 
 
 def receiving(connection: Connection) -> Sequence[RowMapping]:
