@@ -99,8 +99,9 @@ def main() -> None:
     card = packages.load_card(packages.find(chosen.like, ()))
     examples = read_examples(chosen.data, "train", [label.name for label in card.labels])
     task = Task(examples, card, imagenet_weights(), (), 0, lambda stage, done, of: None)
-    network = with_imagenet(CamNetwork(task.network.taps, len(card.labels), task.network.border), task)
-    features = extract(network, task)
+    how = task.network
+    network = CamNetwork(how.taps, len(card.labels), how.border, deviations=how.deviations)
+    features = extract(with_imagenet(network, task), task)
     x = (features.pooled - features.pooled.mean(0)) @ heads.whitening(features.covariance)
     draws = patient_draws(examples, DRAWS)
     first: dict[str, Floats] = {}
