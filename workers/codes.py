@@ -34,6 +34,13 @@ ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 # Purpose of a Contributing Equipment item: CID 7005
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
+# Purpose of a reference to an image: CID 7202; of the image that coordinates are of: TID 320, CID 7003 (Stone's)
+SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+ORIGINAL_SOURCE = Code("111040", "DCM", "Original Source")
+
+# Title of a selection of images: CID 7010
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+
 # Algorithm family: CID 7162
 ALGORITHM_FAMILIES = {
     "neural network": Code("123110", "DCM", "Artificial Intelligence"),

@@ -97,6 +97,9 @@ def queued(ledger: Ledger, tmp_path: Path) -> Ledger:
     return ledger
 
 
+KINDS = ("regions", "segmentation", "statement")
+
+
 def study(ledger: Ledger) -> tuple[str, str]:
     """(state, reason)."""
     with ledger.read() as connection:
@@ -146,13 +149,15 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
     assert study(queued) == (StudyState.ANALYSED, "")
     assert found(queued) == ["Pneumothorax"]
     assert sorted(deliveries(queued)) == [
-        (peer, kind, "pending") for peer in ("folder", "pacs") for kind in ("regions", "segmentation", "statement")
+        *(("folder", kind, "pending") for kind in KINDS),
+        ("pacs", "capture", "standby"),
+        *(("pacs", kind, "pending") for kind in KINDS),
     ]
     with queued.read() as connection:
         assert sorted(outbox.due(connection, time.time(), time.time())) == [(STUDY, "folder"), (STUDY, "pacs")]
         paths = connection.execute(select(RESULT.c.path)).scalars().all()
     assert all((tmp_path / path).is_file() and not Path(path).is_absolute() for path in paths)
-    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 3)]
+    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 4)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import DataElement, Dataset, config, dcmread
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from tests.workers import results_phantoms as phantoms
 from workers import gate
@@ -85,7 +85,8 @@ def _repeat_evidence(dataset: Dataset) -> None:
 
 
 BREAKS: tuple[tuple[str, str, Change], ...] = (
-    ("seg", "neither a Segmentation", lambda ds: setattr(ds, "SOPClassUID", SecondaryCaptureImageStorage)),
+    ("seg", "of no class that we send", lambda ds: setattr(ds, "SOPClassUID", CTImageStorage)),
+    ("statement", "in two ways", lambda ds: setattr(ds, "DeviceUID", "2.25.1")),
     ("seg", "UID in it is not valid", _invalid_uid),
     ("seg", "Contributing Equipment", lambda ds: delattr(ds, "ContributingEquipmentSequence")),
     ("seg", "marked as research", lambda ds: setattr(ds, "ContentQualification", "PRODUCT")),
@@ -184,12 +185,35 @@ def test_what_cannot_be_written_is_a_reason_too(tmp_path: Path) -> None:
         gate.check(statement, tmp_path / "statement.dcm")
 
 
-def test_if_one_of_several_fails_none_stays(tmp_path: Path) -> None:
+def test_if_one_of_several_fails_it_is_quarantined_and_the_others_stay(tmp_path: Path) -> None:
     objects = _objects()
     objects["seg"].ContentQualification = "PRODUCT"
+    (tmp_path / "out").mkdir()
+    named = [(dataset, tmp_path / "out" / f"{kind}.dcm") for kind, dataset in objects.items()]
+    verdicts = gate.judge(named, tmp_path / "quarantine")
+    assert [verdict.reasons for verdict in verdicts] == [("It is not marked as research.",), (), ()]
+    assert [verdict.path for verdict in verdicts] == [
+        tmp_path / "quarantine" / "seg.dcm",
+        *(path for _, path in named[1:]),
+    ]
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["regions.dcm", "seg.dcm", "statement.dcm"]
+    assert dcmread(verdicts[0].path).ContentQualification == "PRODUCT"
     with pytest.raises(gate.GateError, match="marked as research"):
         gate.check_all([(dataset, tmp_path / f"{kind}.dcm") for kind, dataset in objects.items()])
-    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write = Path.write_bytes
+
+    def count(path: Path, content: bytes) -> int:
+        written.append(path.name)
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", count)
+    gate.check(_objects()["statement"], tmp_path / "statement.dcm")
+    assert written == ["statement.dcm.part"]
+    assert [path.name for path in tmp_path.iterdir()] == ["statement.dcm"]
 
 
 def test_no_objects_pass() -> None:
