@@ -25,7 +25,7 @@ from workers.decode import Decoder
 from workers.lease import LEASE, renewed
 from workers.pipeline import Instance, analyze
 from workers.profiles import plan_of, wishes_of
-from workers.sr import Predecessor
+from workers.references import Predecessor
 from workers.triage import triage
 
 _log = structlog.get_logger(__name__)

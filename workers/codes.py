@@ -47,6 +47,16 @@ ALGORITHM_FAMILIES = {
     "classical image analysis": Code("123104", "DCM", "Morphological Operations"),
 }
 
+# What a map of it shows where CID 217 has no method of its own
+SALIENCY = Code("130404", "DCM", "Saliency")
+NO_UNITS = Code("1", "UCUM", "no units")
+
+# A report in words: CID 7001, CID 7002, TID 1204 (RFC 5646)
+FINDINGS_SECTION = Code("121070", "DCM", "Findings")
+FINDING = Code("121071", "DCM", "Finding")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+LANGUAGES = {"en": Code("en", "RFC5646", "English"), "zh": Code("zh", "RFC5646", "Chinese")}
+
 # How a region was found: CID 217
 LOCALIZATION_METHODS = {
     "cam": Code("130402", "DCM", "Class activation"),

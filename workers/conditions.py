@@ -119,9 +119,15 @@ def _types_allowed(allowed: set[str]) -> Callable[[Dataset], bool]:
 
 
 def _points_inside(dataset: Dataset) -> bool:
-    """PS3.3 C.10.5: PIXEL coordinates of what is drawn lie within the image, (1, 1) is the top left pixel's middle."""
+    """PS3.3 C.10.5: PIXEL coordinates are between 0\\0 and Columns\\Rows, the end of the area that is displayed."""
+    area = dataset.get("DisplayedAreaSelectionSequence", ())
+    right = max((int(one.DisplayedAreaBottomRightHandCorner[0]) for one in area), default=0)
+    bottom = max((int(one.DisplayedAreaBottomRightHandCorner[1]) for one in area), default=0)
     return all(
-        graphic.GraphicAnnotationUnits == "PIXEL" and min(graphic.GraphicData) >= 0.5
+        graphic.GraphicAnnotationUnits == "PIXEL"
+        and min(graphic.GraphicData) >= 0
+        and max(graphic.GraphicData[::2]) <= right
+        and max(graphic.GraphicData[1::2]) <= bottom
         for annotation in dataset.get("GraphicAnnotationSequence", ())
         for graphic in annotation.get("GraphicObjectSequence", ())
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.errors import ModelsError
@@ -21,9 +23,10 @@ from workers.decode import Decoder
 from workers.findings import Finding, ImageSource, Source, findings_of, source_headers
 from workers.headers import header, text
 from workers.pixels import image_grid, load_image
-from workers.profiles import Wishes
+from workers.profiles import Kind, Wishes
+from workers.references import Predecessor
 from workers.results import Made, objects
-from workers.sr import FindingsOfSources, Predecessor
+from workers.sr import FindingsOfSources
 from workers.uids import Context
 from workers.volume import load_volume
 
@@ -122,13 +125,16 @@ def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, fold
     sources: list[Source] = []
     contexts: list[Context] = []
     findings: list[tuple[Finding, ...]] = []
+    saliency: list[NDArray[np.float32] | None] = []
     notes: list[str] = []
     failed: list[tuple[str, str]] = []
     for target in choice.targets:
         try:
             source = _load(target, model, study, decoder)
             context = _context(model, study, [source], version)
-            findings.append(findings_of(_predict(model, source), model.card, source, context))
+            prediction = _predict(model, source)
+            findings.append(findings_of(prediction, model.card, source, context))
+            saliency.append(_kept(prediction, model, study.wishes))
             sources.append(source)
             contexts.append(context)
         except (AnalysisError, ModelsError) as error:
@@ -138,7 +144,7 @@ def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, fold
         return _Analysis(left_out=choice.left_out, notes=tuple(notes))
     context = _context(model, study, sources, version)
     unseen = unreadable + choice.left_out + tuple(failed)
-    made = Made(findings, sources, contexts, context, unseen, study.predecessors)
+    made = Made(findings, sources, contexts, context, unseen, study.predecessors, saliency)
     results = _write(objects(made, study.wishes.kinds), model.card.name, folder)
     return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
 
@@ -159,6 +165,15 @@ def _predict(model: Model, source: Source) -> Prediction:
         return model.predict(source.grid.to_input(source.image.intensity))
     array, spacing = source.to_model()
     return model.predict(array, spacing)
+
+
+def _kept(prediction: Prediction, model: Model, wishes: Wishes) -> NDArray[np.float32] | None:
+    """The maps in the order of the card's labels, where someone is to get them."""
+    if Kind.SALIENCY_MAP not in wishes.kinds or model.card.input.kind != "volume":
+        return None
+    order = [prediction.labels.index(label.name) for label in model.card.labels]
+    maps: NDArray[np.float32] = prediction.saliency[order]
+    return maps
 
 
 def _context(model: Model, study: Study, sources: Sequence[Source], version: str) -> Context:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from workers import sc, seg, sr
 from workers.findings import Source
+from workers.keyobjects import key_objects
+from workers.plain import comprehensive
+from workers.presentation import presentation_state
 from workers.profiles import Kind
-from workers.sr import FindingsOfSources, Predecessor
+from workers.references import Predecessor
+from workers.reports import pdf_report, text_report
+from workers.saliency import saliency_map
+from workers.sr import FindingsOfSources
 from workers.uids import Context
+from workers.volume import SourceVolume
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +37,8 @@ class Made:
         (SOP Instance UID, reason) of what was not analysed.
     predecessors
         (package, kind, document) of older generations.
+    saliency
+        Of each source the model's maps, in the order of its findings; None where nobody asked for them.
     """
 
     findings: FindingsOfSources
@@ -36,6 +47,7 @@ class Made:
     context: Context
     unseen: tuple[tuple[str, str], ...]
     predecessors: tuple[tuple[str, str, Predecessor], ...]
+    saliency: list[NDArray[np.float32] | None]
 
     def earlier(self, kind: str) -> list[Predecessor]:
         """The documents of this kind that a new one replaces."""
@@ -68,9 +80,54 @@ def _captures(made: Made) -> Iterable[Dataset | None]:
     return (one for found, source, context in pairs for one in sc.captures(found, source, context))
 
 
+def _plain_regions(made: Made) -> Iterable[Dataset | None]:
+    document = sr.regions_document(made.findings, made.sources, made.context)
+    return (comprehensive(document, Kind.REGIONS_2D, made.context, made.earlier(Kind.REGIONS_2D)),)
+
+
+def _plain_statement(made: Made) -> Iterable[Dataset | None]:
+    document = sr.statement_document(made.findings, made.sources, made.context, made.unseen)
+    return (comprehensive(document, Kind.STATEMENT_2D, made.context, made.earlier(Kind.STATEMENT_2D)),)
+
+
+def _key_objects(made: Made) -> Iterable[Dataset | None]:
+    return (key_objects(made.findings, made.sources, made.context),)
+
+
+def _presentation_states(made: Made) -> Iterable[Dataset | None]:
+    pairs = zip(made.findings, made.sources, made.contexts, strict=True)
+    return (presentation_state(found, source, context) for found, source, context in pairs)
+
+
+def _saliency_maps(made: Made) -> Iterable[Dataset | None]:
+    pairs = zip(made.findings, made.sources, made.contexts, made.saliency, strict=True)
+    return (
+        saliency_map(finding, values, source, context)
+        for found, source, context, maps in pairs
+        if isinstance(source, SourceVolume) and maps is not None
+        for finding, values in zip(found, maps, strict=True)
+    )
+
+
+def _text(made: Made) -> Iterable[Dataset | None]:
+    earlier = made.earlier(Kind.REPORT_TEXT)
+    return (text_report(made.findings, made.sources, made.context, made.unseen, earlier),)
+
+
+def _pdf(made: Made) -> Iterable[Dataset | None]:
+    return (pdf_report(made.findings, made.sources, made.context, made.unseen),)
+
+
 MAKERS: dict[str, Callable[[Made], Iterable[Dataset | None]]] = {
     Kind.SEGMENTATION: _segmentations,
     Kind.REGIONS: _regions,
     Kind.STATEMENT: _statement,
+    Kind.REGIONS_2D: _plain_regions,
+    Kind.STATEMENT_2D: _plain_statement,
     Kind.CAPTURE: _captures,
+    Kind.KEY_OBJECTS: _key_objects,
+    Kind.PRESENTATION_STATE: _presentation_states,
+    Kind.SALIENCY_MAP: _saliency_maps,
+    Kind.REPORT_TEXT: _text,
+    Kind.REPORT_PDF: _pdf,
 }

@@ -12,8 +12,8 @@ from pydicom import Dataset, config
 from pydicom.uid import UID
 
 from workers.codes import IMAGE_LIBRARY, ORIGINAL_SOURCE, PROCESSING_EQUIPMENT, REGIONS_TITLE
-from workers.equipment import RESEARCH
 from workers.profiles import SOP_CLASSES, Kind
+from workers.wording import PHRASES
 
 IMAGE_REGION = "111030"  # DCM, TID 1410
 IMAGING_MEASUREMENTS = "126010"  # DCM, TID 1500
@@ -196,7 +196,7 @@ def _evidence_complete(dataset: Dataset) -> bool:
 
 
 def _says_research(dataset: Dataset) -> bool:
-    return any(item.get("TextValue") == RESEARCH for item in dataset.get("ContentSequence", ()))
+    return any(item.get("TextValue") in PHRASES["research"] for item in dataset.get("ContentSequence", ()))
 
 
 def _eight_bit_colour(dataset: Dataset) -> bool:

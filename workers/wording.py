@@ -148,26 +148,28 @@ def can_exclude(card: Card, label: Label) -> bool:
     return positives > 0 and _lower_end(called, positives) >= LEAST_SENSITIVITY
 
 
-def report(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context) -> tuple[str, ...]:
-    """The findings organ by organ, a line each, in the context's language.
+def report(
+    found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str | None = None
+) -> tuple[str, ...]:
+    """The findings organ by organ, a line each, in the language given or else the context's.
 
     Parameters
     ----------
     found
         Each label's finding of the whole study with its regions in all images.
     """
-    language = context.language
+    language = language or context.language
     organs = dict.fromkeys(organ(finding.label, language) for finding, _ in found)
     lines = [say("heading", language)]
     for each in organs:
         of_organ = [pair for pair in found if organ(pair[0].label, language) == each]
         colon, space = (":", "") if language == "zh" else (":", " ")
-        lines.append(each + colon + space + space.join(_of_organ(of_organ, context)))
+        lines.append(each + colon + space + space.join(_of_organ(of_organ, context, language)))
     return (*lines, say("rule", language, least=f"{100 * LEAST_SENSITIVITY:.0f} %"))
 
 
-def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context) -> Iterator[str]:
-    card, language = context.card, context.language
+def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str) -> Iterator[str]:
+    card = context.card
     present = sorted((pair for pair in found if pair[0].present), key=lambda pair: -pair[0].probability)
     absent = [finding.label for finding, _ in found if not finding.present]
     yield from (present_sentence(finding, regions, context, language) for finding, regions in present)
