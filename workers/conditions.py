@@ -100,7 +100,7 @@ def _frames_counted(dataset: Dataset) -> bool:
     pixels = dataset.get("FloatPixelData") or dataset.get("PixelData") or b""
     size = (bits * int(dataset.get("SamplesPerPixel", 1)) + 7) // 8
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
-    return len(pixels) == size + size % 2 and (per_frame is None or len(per_frame) == frames)
+    return len(pixels) in (size, size + size % 2) and (per_frame is None or len(per_frame) == frames)
 
 
 def _evidence_complete(dataset: Dataset) -> bool:

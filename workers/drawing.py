@@ -90,7 +90,9 @@ def stacked(picture: Picture, legend: Panel) -> Picture:
     font = _font(legend.font, max(11, min(round(width / 46), 44)))
     margin, gap = round(font.size * 0.7), round(font.size * 1.35)
     lines = [line for row in legend.rows for line in _wrapped(row, font, width - 2 * margin)]
-    strip = Image.new("RGB", (width, len(lines) * gap + 2 * margin))
+    height = len(lines) * gap + 2 * margin
+    height += (picture.shape[0] + height) % 2  # Pixel Data of an even length without padding
+    strip = Image.new("RGB", (width, height))
     pen = ImageDraw.Draw(strip)
     for index, line in enumerate(lines):
         top, left = margin + index * gap, margin
@@ -158,7 +160,7 @@ def _wrapped(row: Row, font: ImageFont.FreeTypeFont, width: int) -> Iterator[Row
     """Lines no wider than `width`; Chinese may break anywhere, all else between words."""
     room = width - (round(font.size * 1.2) if row.colour is not None else 0)
     line = ""
-    for piece in _pieces(row.text):
+    for piece in _pieces(row.text.replace(" %", "\N{NO-BREAK SPACE}%")):
         if line and font.getlength((line + piece).rstrip()) > room:
             yield Row(line.rstrip(), row.ink, row.colour)
             line, row = "", Row(row.text, row.ink, (0, 0, 0) if row.colour is not None else None)

@@ -54,7 +54,11 @@ def saliency_map(
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_meaning(low, high, context)],
         voi_lut_transformations=[
-            hd.VOILUTTransformation(window_center=(low + high) / 2, window_width=max(high - low, 1e-6))
+            hd.VOILUTTransformation(
+                window_center=(low + high) / 2,
+                window_width=max(high - low, 1e-6),
+                voi_lut_function="LINEAR_EXACT",  # LINEAR allows no width below 1
+            )
         ],
         pixel_measures=hd.PixelMeasuresSequence(
             pixel_spacing=source.spacing[1:],

@@ -173,8 +173,6 @@ def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Contex
     present = sorted((pair for pair in found if pair[0].present), key=lambda pair: -pair[0].probability)
     absent = [finding.label for finding, _ in found if not finding.present]
     yield from (present_sentence(finding, regions, context, language) for finding, regions in present)
-    if not present:
-        yield say("nothing", language)
     for label in absent:
         if can_exclude(card, label):
             yield say("excluded", language, name=_inside(label, language))
@@ -206,9 +204,9 @@ def made_by(context: Context, language: str) -> str:
 
 
 def _inside(label: Label, language: str) -> str:
-    """A name within a sentence."""
-    words = name(label, language)
-    return words[:1].lower() + words[1:] if words[1:2].islower() else words
+    """A name within a sentence; abbreviations keep their capitals."""
+    words = name(label, language).split(" ")
+    return " ".join(word.lower() if word[1:2].islower() else word for word in words)
 
 
 def _lower_end(hits: int, number: int) -> float:
