@@ -106,17 +106,11 @@ def _kept_back(path: Path, written: Path, reasons: tuple[str, ...], quarantine: 
 
 
 def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
-    """Every fault that the first failing part finds, of the object as it is read back from its file."""
-    try:
-        written = _encoded(dataset)
-    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
-        return (f"It cannot be written as DICOM ({type(error).__name__}).",)
-    path.write_bytes(written)
-    again = dcmread(path)
+    """Every fault that the first failing part finds; the file is written first, so that it can be looked at."""
     return (
-        tuple(_not_the_same(dataset, again, written))
-        or broken_rules(again)
-        or broken_conditions(again)
+        tuple(_not_read_back(dataset, path))
+        or broken_rules(dataset)
+        or broken_conditions(dataset)
         or dciodvfy_errors(path)
     )
 
@@ -145,8 +139,15 @@ def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
 
 
-def _not_the_same(dataset: Dataset, again: Dataset, written: bytes) -> Iterator[str]:
-    """Read back and written again it must be the same bytes, and its file meta must name it."""
+def _not_read_back(dataset: Dataset, path: Path) -> Iterator[str]:
+    """Written, read and written again it must be the same bytes, and its file meta must name it."""
+    try:
+        written = _encoded(dataset)
+    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        yield f"It cannot be written as DICOM ({type(error).__name__})."
+        return
+    path.write_bytes(written)
+    again = dcmread(path)
     if again.file_meta.TransferSyntaxUID != ExplicitVRLittleEndian:
         yield "It is not written in Explicit VR Little Endian."
     if again.file_meta.MediaStorageSOPInstanceUID != dataset.SOPInstanceUID:
