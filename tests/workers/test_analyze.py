@@ -98,6 +98,8 @@ def queued(ledger: Ledger, tmp_path: Path) -> Ledger:
 
 
 KINDS = ("regions", "segmentation", "statement")
+STANDBY = ("capture", "regions-2d", "report-text", "statement-2d")
+STATES = {"pending": KINDS, "standby": STANDBY}
 
 
 def study(ledger: Ledger) -> tuple[str, str]:
@@ -150,14 +152,13 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
     assert found(queued) == ["Pneumothorax"]
     assert sorted(deliveries(queued)) == [
         *(("folder", kind, "pending") for kind in KINDS),
-        ("pacs", "capture", "standby"),
-        *(("pacs", kind, "pending") for kind in KINDS),
+        *sorted((("pacs", kind, state) for state, kinds in STATES.items() for kind in kinds)),
     ]
     with queued.read() as connection:
         assert sorted(outbox.due(connection, time.time(), time.time())) == [(STUDY, "folder"), (STUDY, "pacs")]
         paths = connection.execute(select(RESULT.c.path)).scalars().all()
     assert all((tmp_path / path).is_file() and not Path(path).is_absolute() for path in paths)
-    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 4)]
+    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 7)]
 
 
 @pytest.mark.parametrize(
@@ -392,7 +393,8 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
         for state in ("pending", "superseded")
     }
     assert kinds["pending"] == ["regions", "segmentation", "statement"]
-    assert kinds["superseded"] == ["regions", "statement"]  # the first image's Segmentation is still true
+    # The first image's Segmentation and capture are still true.
+    assert kinds["superseded"] == ["regions", "regions-2d", "report-text", "statement", "statement-2d"]
 
 
 def test_warming_up_opens_everything(analyzer: Analyze, queued: Ledger) -> None:
