@@ -79,7 +79,7 @@ def drawn(grey: NDArray[np.float32], marks: Sequence[Mark], aspect: float) -> Pi
     layer = Image.new("RGBA", (fine * size[0], fine * size[1]), (0, 0, 0, 0))
     for mark in marks:
         _outline(layer, mark, scale)
-    _numbered(layer, marks, scale)
+    _numbered(layer, marks, scale, max(13 * fine, round(max(layer.size) / 36)))
     layer = layer if fine == 1 else layer.resize(size, Image.Resampling.BOX)
     return np.asarray(Image.alpha_composite(base.convert("RGBA"), layer).convert("RGB"))
 
@@ -134,9 +134,9 @@ def _outline(layer: Image.Image, mark: Mark, scale: tuple[float, float]) -> None
     layer.alpha_composite(filled)
 
 
-def _numbered(layer: Image.Image, marks: Sequence[Mark], scale: tuple[float, float]) -> None:
+def _numbered(layer: Image.Image, marks: Sequence[Mark], scale: tuple[float, float], height: int) -> None:
     """Each region's number above its highest point, within the picture, with a dark rim, beside those there before."""
-    font = _font(str(font_file(None)), max(12, round(max(layer.size) / 40)))
+    font = _font(str(font_file(None)), height)
     rim, high = max(1, round(font.size / 10)), font.size * 1.25
     pen, taken = ImageDraw.Draw(layer), list[tuple[float, float, float]]()
     for mark in marks:
