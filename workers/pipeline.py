@@ -25,6 +25,7 @@ from workers.headers import header, text
 from workers.pixels import image_grid, load_image
 from workers.profiles import Kind, Wishes
 from workers.references import Predecessor
+from workers.refusals import OUR_OWN
 from workers.results import Made, objects
 from workers.sr import FindingsOfSources
 from workers.uids import Context
@@ -143,7 +144,9 @@ def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, fold
     if not sources:
         return _Analysis(left_out=choice.left_out, notes=tuple(notes))
     context = _context(model, study, sources, version)
-    unseen = unreadable + choice.left_out + tuple(failed)
+    # Results that come back are not told: a new statement of them would come back, too, and between two nodes for ever.
+    left_out = tuple((uid, reason) for uid, reason in choice.left_out if reason != OUR_OWN)
+    unseen = unreadable + left_out + tuple(failed)
     made = Made(findings, sources, contexts, context, unseen, study.predecessors, saliency)
     results = _write(objects(made, study.wishes.kinds), model.card.name, folder)
     return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))

@@ -379,7 +379,7 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
 
     assert study(ledger)[0] == StudyState.ANALYSED
     newer = documents(ledger, tmp_path, 2)
-    for kind in ("regions", "statement"):
+    for kind in ("regions", "statement", "regions-2d", "statement-2d", "report-text"):
         (named,) = newer[kind].PredecessorDocumentsSequence
         assert named.StudyInstanceUID == STUDY
         (series,) = named.ReferencedSeriesSequence
