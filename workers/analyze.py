@@ -140,7 +140,7 @@ class Analyzer:
             if result.fault:
                 note(connection, uid, now, "quarantined", f"{result.kind} in {result.path}: {result.fault}")
                 _log.error("quarantined", study=uid, kind=result.kind, path=result.path, reason=result.fault)
-        for package in {result.package for result in results if result.fault}:
+        for package in {result.package for result in results}:
             for peer in peers:
                 ladder.descend(connection, uid, peer, package, now)
 

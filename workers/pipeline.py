@@ -148,7 +148,7 @@ def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, fold
     left_out = tuple((uid, reason) for uid, reason in choice.left_out if reason != OUR_OWN)
     unseen = unreadable + left_out + tuple(failed)
     made = Made(findings, sources, contexts, context, unseen, study.predecessors, saliency)
-    results = _write(objects(made, study.wishes.kinds), model.card.name, folder)
+    results = _write(objects(made, study.wishes.kinds, notes), model.card.name, folder)
     return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
 
 

@@ -16,6 +16,7 @@ from workers import codes, equipment, statement, wording
 from workers.evidence import prepared
 from workers.findings import Region, Source, source_headers, source_uids
 from workers.fonts import drawable_language, font_file
+from workers.headers import text
 from workers.plain import copied
 from workers.references import Predecessor, predecessor_references, sop_reference
 from workers.sr import FindingsOfSources, merge
@@ -94,7 +95,8 @@ def pdf_report(findings: FindingsOfSources, sources: Sequence[Source], context: 
     dataset.SourceInstanceSequence = [sop_reference(header) for header in headers]
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     sections = _sections(findings, sources, context, left_out, language)
-    content = _pdf([line for section in sections for line in (*section, "")], context, language)
+    lines = [line for section in ((_whose(headers[0], language),), *sections) for line in (*section, "")]
+    content = _pdf(lines, context, language)
     dataset.EncapsulatedDocumentLength = len(content)
     dataset.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
     dataset.file_meta = FileMetaDataset()
@@ -115,6 +117,13 @@ def _sections(
         [(finding, own) for (finding, _), own in zip(merged, regions, strict=True)], context, language
     )  # fmt: skip
     return opening, found, statement.closing(context, sources, left_out)
+
+
+def _whose(header: Dataset, language: str) -> str:
+    """A page that is printed must say whose it is; by numbers, which every font can draw."""
+    keywords = {"patient": "PatientID", "accession": "AccessionNumber", "date": "StudyDate"}
+    values = {name: text(header, keyword).encode("ascii", "replace").decode() for name, keyword in keywords.items()}
+    return wording.say("study", language, **{name: value or "-" for name, value in values.items()})
 
 
 def _of_patient(header: Dataset) -> Dataset:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from pydicom import Dataset
 
@@ -21,6 +22,10 @@ from workers.saliency import saliency_map
 from workers.sr import FindingsOfSources
 from workers.uids import Context
 from workers.volume import SourceVolume
+
+_log = structlog.get_logger(__name__)
+# What is only made where someone asks for it: highdicom refuses some headers, and that must not cost the other results.
+EXTRA = (Kind.KEY_OBJECTS, Kind.PRESENTATION_STATE, Kind.SALIENCY_MAP, Kind.REPORT_TEXT, Kind.REPORT_PDF)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +60,26 @@ class Made:
         return [one for package, what, one in self.predecessors if (package, what) == (name, kind)]
 
 
-def objects(made: Made, kinds: Collection[str]) -> list[tuple[str, Dataset]]:
-    """(kind, object) pairs of the kinds that are wished for, in the order of the table; some kinds have none."""
-    return [(kind, dataset) for kind, make in MAKERS.items() if kind in kinds for dataset in make(made) if dataset]
+def objects(made: Made, kinds: Collection[str], notes: list[str] | None = None) -> list[tuple[str, Dataset]]:
+    """(kind, object) pairs of the kinds that are wished for, in the order of the table; some kinds have none.
+
+    Parameters
+    ----------
+    notes
+        Where it is written that an object which no profile needs could not be made; None: that is an error, too.
+    """
+    found: list[tuple[str, Dataset]] = []
+    for kind, make in MAKERS.items():
+        if kind not in kinds:
+            continue
+        try:
+            found += [(kind, dataset) for dataset in make(made) if dataset is not None]
+        except Exception as error:
+            if notes is None or kind not in EXTRA:
+                raise
+            _log.exception("result not made", kind=kind)
+            notes.append(f"no {kind} could be made: {type(error).__name__} in our software; see the worker's log")
+    return found
 
 
 def _segmentations(made: Made) -> Iterable[Dataset | None]:

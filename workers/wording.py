@@ -45,6 +45,10 @@ PHRASES = {
         "仅当在独立图像上测得的工作点灵敏度的 95 % 置信区间下限不低于 {least} 时,才表述为“未见”。",
     ),
     "not called": ("Not called: {names}.", "未提示:{names}。"),
+    "study": (
+        "Patient ID {patient}, accession number {accession}, study of {date}.",
+        "患者编号 {patient},检查号 {accession},检查日期 {date}。",
+    ),
     "made by": (
         "{title}: {package} {version}, ReadFirst {readfirst}",
         "{title}:{package} {version},ReadFirst {readfirst}",

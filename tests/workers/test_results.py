@@ -180,3 +180,15 @@ def test_a_saliency_map_is_the_raw_map_on_its_slices() -> None:
     ]
     for frame, z in zip(one.pixel_array, positions, strict=True):
         assert (frame == maps[0][round((z + 100) / 2.5)]).all()
+
+
+def test_an_object_that_nobody_needs_and_that_cannot_be_made_costs_no_other() -> None:
+    made = phantoms.made()
+    del made.sources[0].image.dataset.SamplesPerPixel  # type: ignore[union-attr]  # highdicom asks for it
+    notes: list[str] = []
+    found = objects(made, {Kind.SEGMENTATION, Kind.PRESENTATION_STATE, Kind.REPORT_TEXT}, notes)
+    assert [kind for kind, _ in found] == [Kind.SEGMENTATION, Kind.REPORT_TEXT]
+    (note,) = notes
+    assert note.startswith("no presentation-state could be made: AttributeError")
+    with pytest.raises(AttributeError):
+        objects(made, {Kind.PRESENTATION_STATE})
