@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import structlog
@@ -28,7 +29,7 @@ _log = structlog.get_logger(__name__)
 EXTRA = (Kind.KEY_OBJECTS, Kind.PRESENTATION_STATE, Kind.SALIENCY_MAP, Kind.REPORT_TEXT, Kind.REPORT_PDF)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Made:
     """What results are made of.
 
@@ -53,6 +54,17 @@ class Made:
     unseen: tuple[tuple[str, str], ...]
     predecessors: tuple[tuple[str, str, Predecessor], ...]
     saliency: list[NDArray[np.float32] | None]
+
+    @cached_property
+    def regions(self) -> Dataset | None:
+        """The regions document, made once: the plain one is made of it."""
+        return sr.regions_document(self.findings, self.sources, self.context, self.earlier(Kind.REGIONS))
+
+    @cached_property
+    def statement(self) -> Dataset:
+        """The statement, made once."""
+        earlier = self.earlier(Kind.STATEMENT)
+        return sr.statement_document(self.findings, self.sources, self.context, self.unseen, earlier)
 
     def earlier(self, kind: str) -> list[Predecessor]:
         """The documents of this kind that a new one replaces."""
@@ -89,12 +101,11 @@ def _segmentations(made: Made) -> Iterable[Dataset | None]:
 
 
 def _regions(made: Made) -> Iterable[Dataset | None]:
-    return (sr.regions_document(made.findings, made.sources, made.context, made.earlier(Kind.REGIONS)),)
+    return (made.regions,)
 
 
 def _statement(made: Made) -> Iterable[Dataset | None]:
-    earlier = made.earlier(Kind.STATEMENT)
-    return (sr.statement_document(made.findings, made.sources, made.context, made.unseen, earlier),)
+    return (made.statement,)
 
 
 def _captures(made: Made) -> Iterable[Dataset | None]:
@@ -103,13 +114,11 @@ def _captures(made: Made) -> Iterable[Dataset | None]:
 
 
 def _plain_regions(made: Made) -> Iterable[Dataset | None]:
-    document = sr.regions_document(made.findings, made.sources, made.context)
-    return (comprehensive(document, Kind.REGIONS_2D, made.context, made.earlier(Kind.REGIONS_2D)),)
+    return (comprehensive(made.regions, Kind.REGIONS_2D, made.context, made.earlier(Kind.REGIONS_2D)),)
 
 
 def _plain_statement(made: Made) -> Iterable[Dataset | None]:
-    document = sr.statement_document(made.findings, made.sources, made.context, made.unseen)
-    return (comprehensive(document, Kind.STATEMENT_2D, made.context, made.earlier(Kind.STATEMENT_2D)),)
+    return (comprehensive(made.statement, Kind.STATEMENT_2D, made.context, made.earlier(Kind.STATEMENT_2D)),)
 
 
 def _key_objects(made: Made) -> Iterable[Dataset | None]:
