@@ -25,8 +25,8 @@ def test_each_key_has_its_row_and_each_row_its_key() -> None:
         known |= keys(section, name)
     told: set[str] = set()
     for row in re.findall(r"^\| (`.*?) \|", TABLE, re.MULTILINE):
-        section = ""
+        at = ""
         for word in re.findall(r"`([^`]+)`", row):
-            section = section if word.startswith(".") else word.rpartition(".")[0]
-            told.add(section + word if word.startswith(".") else word)
+            at = at if word.startswith(".") else word.rpartition(".")[0]
+            told.add(at + word if word.startswith(".") else word)
     assert told == known

@@ -93,7 +93,8 @@ def _repeat_evidence(dataset: Dataset) -> None:
 
 
 def _last_image(dataset: Dataset) -> Dataset:
-    return next(item for item in dataset.ContentSequence if item.ValueType == "IMAGE")
+    first: Dataset = next(item for item in dataset.ContentSequence if item.ValueType == "IMAGE")
+    return first
 
 
 def _source_code(dataset: Dataset) -> None:
@@ -237,7 +238,7 @@ def test_each_rule_finds_what_it_is_there_for(kind: str, reason: str, change: Ch
 
 def test_every_rule_has_its_break() -> None:
     broken = {(str(_object(kind).SOPClassUID), reason) for kind, reason, _ in BREAKS}
-    plain = {ComprehensiveSRStorage: Comprehensive3DSRStorage}  # the same rules, and broken in the same ways
+    plain = {str(ComprehensiveSRStorage): str(Comprehensive3DSRStorage)}  # the same rules, and broken in the same ways
     for rule in RULES:
         known = (
             (reason in rule.reason and rule.sop_class_uid in ("", uid))

@@ -9,7 +9,18 @@ import pytest
 from node.contexts import RESULT_SOP_CLASSES
 from node.entities import DeliveryState
 from node.settings import Peer, Results, Settings
-from workers.profiles import LADDER, PROFILES, SOP_CLASSES, Kind, below, kinds_for, plan_of, standby_for, wishes_of
+from workers.profiles import (
+    LADDER,
+    PROFILES,
+    SOP_CLASSES,
+    Kind,
+    Wishes,
+    below,
+    kinds_for,
+    plan_of,
+    standby_for,
+    wishes_of,
+)
 from workers.results import MAKERS
 
 CONFORMANCE = (Path(__file__).parents[2] / "deploy" / "CONFORMANCE.md").read_text()
@@ -67,7 +78,7 @@ def test_only_what_someone_may_get_is_made() -> None:
     assert wishes_of(Settings()).kinds == set(PROFILES["ohif"].kinds)  # nobody: to be looked at on disk
     assert wishes_of(Settings(peers={"pacs": peer("basic")})).kinds == {Kind.CAPTURE}
     alone = Settings(peers={"pacs": peer("ohif")}, results=Results(fallback=False, language="zh"))
-    assert wishes_of(alone) == (set(PROFILES["ohif"].kinds), "zh", None)
+    assert wishes_of(alone) == Wishes(frozenset(PROFILES["ohif"].kinds), "zh", None)
     both = Settings(peers={"pacs": peer("ohif"), "other": peer("basic", "saliency-map")})
     assert wishes_of(both).kinds == {
         *PROFILES["ohif"].kinds, Kind.CAPTURE, Kind.REGIONS_2D, Kind.STATEMENT_2D, Kind.REPORT_TEXT, Kind.SALIENCY_MAP

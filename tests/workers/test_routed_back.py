@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
@@ -108,7 +109,7 @@ def test_to_a_node_that_never_made_them_they_are_no_input_either(
 
     story = told(ledger)
     assert story["state"] == "analysed"
-    left_out = [event["detail"] for event in story["events"] if event["kind"] == "left out"]  # type: ignore[index, attr-defined]
+    left_out = [event["detail"] for event in story["events"] if event["kind"] == "left out"]  # type: ignore[attr-defined]
     assert left_out == [f"{len(foreign) + 1} instances: our own result"]
     with ledger.read() as connection:
         waiting = connection.execute(select(OUTBOX.c.id).where(OUTBOX.c.state == "pending")).all()
@@ -119,5 +120,5 @@ def test_to_a_node_that_never_made_them_they_are_no_input_either(
 def renamed(path: Path, uid: str) -> Dataset:
     """The same content as an instance that no ledger knows."""
     dataset = dcmread(path)
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid)
     return dataset

@@ -30,8 +30,8 @@ def coloured(picture: NDArray[np.uint8]) -> Mask:
     return spread
 
 
-def of(source: Source, kind: str = "image", **more: object) -> list[Dataset]:
-    context = phantoms.context(kind, **more)
+def of(source: Source, kind: str = "image") -> list[Dataset]:
+    context = phantoms.context(kind)
     return captures(phantoms.two_findings(source), source, context)
 
 
