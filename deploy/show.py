@@ -220,7 +220,7 @@ class Demo:
 
     def _show_speed(self, stories: dict[str, dict[str, Any]]) -> None:
         for name, story in stories.items():
-            delivered = [_seconds(one["delivered_at"]) for one in story["deliveries"]]
+            delivered = [_seconds(one["delivered_at"]) for one in story["deliveries"] if one["delivered_at"]]
             if not delivered:
                 continue
             received = _seconds(story["last_received_at"])
@@ -239,8 +239,8 @@ class Demo:
         time.sleep(_QUIET + 1)
         again = self._wait(tuple(stories))
         for name, story in again.items():
-            wanted = {one["sop_instance_uid"] for one in story["results"]}
-            if wanted != {one["sop_instance_uid"] for one in stories[name]["results"]}:
+            wanted = _delivered(story)
+            if wanted != _delivered(stories[name]):
                 raise DemoError(f"{name}: pushed again, it has other results")
             there = [one for one in self._stored(story) if one["modality"] in ("SEG", "SR")]
             if sorted(one["sop_instance_uid"] for one in there) != sorted(wanted):
@@ -288,6 +288,10 @@ def _header(folder: Path) -> Any:
 
 def _kinds(story: dict[str, Any]) -> str:
     return ", ".join(sorted(one["kind"] for one in story["deliveries"] if one["state"] == "delivered")) or "nothing"
+
+
+def _delivered(story: dict[str, Any]) -> set[str]:
+    return {one["sop_instance_uid"] for one in story["deliveries"] if one["state"] == "delivered"}
 
 
 def _seconds(moment: str) -> float:

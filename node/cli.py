@@ -122,7 +122,7 @@ def status(
     if as_json:
         _print_json(waiting | {"studies": found})
         return
-    table = _table("study", "state", "priority", "instances", "sent", "waiting", "why")
+    table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
         table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
     _print_table(table)
@@ -141,6 +141,8 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
         _print_json(story)
         return
     _out.print(f"{uid}: {story['reason'] or story['state']}", markup=False, soft_wrap=True)
+    if story["objects_quarantined"]:
+        _out.print(f"{story['objects_quarantined']} objects did not pass our own checks and were not sent; see below")
     findings = _table("finding", "present", "value", "operating point", "place", "model")
     for row in story["findings"]:
         present, value = "present" if row["present"] else "absent", f"{row['quantity']} {row['probability']:.3f}"
@@ -199,7 +201,10 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if all(line.ok for line in lines) else 1)
 
 
-_STATUS_KEYS = ("study_instance_uid", "state", "priority", "instances", "objects_delivered", "objects_waiting")
+_STATUS_KEYS = (
+    "study_instance_uid", "state", "priority", "instances", "objects_delivered", "objects_waiting",
+    "objects_quarantined",
+)  # fmt: skip
 _DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_at")
 
 

@@ -23,6 +23,9 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     SUPERSEDED = "superseded"  # a newer generation replaced it before it was sent
+    STANDBY = "standby"  # sent only where the peer refuses the class of what it stands in for
+    REFUSED = "refused"  # the peer does not take its SOP class; what stands in for it is sent instead
+    QUARANTINED = "quarantined"  # it did not pass our own checks and is never sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,15 @@ class FoundFinding:
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """A DICOM object that we made and that lies on disk, ready to be sent."""
+    """A DICOM object that we made and that lies on disk, ready to be sent unless `fault` says what is wrong with it."""
 
     sop_instance_uid: str
     sop_class_uid: str
     series_instance_uid: str
     package: str
-    kind: str  # "segmentation", "regions" or "statement"
+    kind: str  # workers.profiles.Kind
     path: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

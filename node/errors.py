@@ -51,6 +51,10 @@ class PeerError(ReadFirstError):
     """A peer was unreachable, rejected the association or answered with a failure status; it is tried again."""
 
 
+class NothingAccepted(PeerError):
+    """A peer answered, and took none of the SOP classes that were proposed."""
+
+
 class QueueUnavailable(ReadFirstError):
     """The message queue cannot be reached; nothing is lost, the ledger sends again."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, Table, func, select
 
 from node.entities import DeliveryState
+from node.studies import QUARANTINE
 from node.tables import EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.worklist.rows import by_urgency
 
@@ -58,12 +59,19 @@ def _studies() -> Select[Any]:
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
     objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
+    newest = select(func.max(RESULT.c.generation)).where(RESULT.c.study_instance_uid == uid).correlate(STUDY)
+    faulty = select(func.count()).select_from(RESULT).where(
+        RESULT.c.study_instance_uid == uid,
+        RESULT.c.generation == newest.scalar_subquery(),
+        RESULT.c.path.like(f"{QUARANTINE}/%"),
+    )  # fmt: skip
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,
         instances.scalar_subquery().label("instances"),
         objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
         objects.where(OUTBOX.c.state == DeliveryState.PENDING).scalar_subquery().label("objects_waiting"),
+        faulty.scalar_subquery().label("objects_quarantined"),
         items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),
     ).order_by(STUDY.c.last_received_at.desc())
 
@@ -82,7 +90,7 @@ def _delivery(row: RowMapping) -> dict[str, Any]:
 
 _STUDY_KEYS = (
     "study_instance_uid", "state", "reason", "generation", "instances", "priority", "objects_delivered",
-    "objects_waiting", "calling_ae_title", "evidence",
+    "objects_waiting", "objects_quarantined", "calling_ae_title", "evidence",
 )  # fmt: skip
 _STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
 _FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")

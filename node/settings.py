@@ -86,6 +86,7 @@ class Peer(_Section):
     query: bool = False
     tls: bool = False
     viewer: Literal["ohif", "stone", "weasis", "basic"] = "ohif"
+    also: tuple[Literal["presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"], ...] = ()
 
     @model_validator(mode="after")
     def _address_or_folder(self) -> Peer:
@@ -109,6 +110,14 @@ class Models(_Section):
     decode_memory_mb: int = Field(4096, ge=256)
 
 
+class Results(_Section):
+    """How results are worded, and whether others are made to stand in for those that a peer may refuse."""
+
+    language: Literal["en", "zh"] = "en"
+    font: Path | None = None  # TrueType or OpenType; default: DejaVu Sans, which draws no Chinese
+    fallback: bool = True
+
+
 class Worklist(_Section):
     """Where priorities go; the Unified Procedure Step SCP of the node is `ups`."""
 
@@ -126,6 +135,7 @@ class Settings(BaseSettings):
     web: Web = Web()
     peers: dict[str, Peer] = {}
     models: Models = Models()
+    results: Results = Results()
     worklist: Worklist = Worklist()
 
     @model_validator(mode="after")

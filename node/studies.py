@@ -11,6 +11,8 @@ from node.entities import AnalysisReport, StoredInstance, StudyState
 from node.ledger import note
 from node.tables import FINDING, INSTANCE, RESULT, STUDY
 
+QUARANTINE = "quarantine"  # the folder, below the data folder, of our objects that did not pass our own checks
+
 MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
 
 _UNFINISHED = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.ANALYSING)
@@ -188,8 +190,9 @@ def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMappi
 
 
 def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
-    """Each package's objects of its newest generation before `generation`."""
+    """Each package's objects of its newest generation before `generation`, without those that were quarantined."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
+    older = and_(older, RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
     return [row for row in rows if row["generation"] == newest[row["package"]]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from models import packages
 from models.errors import ModelsError
@@ -17,13 +17,15 @@ from models.prediction import Model
 from node import __version__, outbox, studies
 from node.entities import AnalysisReport, StudyState
 from node.errors import AnalysisError
-from node.ledger import Ledger, open_ledger
+from node.ledger import Ledger, note, open_ledger
 from node.settings import Settings
 from node.worklist import items
+from workers import ladder
 from workers.decode import Decoder
 from workers.lease import LEASE, renewed
 from workers.pipeline import Instance, analyze
-from workers.sr import Predecessor
+from workers.profiles import plan_of, wishes_of
+from workers.references import Predecessor
 from workers.triage import triage
 
 _log = structlog.get_logger(__name__)
@@ -102,6 +104,7 @@ class Analyzer:
                 data / "results" / uid,
                 __version__,
                 tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
+                wishes_of(self.settings),
             )
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
             return replace(report, results=tuple(results), notes=report.notes + faults)
@@ -118,8 +121,9 @@ class Analyzer:
         with self.ledger.write() as connection:
             if not studies.finish(connection, uid, generation, report, now):
                 return  # late images came: their generation will speak
+            if report.results:
+                self._put(connection, uid, generation, report, now)
             if report.state is StudyState.ANALYSED:
-                outbox.put(connection, uid, generation, report.results, self.settings.receivers, now)
                 said = triage(report.findings)
                 if "ups" in self.settings.worklist.sinks:
                     items.raise_priority(connection, uid, said, now)
@@ -127,6 +131,18 @@ class Analyzer:
                     items.say(connection, uid, f"triage is off (worklist.sinks): {said.reason}", now)
             else:
                 items.say(connection, uid, report.reason, now)
+
+    def _put(self, connection: Connection, uid: str, generation: int, report: AnalysisReport, now: float) -> None:
+        """Into the outbox; what did not pass our own checks is told, and what stands in for it becomes due."""
+        peers, results = self.settings.receivers, report.results
+        outbox.put(connection, uid, generation, results, peers, now, plan_of(self.settings))
+        for result in results:
+            if result.fault:
+                note(connection, uid, now, "quarantined", f"{result.kind} in {result.path}: {result.fault}")
+                _log.error("quarantined", study=uid, kind=result.kind, path=result.path, reason=result.fault)
+        for package in {result.package for result in results}:
+            for peer in peers:
+                ladder.descend(connection, uid, peer, package, now)
 
 
 def _failed(reason: str) -> AnalysisReport:

@@ -16,10 +16,11 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from models.card import Code, Label
-from workers import codes, equipment, statement
+from workers import codes, equipment, statement, wording
 from workers.evidence import changed, pixel_spacing, prepared
 from workers.findings import Finding, Region, Source, largest_slice, source_headers, source_uids
 from workers.headers import items, numbers, text, words
+from workers.references import Predecessor, predecessor_references
 from workers.regions import outline
 from workers.uids import Context
 from workers.volume import SourceVolume
@@ -27,15 +28,6 @@ from workers.volume import SourceVolume
 REGIONS_SERIES, STATEMENT_SERIES = 9102, 9103
 
 FindingsOfSources = Sequence[Sequence[Finding]]
-
-
-@dataclass(frozen=True, slots=True)
-class Predecessor:
-    """A document of ours, in the same study, that a new one replaces (Predecessor Documents Sequence, PS3.3 C.17.2)."""
-
-    series_instance_uid: str
-    sop_class_uid: str
-    sop_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +90,19 @@ def statement_document(
     missing = dict(left_out)
     missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
     uids = [uid for source in sources for uid in source_uids(source)]
-    merged = _merged(findings, sources)
+    merged = merge(findings, sources)
     groups = [_finding_group(finding, regions, uids, context) for finding, regions in merged]
     images = tuple(source_headers(source)[0] for source in sources if not isinstance(source, SourceVolume))
     comments = statement.opening(context) + statement.summary([finding for finding, _ in merged])
+    comments += wording.report([(finding, [region for region, _ in regions]) for finding, regions in merged], context)
     content = _report(codes.STATEMENT_TITLE, groups, images, sources, comments, context)
     for sentence in statement.closing(context, sources, missing.items()):
         content.ContentSequence.append(_text(sentence))
     return _document(content, _STATEMENT, [*uids, *missing], sources, context, predecessors)
 
 
-def _merged(
-    findings: FindingsOfSources, sources: Sequence[Source]
-) -> list[tuple[Finding, list[tuple[Region, Source]]]]:
+def merge(findings: FindingsOfSources, sources: Sequence[Source]) -> list[tuple[Finding, list[tuple[Region, Source]]]]:
+    """Each label's most probable finding with its regions in all sources; the present first, then by probability."""
     merged = []
     for same_label in zip(*findings, strict=True):
         regions = [(region, source) for one, source in zip(same_label, sources, strict=True) for region in one.regions]
@@ -296,23 +288,6 @@ def _document(
     )
     replaced = [one for one in predecessors if one.sop_instance_uid != instance_uid]
     if replaced:
-        dataset.PredecessorDocumentsSequence = [_references(dataset.StudyInstanceUID, replaced)]
+        dataset.PredecessorDocumentsSequence = [predecessor_references(dataset.StudyInstanceUID, replaced)]
     equipment.sign(dataset, context)
     return dataset
-
-
-def _references(study_instance_uid: str, documents: Sequence[Predecessor]) -> Dataset:
-    """PS3.3 Table C.17-3: study, series, instances."""
-    study = Dataset()
-    study.StudyInstanceUID = study_instance_uid
-    study.ReferencedSeriesSequence = []
-    for document in documents:
-        series, instance = Dataset(), Dataset()
-        instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = (
-            document.sop_class_uid,
-            document.sop_instance_uid,
-        )
-        series.SeriesInstanceUID = document.series_instance_uid
-        series.ReferencedSOPSequence = [instance]
-        study.ReferencedSeriesSequence.append(series)
-    return study

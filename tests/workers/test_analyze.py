@@ -97,6 +97,11 @@ def queued(ledger: Ledger, tmp_path: Path) -> Ledger:
     return ledger
 
 
+KINDS = ("regions", "segmentation", "statement")
+STANDBY = ("capture", "regions-2d", "report-text", "statement-2d")
+STATES = {"pending": KINDS, "standby": STANDBY}
+
+
 def study(ledger: Ledger) -> tuple[str, str]:
     """(state, reason)."""
     with ledger.read() as connection:
@@ -146,13 +151,14 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
     assert study(queued) == (StudyState.ANALYSED, "")
     assert found(queued) == ["Pneumothorax"]
     assert sorted(deliveries(queued)) == [
-        (peer, kind, "pending") for peer in ("folder", "pacs") for kind in ("regions", "segmentation", "statement")
+        *(("folder", kind, "pending") for kind in KINDS),
+        *sorted((("pacs", kind, state) for state, kinds in STATES.items() for kind in kinds)),
     ]
     with queued.read() as connection:
         assert sorted(outbox.due(connection, time.time(), time.time())) == [(STUDY, "folder"), (STUDY, "pacs")]
         paths = connection.execute(select(RESULT.c.path)).scalars().all()
     assert all((tmp_path / path).is_file() and not Path(path).is_absolute() for path in paths)
-    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 3)]
+    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 7)]
 
 
 @pytest.mark.parametrize(
@@ -373,7 +379,7 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
 
     assert study(ledger)[0] == StudyState.ANALYSED
     newer = documents(ledger, tmp_path, 2)
-    for kind in ("regions", "statement"):
+    for kind in ("regions", "statement", "regions-2d", "statement-2d", "report-text"):
         (named,) = newer[kind].PredecessorDocumentsSequence
         assert named.StudyInstanceUID == STUDY
         (series,) = named.ReferencedSeriesSequence
@@ -387,7 +393,8 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
         for state in ("pending", "superseded")
     }
     assert kinds["pending"] == ["regions", "segmentation", "statement"]
-    assert kinds["superseded"] == ["regions", "statement"]  # the first image's Segmentation is still true
+    # The first image's Segmentation and capture are still true.
+    assert kinds["superseded"] == ["regions", "regions-2d", "report-text", "statement", "statement-2d"]
 
 
 def test_warming_up_opens_everything(analyzer: Analyze, queued: Ledger) -> None:

@@ -12,9 +12,10 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from models.prediction import Model
 from node.entities import AnalysisReport, StudyState
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
+from workers import rules
 from workers.decode import Decoder
-from workers.gate import GateError
 from workers.pipeline import Instance, analyze
+from workers.rules import Rule
 from workers.sr import Predecessor
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
@@ -186,11 +187,33 @@ def test_a_model_that_gives_no_number_analyses_nothing(decoder: Decoder, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
-def test_what_does_not_pass_the_gate_leaves_no_file(decoder: Decoder, tmp_path: Path) -> None:
+def test_where_nothing_passes_the_gate_the_study_has_failed_and_all_is_quarantined(
+    decoder: Decoder, tmp_path: Path
+) -> None:
     source = radiograph(tmp_path, StudyInstanceUID="1.2.03")  # an SCP refuses it; a file by hand is as bad
-    with pytest.raises(GateError, match="A UID in it is not valid"):
-        run(decoder, tmp_path / "out", [source])
-    assert list((tmp_path / "out").iterdir()) == []
+    folder = tmp_path / "results" / "study"
+    report = run(decoder, folder, [source])
+    assert report.state == StudyState.FAILED
+    assert report.reason == "the analysis failed: no result passed our own checks: A UID in it is not valid."
+    assert [result.fault for result in report.results] == ["A UID in it is not valid."] * 3
+    assert list(folder.iterdir()) == []
+    kept = {str(path) for path in (tmp_path / "quarantine" / "study").iterdir()}
+    assert kept == {result.path for result in report.results}
+
+
+def test_one_object_that_fails_is_quarantined_and_the_others_are_results(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
+    folder = tmp_path / "results" / "study"
+    report = run(decoder, folder, [radiograph(tmp_path)])
+    assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["segmentation", "regions", "statement"])
+    assert [result.fault for result in report.results] == [broken.reason, "", ""]
+    quarantined, *sent = (Path(result.path) for result in report.results)
+    assert quarantined.parent == tmp_path / "quarantine" / "study"
+    assert dcmread(quarantined).SOPClassUID == SegmentationStorage
+    assert set(folder.iterdir()) == set(sent)
 
 
 def test_results_carry_the_patient_and_study_of_their_source(decoder: Decoder, tmp_path: Path) -> None:
