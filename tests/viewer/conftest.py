@@ -1,0 +1,50 @@
+"""One PACS, one node, one viewer and one browser for all that looks into a viewer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ohif import Ohif, UnreachableError
+from pacs import Orthanc, can_serve_viewers
+from viewer import Browser
+
+from tests.conftest import need
+from tests.viewer.way import Way
+
+
+@pytest.fixture(scope="session")
+def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+    """The phantoms have gone the whole way, the last images of two studies too late."""
+    need("Orthanc", "orthanc")
+    _require(can_serve_viewers(), "Orthanc serves no DICOMweb (Debian: orthanc-dicomweb)")
+    folder = tmp_path_factory.mktemp("viewer")
+    with Orthanc(folder / "pacs", dicomweb=True) as pacs, Way(folder, pacs) as gone:
+        yield gone
+
+
+@pytest.fixture(scope="session")
+def ohif(way: Way) -> Iterator[Ohif]:
+    try:
+        viewer = Ohif(way.pacs.dicomweb)
+    except UnreachableError as error:
+        _require(False, str(error))
+        raise
+    with viewer:
+        yield viewer
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with Browser(Path(need("chromium", "chromium"))) as running:
+        yield running
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    """As `tests.conftest.need`: skipped where it cannot be had, in CI it fails."""
+    if not holds and os.environ.get("CI"):
+        pytest.fail(otherwise)
+    if not holds:
+        pytest.skip(otherwise)
