@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from workers import codes, equipment
 from workers.evidence import pixel_spacing, prepared
 from workers.findings import Finding, ImageSource, Region, Source, source_headers, source_uids
-from workers.headers import numbers, words
+from workers.headers import number, numbers, words
 from workers.uids import Context
 from workers.volume import SourceVolume
 
@@ -51,13 +51,21 @@ def segmentation(findings: Sequence[Finding], source: Source, context: Context) 
         pixel_measures=measures,
         content_label="FINDINGS",
         content_description=equipment.RESEARCH,
-        series_description=equipment.series_description(context, "regions"),
+        series_description=equipment.series_description(context, _named(source)),
     )
     if isinstance(source, ImageSource):
         _make_drawable(dataset, source.image.dataset)
     _fix_dimension_organization(dataset, context.uid("segmentation/dimensions", *sources))
     equipment.sign(dataset, context)
     return dataset
+
+
+def _named(source: Source) -> str:
+    """A study may hold a Segmentation an image: lists of series show little more than this of each."""
+    header = source_headers(source)[0]
+    if isinstance(source, SourceVolume):
+        return "regions"
+    return f"S:{number(header, 'SeriesNumber', 0):.0f} I:{number(header, 'InstanceNumber', 0):.0f} regions"
 
 
 def _of_image(pairs: Pairs, source: ImageSource) -> tuple[list[Dataset], NDArray[np.uint8], Any]:

@@ -86,7 +86,9 @@ def statement_document(
 ) -> Dataset:
     """Every finding, present or absent, most probable first among the present; images analysed and left out.
 
-    Of several sources a finding has its highest probability.
+    Of several sources a finding has its highest probability. It has no image library: OHIF prints each image of one as
+    "[IMAGE is not supported]" before the findings; the sentences at the end name the images for people, the evidence
+    for programs.
 
     Parameters
     ----------
@@ -99,10 +101,11 @@ def statement_document(
     missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
     uids = [uid for source in sources for uid in source_uids(source)]
     merged = _merged(findings, sources)
-    groups = [_finding_group(finding, regions, uids, context) for finding, regions in merged]
-    images = tuple(source_headers(source)[0] for source in sources if not isinstance(source, SourceVolume))
+    groups = [_finding_group(finding, regions, uids, context, len(sources) > 1) for finding, regions in merged]
     comments = statement.opening(context) + statement.summary([finding for finding, _ in merged])
-    content = _report(codes.STATEMENT_TITLE, groups, images, sources, comments, context)
+    content = _report(
+        codes.STATEMENT_TITLE, groups, (), sources, comments, context
+    )  # OHIF prints no image of a library
     for sentence in statement.closing(context, sources, missing.items()):
         content.ContentSequence.append(_text(sentence))
     return _document(content, _STATEMENT, [*uids, *missing], sources, context, predecessors)
@@ -146,7 +149,7 @@ def _region_group(finding: Finding, region: Region, source: Source, image: Datas
 
 
 def _finding_group(
-    finding: Finding, regions: Sequence[tuple[Region, Source]], uids: Sequence[str], context: Context
+    finding: Finding, regions: Sequence[tuple[Region, Source]], uids: Sequence[str], context: Context, several: bool
 ) -> Any:
     """TID 1501: one finding of the whole study, coded, and once more as a sentence that reads alone."""
     label = finding.label
@@ -163,7 +166,7 @@ def _finding_group(
             *(_acr_category(label) if finding.present else []),
         ],
     )
-    sentence = statement.finding_sentences(finding, regions, context.card.quantity)
+    sentence = statement.finding_sentences(finding, regions, context.card.quantity, several)
     group[0].ContentSequence.insert(0, _text(sentence))
     return group
 
