@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,8 @@ _IS_SHOWN = """id => {
   if (set.Modality === 'SEG') {
     const viewport = grid.getState().activeViewportId;
     const drawn = segmentationService.getSegmentationRepresentations(viewport);
-    const offered = document.querySelector(`[data-cy="ModalityLoadBadge-${viewport}"]`);
-    return set.isLoaded && !offered && drawn.some(one => one.segmentationId === id);
+    const [first] = grid.getState().viewports.get(viewport).displaySetInstanceUIDs; // itself: only offered yet
+    return set.isLoaded && first !== id && drawn.some(one => one.segmentationId === id);
   }
   const shown = [...grid.getState().viewports.values()].some(one => one.displaySetInstanceUIDs.includes(id));
   return shown && (set.Modality !== 'SR' || set.isLoaded);
@@ -56,11 +56,14 @@ _SHOW_SEGMENTS = """visible => {
   for (const {segmentationId, type, visible: now} of service.getSegmentationRepresentations(viewport))
     if (now !== visible) service.toggleSegmentationRepresentationVisibility(viewport, {segmentationId, type});
 }"""
-_SERIES = """() => window.services.displaySetService.getActiveDisplaySets().map(set => ({
-  series_instance_uid: set.SeriesInstanceUID, sop_instance_uid: set.SOPInstanceUID, modality: set.Modality,
-  description: set.SeriesDescription, unsupported: !!set.unsupported}))"""
-_OUTLINES = """() => window.services.displaySetService.getActiveDisplaySets().flatMap(set => set.measurements || [])
-  .filter(Boolean).map(one => ({name: one.TrackingIdentifier, loaded: one.loaded,
+_SERIES = """() => [...document.querySelectorAll('[id^="thumbnail-"]')]
+  .map(thumbnail => window.services.displaySetService.getDisplaySetByUID(thumbnail.id.replace('thumbnail-', '')))
+  .filter(Boolean).map(set => ({
+    series_instance_uid: set.SeriesInstanceUID, sop_instance_uid: set.SOPInstanceUID ?? null, modality: set.Modality,
+    description: set.SeriesDescription, unsupported: !!set.unsupported}))"""
+_OUTLINES = """uid => window.services.displaySetService.getActiveDisplaySets()
+  .filter(set => set.SeriesInstanceUID === uid).flatMap(set => set.measurements || [])
+  .map(one => ({name: one.TrackingIdentifier, drawn: !!one.loaded,
     labels: (one.labels || []).map(label => `${label.label}: ${label.value}`)}))"""
 
 
@@ -77,6 +80,15 @@ class Series:
     modality: str
     description: str
     unsupported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A region of a report: its tracking identifier, whether the viewer draws it, and what it writes beside it."""
+
+    name: str
+    drawn: bool
+    labels: tuple[str, ...]
 
 
 class Browser:
@@ -128,7 +140,7 @@ class Reading:
         self._page.remove_listener("response", self._answered)
 
     def series(self) -> tuple[Series, ...]:
-        """The list of series."""
+        """The list of series, in the order in which it is shown."""
         return tuple(Series(**one) for one in self._page.evaluate(_SERIES))
 
     def show(self, series_instance_uid: str, answer: str = "yes") -> tuple[str, ...]:
@@ -165,9 +177,15 @@ class Reading:
         self._page.mouse.move(0, 0)  # away from the row: no card of statistics on top of the image
         self._settle()
 
-    def outlines(self) -> tuple[dict[str, Any], ...]:
-        """The regions of the open report: `{"name", "loaded", "labels"}`."""
-        return tuple(self._page.evaluate(_OUTLINES))
+    def outlines(self, series_instance_uid: str) -> tuple[Outline, ...]:
+        """The regions of a report that is open."""
+        found = self._page.evaluate(_OUTLINES, series_instance_uid)
+        return tuple(Outline(one["name"], one["drawn"], tuple(one["labels"])) for one in found)
+
+    def next(self) -> None:
+        """Go to the report's next region, by the arrow on the image."""
+        self._page.locator("[data-cy=viewport-action-arrows-right]").click()
+        self._settle()
 
     def show_segments(self, visible: bool) -> None:
         """Draw the segments or leave them away."""

@@ -109,11 +109,8 @@ def sign(dataset: Dataset, context: Context) -> None:
     dataset.SoftwareVersions = software_versions(context)
     dataset.DeviceSerialNumber = context.digest[:16]
     dataset.DeviceUID = device_uid(context)
-    date, time = context.now.strftime("%Y%m%d"), context.now.strftime("%H%M%S")
-    dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = (
-        date  # viewers list the newest series first
-    )
-    dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = time
+    dataset.InstanceCreationDate = dataset.ContentDate = context.now.strftime("%Y%m%d")
+    dataset.InstanceCreationTime = dataset.ContentTime = context.now.strftime("%H%M%S")
     dataset.ContentQualification = "RESEARCH"
     dataset.CodingSchemeIdentificationSequence = [codes.scheme_identification()]
 

@@ -170,7 +170,7 @@ def _objects(
     unseen: LeftOut,
     study: Study,
 ) -> list[tuple[str, Dataset]]:
-    """(kind, object) pairs: a Segmentation a source (with its own context), one regions document, one statement."""
+    """(kind, object) pairs: a Segmentation and a regions document a source (with its own context), one statement."""
 
     def earlier(kind: str) -> list[Predecessor]:
         return [one for package, what, one in study.predecessors if (package, what) == (context.card.name, kind)]
@@ -178,7 +178,7 @@ def _objects(
     pairs = zip(findings, sources, contexts, strict=True)
     made = [
         *(("segmentation", seg.segmentation(found, source, own)) for found, source, own in pairs),
-        ("regions", sr.regions_document(findings, sources, context, earlier("regions"))),
+        *(("regions", one) for one in sr.regions_documents(findings, sources, contexts, earlier("regions"))),
         ("statement", sr.statement_document(findings, sources, context, unseen, earlier("statement"))),
     ]
     return [(kind, dataset) for kind, dataset in made if dataset is not None]

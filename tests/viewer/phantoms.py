@@ -1,4 +1,4 @@
-"""Patients with one white lesion each, at a known place that no mirror and no turn maps onto itself.
+"""Patients with white lesions at known places that no mirror and no turn maps onto themselves.
 
 Radiographs are drawn as they are seen from the front (patient's left on the picture's right, head up) and then stored
 as a modality might: turned, mirrored, with oblong pixels, inverted. CT slices are sampled from one body in LPS
@@ -87,11 +87,11 @@ def radiograph(case: Radiograph, study: int, number: int, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Volume:
-    """The axes along which a CT's rows and columns grow, as unit vectors in LPS, and where its nodule lies (LPS mm)."""
+    """The axes along which a CT's rows and columns grow, as unit vectors in LPS, and where its nodules lie (LPS mm)."""
 
     name: str
     axes: tuple[tuple[float, float, float], tuple[float, float, float]]  # Image Orientation (Patient)
-    nodule: tuple[float, float, float]
+    nodules: tuple[tuple[float, float, float], ...]
 
 
 def _turned(about_x: float, about_z: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -103,8 +103,8 @@ def _turned(about_x: float, about_z: float) -> tuple[tuple[float, float, float],
     return tuple(along_columns), tuple(along_rows)
 
 
-OBLIQUE = Volume("oblique", _turned(18.0, 12.0), (78.0, 30.0, -20.0))  # left, back
-PRONE = Volume("prone", ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)), (-62.0, -34.0, 25.0))  # right, front
+OBLIQUE = Volume("oblique", _turned(18.0, 12.0), ((78.0, 30.0, -20.0), (-58.0, -28.0, 34.0)))
+PRONE = Volume("prone", ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)), ((-62.0, -34.0, 25.0),))
 SIDE, SLICES, PIXEL, GAP = 160, 26, 2.1, 5.0
 
 
@@ -119,7 +119,7 @@ def _slice(case: Volume, study: int, index: int, folder: Path) -> Path:
     corner = normal * (index - (SLICES - 1) / 2) * GAP - (along + down) * PIXEL * (SIDE - 1) / 2
     rows, columns = np.mgrid[:SIDE, :SIDE][..., np.newaxis]
     points = corner + columns * PIXEL * along + rows * PIXEL * down
-    values = np.rint(_hounsfield(points, np.array(case.nodule))).astype("<i2")
+    values = np.rint(_hounsfield(points, case.nodules)).astype("<i2")
     ds = _instance(study, 1, index + 1, CTImageStorage, "CT", values)
     ds.SeriesDescription, ds.ImageType = f"CT, {case.name}", ["ORIGINAL", "PRIMARY", "AXIAL"]
     ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = f"{ROOT}.{study}.0", None
@@ -132,16 +132,18 @@ def _slice(case: Volume, study: int, index: int, folder: Path) -> Path:
     return _saved(ds, folder)
 
 
-def _hounsfield(points: Array, nodule: Array) -> Array:
-    """A trunk of water with two lungs and, in one of them, an oblong nodule that is denser than all else."""
+def _hounsfield(points: Array, nodules: Sequence[tuple[float, float, float]]) -> Array:
+    """A trunk of water with two lungs, and in them oblong nodules that are denser than all else."""
     x, y, z = np.moveaxis(points, -1, 0)
     values = np.where((x / 150) ** 2 + (y / 105) ** 2 < 1, 20.0, -1000.0)
     for side in (-1, 1):
         lung = ((x - side * 68) / 52) ** 2 + (y / 76) ** 2 + (z / 120) ** 2 < 1
         values[lung] = -850.0
-    away = np.moveaxis(points - nodule, -1, 0)
-    inside = _tilted(away[0], away[1], 30.0, np.array([19.0, 11.0])) & (np.abs(away[2]) < 13)
-    return np.where(inside, 400.0, values)
+    for nodule in nodules:
+        away = np.moveaxis(points - np.array(nodule), -1, 0)
+        inside = _tilted(away[0], away[1], 30.0, np.array([19.0, 11.0])) & (np.abs(away[2]) < 13)
+        values[inside] = 400.0
+    return values
 
 
 def _chest(u: Array, v: Array) -> Array:
