@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import ConsoleMessage, Response, sync_playwright
 
 PATIENCE = 90.0  # seconds: WebGL is computed on the CPU
-REST = 0.6  # seconds without a change: OHIF's slowest step between two drawings took 0.3 s
+REST, LOOKS = 0.6, 5  # seconds, and looks in a row, without a change: looks take longer where the machine is busy
 
 _FLAGS = (
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
@@ -43,18 +43,25 @@ _IS_SHOWN = """id => {
     return set.isLoaded && first !== id && drawn.some(one => one.segmentationId === id);
   }
   const shown = [...grid.getState().viewports.values()].some(one => one.displaySetInstanceUIDs.includes(id));
-  return shown && (set.Modality !== 'SR' || set.isLoaded);
+  const drawn = (set.measurements || []).some(one =>
+    document.querySelector(`[data-annotation-uid="${one.TrackingUniqueIdentifier}"]`));
+  return shown && (set.Modality !== 'SR' || (set.isLoaded && (drawn || !set.measurements.length)));
 }"""
+_IS_DRAWN = """uid => !!document.querySelector(`[data-annotation-uid="${uid}"]`)"""
 _IS_RENDERED = """() => {
   const {cornerstoneViewportService: service, viewportGridService: grid} = window.services;
   const viewport = service.getCornerstoneViewport(grid.getState().activeViewportId);
   return !viewport || viewport.viewportStatus === 'rendered';
 }"""
 _SHOW_SEGMENTS = """visible => {
-  const {segmentationService: service, viewportGridService: grid} = window.services;
+  const {segmentationService, viewportGridService: grid, cornerstoneViewportService} = window.services;
   const viewport = grid.getState().activeViewportId;
-  for (const {segmentationId, type, visible: now} of service.getSegmentationRepresentations(viewport))
-    if (now !== visible) service.toggleSegmentationRepresentationVisibility(viewport, {segmentationId, type});
+  const {element} = cornerstoneViewportService.getCornerstoneViewport(viewport);
+  const changing = segmentationService.getSegmentationRepresentations(viewport).filter(one => one.visible !== visible);
+  const drawn = new Promise(done => element.addEventListener('CORNERSTONE_IMAGE_RENDERED', done, {once: true}));
+  for (const {segmentationId, type} of changing)
+    segmentationService.toggleSegmentationRepresentationVisibility(viewport, {segmentationId, type});
+  return changing.length ? drawn.then(() => true) : true;
 }"""
 _SERIES = """() => [...document.querySelectorAll('[id^="thumbnail-"]')]
   .map(thumbnail => window.services.displaySetService.getDisplaySetByUID(thumbnail.id.replace('thumbnail-', '')))
@@ -63,7 +70,7 @@ _SERIES = """() => [...document.querySelectorAll('[id^="thumbnail-"]')]
     description: set.SeriesDescription, unsupported: !!set.unsupported}))"""
 _OUTLINES = """uid => window.services.displaySetService.getActiveDisplaySets()
   .filter(set => set.SeriesInstanceUID === uid).flatMap(set => set.measurements || [])
-  .map(one => ({name: one.TrackingIdentifier, drawn: !!one.loaded,
+  .map(one => ({name: one.TrackingIdentifier, uid: one.TrackingUniqueIdentifier, drawn: !!one.loaded,
     labels: (one.labels || []).map(label => `${label.label}: ${label.value}`)}))"""
 
 
@@ -84,9 +91,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A region of a report: its tracking identifier, whether the viewer draws it, and what it writes beside it."""
+    """A region of a report: its tracking identifiers, whether the viewer draws it, and what it writes beside it."""
 
     name: str
+    uid: str
     drawn: bool
     labels: tuple[str, ...]
 
@@ -180,11 +188,12 @@ class Reading:
     def outlines(self, series_instance_uid: str) -> tuple[Outline, ...]:
         """The regions of a report that is open."""
         found = self._page.evaluate(_OUTLINES, series_instance_uid)
-        return tuple(Outline(one["name"], one["drawn"], tuple(one["labels"])) for one in found)
+        return tuple(Outline(**one | {"labels": tuple(one["labels"])}) for one in found)
 
-    def next(self) -> None:
-        """Go to the report's next region, by the arrow on the image."""
+    def next(self, outline: Outline) -> None:
+        """Go on to the report's next region, which is `outline`, by the arrow on the image."""
         self._page.locator("[data-cy=viewport-action-arrows-right]").click()
+        self._until(_IS_DRAWN, outline.uid, f"{outline.name} drawn")
         self._settle()
 
     def show_segments(self, visible: bool) -> None:
@@ -204,10 +213,10 @@ class Reading:
         data = self._page.screenshot(clip=box)
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(np.int16)
 
-    def save(self, path: Path, colours: int = 128) -> None:
-        """The whole screen as a PNG of so many colours."""
+    def save(self, path: Path) -> None:
+        """The whole screen as a PNG of 256 colours."""
         screen = Image.open(io.BytesIO(self._page.screenshot())).convert("RGB")
-        screen.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        screen.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE).save(path, optimize=True)
 
     def complaints(self) -> tuple[str, ...]:
         """Errors on the console, exceptions, refused requests, and the viewer's own words when something went wrong."""
@@ -236,12 +245,13 @@ class Reading:
         """Until the image is drawn and the screen has not changed for `REST` seconds."""
         self._until(_IS_RENDERED, None, "the image drawn")
         deadline = time.monotonic() + PATIENCE
-        last, since = self._page.screenshot(), time.monotonic()
-        while time.monotonic() - since < REST:
-            self._page.wait_for_timeout(100)
+        last, since, looks = self._page.screenshot(), time.monotonic(), 1
+        while looks < LOOKS or time.monotonic() - since < REST:
+            self._page.wait_for_timeout(50)
             now = self._page.screenshot()
+            looks += 1
             if now != last:
-                last, since = now, time.monotonic()
+                last, since, looks = now, time.monotonic(), 1
             if time.monotonic() > deadline:
                 raise ViewerError(f"the screen does not come to rest within {PATIENCE:g} s" + self._said())
 

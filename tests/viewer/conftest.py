@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ohif import Ohif, UnreachableError
+from ohif import Ohif, UnreachableError, install
 from pacs import Orthanc, can_serve_viewers
 from viewer import Browser
 
@@ -16,7 +16,17 @@ from tests.viewer.way import Way
 
 
 @pytest.fixture(scope="session")
-def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+def chromium() -> Path:
+    """What is missing is known before the long way begins."""
+    try:
+        install()
+    except UnreachableError as error:
+        _require(False, str(error))
+    return Path(need("chromium", "chromium"))
+
+
+@pytest.fixture(scope="session")
+def way(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     """The phantoms have gone the whole way, the last images of two studies too late."""
     need("Orthanc", "orthanc")
     _require(can_serve_viewers(), "Orthanc serves no DICOMweb (Debian: orthanc-dicomweb)")
@@ -27,18 +37,13 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
 
 @pytest.fixture(scope="session")
 def ohif(way: Way) -> Iterator[Ohif]:
-    try:
-        viewer = Ohif(way.pacs.dicomweb)
-    except UnreachableError as error:
-        _require(False, str(error))
-        raise
-    with viewer:
+    with Ohif(way.pacs.dicomweb) as viewer:
         yield viewer
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with Browser(Path(need("chromium", "chromium"))) as running:
+def browser(chromium: Path) -> Iterator[Browser]:
+    with Browser(chromium) as running:
         yield running
 
 
