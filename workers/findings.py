@@ -15,7 +15,7 @@ from node.errors import AnalysisError
 from workers import codes, regions, wording
 from workers.evidence import pixel_spacing
 from workers.grid import Grid
-from workers.headers import number, words
+from workers.headers import number, numbered, words
 from workers.pixels import SourceImage
 from workers.regions import Location
 from workers.uids import Context
@@ -97,6 +97,11 @@ def source_headers(source: Source) -> tuple[Dataset, ...]:
 def source_uids(source: Source) -> tuple[str, ...]:
     """Their SOP Instance UIDs."""
     return tuple(str(header.SOPInstanceUID) for header in source_headers(source))
+
+
+def named(source: Source, what: str) -> str:
+    """A result in the list of series: a study may hold one for each image, "S:2 I:1 regions"."""
+    return what if isinstance(source, SourceVolume) else f"{numbered(source.image.dataset)} {what}"
 
 
 def findings_of(prediction: Prediction, card: Card, source: Source, context: Context) -> tuple[Finding, ...]:

@@ -21,21 +21,26 @@ SERIES_STEP = 10  # the plain document of series 9102 has number 9112
 
 
 def comprehensive(
-    document: Dataset | None, kind: str, context: Context, predecessors: Sequence[Predecessor] = ()
-) -> Dataset | None:
-    """The same document as Comprehensive SR, under UIDs of its own; None where there is none.
+    documents: Sequence[Dataset], kind: str, context: Context, predecessors: Sequence[Predecessor] = ()
+) -> tuple[Dataset, ...]:
+    """The same documents as Comprehensive SR, under UIDs of their own.
 
     Parameters
     ----------
     kind
-        What it is filed as, part of its UIDs.
+        What they are filed as, part of their UIDs.
+    predecessors
+        The documents of the older generation. Those that are made again are no predecessors.
     """
-    return None if document is None else _as_class(document, ComprehensiveSRStorage, kind, context, predecessors)
+    made = tuple(_as_class(document, ComprehensiveSRStorage, kind, context) for document in documents)
+    again = {document.SOPInstanceUID for document in made}
+    replaced = [one for one in predecessors if one.sop_instance_uid not in again]
+    for document in made if replaced else ():
+        document.PredecessorDocumentsSequence = [predecessor_references(document.StudyInstanceUID, replaced)]
+    return made
 
 
-def _as_class(
-    document: Dataset, sop_class: UID, kind: str, context: Context, predecessors: Sequence[Predecessor]
-) -> Dataset:
+def _as_class(document: Dataset, sop_class: UID, kind: str, context: Context) -> Dataset:
     plain = copied(document)
     origin = str(document.SOPInstanceUID)
     plain.SOPClassUID = plain.file_meta.MediaStorageSOPClassUID = sop_class
@@ -44,9 +49,6 @@ def _as_class(
     plain.SeriesInstanceUID = context.uid(f"{kind}/series", origin)
     plain.SeriesNumber = int(document.SeriesNumber) + SERIES_STEP
     plain.pop("PredecessorDocumentsSequence", None)
-    replaced = [one for one in predecessors if one.sop_instance_uid != plain.SOPInstanceUID]
-    if replaced:
-        plain.PredecessorDocumentsSequence = [predecessor_references(plain.StudyInstanceUID, replaced)]
     for item in nodes(plain):
         if item.ValueType == "SCOORD":
             for image in item.ContentSequence:

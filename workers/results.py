@@ -56,9 +56,9 @@ class Made:
     saliency: list[NDArray[np.float32] | None]
 
     @cached_property
-    def regions(self) -> Dataset | None:
-        """The regions document, made once: the plain one is made of it."""
-        return sr.regions_document(self.findings, self.sources, self.context, self.earlier(Kind.REGIONS))
+    def regions(self) -> tuple[Dataset, ...]:
+        """The regions documents, made once: the plain ones are made of them."""
+        return sr.regions_documents(self.findings, self.sources, self.contexts, self.earlier(Kind.REGIONS))
 
     @cached_property
     def statement(self) -> Dataset:
@@ -101,7 +101,7 @@ def _segmentations(made: Made) -> Iterable[Dataset | None]:
 
 
 def _regions(made: Made) -> Iterable[Dataset | None]:
-    return (made.regions,)
+    return made.regions
 
 
 def _statement(made: Made) -> Iterable[Dataset | None]:
@@ -114,11 +114,11 @@ def _captures(made: Made) -> Iterable[Dataset | None]:
 
 
 def _plain_regions(made: Made) -> Iterable[Dataset | None]:
-    return (comprehensive(made.regions, Kind.REGIONS_2D, made.context, made.earlier(Kind.REGIONS_2D)),)
+    return comprehensive(made.regions, Kind.REGIONS_2D, made.context, made.earlier(Kind.REGIONS_2D))
 
 
 def _plain_statement(made: Made) -> Iterable[Dataset | None]:
-    return (comprehensive(made.statement, Kind.STATEMENT_2D, made.context, made.earlier(Kind.STATEMENT_2D)),)
+    return comprehensive((made.statement,), Kind.STATEMENT_2D, made.context, made.earlier(Kind.STATEMENT_2D))
 
 
 def _key_objects(made: Made) -> Iterable[Dataset | None]:

@@ -80,12 +80,12 @@ def test_where_nothing_is_present_only_the_statement_is_made(decoder: Decoder, t
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-def test_two_radiographs_have_a_segmentation_each_and_one_document_of_each_kind(
+def test_two_radiographs_have_a_segmentation_and_a_regions_document_each_and_one_statement(
     decoder: Decoder, tmp_path: Path
 ) -> None:
     paths = [radiograph(tmp_path, 1), radiograph(tmp_path, 2)]
     report = run(decoder, tmp_path / "out", paths)
-    assert kinds(report) == ["segmentation", "segmentation", "regions", "statement"]
+    assert kinds(report) == ["segmentation", "segmentation", "regions", "regions", "statement"]
     drawn_on = [
         segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
         for segmentation in objects(report, "segmentation")
@@ -153,7 +153,7 @@ def test_the_same_input_twice_is_the_same_bytes(decoder: Decoder, tmp_path: Path
     first, second = (run(decoder, tmp_path / name, paths) for name in ("a", "b"))
     assert first.findings == second.findings
     written = [{Path(one.path).name: Path(one.path).read_bytes() for one in each.results} for each in (first, second)]
-    assert len(written[0]) == 4
+    assert len(written[0]) == 5
     assert written[0] == written[1]
 
 
