@@ -379,7 +379,7 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
 
     assert study(ledger)[0] == StudyState.ANALYSED
     newer = documents(ledger, tmp_path, 2)
-    for kind in ("regions", "statement", "regions-2d", "statement-2d", "report-text"):
+    for kind in ("statement", "statement-2d", "report-text"):
         (named,) = newer[kind].PredecessorDocumentsSequence
         assert named.StudyInstanceUID == STUDY
         (series,) = named.ReferencedSeriesSequence
@@ -387,14 +387,21 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
         (reference,) = series.ReferencedSOPSequence
         assert reference.ReferencedSOPInstanceUID == earlier[kind].SOPInstanceUID
         assert reference.ReferencedSOPClassUID == earlier[kind].SOPClassUID
+    for kind in ("regions", "regions-2d"):  # the first image's are what they were, the second's replace none of them
+        with ledger.read() as connection:
+            query = select(RESULT.c.sop_instance_uid).where(RESULT.c.generation == 2, RESULT.c.kind == kind)
+            made = set(connection.execute(query).scalars())
+        assert len(made) == 2
+        assert earlier[kind].SOPInstanceUID in made
+        assert "PredecessorDocumentsSequence" not in newer[kind]
     assert "PredecessorDocumentsSequence" not in earlier["statement"]
     kinds = {
         state: sorted({kind for _, kind, one in deliveries(ledger) if one == state})
         for state in ("pending", "superseded")
     }
     assert kinds["pending"] == ["regions", "segmentation", "statement"]
-    # The first image's Segmentation and capture are still true.
-    assert kinds["superseded"] == ["regions", "regions-2d", "report-text", "statement", "statement-2d"]
+    # The first image's Segmentation, regions and capture are still true.
+    assert kinds["superseded"] == ["report-text", "statement", "statement-2d"]
 
 
 def test_warming_up_opens_everything(analyzer: Analyze, queued: Ledger) -> None:
