@@ -373,21 +373,26 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
 
     assert study(ledger)[0] == StudyState.ANALYSED
     newer = documents(ledger, tmp_path, 2)
-    for kind in ("regions", "statement"):
-        (named,) = newer[kind].PredecessorDocumentsSequence
-        assert named.StudyInstanceUID == STUDY
-        (series,) = named.ReferencedSeriesSequence
-        assert series.SeriesInstanceUID == earlier[kind].SeriesInstanceUID
-        (reference,) = series.ReferencedSOPSequence
-        assert reference.ReferencedSOPInstanceUID == earlier[kind].SOPInstanceUID
-        assert reference.ReferencedSOPClassUID == earlier[kind].SOPClassUID
+    (named,) = newer["statement"].PredecessorDocumentsSequence
+    assert named.StudyInstanceUID == STUDY
+    (series,) = named.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == earlier["statement"].SeriesInstanceUID
+    (reference,) = series.ReferencedSOPSequence
+    assert reference.ReferencedSOPInstanceUID == earlier["statement"].SOPInstanceUID
+    assert reference.ReferencedSOPClassUID == earlier["statement"].SOPClassUID
+    with ledger.read() as connection:  # the first image's regions are what they were, the second's replace none of them
+        query = select(RESULT.c.sop_instance_uid).where(RESULT.c.generation == 2, RESULT.c.kind == "regions")
+        regions = set(connection.execute(query).scalars())
+    assert len(regions) == 2
+    assert earlier["regions"].SOPInstanceUID in regions
+    assert "PredecessorDocumentsSequence" not in newer["regions"]
     assert "PredecessorDocumentsSequence" not in earlier["statement"]
     kinds = {
         state: sorted({kind for _, kind, one in deliveries(ledger) if one == state})
         for state in ("pending", "superseded")
     }
     assert kinds["pending"] == ["regions", "segmentation", "statement"]
-    assert kinds["superseded"] == ["regions", "statement"]  # the first image's Segmentation is still true
+    assert kinds["superseded"] == ["statement"]  # the first image's Segmentation and regions are still true
 
 
 def test_warming_up_opens_everything(analyzer: Analyze, queued: Ledger) -> None:
