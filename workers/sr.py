@@ -53,15 +53,11 @@ def regions_documents(
 
     OHIF opens a document on the image of its first region, and its arrows lead to no other series: regions on a second
     radiograph would be listed and never seen. On oblong pixels it draws outlines in the wrong place (it takes the
-    distance of rows for that of columns), so they are left to the Segmentation, which it draws right.
-
-    Parameters
-    ----------
-    predecessors
-        The documents of the older generation. Those that are made again are no predecessors.
+    distance of rows for that of columns), so they are left to the Segmentation, which it draws right. Of the older
+    generation's documents those that are made again are no predecessors.
     """
     pairs = list(zip(findings, sources, contexts, strict=True))
-    again = {context.uid(f"{_REGIONS.kind}/instance", *source_uids(source)) for _, source, context in pairs}
+    again = {context.uid("regions/instance", *source_uids(source)) for _, source, context in pairs}
     replaced = [one for one in predecessors if one.sop_instance_uid not in again]
     made = (regions_document([f], [source], context, replaced) for f, source, context in pairs if not _oblong(source))
     return tuple(document for document in made if document is not None)
