@@ -138,6 +138,43 @@ WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     Index(None, "state", "priority", "created_at"),
 )
 
+GLOBAL_SUBSCRIPTION = Table(  # Global Subscription State of a subscriber, PS3.4 CC.2.3; no row: none
+    "global_subscription",
+    METADATA,
+    Column("ae_title", AE, primary_key=True),
+    Column("web", Boolean, primary_key=True),  # by UPS-RS (PS3.18 11.10): told over its WebSocket
+    Column("filtered", Boolean, primary_key=True),  # by 1.2.840.10008.5.1.4.34.5.1
+    Column("locked", Boolean, nullable=False),  # with Deletion Lock
+    Column("matching_keys", JSON, nullable=False),  # DICOM JSON Model, empty unless filtered
+)
+
+SUBSCRIPTION = Table(  # UPS Subscription State of a subscriber and a work item; no row: not subscribed
+    "subscription",
+    METADATA,
+    Column("ae_title", AE, primary_key=True),
+    Column("web", Boolean, primary_key=True),
+    Column("sop_instance_uid", UID, ForeignKey("work_item.sop_instance_uid"), primary_key=True),
+    Column("locked", Boolean, nullable=False),
+    Column("filtered", Boolean, nullable=False),  # made by a filtered global subscription, which takes it away again
+    Index(None, "sop_instance_uid"),
+)
+
+EVENT_REPORT = Table(  # N-EVENT-REPORTs that a subscriber has not yet answered, PS3.4 CC.2.4
+    "event_report",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which a subscriber gets them
+    Column("ae_title", AE, nullable=False),
+    Column("web", Boolean, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("event_type", Integer, nullable=False),  # Event Type ID
+    Column("information", JSON, nullable=False),  # Event Information, DICOM JSON Model
+    Column("created_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Index(None, "web", "ae_title", "id"),
+    Index(None, "created_at"),
+)
+
 EVENT = Table(  # the story of a study, told by `readfirst study`
     "event",
     METADATA,

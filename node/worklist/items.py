@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 from node.ledger import note
 from node.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.worklist.elements import Json, has_value, items, put, text
+from node.worklist.keeping import add, save
 from node.worklist.policy import BEFORE_ANALYSIS, Decision, Source, Triage, decide
 from node.worklist.reading import (
     Reference,
@@ -25,7 +26,7 @@ from node.worklist.reading import (
     reading_uid,
     remark,
 )
-from node.worklist.rows import Item, add, by_urgency, of_study, save, with_attributes
+from node.worklist.rows import Item, by_urgency, of_study, with_attributes
 from node.worklist.states import FINAL, State
 
 _BEFORE = "before analysis"

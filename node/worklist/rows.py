@@ -42,18 +42,18 @@ def load(connection: Connection, sop_instance_uid: str, *, lock: bool = True) ->
     """The work item with this UID; with `lock` nobody else changes it before the transaction ends."""
     query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid == sop_instance_uid)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
-    return None if row is None else _item(row)
+    return None if row is None else read(row)
 
 
 def of_study(connection: Connection, study_instance_uid: str) -> tuple[Item, ...]:
     """All work items that name this study, oldest first."""
     query = select(WORK_ITEM).where(WORK_ITEM.c.study_instance_uid == study_instance_uid).with_for_update()
     order = (WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid)
-    return tuple(map(_item, connection.execute(query.order_by(*order)).mappings()))
+    return tuple(map(read, connection.execute(query.order_by(*order)).mappings()))
 
 
 def add(connection: Connection, item: Item) -> None:
-    """Write a new work item."""
+    """Write a new work item; nobody hears of it but through `keeping.add`."""
     values = _columns(item, item.created_at)
     connection.execute(
         insert(WORK_ITEM).values(sop_instance_uid=item.sop_instance_uid, created_at=item.created_at, **values)
@@ -61,7 +61,7 @@ def add(connection: Connection, item: Item) -> None:
 
 
 def save(connection: Connection, item: Item, now: float) -> None:
-    """Write a changed work item; the modification time of its schedule is `now`."""
+    """Write a changed work item, through `keeping.save`; the modification time of its schedule is `now`."""
     where = WORK_ITEM.c.sop_instance_uid == item.sop_instance_uid
     connection.execute(update(WORK_ITEM).where(where).values(**_columns(item, now)))
 
@@ -94,7 +94,8 @@ def _columns(item: Item, now: float) -> dict[str, object]:
     }
 
 
-def _item(row: RowMapping) -> Item:
+def read(row: RowMapping) -> Item:
+    """The work item of a row."""
     return Item(
         sop_instance_uid=row["sop_instance_uid"],
         study_instance_uid=row["study_instance_uid"],

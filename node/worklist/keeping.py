@@ -1,0 +1,48 @@
+"""Work items are written here, and nowhere else: whoever watches one hears of each change in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from node.worklist import rows, subscriptions
+from node.worklist.changes import changes
+from node.worklist.elements import Json, items, put, tag_of
+from node.worklist.rows import Item, with_attributes
+
+_PROGRESS = "ProcedureStepProgressInformationSequence"
+_LONGEST_DESCRIPTION = 1024  # ST, PS3.5 6.2
+
+
+def add(connection: Connection, item: Item) -> None:
+    """Write a new work item."""
+    rows.add(connection, item)
+    written = _written(connection, item)
+    subscriptions.created(connection, written, changes(None, written), item.created_at)
+
+
+def save(connection: Connection, item: Item, now: float) -> None:
+    """Write a changed work item; a new priority is explained in its Procedure Step Progress Description."""
+    before = rows.load(connection, item.sop_instance_uid)
+    if before is not None and before.priority is not item.priority:
+        item = _explained(item, before)
+    rows.save(connection, item, now)
+    if before is not None:
+        events = changes(before, _written(connection, item))
+        subscriptions.publish(connection, item.sop_instance_uid, events, now)
+
+
+def _explained(item: Item, before: Item) -> Item:
+    """With the reason of the priority, unless the same change says another progress."""
+    tag = tag_of(_PROGRESS)
+    if item.attributes.get(tag) != before.attributes.get(tag):
+        return item
+    found = items(item.attributes, _PROGRESS)
+    progress: Json = dict(found[0]) if found else {}
+    put(progress, "ProcedureStepProgressDescription", item.reason[:_LONGEST_DESCRIPTION])
+    return with_attributes(item, **{_PROGRESS: [progress]})
+
+
+def _written(connection: Connection, item: Item) -> Item:
+    return rows.load(connection, item.sop_instance_uid) or replace(item)
