@@ -30,6 +30,7 @@ from node.scp import Receiver, station
 from node.settings import Settings
 from node.store import Store
 from node.worklist import items
+from node.worklist.notifier import Notifier
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -65,7 +66,9 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         broker = Broker(make_app(url, settings.models.time_limit))
         rounds = Rounds(settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row))
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
-        stack.enter_context(_thread(rounds.run, rounds.stop))
+        notifier = Notifier(settings, ledger)
+        stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
+        stack.enter_context(_thread("events", notifier.run, notifier.stop))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)
@@ -125,8 +128,8 @@ def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) 
 
 
 @contextmanager
-def _thread(run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
-    thread = threading.Thread(target=run, name="rounds", daemon=True)
+def _thread(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         yield

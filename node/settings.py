@@ -113,6 +113,9 @@ class Worklist(_Section):
     """Where priorities go; the Unified Procedure Step SCP of the node is `ups`."""
 
     sinks: tuple[Literal["ups"], ...] = ("ups",)
+    event_hours: float = Field(24.0, gt=0.0)  # an event report that nobody answered so long is dropped
+    deletion_locks: bool = True  # granted to subscribers; else they are answered 0xB301
+    status_to: tuple[AETitle, ...] = ()  # AE titles that hear of each restart, also if they lost their subscription
 
 
 class Settings(BaseSettings):
@@ -143,6 +146,11 @@ class Settings(BaseSettings):
     def peers_that(self, accept: Callable[[Peer], bool]) -> dict[str, Peer]:
         """The peers for which `accept` holds, by name."""
         return {name: peer for name, peer in self.peers.items() if accept(peer)}
+
+    def peer_called(self, ae_title: str) -> Peer | None:
+        """The DICOM peer of this AE title, None where no table names it."""
+        found = self.peers_that(lambda peer: not peer.folder and peer.ae_title == ae_title)
+        return next(iter(found.values()), None)
 
     @property
     def receivers(self) -> dict[str, Peer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from node.worklist.elements import Json, has_value, items, put, tag_of, text
+from node.worklist.elements import Json, has_value, items, put, tag_of
 from node.worklist.rows import Item
 
 _CANCEL_REASONS = ("ReasonForCancellation", "ProcedureStepDiscontinuationReasonCodeSequence")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sqlalchemy import Connection
 
 from node.worklist import rows, subscriptions
@@ -45,4 +43,4 @@ def _explained(item: Item, before: Item) -> Item:
 
 
 def _written(connection: Connection, item: Item) -> Item:
-    return rows.load(connection, item.sop_instance_uid) or replace(item)
+    return rows.load(connection, item.sop_instance_uid) or item

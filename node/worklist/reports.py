@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
@@ -35,7 +35,9 @@ class Report:
     attempts: int
 
 
-def put(connection: Connection, sop_instance_uid: str, events: Iterable[Event], to: Iterable[Subscriber], now: float) -> None:
+def put(
+    connection: Connection, sop_instance_uid: str, events: Iterable[Event], to: Iterable[Subscriber], now: float
+) -> None:
     """Queue each event for each subscriber."""
     to = tuple(to)
     rows = [_row(subscriber, sop_instance_uid, event, now) for event in events for subscriber in to]
@@ -86,11 +88,17 @@ def postponed(connection: Connection, subscriber: Subscriber, now: float, jitter
     return pause
 
 
-def expire(connection: Connection, before: float) -> Sequence[Row[tuple[str, int]]]:
-    """Drop what nobody answered since `before`; (AE title, number) of those who missed something."""
+def has_older(connection: Connection, before: float) -> bool:
+    """Whether there is something for `expire` to drop."""
+    query = select(EVENT_REPORT.c.id).where(EVENT_REPORT.c.created_at < before).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def expire(connection: Connection, before: float) -> dict[str, int]:
+    """Drop what nobody answered since `before`; AE title to number of those who missed something."""
     old = EVENT_REPORT.c.created_at < before
-    query = select(EVENT_REPORT.c.ae_title, func.count()).where(old).group_by(EVENT_REPORT.c.ae_title)
-    missed = connection.execute(query).all()
+    query = select(EVENT_REPORT.c.ae_title, func.count().label("missed")).where(old).group_by(EVENT_REPORT.c.ae_title)
+    missed = {row.ae_title: row.missed for row in connection.execute(query)}
     if missed:
         connection.execute(delete(EVENT_REPORT).where(old))
     return missed

@@ -6,7 +6,7 @@ when a work item changes is told of it, also after a restart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
@@ -22,6 +22,7 @@ from node.worklist.rows import Item, load, read
 from node.worklist.watching import FILTERED_GLOBAL_SUBSCRIPTION, GLOBAL_SUBSCRIPTION, Cause, Watch, step
 
 WELL_KNOWN = (GLOBAL_SUBSCRIPTION, FILTERED_GLOBAL_SUBSCRIPTION)
+_MOST_VALUES = 500  # of one IN clause
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def subscribe(connection: Connection, asked: Subscription, now: float) -> None:
 
 def unsubscribe(connection: Connection, subscriber: Subscriber, sop_instance_uid: str) -> None:
     """Tell no more: of one work item, of those that the filter brought, or of anything (the global instance)."""
-    own = and_(SUBSCRIPTION.c.ae_title == subscriber.ae_title, SUBSCRIPTION.c.web.is_(subscriber.web))
+    own = _own(subscriber)
     if sop_instance_uid == GLOBAL_SUBSCRIPTION:
         connection.execute(delete(SUBSCRIPTION).where(own))
         suspend(connection, subscriber, GLOBAL_SUBSCRIPTION)
@@ -80,7 +81,7 @@ def is_subscribed(connection: Connection, subscriber: Subscriber, sop_instance_u
     if sop_instance_uid in WELL_KNOWN:
         where = _global(subscriber, filtered=sop_instance_uid == FILTERED_GLOBAL_SUBSCRIPTION)
         return connection.execute(select(GLOBAL.c.ae_title).where(where)).first() is not None
-    return _watch(connection, subscriber, sop_instance_uid) is not Watch.NONE
+    return bool(_watches(connection, subscriber, sop_instance_uid))
 
 
 def watchers(connection: Connection, sop_instance_uid: str) -> tuple[Subscriber, ...]:
@@ -104,8 +105,13 @@ def created(connection: Connection, item: Item, events: Iterable[Event], now: fl
     for row in connection.execute(select(GLOBAL).order_by(GLOBAL.c.filtered)).all():
         if row.filtered and not compile_query(row.matching_keys).test(item.attributes):
             continue
-        cause = Cause.CREATED_LOCKED if row.locked else Cause.CREATED_UNLOCKED
-        _keep(connection, Subscriber(row.ae_title, row.web), item, step(cause, Watch.NONE).to, filtered=row.filtered)
+        subscriber, uid = Subscriber(row.ae_title, row.web), item.sop_instance_uid
+        current = _watches(connection, subscriber, uid).get(uid, Watch.NONE)
+        cell = step(Cause.CREATED_LOCKED if row.locked else Cause.CREATED_UNLOCKED, current)
+        if current is Watch.NONE:
+            _insert(connection, subscriber, [(uid, cell.to)], filtered=row.filtered)
+        elif row.locked and current is Watch.UNLOCKED:  # of two global subscriptions one asks for the lock
+            _update(connection, subscriber, [(uid, Watch.LOCKED)])
     publish(connection, item.sop_instance_uid, events, now)
 
 
@@ -122,33 +128,50 @@ def is_locked(connection: Connection, sop_instance_uid: str) -> bool:
 
 
 def _step(
-    connection: Connection, subscriber: Subscriber, found: Iterable[Item], cause: Cause, now: float, *,
+    connection: Connection, subscriber: Subscriber, found: Sequence[Item], cause: Cause, now: float, *,
     filtered: bool = False,
 ) -> None:  # fmt: skip
-    told = []
-    for item in found:
-        current = _watch(connection, subscriber, item.sop_instance_uid)
-        cell = step(cause, current)
-        if cell.to is not current:
-            _keep(connection, subscriber, item, cell.to, filtered=filtered)
-        elif cause in (Cause.SUBSCRIBE_LOCKED, Cause.SUBSCRIBE_UNLOCKED):
-            _keep(connection, subscriber, item, cell.to, filtered=False)  # specific from now on
-        if cell.report:
-            told.append((item.sop_instance_uid, state_report(item)))
+    watches = _watches(connection, subscriber, found[0].sop_instance_uid if len(found) == 1 else "")
+    cells = [(item, step(cause, watches.get(item.sop_instance_uid, Watch.NONE))) for item in found]
+    known = [(item.sop_instance_uid, cell.to) for item, cell in cells if item.sop_instance_uid in watches]
+    new = [(item.sop_instance_uid, cell.to) for item, cell in cells if item.sop_instance_uid not in watches]
+    _insert(connection, subscriber, new, filtered=filtered)
+    if not filtered:  # what the filter had brought is now asked for without it
+        _update(connection, subscriber, known)
+    told = ((item.sop_instance_uid, state_report(item)) for item, cell in cells if cell.report)
     reports.put_many(connection, subscriber, told, now)
 
 
-def _keep(connection: Connection, subscriber: Subscriber, item: Item, to: Watch, *, filtered: bool) -> None:
-    values = {"locked": to is Watch.LOCKED, "filtered": filtered}
-    where = _one(subscriber, item.sop_instance_uid)
-    if not connection.execute(update(SUBSCRIPTION).where(*where).values(values)).rowcount:
-        key = {"ae_title": subscriber.ae_title, "web": subscriber.web, "sop_instance_uid": item.sop_instance_uid}
-        connection.execute(insert(SUBSCRIPTION).values(**key, **values))
+def _insert(connection: Connection, subscriber: Subscriber, to: Iterable[tuple[str, Watch]], *, filtered: bool) -> None:
+    rows = [_row(subscriber, uid, watch) | {"filtered": filtered} for uid, watch in to if watch is not Watch.NONE]
+    if rows:
+        connection.execute(insert(SUBSCRIPTION), rows)
 
 
-def _watch(connection: Connection, subscriber: Subscriber, sop_instance_uid: str) -> Watch:
-    locked = connection.execute(select(SUBSCRIPTION.c.locked).where(*_one(subscriber, sop_instance_uid))).scalar()
-    return Watch.NONE if locked is None else Watch.LOCKED if locked else Watch.UNLOCKED
+def _update(connection: Connection, subscriber: Subscriber, to: Iterable[tuple[str, Watch]]) -> None:
+    for locked in (True, False):
+        uids = [uid for uid, watch in to if (watch is Watch.LOCKED) is locked]
+        for start in range(0, len(uids), _MOST_VALUES):
+            theirs = SUBSCRIPTION.c.sop_instance_uid.in_(uids[start : start + _MOST_VALUES])
+            values = {"locked": locked, "filtered": False}
+            connection.execute(update(SUBSCRIPTION).where(_own(subscriber), theirs).values(values))
+
+
+def _row(subscriber: Subscriber, sop_instance_uid: str, watch: Watch) -> dict[str, object]:
+    return {
+        "ae_title": subscriber.ae_title,
+        "web": subscriber.web,
+        "sop_instance_uid": sop_instance_uid,
+        "locked": watch is Watch.LOCKED,
+    }
+
+
+def _watches(connection: Connection, subscriber: Subscriber, sop_instance_uid: str = "") -> dict[str, Watch]:
+    """The subscriber's states that are not Not Subscribed, by work item: all, or of one."""
+    query = select(SUBSCRIPTION.c.sop_instance_uid, SUBSCRIPTION.c.locked).where(_own(subscriber))
+    if sop_instance_uid:
+        query = query.where(SUBSCRIPTION.c.sop_instance_uid == sop_instance_uid)
+    return {uid: Watch.LOCKED if locked else Watch.UNLOCKED for uid, locked in connection.execute(query)}
 
 
 def _set_global(connection: Connection, asked: Subscription, filtered: bool) -> None:
@@ -161,12 +184,8 @@ def _set_global(connection: Connection, asked: Subscription, filtered: bool) -> 
     )  # fmt: skip
 
 
-def _one(subscriber: Subscriber, sop_instance_uid: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        SUBSCRIPTION.c.ae_title == subscriber.ae_title,
-        SUBSCRIPTION.c.web.is_(subscriber.web),
-        SUBSCRIPTION.c.sop_instance_uid == sop_instance_uid,
-    )
+def _own(subscriber: Subscriber) -> ColumnElement[bool]:
+    return and_(SUBSCRIPTION.c.ae_title == subscriber.ae_title, SUBSCRIPTION.c.web.is_(subscriber.web))
 
 
 def _global(subscriber: Subscriber, *, filtered: bool) -> ColumnElement[bool]:
