@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 
@@ -25,11 +25,16 @@ def pause_after(attempts: int, jitter: float) -> float:
 
 def put(
     connection: Connection, study_instance_uid: str, generation: int, results: Iterable[ResultObject],
-    peers: Iterable[str], now: float,
+    peers: Iterable[str], now: float, silent: Collection[str] = (),
 ) -> tuple[str, ...]:  # fmt: skip
     """Put a generation's objects into the outbox of each peer; what an older one still had there is superseded.
 
     An object that is known already (same input, same UID) keeps its row: what was delivered is not sent again.
+
+    Parameters
+    ----------
+    silent
+        Packages in shadow mode: their objects are known, and stay here.
 
     Returns
     -------
@@ -39,7 +44,7 @@ def put(
     results, peers = tuple(results), tuple(peers)
     for result in results:
         _remember(connection, study_instance_uid, generation, result, now)
-        for peer in peers:
+        for peer in peers if result.package not in silent else ():
             _address(connection, study_instance_uid, result.sop_instance_uid, peer, now)
     uids = [result.sop_instance_uid for result in results]
     connection.execute(

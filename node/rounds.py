@@ -18,10 +18,11 @@ from node.ledger import Ledger
 from node.scu import Requestor
 from node.senders import Senders
 from node.settings import Settings
-from node.worklist import items
+from node.worklist import deciding, items
 
 _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that failed
+_ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
 RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
 
@@ -83,6 +84,7 @@ class Rounds:
         self.counts = Counts(settings, ledger, self._wakeup.set)
         self._clock = clock
         self.senders = Senders(self._ended, clock)
+        self._alerts_again = 0.0
         self._queue_was_there, self._troubled = True, set[str]()
 
     def run(self) -> None:
@@ -111,6 +113,7 @@ class Rounds:
         """One round: complete, release what was lost, ring."""
         self._complete(now)
         self._release_lost(now)
+        self._release_alerts(now)
         self._ring_analyses(now)
         self._ring_deliveries(now)
         self._queue_was_there = True
@@ -168,6 +171,17 @@ class Rounds:
                 items.say(connection, uid, reason, now)
         for uid, reason in failed.items():
             _log.error("study failed", study=uid, reason=reason)
+
+    def _release_alerts(self, now: float) -> None:
+        with self._ledger.read() as connection:
+            waiting = deciding.waiting(connection)
+        if not waiting or now < self._alerts_again:
+            return
+        self._alerts_again = now + _ALERTS_AGAIN
+        with self._ledger.write() as connection:
+            released = deciding.release(connection, self._settings.worklist.policy, now)
+        for uid in released:
+            _log.info("an alert that waited is raised", study=uid)
 
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:

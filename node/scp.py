@@ -140,7 +140,8 @@ def on_ended(event: Event, senders: Senders) -> None:
 def station(settings: Settings) -> Station:
     """What work items say of us: the images are to be had from the peer that answers queries, if there is one."""
     archives = settings.peers_that(lambda peer: peer.query)
-    return Station(retrieve_ae_title=next((peer.ae_title for peer in archives.values()), ""))
+    retrieve_ae_title = next((peer.ae_title for peer in archives.values()), "")
+    return Station(retrieve_ae_title, policy=settings.worklist.policy)
 
 
 def watching(settings: Settings) -> Watching:

@@ -109,10 +109,35 @@ class Models(_Section):
     decode_memory_mb: int = Field(4096, ge=256)
 
 
+class Rule(_Section):
+    """One row of the policy: a finding that is present, in such a patient, makes its study so urgent."""
+
+    finding: str  # a label of a package's card; * is any
+    priority: Literal["HIGH", "MEDIUM", "LOW"]
+    category: Literal[1, 2, 3] | None = None  # ACR: to be told within minutes, hours, days; default: by priority
+    package: str = "*"
+    patients: Literal["any", "child", "adult"] = "any"
+    at_least: float = Field(0.0, ge=0.0, le=1.0)  # probability or score, where the card's operating point is not enough
+
+
+class Policy(_Section):
+    """How findings become priorities; the first rule that fits a finding counts, else its card's urgency."""
+
+    rules: tuple[Rule, ...] = ()
+    shadow: tuple[str, ...] = ()  # packages whose findings raise nothing: computed and recorded only; * is all
+    alerts_an_hour: int = Field(12, ge=0)  # studies raised to HIGH; the next ones wait as MEDIUM; 0: no limit
+    stuck_studies: int = Field(20, ge=1)  # a package that made more than this share of its last so many studies
+    stuck_share: float = Field(0.8, gt=0.0, le=1.0)  # HIGH is taken for stuck, and is in shadow mode until it stops
+    late_hours: float = Field(24.0, gt=0.0)  # a study that came longer ago is no longer raised to HIGH
+    head_start_hours: tuple[float, float] = (24.0, 8.0)  # of HIGH before MEDIUM, of MEDIUM before LOW
+    keep_days: float = Field(90.0, gt=0.0)  # work items that ended so long ago, and that no Deletion Lock keeps, go
+
+
 class Worklist(_Section):
     """Where priorities go; the Unified Procedure Step SCP of the node is `ups`."""
 
     sinks: tuple[Literal["ups"], ...] = ("ups",)
+    policy: Policy = Policy()
     event_hours: float = Field(24.0, gt=0.0)  # an event report that nobody answered so long is dropped
     deletion_locks: bool = True  # granted to subscribers; else they are answered 0xB301
     status_to: tuple[AETitle, ...] = ()  # AE titles that hear of each restart, also if they lost their subscription

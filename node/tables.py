@@ -175,6 +175,26 @@ EVENT_REPORT = Table(  # N-EVENT-REPORTs that a subscriber has not yet answered,
     Index(None, "created_at"),
 )
 
+DECISION = Table(  # what triage decided of a study, and of what; told by `readfirst study`
+    "decision",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("asked", String(8), nullable=False),  # the priority by the findings of all packages
+    Column("given", String(8), nullable=False),  # what the worklist was told; empty: nothing
+    Column("category", Integer),  # ACR category of what was asked; none without a finding
+    Column("outcome", String(8), nullable=False),  # node.worklist.policy.Outcome
+    Column("waiting", Boolean, nullable=False),  # for the alert budget
+    Column("alerted", Boolean, nullable=False),  # it raised a work item to HIGH
+    Column("reason", Text, nullable=False),
+    Column("inputs", JSON, nullable=False),  # all that the verdict was made of
+    Index(None, "study_instance_uid"),
+    Index(None, "at"),
+    Index(None, "waiting"),
+)
+
 EVENT = Table(  # the story of a study, told by `readfirst study`
     "event",
     METADATA,

@@ -20,11 +20,11 @@ from node.errors import AnalysisError
 from node.ledger import Ledger, open_ledger
 from node.settings import Settings
 from node.worklist import items
+from node.worklist.deciding import Analysed, decide_study
 from workers.decode import Decoder
 from workers.lease import LEASE, renewed
 from workers.pipeline import Instance, analyze
 from workers.sr import Predecessor
-from workers.triage import triage
 
 _log = structlog.get_logger(__name__)
 
@@ -119,12 +119,10 @@ class Analyzer:
             if not studies.finish(connection, uid, generation, report, now):
                 return  # late images came: their generation will speak
             if report.state is StudyState.ANALYSED:
-                outbox.put(connection, uid, generation, report.results, self.settings.receivers, now)
-                said = triage(report.findings)
-                if "ups" in self.settings.worklist.sinks:
-                    items.raise_priority(connection, uid, said, now)
-                else:
-                    items.say(connection, uid, f"triage is off (worklist.sinks): {said.reason}", now)
+                analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
+                verdict = decide_study(connection, analysed, worklist.policy, now, off="ups" not in worklist.sinks)
+                receivers = self.settings.receivers
+                outbox.put(connection, uid, generation, report.results, receivers, now, verdict.silent)
             else:
                 items.say(connection, uid, report.reason, now)
 

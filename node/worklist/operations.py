@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from node.identity import is_uid
 from node.ledger import Ledger, note
@@ -22,7 +23,7 @@ from node.worklist.matching import Query
 from node.worklist.moments import date_time
 from node.worklist.policy import Priority, Source
 from node.worklist.reading import Station
-from node.worklist.rows import Item, by_urgency, load, with_attributes
+from node.worklist.rows import Item, by_urgency, is_worked_off, load, with_attributes
 from node.worklist.states import Request as Asked
 from node.worklist.states import State, change_request, outcome, refusal_to_set
 from node.worklist.statuses import Status, UpsRefused
@@ -136,22 +137,25 @@ def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], stat
     return status, {tag: entry for tag, entry in visible.items() if tag in asked}
 
 
-def find(ledger: Ledger, query: Query, station: Station) -> Iterator[Json]:
+def find(ledger: Ledger, query: Query, station: Station, now: float) -> Iterator[Json]:
     """C-FIND: the matching work items, most urgent first, read in small portions while they are sent (CC.2.8)."""
     with ledger.read() as connection:
-        found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*by_urgency())
+        order = by_urgency(station.policy if is_worked_off(connection, now) else None)
+        found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*order)
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):
-        yield from _matches(ledger, query, station, uids[start : start + _CHUNK])
+        yield from _matches(ledger, query, station, uids[start : start + _CHUNK], order)
 
 
-def _matches(ledger: Ledger, query: Query, station: Station, uids: Sequence[str]) -> list[Json]:
+def _matches(
+    ledger: Ledger, query: Query, station: Station, uids: Sequence[str], order: Sequence[ColumnElement[Any]]
+) -> list[Json]:
     answers = []
     with ledger.read() as connection:
         rows = connection.execute(
             select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
             .where(WORK_ITEM.c.sop_instance_uid.in_(uids))
-            .order_by(*by_urgency())
+            .order_by(*order)
         ).all()
         for study, attributes in rows:
             whole = attributes

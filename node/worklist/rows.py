@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, select, update
 
+from node.settings import Policy
 from node.tables import WORK_ITEM
 from node.worklist.elements import Json, put
 from node.worklist.moments import date_time
-from node.worklist.policy import Priority, Source
+from node.worklist.policy import Priority, Source, head_start
 from node.worklist.states import State
 
+_DAY = 86400.0  # seconds
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # the SOP Class of every instance, PS3.4 CC.3.1
 
 
@@ -32,10 +35,25 @@ class Item:
     created_at: float
 
 
-def by_urgency() -> tuple[ColumnElement[int], ColumnElement[float], ColumnElement[str]]:
-    """The order of the worklist: priority, then age; the UID makes it total."""
+def by_urgency(policy: Policy | None = None) -> tuple[ColumnElement[Any], ...]:
+    """The order of the worklist: priority, then age; the UID makes it total.
+
+    With `policy` it is the time of coming less the head start of the priority, so that nothing starves.
+    """
     rank = case({priority.value: priority.rank for priority in Priority}, value=WORK_ITEM.c.priority)
-    return rank, WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid
+    if policy is None:
+        return rank, WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid
+    starts = {priority.value: head_start(priority, policy) for priority in Priority}
+    return WORK_ITEM.c.created_at - case(starts, value=WORK_ITEM.c.priority), rank, WORK_ITEM.c.sop_instance_uid
+
+
+def is_worked_off(connection: Connection, now: float) -> bool:
+    """Whether somebody took a work item of this list within a day.
+
+    Where people read without telling us, every old item is still unread here: it must not come before a new alert.
+    """
+    taken = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.transaction_uid != "")
+    return connection.execute(taken.where(WORK_ITEM.c.updated_at > now - _DAY).limit(1)).first() is not None
 
 
 def load(connection: Connection, sop_instance_uid: str, *, lock: bool = True) -> Item | None:

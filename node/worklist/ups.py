@@ -153,7 +153,7 @@ class UpsProvider:
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
             query = compile_query(*_identifier(event))
             pending = Status.PENDING_WITH_UNSUPPORTED if query.unsupported else Status.PENDING
-            for answer in operations.find(self.ledger, query, self.station):
+            for answer in operations.find(self.ledger, query, self.station, self.clock()):
                 if event.is_cancelled:
                     yield Status.CANCELLED_FIND, None
                     return

@@ -158,8 +158,8 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
 @pytest.mark.parametrize(
     ("probabilities", "priority", "reason"),
     [
-        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %)"),
-        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %)"),
+        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %), ACR category 1"),
+        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %), ACR category 2"),
         (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding at its operating point"),
     ],
     ids=["pneumothorax", "nodule", "nothing"],
