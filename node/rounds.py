@@ -18,10 +18,11 @@ from node.ledger import Ledger
 from node.scu import Requestor
 from node.senders import Senders
 from node.settings import Settings
-from node.worklist import deciding, items
+from node.worklist import deciding, items, keeping
 
 _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that failed
+_DAY, _FORGET_AGAIN = 86400.0, 3600.0
 _ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
 RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
@@ -84,7 +85,7 @@ class Rounds:
         self.counts = Counts(settings, ledger, self._wakeup.set)
         self._clock = clock
         self.senders = Senders(self._ended, clock)
-        self._alerts_again = 0.0
+        self._alerts_again = self._forget_again = 0.0
         self._queue_was_there, self._troubled = True, set[str]()
 
     def run(self) -> None:
@@ -114,6 +115,7 @@ class Rounds:
         self._complete(now)
         self._release_lost(now)
         self._release_alerts(now)
+        self._forget_ended(now)
         self._ring_analyses(now)
         self._ring_deliveries(now)
         self._queue_was_there = True
@@ -182,6 +184,15 @@ class Rounds:
             released = deciding.release(connection, self._settings.worklist.policy, now)
         for uid in released:
             _log.info("an alert that waited is raised", study=uid)
+
+    def _forget_ended(self, now: float) -> None:
+        if now < self._forget_again:
+            return
+        with self._ledger.write() as connection:
+            dropped = keeping.forget_ended(connection, now - self._settings.worklist.policy.keep_days * _DAY)
+        self._forget_again = now + (_FORGET_AGAIN if not dropped else _ALERTS_AGAIN)
+        if dropped:
+            _log.info("work items that ended long ago were dropped", work_items=dropped)
 
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select
 
+from node.tables import SUBSCRIPTION, WORK_ITEM
 from node.worklist import rows, subscriptions
 from node.worklist.changes import changes
 from node.worklist.elements import Json, items, put, tag_of
 from node.worklist.rows import Item, with_attributes
+from node.worklist.states import FINAL
 
 _PROGRESS = "ProcedureStepProgressInformationSequence"
+_MOST_FORGOTTEN = 500  # at once: one IN clause
 _LONGEST_DESCRIPTION = 1024  # ST, PS3.5 6.2
 
 
@@ -29,6 +32,18 @@ def save(connection: Connection, item: Item, now: float) -> None:
     if before is not None:
         events = changes(before, _written(connection, item))
         subscriptions.publish(connection, item.sop_instance_uid, events, now)
+
+
+def forget_ended(connection: Connection, before: float) -> int:
+    """Drop work items that ended before then and that no Deletion Lock keeps (CC.2.1.3); how many."""
+    locked = select(SUBSCRIPTION.c.sop_instance_uid).where(SUBSCRIPTION.c.locked)
+    query = select(WORK_ITEM.c.sop_instance_uid).where(
+        WORK_ITEM.c.state.in_(FINAL), WORK_ITEM.c.updated_at < before, WORK_ITEM.c.sop_instance_uid.not_in(locked)
+    )
+    uids = connection.execute(query.limit(_MOST_FORGOTTEN)).scalars().all()
+    for table in (SUBSCRIPTION, WORK_ITEM):
+        connection.execute(delete(table).where(table.c.sop_instance_uid.in_(uids)))
+    return len(uids)
 
 
 def _explained(item: Item, before: Item) -> Item:
