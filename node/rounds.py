@@ -18,12 +18,14 @@ from node.ledger import Ledger
 from node.scu import Requestor
 from node.senders import Senders
 from node.settings import Settings
+from node.turns import Waiting, next_up
 from node.worklist import deciding, items, keeping
 
 _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that failed
 _DAY, _FORGET_AGAIN = 86400.0, 3600.0
 _ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
+MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
 RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
 
@@ -196,13 +198,18 @@ class Rounds:
 
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
-            rows = studies.unrung(connection, now - RING_AGAIN)
-        if any(row["rung_at"] is not None for row in rows) and self._broker.waiting(ANALYZE):
-            rows = [row for row in rows if row["rung_at"] is None]
-        for row in rows:
-            self._broker.analyze(row["study_instance_uid"], row["generation"])
+            rows = studies.unrung(connection, now - RING_AGAIN, MOST_WAITING)
+            busy = studies.told_of(connection)
+        if not rows:
+            return
+        waiting = self._broker.waiting(ANALYZE)
+        untold = [
+            _turn(row) for row in rows if not waiting or row["rung_at"] is None or row["rank"] < (row["rung_rank"] or 0)
+        ]
+        for study in next_up(untold, busy, max(MOST_WAITING - waiting, 0)):
+            self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
-                studies.rung(connection, row["study_instance_uid"], now)
+                studies.rung(connection, study.study_instance_uid, now, study.rank)
 
     def _ring_deliveries(self, now: float) -> None:
         with self._ledger.read() as connection:
@@ -219,3 +226,7 @@ class Rounds:
             _log.error("the queue is gone; nothing is lost, studies wait in the ledger", reason=str(error))
         self._queue_was_there = False
         self._stopping.wait(_PAUSE)
+
+
+def _turn(row: RowMapping) -> Waiting:
+    return Waiting(row["study_instance_uid"], row["generation"], row["calling_ae_title"], row["rank"], row["queued_at"])

@@ -24,6 +24,7 @@ from node.senders import Senders
 from node.settings import Settings
 from node.store import Store
 from node.tls import server_context
+from node.turns import BY_DIMSE_PRIORITY, MEDIUM
 from node.worklist import items, ups
 from node.worklist.reading import Station
 from node.worklist.watch import Watching
@@ -108,7 +109,8 @@ def _keep(event: Event, receiver: Receiver, calling_ae_title: str) -> None:
     meta = _PREAMBLE + encode_file_meta(event.file_meta)
     stored = receiver.store.write(key, str(syntax), meta, dataset)
     with receiver.ledger.write() as connection:
-        recorded = studies.record_instance(connection, stored, calling_ae_title, now := time.time())
+        rank = BY_DIMSE_PRIORITY.get(request.Priority, MEDIUM)
+        recorded = studies.record_instance(connection, stored, calling_ae_title, now := time.time(), rank)
         if recorded.reopened:
             items.set_ready(connection, key.study_instance_uid, now, ready=False)
     names = {"study": key.study_instance_uid, "instance": key.sop_instance_uid, "peer": calling_ae_title}

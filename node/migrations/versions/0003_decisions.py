@@ -12,6 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("study", sa.Column("sent_rank", sa.Integer(), nullable=False, server_default="1"))
+    op.add_column("study", sa.Column("rung_rank", sa.Integer(), nullable=True))
     op.create_table(
         "decision",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
