@@ -18,8 +18,9 @@ import structlog
 from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
 
-from node import scp, studies
+from node import dicomweb, scp, studies
 from node.broker import TASKS, Broker, make_app
+from node.dicomweb.workitems import Desk
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
 from node.headers import read_header
@@ -69,6 +70,8 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         notifier = Notifier(settings, ledger)
         stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
         stack.enter_context(_thread("events", notifier.run, notifier.stop))
+        desk = Desk(ledger, station(settings), settings.worklist.deletion_locks)
+        stack.enter_context(dicomweb.serving(settings.web, desk))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)

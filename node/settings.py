@@ -61,10 +61,10 @@ class Database(_Section):
 
 
 class Web(_Section):
-    """The page for people (not yet served by this version)."""
+    """The web server: UPS-RS; the page for people is not yet served by this version."""
 
     host: str = "127.0.0.1"
-    port: Port = 8080
+    port: int = Field(8080, ge=0, le=65535)  # 0: no page is served
     token: str = ""
 
     @model_validator(mode="after")
@@ -161,6 +161,13 @@ class Settings(BaseSettings):
         wanting = self.peers_that(lambda peer: peer.tls)
         if wanting and self.node.tls is None:
             raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
+        return self
+
+    @model_validator(mode="after")
+    def _status_goes_to_peers(self) -> Settings:
+        for ae_title in self.worklist.status_to:
+            if self.peer_called(ae_title) is None:
+                raise ValueError(f"worklist.status_to: no [peers.…] table has ae_title = {ae_title}")
         return self
 
     @property

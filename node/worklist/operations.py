@@ -137,20 +137,21 @@ def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], stat
     return status, {tag: entry for tag, entry in visible.items() if tag in asked}
 
 
-def find(ledger: Ledger, query: Query, station: Station, now: float) -> Iterator[Json]:
+def find(ledger: Ledger, query: Query, station: Station, now: float, *, whole: bool = False) -> Iterator[Json]:
     """C-FIND: the matching work items, most urgent first, read in small portions while they are sent (CC.2.8)."""
     with ledger.read() as connection:
         order = by_urgency(station.policy if is_worked_off(connection, now) else None)
         found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*order)
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):
-        yield from _matches(ledger, query, station, uids[start : start + _CHUNK], order)
+        for attributes in _matches(ledger, query, station, uids[start : start + _CHUNK], order):
+            yield _visible(attributes) if whole else query.answer(attributes)
 
 
 def _matches(
     ledger: Ledger, query: Query, station: Station, uids: Sequence[str], order: Sequence[ColumnElement[Any]]
 ) -> list[Json]:
-    answers = []
+    found = []
     with ledger.read() as connection:
         rows = connection.execute(
             select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
@@ -162,8 +163,12 @@ def _matches(
             if query.asks_for("InputInformationSequence"):
                 whole = with_input(connection, study, attributes, station)
             if query.test(whole):
-                answers.append(query.answer(whole))
-    return answers
+                found.append(whole)
+    return found
+
+
+def _visible(attributes: Json) -> Json:
+    return {tag: entry for tag, entry in attributes.items() if tag != tag_of("TransactionUID")}
 
 
 def _canceled(item: Item, now: float, reasons: Sequence[Json] = (), why: str = "") -> Item:
