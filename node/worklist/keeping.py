@@ -19,8 +19,9 @@ _LONGEST_DESCRIPTION = 1024  # ST, PS3.5 6.2
 def add(connection: Connection, item: Item) -> None:
     """Write a new work item."""
     rows.add(connection, item)
-    written = _written(connection, item)
-    subscriptions.created(connection, written, changes(None, written), item.created_at)
+    if subscriptions.is_anything_global(connection):
+        written = _written(connection, item)
+        subscriptions.created(connection, written, changes(None, written), item.created_at)
 
 
 def save(connection: Connection, item: Item, now: float) -> None:
@@ -29,7 +30,7 @@ def save(connection: Connection, item: Item, now: float) -> None:
     if before is not None and before.priority is not item.priority:
         item = _explained(item, before)
     rows.save(connection, item, now)
-    if before is not None:
+    if before is not None and subscriptions.watchers(connection, item.sop_instance_uid):
         events = changes(before, _written(connection, item))
         subscriptions.publish(connection, item.sop_instance_uid, events, now)
 

@@ -100,6 +100,11 @@ def everybody(connection: Connection) -> frozenset[Subscriber]:
     return frozenset(Subscriber(row.ae_title, row.web) for row in rows)
 
 
+def is_anything_global(connection: Connection) -> bool:
+    """Whether somebody is to be told of new work items."""
+    return connection.execute(select(GLOBAL.c.ae_title).limit(1)).first() is not None
+
+
 def created(connection: Connection, item: Item, events: Iterable[Event], now: float) -> None:
     """A new work item: those with a global subscription that it matches watch it, and are told of it."""
     for row in connection.execute(select(GLOBAL).order_by(GLOBAL.c.filtered)).all():
