@@ -18,16 +18,17 @@ from structlog.testing import capture_logs
 from node import outbox, studies
 from node.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
 from node.embedded import EmbeddedRedis
-from node.entities import AnalysisReport, StudyState
+from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import QueueUnavailable
 from node.intake import RELEASED
 from node.ledger import Ledger
 from node.rounds import MOST_WAITING, RING_AGAIN, Rounds
-from node.settings import Peer, Settings
+from node.settings import Peer, Policy, Settings, Worklist
 from node.tables import STUDY
 from node.turns import HIGH, LOW, MEDIUM
-from node.worklist import items, keeping, rows
+from node.worklist import deciding, items, keeping, rows
 from node.worklist.policy import Priority, Source
+from node.worklist.states import State
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -303,3 +304,32 @@ def test_a_study_that_a_person_orders_stat_overtakes_those_that_wait(
 
     order = work_off(rounds, ledger, redis_server, late)
     assert order == ["1.1.0", "1.1.3", "1.1.1", "1.1.2", "1.1.4", "1.1.5"]
+
+
+def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, ledger: Ledger) -> None:
+    policy = Policy(alerts_an_hour=1)
+    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(policy=policy)})
+    found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
+    with ledger.write() as connection:
+        for uid in ("1.1", "1.2"):
+            studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
+            header = Dataset()
+            header.StudyInstanceUID = uid
+            items.ensure_item(connection, header, NOW)
+            deciding.decide_study(connection, deciding.Analysed(uid, 1, found), policy, NOW)
+    rounds.go_round(NOW + 3599)
+    assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}
+    rounds.go_round(NOW + 3605)
+    assert priorities(ledger) == {"1.1": "HIGH", "1.2": "HIGH"}
+    with ledger.write() as connection:
+        (item,) = rows.of_study(connection, "1.1")
+        keeping.save(connection, replace(item, state=State.COMPLETED), NOW)
+    rounds.go_round(NOW + 89 * 86400)
+    assert set(priorities(ledger)) == {"1.1", "1.2"}
+    rounds.go_round(NOW + 91 * 86400)
+    assert set(priorities(ledger)) == {"1.2"}
+
+
+def priorities(ledger: Ledger) -> dict[str, str]:
+    with ledger.read() as connection:
+        return {row.study_instance_uid: row.priority for row in items.listing(connection, final=True)}
