@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.1, 1.0  # seconds between looks, and after one that failed
 _BATCH = 100  # reports of one association
 _AT_ONCE = 8  # subscribers served at the same time
+_ANSWER_SECONDS = 10.0  # to answer one report; nothing has to be done for it
 _HOUR = 3600.0
 
 SOP_CLASSES: tuple[str, ...] = (UnifiedProcedureStepEvent,)
@@ -65,7 +66,7 @@ class Notifier:
             self._stopping.wait(_TICK)
 
     def stop(self) -> None:
-        """End `run` soon; what is being sent is answered first or sent again at the next start."""
+        """End `run` soon; what is being sent is answered within 10 s, or sent again at the next start."""
         self._stopping.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -124,6 +125,7 @@ class Notifier:
     def _send(self, subscriber: Subscriber, peer: Peer) -> None:
         contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in SOP_CLASSES]
         with associate(self._requestor, peer, contexts, scp_of=SOP_CLASSES) as association:
+            association.dimse_timeout = _ANSWER_SECONDS
             while not self._stopping.is_set():
                 with self._ledger.read() as connection:
                     waiting = reports.waiting(connection, subscriber, _BATCH)

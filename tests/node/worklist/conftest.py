@@ -100,6 +100,7 @@ class Monitor:
     calling: list[str] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)  # statuses of the next answers; then Success
     heard: threading.Condition = field(default_factory=threading.Condition)
+    silent: threading.Event = field(default_factory=threading.Event)  # cleared: it does not answer
 
     @property
     def types(self) -> list[int]:
@@ -111,6 +112,7 @@ class Monitor:
             self.calling.append(event.assoc.requestor.ae_title)
             self.told.append((event.event_type, event.request.AffectedSOPInstanceUID, event.event_information))
             self.heard.notify_all()
+        self.silent.wait(30)
         return status, None
 
     def wait_for(self, number: int, seconds: float = 10.0) -> list[tuple[int, str, Dataset]]:
@@ -133,6 +135,7 @@ def listening() -> Iterator[Monitor]:
 @pytest.fixture
 def monitor(listening: Monitor) -> Monitor:
     """A running event SCP called READER, which was told nothing yet."""
+    listening.silent.set()
     for heard in (listening.told, listening.calling, listening.answers):
         heard.clear()
     return listening

@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 
 from node.ledger import Ledger
 from node.tables import EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION
+from node.worklist import notifier as notifier_module
 from node.worklist import reports
 from node.worklist.elements import put
 from node.worklist.items import ensure_item, raise_priority
@@ -329,3 +330,20 @@ def test_the_watch_class_finds_and_gets_too(scp: Scp) -> None:
     uid = create(association)
     assert [item.SOPInstanceUID for item in find(association, WATCH, SOPInstanceUID="")[0]] == [uid]
     assert association.send_n_get([], PUSH, uid, meta_uid=WATCH)[0].Status == 0x0000
+
+
+def test_one_that_does_not_answer_is_left_and_tried_again(
+    scp: Scp, served: Ledger, notifier: Notifier, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier_module, "_ANSWER_SECONDS", 0.3)
+    association = scp()
+    watch(association, SUBSCRIBE, ALL)
+    create(association)
+    monitor.silent.clear()
+    started = time.monotonic()
+    notifier.serve(READER)
+    monitor.silent.set()
+    assert time.monotonic() - started < 10
+    assert len(queued(served)) == 1
+    notifier.serve(READER)
+    assert (monitor.types, queued(served)) == ([1, 1], [])
