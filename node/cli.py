@@ -115,18 +115,24 @@ def status(
     limit: Annotated[int, typer.Option(help="How many studies, newest first.", min=1)] = 50,
 ) -> None:
     """Studies, their states and reasons; what waits for a peer."""
-    ledger = open_ledger(load(config), make=False)
+    settings = load(config)
+    ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
         found = overview.list_studies(connection, limit)
         waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
+        triage = overview.triage(connection, settings.worklist.policy)
     if as_json:
-        _print_json(waiting | {"studies": found})
+        _print_json(waiting | triage | {"studies": found})
         return
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
         table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
     _print_table(table)
     _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
+    if triage["alerts_waiting"]:
+        _out.print(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
+    for package in triage["stuck_packages"]:
+        _out.print(f"{package} flags nearly everything: it is in shadow mode until that stops", markup=False)
 
 
 @app.command()
@@ -150,19 +156,23 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
     deliveries = _table("object", "to", "state", "tries", "last error", "delivered")
     for row in story["deliveries"]:
         deliveries.add_row(*(escape(str(row[key] if row[key] is not None else "")) for key in _DELIVERY_KEYS))
+    decisions = _table("time (UTC)", "decided", "asked", "ACR", "why", "of")
+    for row in story["decisions"]:
+        decisions.add_row(*(escape(str(row[key] or "")) for key in _DECISION_KEYS), escape(_of(row["inputs"])))
     events = _table("time (UTC)", "what", "detail")
     for row in story["events"]:
         events.add_row(row["at"], row["kind"], escape(row["detail"]))
-    for table in (findings, deliveries, events):
+    for table in (findings, deliveries, decisions, events):
         _print_table(table)
 
 
 @app.command()
 def worklist(config: Config = None, as_json: AsJson = False) -> None:
     """The reading worklist, most urgent first."""
-    ledger = open_ledger(load(config), make=False)
+    settings = load(config)
+    ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
-        rows = items.listing(connection)
+        rows = items.listing(connection, policy=settings.worklist.policy, now=time.time())
     if as_json:
         _print_json([items.as_json(row) for row in rows])
         return
@@ -206,6 +216,15 @@ _STATUS_KEYS = (
     "objects_quarantined",
 )  # fmt: skip
 _DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_at")
+
+_DECISION_KEYS = ("at", "outcome", "asked", "category", "reason")
+
+
+def _of(inputs: dict[str, Any]) -> str:
+    """The circumstances of a decision; its findings stand above, all of it in `--json`."""
+    said = [f"patient {inputs['patient']}", f"{inputs['hours']:.1f} h after the study", f"{inputs['alerts']} alerts/h"]
+    stuck = f"stuck: {', '.join(inputs['stuck'])}" if inputs["stuck"] else ""
+    return ", ".join(filter(None, [*said, stuck]))
 
 
 def _print_line(line: Line) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, literal, or_, select, update
 
@@ -42,12 +42,17 @@ def pause_after(attempts: int, jitter: float) -> float:
 
 def put(
     connection: Connection, study_instance_uid: str, generation: int, results: Iterable[ResultObject],
-    peers: Iterable[str], now: float, plan: Plan = everything,
+    peers: Iterable[str], now: float, plan: Plan = everything, silent: Collection[str] = (),
 ) -> tuple[str, ...]:  # fmt: skip
     """Put a generation's objects into the outbox of each peer; what an older one still had there is superseded.
 
     An object that is known already (same input, same UID) keeps its row: what was delivered is not sent again. One with
     a fault is quarantined: it has a row, so that it is seen and counted, and what stands in for it is sent.
+
+    Parameters
+    ----------
+    silent
+        Packages in shadow mode: their objects are known, and stay here.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def put(
     results, peers = tuple(results), tuple(peers)
     for result in results:
         _remember(connection, study_instance_uid, generation, result, now)
-        for peer in peers:
+        for peer in peers if result.package not in silent else ():
             state = plan(peer, result.kind)
             if state is not None:
                 _address(connection, study_instance_uid, result, peer, state, now)

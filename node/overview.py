@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, Table, func, select
 
 from node.entities import DeliveryState
+from node.settings import Policy
 from node.studies import QUARANTINE
-from node.tables import EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.worklist import deciding
 from node.worklist.rows import by_urgency
 
 
@@ -44,10 +46,24 @@ def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | N
             _delivery(delivery)
             for delivery in _of_study(connection, _DELIVERIES.order_by(OUTBOX.c.id), OUTBOX, study_instance_uid)
         ],
+        "decisions": [
+            {key: decision[key] for key in _DECISION_KEYS} | {"at": moment(decision["at"])}
+            for decision in _of_study(
+                connection, select(DECISION).order_by(DECISION.c.id), DECISION, study_instance_uid
+            )
+        ],
         "events": [
             {"at": moment(event["at"]), "kind": event["kind"], "detail": event["detail"]}
             for event in _of_study(connection, select(EVENT).order_by(EVENT.c.id), EVENT, study_instance_uid)
         ],
+    }
+
+
+def triage(connection: Connection, policy: Policy) -> dict[str, Any]:
+    """What the administrator should know of triage: alerts that wait, packages that flag nearly everything."""
+    return {
+        "alerts_waiting": deciding.waiting(connection),
+        "stuck_packages": sorted(deciding.stuck(connection, policy)),
     }
 
 
@@ -94,6 +110,7 @@ _STUDY_KEYS = (
 )  # fmt: skip
 _STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
 _FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")
+_DECISION_KEYS = ("generation", "asked", "given", "category", "outcome", "waiting", "reason", "inputs")
 _RESULT_KEYS = ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path")
 _DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
 _DELIVERY_KEYS = ("sop_instance_uid", "kind", "peer", "state", "attempts", "last_error")

@@ -24,8 +24,10 @@ from node.senders import Senders
 from node.settings import Settings
 from node.store import Store
 from node.tls import server_context
+from node.turns import BY_DIMSE_PRIORITY, MEDIUM
 from node.worklist import items, ups
 from node.worklist.reading import Station
+from node.worklist.watch import Watching
 
 _log = structlog.get_logger(__name__)
 _SUCCESS, _NOT_AUTHORIZED, _PROCESSING_FAILURE = 0x0000, 0x0124, 0x0110  # PS3.7 C.1, C.4.12, C.4.14
@@ -62,7 +64,7 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
         (evt.EVT_C_STORE, on_c_store, [receiver]),
         (evt.EVT_REJECTED, on_rejected, [receiver.settings]),
         *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
-        *ups.handlers(receiver.ledger, station(receiver.settings)),
+        *ups.handlers(receiver.ledger, station(receiver.settings), watching(receiver.settings)),
     ]
     try:
         server = ae.start_server(
@@ -107,7 +109,8 @@ def _keep(event: Event, receiver: Receiver, calling_ae_title: str) -> None:
     meta = _PREAMBLE + encode_file_meta(event.file_meta)
     stored = receiver.store.write(key, str(syntax), meta, dataset)
     with receiver.ledger.write() as connection:
-        recorded = studies.record_instance(connection, stored, calling_ae_title, now := time.time())
+        rank = BY_DIMSE_PRIORITY.get(request.Priority, MEDIUM)
+        recorded = studies.record_instance(connection, stored, calling_ae_title, now := time.time(), rank)
         if recorded.reopened:
             items.set_ready(connection, key.study_instance_uid, now, ready=False)
     names = {"study": key.study_instance_uid, "instance": key.sop_instance_uid, "peer": calling_ae_title}
@@ -139,7 +142,13 @@ def on_ended(event: Event, senders: Senders) -> None:
 def station(settings: Settings) -> Station:
     """What work items say of us: the images are to be had from the peer that answers queries, if there is one."""
     archives = settings.peers_that(lambda peer: peer.query)
-    return Station(retrieve_ae_title=next((peer.ae_title for peer in archives.values()), ""))
+    retrieve_ae_title = next((peer.ae_title for peer in archives.values()), "")
+    return Station(retrieve_ae_title, policy=settings.worklist.policy)
+
+
+def watching(settings: Settings) -> Watching:
+    """Who may subscribe to the worklist: the peers that we know how to reach."""
+    return Watching(lambda ae_title: settings.peer_called(ae_title) is not None, settings.worklist.deletion_locks)
 
 
 def _callers(settings: Settings) -> list[str]:

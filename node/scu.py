@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
-from pynetdicom import AE, Association, _config, build_context
+from pynetdicom import AE, Association, _config, build_context, build_role
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
@@ -49,8 +49,15 @@ class Outcome:
 
 
 @contextmanager
-def associate(requestor: Requestor, peer: Peer, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
+def associate(
+    requestor: Requestor, peer: Peer, contexts: Sequence[PresentationContext], scp_of: Sequence[str] = ()
+) -> Iterator[Association]:
     """An association with `peer`, released at the end, aborted on an error.
+
+    Parameters
+    ----------
+    scp_of
+        SOP classes in which we are the SCP, though we open the association (PS3.7 D.3.3.4).
 
     Raises
     ------
@@ -63,8 +70,11 @@ def associate(requestor: Requestor, peer: Peer, contexts: Sequence[PresentationC
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_SECONDS
     where = f"{peer.ae_title}@{peer.host}:{peer.port}"
     arguments = _tls_arguments(requestor, peer)
+    roles = [build_role(sop_class, scp_role=True) for sop_class in scp_of]
     try:
-        association = ae.associate(peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments)
+        association = ae.associate(
+            peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments, ext_neg=roles
+        )
     except OSError as error:  # socket.gaierror
         raise PeerError(f"{where}: the host name {peer.host} cannot be resolved") from error
     if not association.is_established:

@@ -18,8 +18,9 @@ import structlog
 from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
 
-from node import scp, studies
+from node import dicomweb, scp, studies
 from node.broker import TASKS, Broker, make_app
+from node.dicomweb.workitems import Desk
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
 from node.headers import read_header
@@ -30,6 +31,7 @@ from node.scp import Receiver, station
 from node.settings import Settings
 from node.store import Store
 from node.worklist import items
+from node.worklist.notifier import Notifier
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -65,7 +67,11 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         broker = Broker(make_app(url, settings.models.time_limit))
         rounds = Rounds(settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row))
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
-        stack.enter_context(_thread(rounds.run, rounds.stop))
+        notifier = Notifier(settings, ledger)
+        stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
+        stack.enter_context(_thread("events", notifier.run, notifier.stop))
+        desk = Desk(ledger, station(settings), settings.worklist.deletion_locks)
+        stack.enter_context(dicomweb.serving(settings.web, desk))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)
@@ -125,8 +131,8 @@ def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) 
 
 
 @contextmanager
-def _thread(run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
-    thread = threading.Thread(target=run, name="rounds", daemon=True)
+def _thread(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         yield

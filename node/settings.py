@@ -61,10 +61,10 @@ class Database(_Section):
 
 
 class Web(_Section):
-    """The page for people (not yet served by this version)."""
+    """The web server: UPS-RS; the page for people is not yet served by this version."""
 
     host: str = "127.0.0.1"
-    port: Port = 8080
+    port: int = Field(8080, ge=0, le=65535)  # 0: no page is served
     token: str = ""
 
     @model_validator(mode="after")
@@ -118,10 +118,38 @@ class Results(_Section):
     fallback: bool = True
 
 
+class Rule(_Section):
+    """One row of the policy: a finding that is present, in such a patient, makes its study so urgent."""
+
+    finding: str  # a label of a package's card; * is any
+    priority: Literal["HIGH", "MEDIUM", "LOW"]
+    category: Literal[1, 2, 3] | None = None  # ACR: to be told within minutes, hours, days; default: by priority
+    package: str = "*"
+    patients: Literal["any", "child", "adult"] = "any"
+    at_least: float = Field(0.0, ge=0.0, le=1.0)  # probability or score, where the card's operating point is not enough
+
+
+class Policy(_Section):
+    """How findings become priorities; the first rule that fits a finding counts, else its card's urgency."""
+
+    rules: tuple[Rule, ...] = ()
+    shadow: tuple[str, ...] = ()  # packages whose findings raise nothing: computed and recorded only; * is all
+    alerts_an_hour: int = Field(12, ge=0)  # studies raised to HIGH; the next ones wait as MEDIUM; 0: no limit
+    stuck_studies: int = Field(20, ge=1)  # a package that made more than this share of its last so many studies
+    stuck_share: float = Field(0.8, gt=0.0, le=1.0)  # HIGH is taken for stuck, and is in shadow mode until it stops
+    late_hours: float = Field(24.0, gt=0.0)  # a study that came longer ago is no longer raised to HIGH
+    head_start_hours: tuple[float, float] = (24.0, 8.0)  # of HIGH before MEDIUM, of MEDIUM before LOW
+    keep_days: float = Field(90.0, gt=0.0)  # work items that ended so long ago, and that no Deletion Lock keeps, go
+
+
 class Worklist(_Section):
     """Where priorities go; the Unified Procedure Step SCP of the node is `ups`."""
 
     sinks: tuple[Literal["ups"], ...] = ("ups",)
+    policy: Policy = Policy()
+    event_hours: float = Field(24.0, gt=0.0)  # an event report that nobody answered so long is dropped
+    deletion_locks: bool = True  # granted to subscribers; else they are answered 0xB301
+    status_to: tuple[AETitle, ...] = ()  # AE titles that hear of each restart, also if they lost their subscription
 
 
 class Settings(BaseSettings):
@@ -145,6 +173,13 @@ class Settings(BaseSettings):
             raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
         return self
 
+    @model_validator(mode="after")
+    def _status_goes_to_peers(self) -> Settings:
+        for ae_title in self.worklist.status_to:
+            if self.peer_called(ae_title) is None:
+                raise ValueError(f"worklist.status_to: no [peers.…] table has ae_title = {ae_title}")
+        return self
+
     @property
     def model_folders(self) -> tuple[Path, ...]:
         """Folders that are searched for model packages before the shipped ones."""
@@ -153,6 +188,11 @@ class Settings(BaseSettings):
     def peers_that(self, accept: Callable[[Peer], bool]) -> dict[str, Peer]:
         """The peers for which `accept` holds, by name."""
         return {name: peer for name, peer in self.peers.items() if accept(peer)}
+
+    def peer_called(self, ae_title: str) -> Peer | None:
+        """The DICOM peer of this AE title, None where no table names it."""
+        found = self.peers_that(lambda peer: not peer.folder and peer.ae_title == ae_title)
+        return next(iter(found.values()), None)
 
     @property
     def receivers(self) -> dict[str, Peer]:

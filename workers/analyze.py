@@ -20,13 +20,13 @@ from node.errors import AnalysisError
 from node.ledger import Ledger, note, open_ledger
 from node.settings import Settings
 from node.worklist import items
+from node.worklist.deciding import Analysed, decide_study
 from workers import ladder
 from workers.decode import Decoder
 from workers.lease import LEASE, renewed
 from workers.pipeline import Instance, analyze
 from workers.profiles import plan_of, wishes_of
 from workers.references import Predecessor
-from workers.triage import triage
 
 _log = structlog.get_logger(__name__)
 
@@ -121,21 +121,23 @@ class Analyzer:
         with self.ledger.write() as connection:
             if not studies.finish(connection, uid, generation, report, now):
                 return  # late images came: their generation will speak
-            if report.results:
-                self._put(connection, uid, generation, report, now)
+            silent: Collection[str] = ()
             if report.state is StudyState.ANALYSED:
-                said = triage(report.findings)
-                if "ups" in self.settings.worklist.sinks:
-                    items.raise_priority(connection, uid, said, now)
-                else:
-                    items.say(connection, uid, f"triage is off (worklist.sinks): {said.reason}", now)
+                analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
+                verdict = decide_study(connection, analysed, worklist.policy, now, off="ups" not in worklist.sinks)
+                silent = verdict.silent
             else:
                 items.say(connection, uid, report.reason, now)
+            if report.results:
+                self._put(connection, uid, generation, report, now, silent)
 
-    def _put(self, connection: Connection, uid: str, generation: int, report: AnalysisReport, now: float) -> None:
+    def _put(
+        self, connection: Connection, uid: str, generation: int, report: AnalysisReport, now: float,
+        silent: Collection[str],
+    ) -> None:  # fmt: skip
         """Into the outbox; what did not pass our own checks is told, and what stands in for it becomes due."""
         peers, results = self.settings.receivers, report.results
-        outbox.put(connection, uid, generation, results, peers, now, plan_of(self.settings))
+        outbox.put(connection, uid, generation, results, peers, now, plan_of(self.settings), silent)
         for result in results:
             if result.fault:
                 note(connection, uid, now, "quarantined", f"{result.kind} in {result.path}: {result.fault}")

@@ -13,8 +13,10 @@ from pydicom import Dataset
 from sqlalchemy import Connection, func, select
 
 from node.ledger import note
+from node.settings import Policy
 from node.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.worklist.elements import Json, has_value, items, put, text
+from node.worklist.keeping import add, save
 from node.worklist.policy import BEFORE_ANALYSIS, Decision, Source, Triage, decide
 from node.worklist.reading import (
     Reference,
@@ -25,7 +27,7 @@ from node.worklist.reading import (
     reading_uid,
     remark,
 )
-from node.worklist.rows import Item, add, by_urgency, of_study, save, with_attributes
+from node.worklist.rows import Item, by_urgency, is_worked_off, of_study, with_attributes
 from node.worklist.states import FINAL, State
 
 _BEFORE = "before analysis"
@@ -116,9 +118,16 @@ def say(connection: Connection, study_instance_uid: str, sentence: str, now: flo
     raise_priority(connection, study_instance_uid, Triage(None, sentence), now)
 
 
-def listing(connection: Connection, *, final: bool = False, limit: int | None = None) -> tuple[Row, ...]:
-    """The worklist, most urgent first: priority, then age. Completed and canceled items only with `final`."""
-    query = select(WORK_ITEM).order_by(*by_urgency()).limit(limit)
+def listing(
+    connection: Connection, *, final: bool = False, limit: int | None = None, policy: Policy | None = None,
+    now: float = 0.0,
+) -> tuple[Row, ...]:  # fmt: skip
+    """The worklist, most urgent first: priority, then age; with `policy`, and where it is worked off, aged by it.
+
+    Completed and canceled items are there only with `final`.
+    """
+    aged = policy if policy and is_worked_off(connection, now) else None
+    query = select(WORK_ITEM).order_by(*by_urgency(aged)).limit(limit)
     if not final:
         query = query.where(WORK_ITEM.c.state.not_in(FINAL))
     return tuple(

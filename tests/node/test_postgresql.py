@@ -13,12 +13,17 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from pydicom import Dataset
 from sqlalchemy import func, select
 
 from node import outbox, studies
 from node.entities import InstanceKey, ResultObject, StoredInstance
 from node.ledger import Ledger
 from node.tables import INSTANCE, METADATA
+from node.worklist import items, reports, subscriptions
+from node.worklist.reports import Subscriber
+from node.worklist.subscriptions import Subscription
+from node.worklist.watching import GLOBAL_SUBSCRIPTION
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -94,3 +99,20 @@ def test_two_workers_do_not_take_the_same_delivery(ledger: Ledger) -> None:
 
     together(*[take] * 8)
     assert sorted(taken) == [0] * 7 + [1]
+
+
+def test_subscribers_of_all_items_are_told_of_a_new_one(ledger: Ledger) -> None:
+    everything = Subscription(Subscriber("READER"), GLOBAL_SUBSCRIPTION, True, {})
+    header = Dataset()
+    header.StudyInstanceUID = "1.2.9"
+    with ledger.write() as connection:
+        subscriptions.subscribe(connection, everything, 1.0)
+        uid = items.ensure_item(connection, header, 2.0)
+        assert subscriptions.is_locked(connection, uid)
+        assert reports.due(connection, 3.0) == (Subscriber("READER"),)
+        (report,) = reports.waiting(connection, Subscriber("READER"), 10)
+        reports.postponed(connection, Subscriber("READER"), 3.0, 0.5)
+        assert reports.due(connection, 3.0) == ()
+        reports.answered(connection, report)
+        subscriptions.unsubscribe(connection, Subscriber("READER"), GLOBAL_SUBSCRIPTION)
+        assert subscriptions.everybody(connection) == frozenset()

@@ -107,7 +107,7 @@ def test_files_that_are_gone_do_not_keep_the_study_from_the_worklist(
 
 
 def up(config: Path, toml: str) -> subprocess.CompletedProcess[str]:
-    config.write_text(toml)
+    config.write_text(f"{toml}[web]\nport = 0\n")
     command = [sys.executable, "-m", "node", "up", "--config", str(config)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
 

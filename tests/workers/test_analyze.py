@@ -18,11 +18,11 @@ from structlog.testing import capture_logs
 
 from models import packages
 from models.prediction import Model
-from node import outbox, studies
+from node import outbox, overview, studies
 from node.entities import InstanceKey, StoredInstance, StudyState
 from node.headers import read_header
 from node.ledger import Ledger
-from node.settings import Peer, Settings
+from node.settings import Peer, Policy, Settings, Worklist
 from node.tables import EVENT, FINDING, OUTBOX, RESULT
 from node.tables import STUDY as STUDIES
 from node.worklist import items
@@ -164,8 +164,8 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
 @pytest.mark.parametrize(
     ("probabilities", "priority", "reason"),
     [
-        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %)"),
-        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %)"),
+        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %), ACR category 1"),
+        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %), ACR category 2"),
         (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding at its operating point"),
     ],
     ids=["pneumothorax", "nodule", "nothing"],
@@ -176,6 +176,22 @@ def test_triage_speaks_to_the_work_item_and_never_lowers_it(
     assert (item(queued).priority, item(queued).reason) == (Priority.MEDIUM, "before analysis")
     analyzer(TinyModel(probabilities)).run(STUDY, 1)
     assert (item(queued).priority, item(queued).reason) == (priority, reason)
+
+
+def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(
+    analyzer: Analyze, queued: Ledger, settings: Settings
+) -> None:
+    model = TinyModel()
+    shadow = settings.model_copy(update={"worklist": Worklist(policy=Policy(shadow=(model.card.name,)))})
+    analyzer(model, settings=shadow).run(STUDY, 1)
+    assert (study(queued)[0], found(queued), deliveries(queued)) == (StudyState.ANALYSED, ["Pneumothorax"], [])
+    with queued.read() as connection:
+        assert len(connection.execute(select(RESULT)).all()) == 3
+        story = overview.story(connection, STUDY)
+    assert story is not None
+    assert [one["outcome"] for one in story["decisions"]] == ["shadow"]
+    assert (item(queued).priority, item(queued).source) == (Priority.MEDIUM, "default")
+    assert item(queued).reason.startswith("shadow mode, it would be HIGH: Pneumothorax")
 
 
 def test_a_study_that_no_model_reads_says_why_everywhere(analyzer: Analyze, ledger: Ledger, tmp_path: Path) -> None:
