@@ -22,7 +22,7 @@ from node.ledger import open_ledger
 from node.scu import Outcome
 from node.scu import store as store_files
 from node.settings import load
-from node.worklist import items
+from node.worklist import commands, items, notices
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
@@ -39,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(commands.app, name="worklist")
 _out = Console(width=None if sys.stdout.isatty() else 200)
 _WHOLE = ("study", "time (UTC)", "since (UTC)", "priority", "state")  # columns that are never broken
 
@@ -119,14 +120,17 @@ def status(
     with ledger.read() as connection:
         found = overview.list_studies(connection, limit)
         waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
+        untaken = notices.untaken(connection)
     if as_json:
-        _print_json(waiting | {"studies": found})
+        _print_json(waiting | {"notices": untaken, "studies": found})
         return
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "why")
     for row in found:
         table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
     _print_table(table)
     _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
+    if any(untaken.values()):
+        _out.print(f"worklist notices: {untaken['pending']} not yet told, {untaken['rejected']} rejected")
 
 
 @app.command()
@@ -148,16 +152,24 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
     deliveries = _table("object", "to", "state", "tries", "last error", "delivered")
     for row in story["deliveries"]:
         deliveries.add_row(*(escape(str(row[key] if row[key] is not None else "")) for key in _DELIVERY_KEYS))
+    told = _table("told", "priority", "state", "tries", "acknowledgement or last error", "delivered")
+    for row in story["notices"]:
+        said = row["acknowledgement"] or row["last_error"]
+        cells = (row["sink"], row["priority"], row["state"], row["attempts"], said, row["delivered_at"] or "")
+        told.add_row(*(escape(str(cell)) for cell in cells))
     events = _table("time (UTC)", "what", "detail")
     for row in story["events"]:
         events.add_row(row["at"], row["kind"], escape(row["detail"]))
-    for table in (findings, deliveries, events):
-        _print_table(table)
+    for table in (findings, deliveries, told, events):
+        if table.row_count or table is not told:
+            _print_table(table)
 
 
-@app.command()
-def worklist(config: Config = None, as_json: AsJson = False) -> None:
+@commands.app.callback(invoke_without_command=True)
+def worklist(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
     """The reading worklist, most urgent first."""
+    if context.invoked_subcommand:
+        return
     ledger = open_ledger(load(config), make=False)
     with ledger.read() as connection:
         rows = items.listing(connection)
@@ -179,7 +191,7 @@ def retry(uid: StudyUid, config: Config = None) -> None:
         if overview.story(connection, uid) is None:
             raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
         again = studies.retry(connection, uid, now)
-        deliveries = outbox.retry(connection, uid, now)
+        deliveries = outbox.retry(connection, uid, now) + notices.retry(connection, uid, now)
     if not again and not deliveries:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
     done = ["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)

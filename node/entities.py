@@ -22,7 +22,8 @@ class DeliveryState(StrEnum):
 
     PENDING = "pending"
     DELIVERED = "delivered"
-    SUPERSEDED = "superseded"  # a newer generation replaced it before it was sent
+    SUPERSEDED = "superseded"  # a newer generation, priority or person replaced it before it was sent
+    REJECTED = "rejected"  # the receiver refuses it as it is; only a person tries it again
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, Table, func, select
 
 from node.entities import DeliveryState
 from node.tables import EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.worklist import notices
 from node.worklist.rows import by_urgency
 
 
@@ -42,6 +43,10 @@ def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | N
         "deliveries": [
             _delivery(delivery)
             for delivery in _of_study(connection, _DELIVERIES.order_by(OUTBOX.c.id), OUTBOX, study_instance_uid)
+        ],
+        "notices": [
+            {key: notice[key] for key in _NOTICE_KEYS} | {key: moment(notice[key]) for key in _NOTICE_TIMES}
+            for notice in notices.of_study(connection, study_instance_uid)
         ],
         "events": [
             {"at": moment(event["at"]), "kind": event["kind"], "detail": event["detail"]}
@@ -89,4 +94,6 @@ _FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point
 _RESULT_KEYS = ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path")
 _DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
 _DELIVERY_KEYS = ("sop_instance_uid", "kind", "peer", "state", "attempts", "last_error")
+_NOTICE_KEYS = ("sink", "priority", "state", "attempts", "control_id", "acknowledgement", "last_error")
+_NOTICE_TIMES = ("decided_at", "next_attempt_at", "delivered_at")
 _DELIVERY_TIMES = ("next_attempt_at", "delivered_at")

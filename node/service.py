@@ -29,7 +29,9 @@ from node.rounds import Rounds
 from node.scp import Receiver, station
 from node.settings import Settings
 from node.store import Store
-from node.worklist import items
+from node.worklist import items, orders
+from node.worklist.sinks import make_sinks
+from node.worklist.sinks.courier import couriers
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -54,6 +56,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     if with_workers:
         for entry in entry_points(group="readfirst.preflight"):
             entry.load()(settings)
+    sinks = make_sinks(settings)
     stop = _stop_signal()
     with ExitStack() as stack:
         ledger = open_ledger(settings)
@@ -66,6 +69,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         rounds = Rounds(settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row))
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
         stack.enter_context(_thread(rounds.run, rounds.stop))
+        stack.enter_context(couriers(sinks, ledger))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)
@@ -121,6 +125,7 @@ def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) 
         else:
             break
     items.ensure_item(connection, header, now, station(settings))
+    orders.apply(connection, uid, now)
     items.set_ready(connection, uid, now)
 
 

@@ -121,7 +121,7 @@ class Analyzer:
             if report.state is StudyState.ANALYSED:
                 outbox.put(connection, uid, generation, report.results, self.settings.receivers, now)
                 said = triage(report.findings)
-                if "ups" in self.settings.worklist.sinks:
+                if self.settings.worklist.sinks:
                     items.raise_priority(connection, uid, said, now)
                 else:
                     items.say(connection, uid, f"triage is off (worklist.sinks): {said.reason}", now)
