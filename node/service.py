@@ -30,6 +30,7 @@ from node.scp import Receiver, station
 from node.settings import Settings
 from node.store import Store
 from node.worklist import items, orders
+from node.worklist.listener import listening
 from node.worklist.sinks import make_sinks
 from node.worklist.sinks.courier import couriers
 
@@ -70,6 +71,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
         stack.enter_context(_thread(rounds.run, rounds.stop))
         stack.enter_context(couriers(sinks, ledger))
+        stack.enter_context(listening(settings.worklist.orders, ledger))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)

@@ -177,7 +177,7 @@ class Orders(_Section):
 
     host: str = "127.0.0.1"
     port: Port = 2575
-    allow: tuple[str, ...] = ()  # addresses that may send; empty: every address that reaches us
+    allow: tuple[IPvAnyNetwork, ...] = ()  # who may send: addresses or networks; empty: who reaches us
     encoding: Charset = "UNICODE UTF-8"  # of senders that name none in MSH-18
     accession: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}-\d{1,2}(\.\d{1,2})?$")], ...] = (
         "IPC-1", "OBR-18", "ORC-3", "OBR-3",

@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.2, 1.0  # seconds between rounds, and after one that failed
 _OVERLAP = 60.0  # seconds: a transaction that began earlier may be seen later
 _LONGEST_SILENCE = 60.0  # seconds that a sink which does not answer is left alone
-_SPARE = 5.0  # seconds that a lease is longer than sending may take
+_SPARE = 2.0  # seconds that a lease is longer than sending may take
 
 
 class Courier:
