@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,14 @@ app = typer.Typer(help="The reading worklist, most urgent first.", no_args_is_he
 Config = Annotated[
     Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
 ]
+
+
+class Shape(StrEnum):
+    """Distributions of reading times."""
+
+    LOGNORMAL = "lognormal"
+    EXPONENTIAL = "exponential"
+    CONSTANT = "constant"
 
 
 @app.command()
@@ -57,3 +66,37 @@ def _notice(ledger: Ledger, uid: str) -> Notice:
         if not rows:
             raise ReadFirstError(f"study {uid} has no reading work item; `readfirst worklist` lists them")
         return notices.describe(connection, rows[0], secrets.token_hex(10), time.time())
+
+
+@app.command()
+def simulate(
+    arrivals: Annotated[str, typer.Option(help="Studies an hour; 2,4,14,8: for parts of the day.")] = "8",
+    reading: Annotated[float, typer.Option(help="Mean reading time, minutes.", min=0.01)] = 6.0,
+    shape: Annotated[Shape, typer.Option(help="Of the reading times.")] = Shape.LOGNORMAL,
+    spread: Annotated[float, typer.Option(help="Coefficient of variation of lognormal reading times.", min=0.01)] = 0.5,
+    readers: Annotated[int, typer.Option(help="Readers at once.", min=1)] = 1,
+    prevalence: Annotated[float, typer.Option(help="Part of the studies that is critical.", min=0, max=1)] = 0.05,
+    sensitivity: Annotated[float, typer.Option(help="Part of the critical ones that is flagged.", min=0, max=1)] = 0.9,
+    specificity: Annotated[float, typer.Option(help="Part of the others that is not.", min=0, max=1)] = 0.9,
+    analysis: Annotated[float, typer.Option(help="Minutes from arrival until a study is flagged.", min=0)] = 1.0,
+    ledger: Annotated[
+        float, typer.Option(help="Replay the studies of the last so many hours, flagged as they were.", min=0)
+    ] = 0.0,
+    repeat: Annotated[int, typer.Option(help="Simulated days.", min=2)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
+    png: Annotated[Path | None, typer.Option(help="Write a picture there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    config: Config = None,
+) -> None:
+    """How long critical and routine studies wait for a reader, with and without the node, beside Cobham's formula."""
+    from node.worklist import report  # noqa: PLC0415  # numpy: not on the way of other commands
+
+    times = report.Times(reading, shape.value, spread, analysis)
+    test = report.Test(prevalence, sensitivity, specificity)
+    if ledger:
+        answer = report.replay(open_ledger(load(config), make=False), ledger, times, test, readers, repeat, seed)
+    else:
+        answer = report.imagine(arrivals, times, test, readers, repeat, seed)
+    sys.stdout.write(answer.as_json() if as_json else answer.as_text())
+    if png:
+        answer.write_png(png)

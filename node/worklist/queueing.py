@@ -1,7 +1,8 @@
 """Mean waiting times in a non-preemptive priority queue, by formula.
 
-A. Cobham, Priority assignment in waiting line problems, Operations Research 2 (1954) 70-76, for one server; with several
-servers and one exponential service time the same paper's second result, with Erlang's probability of waiting.
+A. Cobham, Priority assignment in waiting line problems, Operations Research 2 (1954) 70-76: one server and any service
+times, or several servers and one exponential service time (with Erlang's probability of waiting). For several servers
+and other service times the latter times (1 + variation²) / 2, which is an approximation (Allen and Cunneen).
 """
 
 from __future__ import annotations
@@ -23,15 +24,8 @@ class Stream:
 def cobham(streams: Sequence[Stream], servers: int = 1) -> tuple[float, ...]:
     """Mean hours from arrival to the begin of service, for each stream, the most urgent first.
 
-    Infinite where the streams down to this one offer more work than the servers can do.
-
-    Raises
-    ------
-    ValueError
-        Several servers, and streams whose service times are not one exponential distribution: there is no such formula.
+    Infinite where the streams down to this one offer more work than the servers can do. See `is_exact`.
     """
-    if servers > 1 and not _one_exponential(streams):
-        raise ValueError("with several readers the formula holds for one exponential reading time only")
     residual = _residual(streams, servers)
     waits, above = [], 0.0
     for stream in streams:
@@ -41,13 +35,19 @@ def cobham(streams: Sequence[Stream], servers: int = 1) -> tuple[float, ...]:
     return tuple(waits)
 
 
+def is_exact(streams: Sequence[Stream], servers: int) -> bool:
+    """Whether `cobham` is a theorem for these streams, not an approximation."""
+    one = {stream.mean for stream in streams}
+    return servers == 1 or (len(one) == 1 and all(math.isclose(s.second, 2 * s.mean**2) for s in streams))
+
+
 def _residual(streams: Sequence[Stream], servers: int) -> float:
-    """Mean hours until the next server is free, seen by who arrives; 0 weighs those who find one free."""
+    """Mean hours until the next server is free, seen by who arrives; who finds one free counts as 0."""
+    work = sum(stream.rate * stream.second for stream in streams) / 2
     if servers == 1:
-        return sum(stream.rate * stream.second for stream in streams) / 2
-    mean = streams[0].mean
-    load = sum(stream.rate for stream in streams) * mean
-    return erlang_c(servers, load) * mean / servers
+        return work
+    load = sum(stream.rate * stream.mean for stream in streams)
+    return erlang_c(servers, load) * work / load / servers if load else 0.0
 
 
 def erlang_c(servers: int, load: float) -> float:
@@ -58,8 +58,3 @@ def erlang_c(servers: int, load: float) -> float:
     for number in range(1, servers + 1):
         blocked = load * blocked / (number + load * blocked)
     return servers * blocked / (servers - load * (1 - blocked))
-
-
-def _one_exponential(streams: Sequence[Stream]) -> bool:
-    means = {stream.mean for stream in streams}
-    return len(means) == 1 and all(math.isclose(stream.second, 2 * stream.mean**2) for stream in streams)

@@ -19,17 +19,21 @@ Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How long a reading takes: `exponential`, `constant`, or `lognormal` with the coefficient of variation `spread`."""
+    """How long a reading takes: `exponential`, `constant` or `lognormal`, with coefficient of variation `spread`."""
 
     mean: float  # hours
     shape: str = "lognormal"
     spread: float = 0.5
 
     @property
+    def variation(self) -> float:
+        """Coefficient of variation."""
+        return {"exponential": 1.0, "constant": 0.0, "lognormal": self.spread}[self.shape]
+
+    @property
     def second(self) -> float:
         """Second moment, hours²."""
-        spreads = {"exponential": 1.0, "constant": 0.0, "lognormal": self.spread}
-        return self.mean**2 * (1 + spreads[self.shape] ** 2)
+        return self.mean**2 * (1 + self.variation**2)
 
     def draw(self, random: np.random.Generator, count: int) -> Array:
         """So many reading times, hours."""
@@ -64,9 +68,9 @@ def waits(day: Day, readers: int, *, with_node: bool) -> Array:
     """Hours from each study's arrival until a reader begins with it."""
     waited = np.empty(len(day))
     list_ = _List(day, with_node)
-    free = [0.0] * readers  # when each reader has finished
+    free, now = [0.0] * readers, 0.0  # when each reader has finished; the simulated time
     for _study in range(len(day)):
-        now = max(heapq.heappop(free), list_.earliest)
+        now = max(now, heapq.heappop(free), list_.earliest)
         study = list_.take(now)
         waited[study] = now - day.arrivals[study]
         heapq.heappush(free, now + day.reading[study])
