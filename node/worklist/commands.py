@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +54,8 @@ def preview(
         raise ReadFirstError(
             "worklist.sinks names no sink outside of this node; add hl7, webhook or ups with its table"
         )
-    notice = _notice(open_ledger(settings, make=False), uid)
+    with closing(open_ledger(settings, make=False)) as ledger:
+        notice = _notice(ledger, uid)
     for name in [sink] if sink else sinks:
         sys.stderr.write(f"{name}: {sinks[name].where}; not sent\n")
         sys.stdout.write(sinks[name].preview(notice))
@@ -94,7 +96,8 @@ def simulate(
     times = report.Times(reading, shape.value, spread, analysis)
     test = report.Test(prevalence, sensitivity, specificity)
     if ledger:
-        answer = report.replay(open_ledger(load(config), make=False), ledger, times, test, readers, repeat, seed)
+        with closing(open_ledger(load(config), make=False)) as known:
+            answer = report.replay(known, ledger, times, test, readers, repeat, seed)
     else:
         answer = report.imagine(arrivals, times, test, readers, repeat, seed)
     sys.stdout.write(answer.as_json() if as_json else answer.as_text())

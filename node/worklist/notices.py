@@ -22,12 +22,12 @@ from node.worklist.elements import items as sequence
 from node.worklist.elements import text
 from node.worklist.policy import Source
 from node.worklist.reading import is_reading
+from node.worklist.sinks.facts import FINDING as TOLD
 from node.worklist.sinks.facts import Notice
 from node.worklist.states import State
 
 OLDEST = 24 * 3600.0  # seconds; a priority that was raised before that is told to nobody any more
 LONGEST_PAUSE = 600.0  # seconds between tries: an urgent study is not told hours after the sink is back
-_FINDING_KEYS = ("label", "quantity", "probability", "operating_point", "present", "place", "urgency")
 
 
 def untold(connection: Connection, sink: str, since: float) -> Sequence[str]:
@@ -71,7 +71,7 @@ def describe(connection: Connection, row: RowMapping, control_id: str, now: floa
     requests = sequence(attributes, "ReferencedRequestSequence")
     accession = next(filter(None, (text(request, "AccessionNumber") for request in requests)), "")
     findings = connection.execute(
-        select(*(FINDING.c[key] for key in _FINDING_KEYS))
+        select(*(FINDING.c[key] for key in TOLD))
         .join(STUDY, and_(STUDY.c.study_instance_uid == FINDING.c.study_instance_uid))
         .where(FINDING.c.study_instance_uid == study, FINDING.c.generation == STUDY.c.generation)
         .order_by(FINDING.c.id)

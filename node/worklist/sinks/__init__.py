@@ -21,6 +21,9 @@ class Sink(Protocol):
     def longest(self) -> float:
         """Seconds that `send` may take at most."""
 
+    def reach(self) -> str:
+        """Whether it could be told something now; nothing is told. A sentence, or the error that `send` would have."""
+
     def preview(self, notice: Notice) -> str:
         """What would be sent, as text."""
 

@@ -9,6 +9,10 @@ from typing import Any
 
 from node.worklist.elements import Json, items, tag_of, text
 
+FINDING = {  # a sample of the findings in a notice's content: the columns of the ledger that are told
+    "label": "a finding", "quantity": "probability", "probability": 0.9, "operating_point": 0.5, "present": True,
+    "place": "", "urgency": "HIGH",
+}  # fmt: skip
 _NAME_PARTS = ("family", "given", "middle", "prefix", "suffix")  # PS3.5 6.2.1.1
 _REPRESENTATIONS = {"Alphabetic": "A", "Ideographic": "I", "Phonetic": "P"}  # HL7 table 4000
 

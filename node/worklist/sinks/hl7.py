@@ -12,10 +12,11 @@ from node.settings import Hl7Sink, Settings, Tls
 from node.tls import client_context
 from node.worklist.er7 import Message, NotHl7
 from node.worklist.mllp import Blocks, Deadline, block
-from node.worklist.sinks.facts import Notice, facts
+from node.worklist.sinks.facts import FINDING, Notice, facts
 from node.worklist.sinks.template import Template
 
 PRIORITIES = {"HIGH": "S", "MEDIUM": "R", "LOW": "R"}  # HL7 table 0485
+_SAMPLE = Notice("0" * 20, "2.25.1", "2.25.2", "HIGH", "a sample", 0.0, {"attributes": {}, "findings": [FINDING]})
 _MOST = 1 << 20  # bytes of an acknowledgement
 
 
@@ -55,6 +56,11 @@ class Hl7:
         """Seconds that `send` may take."""
         return 2 * self.table.timeout
 
+    def reach(self) -> str:
+        """Connect and leave."""
+        self._connect().close()
+        return f"{self.where} accepts connections"
+
     def preview(self, notice: Notice) -> str:
         """The message, a line a segment."""
         return self._message(notice).replace("\r", "\n")
@@ -63,11 +69,7 @@ class Hl7:
         """Send the message and wait for its acknowledgement; what was acknowledged."""
         message = block(self._message(notice).encode(codec(self.table.encoding), "replace"))
         deadline = Deadline(self.table.timeout)
-        try:
-            connection = self._connect()
-        except OSError as error:
-            raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
-        with connection:
+        with self._connect() as connection:
             try:
                 connection.settimeout(deadline.left())
                 connection.sendall(message)
@@ -89,9 +91,14 @@ class Hl7:
         return self.template.render(names)
 
     def _connect(self) -> socket.socket:
-        plain = socket.create_connection((self.table.host, self.table.port), self.table.timeout)
-        if not self.table.tls or self.tls is None:
-            return plain
+        try:
+            plain = socket.create_connection((self.table.host, self.table.port), self.table.timeout)
+            return self._secured(plain) if self.table.tls and self.tls else plain
+        except OSError as error:
+            raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
+
+    def _secured(self, plain: socket.socket) -> socket.socket:
+        assert self.tls is not None
         try:
             return client_context(self.tls).wrap_socket(plain, server_hostname=self.table.host)
         except BaseException:
@@ -147,4 +154,8 @@ def _read(content: bytes, default: str) -> Acknowledgement:
 def make(settings: Settings) -> Hl7 | None:
     """The sink of `[worklist.hl7]`; ConfigurationError where its template cannot be used."""
     table = settings.worklist.hl7
-    return Hl7(table, settings.node.tls, Template(table.message, table.template)) if table else None
+    if table is None:
+        return None
+    sink = Hl7(table, settings.node.tls, Template(table.message, table.template))
+    sink.preview(_SAMPLE)  # a name that there is not is found now, and not with the first urgent study
+    return sink

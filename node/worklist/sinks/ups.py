@@ -22,6 +22,7 @@ from node.worklist.sinks.facts import Notice, facts
 from node.worklist.states import FINAL, State
 from node.worklist.statuses import Status, UpsRefused
 
+_CLASSES = (UnifiedProcedureStepPull, UnifiedProcedureStepPush)
 _RETURNED = (
     "SOPInstanceUID", "ProcedureStepState", "ScheduledProcedureStepPriority", "StudyInstanceUID",
     "ScheduledWorkitemCodeSequence", "ReferencedRequestSequence",
@@ -55,6 +56,13 @@ class Ups:
         """Seconds that `send` may take: a peer that answers, if slowly, to each of at most eight requests."""
         return 600.0
 
+    def reach(self) -> str:
+        """Propose what `send` needs."""
+        accepted = scu.accepted(self.requestor, self.peer, _CLASSES)
+        if missing := [uid.name for uid in _CLASSES if uid not in accepted]:
+            raise NotTaken(f"{self.where} does NOT accept {' and '.join(missing)}")
+        return f"{self.where} accepts Unified Procedure Step Pull and Push"
+
     def preview(self, notice: Notice) -> str:
         """The C-FIND keys, what an item that is found is set to, and the item that is made where there is none."""
         keys = "\n".join(str(to_dataset(query)) for query in _queries(notice))
@@ -65,10 +73,7 @@ class Ups:
 
     def send(self, notice: Notice) -> str:
         """Find the study's work items and raise their priority, or push one."""
-        contexts = [
-            build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES))
-            for sop_class in (UnifiedProcedureStepPull, UnifiedProcedureStepPush)
-        ]
+        contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in _CLASSES]
         try:
             with scu.associate(self.requestor, self.peer, contexts) as association:
                 return _tell(association, notice)

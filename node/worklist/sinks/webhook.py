@@ -49,21 +49,22 @@ class Hook:
         """Seconds that `send` may take: connecting, sending, and the answer."""
         return 3 * self.table.timeout
 
+    def reach(self) -> str:
+        """Connect, with TLS where the URL says so, and leave; no request is made."""
+        self._connected()[0].close()
+        return f"{self.where} accepts connections"
+
     def preview(self, notice: Notice) -> str:
         """The request's body."""
         return json.dumps(self._resource(notice), indent=2, ensure_ascii=False) + "\n"
 
     def send(self, notice: Notice) -> str:
         """POST the resource; the server's status and the resource's place."""
-        connection, target = self._connection()
         body = json.dumps(self._resource(notice), ensure_ascii=False).encode()
+        headers = self._headers(notice)
+        connection, target = self._connected()
         try:
-            connection.connect()
-        except OSError as error:
-            connection.close()
-            raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
-        try:
-            connection.request("POST", target, body, self._headers(notice))
+            connection.request("POST", target, body, headers)
             answer = connection.getresponse()
             answer.read(_MOST)
         except (OSError, http.client.HTTPException) as error:
@@ -75,6 +76,15 @@ class Hook:
     def _resource(self, notice: Notice) -> Resource:
         priorities = PRIORITIES | self.table.priorities
         return RESOURCES[self.table.resource](notice, priorities[notice.priority])
+
+    def _connected(self) -> tuple[http.client.HTTPConnection, str]:
+        connection, target = self._connection()
+        try:
+            connection.connect()
+        except OSError as error:
+            connection.close()
+            raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
+        return connection, target
 
     def _connection(self) -> tuple[http.client.HTTPConnection, str]:
         url = urlsplit(self.table.url)

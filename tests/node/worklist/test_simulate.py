@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -171,9 +169,3 @@ def test_the_ledgers_studies_are_replayed_as_they_were_flagged(ledger: Ledger, m
     assert means["routine", True] > means["routine", False]
     with pytest.raises(ReadFirstError, match="no study came in the last"):
         report.replay(ledger, 0.01, times, test, 1, 2, 1)
-
-
-def test_no_other_command_waits_for_matplotlib(tmp_path: Path) -> None:
-    code = "import sys, node.cli; print(*{'matplotlib', 'node.worklist.simulation'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.strip() == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -48,6 +49,9 @@ class Told:
     where: str = "nowhere"
     longest: float = 1.0
     meanwhile: Callable[[], None] = lambda: None
+
+    def reach(self) -> str:
+        return self.where
 
     def preview(self, notice: Notice) -> str:
         return notice.reason
@@ -276,6 +280,7 @@ def test_a_node_that_is_killed_before_it_has_the_acknowledgement_tells_again_und
     acknowledged: bool, tmp_path: Path, redis_server: EmbeddedRedis
 ) -> None:
     """Killed while the receiver has the message: before it answers, or with the answer just on its way."""
+    orders = free_port()
     config, held = tmp_path / "readfirst.toml", threading.Event()
 
     def answers(message: str) -> list[bytes]:
@@ -291,6 +296,7 @@ def test_a_node_that_is_killed_before_it_has_the_acknowledgement_tells_again_und
         config.write_text(
             f'[node]\nport = {free_port()}\ndata = "{tmp_path / "var"}"\n[queue]\nurl = "{redis_server.url}"\n'
             f'[worklist]\nsinks = ["hl7"]\n'
+            f"[worklist.orders]\nport = {orders}\n"
             f'[worklist.hl7]\nhost = "127.0.0.1"\nport = {receiver.port}\ntimeout = 0.5\n'
         )
         ledger = open_ledger(load(config))
@@ -301,6 +307,7 @@ def test_a_node_that_is_killed_before_it_has_the_acknowledgement_tells_again_und
         assert rows(ledger)[0]["state"] == "pending"
         stack.enter_context(node(config))
         until(lambda: rows(ledger)[0]["state"] == "delivered")
+        socket.create_connection(("127.0.0.1", orders), 10).close()  # the node learns orders, too
     assert len(receiver.messages) == 2
     assert receiver.messages[0] == receiver.messages[1]
     (once,) = {reference.parse(message)["MSH.F10"] for message in receiver.messages}
