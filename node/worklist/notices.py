@@ -27,6 +27,7 @@ from node.worklist.sinks.facts import Notice
 from node.worklist.states import State
 
 OLDEST = 24 * 3600.0  # seconds; a priority that was raised before that is told to nobody any more
+_FEW = 20  # notices that are read to claim one
 LONGEST_PAUSE = 600.0  # seconds between tries: an urgent study is not told hours after the sink is back
 
 
@@ -91,7 +92,7 @@ def claim(connection: Connection, sink: str, now: float, lease: float) -> Notice
     What a person has changed or claimed since is superseded here: the last word is theirs.
     """
     due = (NOTICE.c.sink == sink, _is(DeliveryState.PENDING), NOTICE.c.next_attempt_at <= now, _free(now))
-    for row in connection.execute(select(NOTICE).where(*due).order_by(NOTICE.c.id)).mappings():
+    for row in connection.execute(select(NOTICE).where(*due).order_by(NOTICE.c.id).limit(_FEW)).mappings():
         here = NOTICE.c.id == row["id"]
         item = WORK_ITEM.c.sop_instance_uid == row["work_item_uid"]
         if not connection.execute(select(WORK_ITEM.c.sop_instance_uid).where(item, *_raised())).first():

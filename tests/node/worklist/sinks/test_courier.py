@@ -48,7 +48,7 @@ class Told:
     notices: list[Notice] = field(default_factory=list)
     where: str = "nowhere"
     longest: float = 1.0
-    meanwhile: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], object] = lambda: None
 
     def reach(self) -> str:
         return self.where
@@ -137,7 +137,7 @@ def test_not_taken_is_tried_again_with_the_same_content_after_growing_pauses(
 ) -> None:
     sink.errors = [NotTaken("MSA 'AE'") for _ in range(9)]
     raised(ledger)
-    pauses = []
+    pauses: list[float] = []
     for _attempt in range(9):
         courier.go_round()
         (row,) = rows(ledger)
@@ -225,7 +225,7 @@ def test_an_acknowledgement_counts_though_a_person_spoke_meanwhile(
 
 def test_two_nodes_on_one_ledger_tell_once(ledger: Ledger, sink: Told, courier: Courier, clock: Clock) -> None:
     other = Told()
-    sink.meanwhile = lambda: Courier("hl7", other, ledger, clock).go_round() and None
+    sink.meanwhile = lambda: Courier("hl7", other, ledger, clock).go_round()
     raised(ledger)
     courier.go_round()
     assert (len(sink.notices), other.notices) == (1, [])
@@ -241,7 +241,7 @@ def test_each_sink_is_told(ledger: Ledger, courier: Courier, sink: Told, clock: 
 
 def test_a_sink_that_hangs_hinders_no_other_and_not_the_end(ledger: Ledger) -> None:
     free, told = threading.Event(), threading.Event()
-    hanging, prompt = Told(meanwhile=lambda: free.wait(30) and None), Told(meanwhile=told.set)
+    hanging, prompt = Told(meanwhile=lambda: free.wait(30)), Told(meanwhile=told.set)
     raised(ledger, now=time.time())
     with couriers({"hl7": hanging, "webhook": prompt}, ledger):
         assert told.wait(5)

@@ -30,7 +30,7 @@ from tests.node.worklist.sinks.phantoms import (
 KINDS = list(MESSAGES)
 
 
-def sink(port: int = 1, message: str = "ORM^O01", **options: object) -> Hl7:
+def sink(port: int = 1, message: object = "ORM^O01", **options: object) -> Hl7:
     table = Hl7Sink.model_validate({"host": "127.0.0.1", "port": port, "message": message, "timeout": 1.0} | options)
     return Hl7(table, None, Template(table.message, table.template))
 

@@ -23,7 +23,7 @@ from tests.node.conftest import free_port
 from tests.node.test_tls import certified
 from tests.node.worklist.sinks.phantoms import REASON, STUDY, notice
 
-MODELS = {"Task": Task, "ServiceRequest": ServiceRequest}  # R4B: for these two the same elements as R4
+MODELS: dict[str, Any] = {"Task": Task, "ServiceRequest": ServiceRequest}  # R4B: for these two the same elements as R4
 
 
 @dataclass
