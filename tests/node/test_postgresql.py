@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from node import outbox, studies
 from node.entities import InstanceKey, ResultObject, StoredInstance
 from node.ledger import Ledger
 from node.tables import INSTANCE, METADATA
+from node.worklist import Priority, ensure_item, notices, orders
+from node.worklist.orders import Order
+from node.worklist.sinks.courier import Courier
+from tests.node.worklist.sinks.phantoms import header, raised
+from tests.node.worklist.sinks.test_courier import Told
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -94,3 +100,17 @@ def test_two_workers_do_not_take_the_same_delivery(ledger: Ledger) -> None:
 
     together(*[take] * 8)
     assert sorted(taken) == [0] * 7 + [1]
+
+
+def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
+    order = Order("P1", "F1", "A%1", "", Priority.HIGH, "S", canceled=False, sender="RIS", control_id="M1")
+    now = time.time()
+    raised(ledger, "1.5.1", now, "A%1")
+    raised(ledger, "1.5.2", now, "AX1")
+    sink = Told()
+    Courier("hl7", sink, ledger).go_round()
+    assert sorted(told.study_instance_uid for told in sink.notices) == ["1.5.1", "1.5.2"]
+    with ledger.write() as connection:
+        ensure_item(connection, header("1.5.3", "A%1"), now)
+        assert orders.learn(connection, order, now) == 1
+        assert [row["state"] for row in notices.of_study(connection, "1.5.1")] == ["delivered"]

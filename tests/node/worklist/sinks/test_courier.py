@@ -231,6 +231,18 @@ def test_two_nodes_on_one_ledger_tell_once(ledger: Ledger, sink: Told, courier: 
     assert (len(sink.notices), other.notices) == (1, [])
 
 
+def test_a_claim_is_exclusive_until_its_lease_ends(ledger: Ledger) -> None:
+    raised(ledger)
+    with ledger.write() as connection:
+        notices.put(connection, "hl7", reading_uid(STUDY), NOW)
+        first, second = (notices.claim(connection, "hl7", NOW, 10.0) for _claim in range(2))
+        other = notices.claim(connection, "webhook", NOW, 10.0)
+        again = notices.claim(connection, "hl7", NOW + 10.1, 10.0)
+    assert first is not None
+    assert (second, other) == (None, None)
+    assert again == first
+
+
 def test_each_sink_is_told(ledger: Ledger, courier: Courier, sink: Told, clock: Clock) -> None:
     webhook = Told([SinkUnreachable("nobody there")])
     raised(ledger)
