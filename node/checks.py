@@ -21,6 +21,7 @@ from node.ledger import open_ledger
 from node.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings
 from node.tls import server_context
+from node.worklist.sinks import make_sinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     except ReadFirstError as error:
         return [Line(False, "configuration", str(error))]
     lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
-    for check in (_disk, _database, _queue, _address, _peers):
+    for check in (_disk, _database, _queue, _address, _peers, _sinks, _orders):
         lines.extend(check(settings))
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
@@ -131,6 +132,28 @@ def _peers(settings: Settings) -> Iterator[Line]:
         yield Line(settings.node.accept_unknown, "peers", "none: name your PACS in a [peers.…] table")
     for name, peer in settings.peers.items():
         yield from _folder(name, peer) if peer.folder else _peer(requestor, name, peer)
+
+
+def _sinks(settings: Settings) -> Iterator[Line]:
+    try:
+        sinks = make_sinks(settings)
+    except ReadFirstError as error:
+        yield Line(False, "worklist sinks", str(error))
+        return
+    for name, sink in sinks.items():
+        try:
+            yield Line(True, f"sink {name}", sink.reach())
+        except ReadFirstError as error:
+            yield Line(False, f"sink {name}", str(error))
+
+
+def _orders(settings: Settings) -> Iterator[Line]:
+    table = settings.worklist.orders
+    if table is None:
+        return
+    where = f"MLLP {table.host}:{table.port}"
+    ours = _free(table.host, table.port) or _answers(settings)
+    yield Line(ours, "orders", where if ours else f"{where}: another program listens there, or it is not our address")
 
 
 def _folder(name: str, peer: Peer) -> Iterator[Line]:

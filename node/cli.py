@@ -22,7 +22,7 @@ from node.ledger import open_ledger
 from node.scu import Outcome
 from node.scu import store as store_files
 from node.settings import load
-from node.worklist import items
+from node.worklist import commands, items, notices
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
@@ -39,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(commands.app, name="worklist")
 _out = Console(width=None if sys.stdout.isatty() else 200)
 _WHOLE = ("study", "time (UTC)", "since (UTC)", "priority", "state")  # columns that are never broken
 
@@ -121,8 +122,9 @@ def status(
         found = overview.list_studies(connection, limit)
         waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
         triage = overview.triage(connection, settings.worklist.policy)
+        untaken = notices.untaken(connection)
     if as_json:
-        _print_json(waiting | triage | {"studies": found})
+        _print_json(waiting | triage | {"notices": untaken, "studies": found})
         return
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
@@ -133,6 +135,8 @@ def status(
         _out.print(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
     for package in triage["stuck_packages"]:
         _out.print(f"{package} flags nearly everything: it is in shadow mode until that stops", markup=False)
+    if any(untaken.values()):
+        _out.print(f"worklist notices: {untaken['pending']} not yet told, {untaken['rejected']} rejected")
 
 
 @app.command()
@@ -159,16 +163,24 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
     decisions = _table("time (UTC)", "decided", "asked", "ACR", "why", "of")
     for row in story["decisions"]:
         decisions.add_row(*(escape(str(row[key] or "")) for key in _DECISION_KEYS), escape(_of(row["inputs"])))
+    told = _table("told", "priority", "state", "tries", "acknowledgement or last error", "delivered")
+    for row in story["notices"]:
+        said = row["acknowledgement"] or row["last_error"]
+        cells = (row["sink"], row["priority"], row["state"], row["attempts"], said, row["delivered_at"] or "")
+        told.add_row(*(escape(str(cell)) for cell in cells))
     events = _table("time (UTC)", "what", "detail")
     for row in story["events"]:
         events.add_row(row["at"], row["kind"], escape(row["detail"]))
-    for table in (findings, deliveries, decisions, events):
-        _print_table(table)
+    for table in (findings, deliveries, decisions, told, events):
+        if table.row_count or table is not told:
+            _print_table(table)
 
 
-@app.command()
-def worklist(config: Config = None, as_json: AsJson = False) -> None:
+@commands.app.callback(invoke_without_command=True)
+def worklist(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
     """The reading worklist, most urgent first."""
+    if context.invoked_subcommand:
+        return
     settings = load(config)
     ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
@@ -191,7 +203,7 @@ def retry(uid: StudyUid, config: Config = None) -> None:
         if overview.story(connection, uid) is None:
             raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
         again = studies.retry(connection, uid, now)
-        deliveries = outbox.retry(connection, uid, now)
+        deliveries = outbox.retry(connection, uid, now) + notices.retry(connection, uid, now)
     if not again and not deliveries:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
     done = ["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)

@@ -22,10 +22,11 @@ class DeliveryState(StrEnum):
 
     PENDING = "pending"
     DELIVERED = "delivered"
-    SUPERSEDED = "superseded"  # a newer generation replaced it before it was sent
+    SUPERSEDED = "superseded"  # a newer generation, priority or person replaced it before it was sent
     STANDBY = "standby"  # sent only where the peer refuses the class of what it stands in for
     REFUSED = "refused"  # the peer does not take its SOP class; what stands in for it is sent instead
     QUARANTINED = "quarantined"  # it did not pass our own checks and is never sent
+    REJECTED = "rejected"  # the receiver refuses it as it is; only a person tries it again
 
 
 @dataclass(frozen=True, slots=True)

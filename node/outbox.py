@@ -32,12 +32,12 @@ def everything(_peer: str, _kind: str) -> DeliveryState | None:
     return DeliveryState.PENDING
 
 
-def pause_after(attempts: int, jitter: float) -> float:
-    """Seconds to wait after the given number of failed attempts: 5, 15, 45, … up to 6 hours, times 0.75 to 1.25.
+def pause_after(attempts: int, jitter: float, longest: float = LONGEST_PAUSE) -> float:
+    """Seconds to wait after the given number of failed attempts: 5, 15, 45, … up to `longest`, times 0.75 to 1.25.
 
     `jitter` is in 0..1, so that peers that failed together are not all tried again together.
     """
-    return float(min(FIRST_PAUSE * 3 ** min(attempts - 1, 20), LONGEST_PAUSE)) * (0.75 + 0.5 * jitter)
+    return float(min(FIRST_PAUSE * 3 ** min(attempts - 1, 20), longest)) * (0.75 + 0.5 * jitter)
 
 
 def put(

@@ -12,7 +12,7 @@ from node.entities import DeliveryState
 from node.settings import Policy
 from node.studies import QUARANTINE
 from node.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
-from node.worklist import deciding
+from node.worklist import deciding, notices
 from node.worklist.rows import by_urgency
 
 
@@ -51,6 +51,10 @@ def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | N
             for decision in _of_study(
                 connection, select(DECISION).order_by(DECISION.c.id), DECISION, study_instance_uid
             )
+        ],
+        "notices": [
+            {key: notice[key] for key in _NOTICE_KEYS} | {key: moment(notice[key]) for key in _NOTICE_TIMES}
+            for notice in notices.of_study(connection, study_instance_uid)
         ],
         "events": [
             {"at": moment(event["at"]), "kind": event["kind"], "detail": event["detail"]}
@@ -114,4 +118,6 @@ _DECISION_KEYS = ("generation", "asked", "given", "category", "outcome", "waitin
 _RESULT_KEYS = ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path")
 _DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
 _DELIVERY_KEYS = ("sop_instance_uid", "kind", "peer", "state", "attempts", "last_error")
+_NOTICE_KEYS = ("sink", "priority", "state", "attempts", "control_id", "acknowledgement", "last_error")
+_NOTICE_TIMES = ("decided_at", "next_attempt_at", "delivered_at")
 _DELIVERY_TIMES = ("next_attempt_at", "delivered_at")

@@ -30,8 +30,11 @@ from node.rounds import Rounds
 from node.scp import Receiver, station
 from node.settings import Settings
 from node.store import Store
-from node.worklist import items
+from node.worklist import items, orders
+from node.worklist.listener import listening
 from node.worklist.notifier import Notifier
+from node.worklist.sinks import make_sinks
+from node.worklist.sinks.courier import couriers
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -56,6 +59,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     if with_workers:
         for entry in entry_points(group="readfirst.preflight"):
             entry.load()(settings)
+    sinks = make_sinks(settings)
     stop = _stop_signal()
     with ExitStack() as stack:
         ledger = open_ledger(settings)
@@ -72,6 +76,8 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(_thread("events", notifier.run, notifier.stop))
         desk = Desk(ledger, station(settings), settings.worklist.deletion_locks)
         stack.enter_context(dicomweb.serving(settings.web, desk))
+        stack.enter_context(couriers(sinks, ledger))
+        stack.enter_context(listening(settings.worklist.orders, ledger))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)
@@ -127,6 +133,7 @@ def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) 
         else:
             break
     items.ensure_item(connection, header, now, station(settings))
+    orders.apply(connection, uid, now)
     items.set_ready(connection, uid, now)
 
 

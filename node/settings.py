@@ -7,16 +7,29 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from node.charsets import known_character_set
 from node.errors import ConfigurationError
 
 DEFAULT_FILE = Path("readfirst.toml")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*$")]
+Charset = Annotated[str, AfterValidator(known_character_set)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -142,14 +155,97 @@ class Policy(_Section):
     keep_days: float = Field(90.0, gt=0.0)  # work items that ended so long ago, and that no Deletion Lock keeps, go
 
 
-class Worklist(_Section):
-    """Where priorities go; the Unified Procedure Step SCP of the node is `ups`."""
+SinkName = Literal["ups", "hl7", "webhook"]
+Priorities = dict[Literal["HIGH", "MEDIUM", "LOW"], Annotated[str, StringConstraints(min_length=1, max_length=20)]]
 
-    sinks: tuple[Literal["ups"], ...] = ("ups",)
+
+class UpsSink(_Section):
+    """An external Unified Procedure Step SCP (PS3.4 Annex CC) that is told of raised priorities."""
+
+    peer: str  # a [peers.…] table
+
+
+class Hl7Sink(_Section):
+    """An HL7 v2 receiver over MLLP, and what it is told."""
+
+    host: str
+    port: Port = 2575
+    tls: bool = False  # with node.tls
+    timeout: float = Field(10.0, gt=0.0, le=600.0)  # seconds until the acknowledgement
+    message: Literal["ORM^O01", "OMG^O19", "OMI^O23", "ORU^R01"] = "ORM^O01"
+    template: Path | None = None  # the site's own; default: the shipped one of `message`
+    encoding: Charset = "UNICODE UTF-8"
+    sending_application: str = "READFIRST"
+    sending_facility: str = ""
+    receiving_application: str = ""
+    receiving_facility: str = ""
+    processing_id: Literal["P", "T", "D"] = "P"  # HL7 table 0103
+    priorities: Priorities = {}  # what HIGH, MEDIUM, LOW are called; default S, R, R
+
+
+class Webhook(_Section):
+    """An HTTP server that is told by FHIR R4 resources."""
+
+    url: str
+    resource: Literal["Task", "ServiceRequest"] = "Task"
+    token: SecretStr = SecretStr("")
+    token_file: Path | None = None  # read at each request, so that it may be renewed
+    ca: Path | None = None  # authorities of the server's certificate; default: the system's
+    timeout: float = Field(10.0, gt=0.0, le=600.0)
+    priorities: dict[Literal["HIGH", "MEDIUM", "LOW"], Literal["stat", "asap", "urgent", "routine"]] = {}
+
+    @model_validator(mode="after")
+    def _url_is_safe(self) -> Webhook:
+        url = urlsplit(self.url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.fragment:
+            raise ValueError("url must be http://host/path or https://host/path, without user name or fragment")
+        if url.scheme == "http" and url.hostname not in LOOPBACK:
+            raise ValueError("url names the patient's study and must be https:// where it leaves this machine")
+        if self.token.get_secret_value() and self.token_file:
+            raise ValueError("give token or token_file, not both")
+        return self
+
+
+class Orders(_Section):
+    """The MLLP listener that learns orders."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2575
+    allow: tuple[IPvAnyNetwork, ...] = ()  # who may send: addresses or networks; empty: who reaches us
+    encoding: Charset = "UNICODE UTF-8"  # of senders that name none in MSH-18
+    accession: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}-\d{1,2}(\.\d{1,2})?$")], ...] = (
+        "IPC-1", "OBR-18", "ORC-3", "OBR-3",
+    )  # fmt: skip
+    priorities: dict[str, Literal["HIGH", "MEDIUM", "LOW"]] = {}
+    most_connections: int = Field(16, ge=1, le=1000)
+    idle_seconds: float = Field(3600.0, gt=0.0)
+
+    @model_validator(mode="after")
+    def _allowed_off_loopback(self) -> Orders:
+        if self.host not in LOOPBACK and not self.allow:
+            raise ValueError("allow must name the senders' addresses where host is not this machine alone")
+        return self
+
+
+class Worklist(_Section):
+    """Where priorities go: `ups` is the node's own Unified Procedure Step SCP, and with a table another one, too."""
+
+    sinks: tuple[SinkName, ...] = ("ups",)
+    ups: UpsSink | None = None
+    hl7: Hl7Sink | None = None
+    webhook: Webhook | None = None
+    orders: Orders | None = None
     policy: Policy = Policy()
     event_hours: float = Field(24.0, gt=0.0)  # an event report that nobody answered so long is dropped
     deletion_locks: bool = True  # granted to subscribers; else they are answered 0xB301
     status_to: tuple[AETitle, ...] = ()  # AE titles that hear of each restart, also if they lost their subscription
+
+    @model_validator(mode="after")
+    def _each_sink_has_its_table(self) -> Worklist:
+        for name in ("hl7", "webhook"):
+            if name in self.sinks and getattr(self, name) is None:
+                raise ValueError(f"sinks names {name}: write its table [worklist.{name}]")
+        return self
 
 
 class Settings(BaseSettings):
@@ -167,8 +263,19 @@ class Settings(BaseSettings):
     worklist: Worklist = Worklist()
 
     @model_validator(mode="after")
+    def _the_ups_peer_is_there(self) -> Settings:
+        table = self.worklist.ups
+        if table and table.peer not in self.peers:
+            raise ValueError(f"worklist.ups.peer: there is no table [peers.{table.peer}]")
+        if table and self.peers[table.peer].folder:
+            raise ValueError(f"worklist.ups.peer: peers.{table.peer} is a folder, name a DICOM node")
+        return self
+
+    @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> Settings:
         wanting = self.peers_that(lambda peer: peer.tls)
+        if self.worklist.hl7 and self.worklist.hl7.tls and self.node.tls is None:
+            raise ValueError("worklist.hl7.tls is true: node.tls must name certificate, key and ca")
         if wanting and self.node.tls is None:
             raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
         return self

@@ -138,6 +138,51 @@ WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     Column("updated_at", Float, nullable=False),
     Index(None, "study_instance_uid"),
     Index(None, "state", "priority", "created_at"),
+    Index(None, "updated_at"),
+)
+
+NOTICE = Table(  # the outbox of worklist sinks: one row a raised priority and a sink
+    "notice",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("control_id", String(20), nullable=False, unique=True),  # the same however often it is sent (MSH-10)
+    Column("sink", String(16), nullable=False),
+    Column("work_item_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("priority", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("content", JSON, nullable=False),  # node.worklist.sinks.facts.Notice: what is told, as it was decided
+    Column("decided_at", Float, nullable=False),
+    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("lease_until", Float),
+    Column("last_error", Text, nullable=False),
+    Column("acknowledgement", Text, nullable=False),  # what the receiver answered
+    Column("delivered_at", Float),
+    Index(None, "sink", "state", "next_attempt_at"),
+    Index(None, "work_item_uid", "sink"),
+    Index(None, "study_instance_uid"),
+)
+
+IMAGING_ORDER = Table(  # what HL7 senders have ordered; of the patient nothing
+    "imaging_order",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("placer_number", String(250), nullable=False),  # ORC-2, empty where there is none
+    Column("filler_number", String(250), nullable=False),  # ORC-3
+    Column("accession_number", String(64), nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("priority", String(8), nullable=False),  # HIGH, MEDIUM or LOW
+    Column("ordered_as", String(20), nullable=False),  # the sender's word: S, A, R, …
+    Column("canceled", Boolean, nullable=False),
+    Column("sender", String(255), nullable=False),  # MSH-3
+    Column("control_id", String(199), nullable=False),  # MSH-10 of the latest message
+    Column("received_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("placer_number", "filler_number", "accession_number", "study_instance_uid"),
+    Index(None, "accession_number"),
+    Index(None, "study_instance_uid"),
 )
 
 GLOBAL_SUBSCRIPTION = Table(  # Global Subscription State of a subscriber, PS3.4 CC.2.3; no row: none

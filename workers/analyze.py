@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -124,7 +125,7 @@ class Analyzer:
             silent: Collection[str] = ()
             if report.state is StudyState.ANALYSED:
                 analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
-                verdict = decide_study(connection, analysed, worklist.policy, now, off="ups" not in worklist.sinks)
+                verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
                 silent = verdict.silent
             else:
                 items.say(connection, uid, report.reason, now)

@@ -12,13 +12,18 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    UnifiedProcedureStepPull,
+    UnifiedProcedureStepPush,
+    Verification,
+)
 
 from node.checks import Line, run_checks
 from node.contexts import RESULT_SOP_CLASSES
 from node.embedded import EmbeddedRedis
 from node.errors import ConfigurationError
-from node.settings import Database, Models, Node, Peer, Queue, Results, Settings
+from node.settings import Database, Models, Node, Peer, Queue, Results, Settings, Worklist
 from tests.node.conftest import House, free_port
 
 FIND = StudyRootQueryRetrieveInformationModelFind
@@ -310,3 +315,52 @@ def test_wrong_settings_are_the_only_line() -> None:
         raise ConfigurationError("readfirst.toml: unknown key node.prot")
 
     assert run_checks(wrong) == [Line(False, "configuration", "readfirst.toml: unknown key node.prot")]
+
+
+def sinks(settings: Settings, **tables: object) -> dict[str, Line]:
+    """The lines about worklist sinks and orders."""
+    given = settings.model_copy(update={"worklist": Worklist.model_validate(tables)})
+    return {line.what: line for line in run_checks(lambda: given) if line.what.startswith(("sink", "work", "orders"))}
+
+
+def test_each_sink_is_tried(settings: Settings, start: Start) -> None:
+    ris = start(Pacs((UnifiedProcedureStepPull, UnifiedProcedureStepPush)))
+    settings = settings.model_copy(update={"peers": {"ris": ris}})
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        port = engine.getsockname()[1]
+        tables = {
+            "ups": {"peer": "ris"},
+            "hl7": {"host": "127.0.0.1", "port": port},
+            "webhook": {"url": f"http://127.0.0.1:{port}/Task?secret=1"},
+            "orders": {"port": free_port()},
+        }
+        lines = sinks(settings, sinks=["ups", "hl7", "webhook"], **tables)
+    assert [line.ok for line in lines.values()] == [True] * 4
+    assert list(lines) == ["sink ups", "sink hl7", "sink webhook", "orders"]
+    assert lines["sink webhook"].detail == f"http://127.0.0.1:{port}/Task accepts connections"
+
+
+@refusal_is_meant
+def test_each_sink_that_cannot_be_told_is_a_failure(settings: Settings, start: Start) -> None:
+    settings = settings.model_copy(update={"peers": {"ris": start(Pacs((UnifiedProcedureStepPull,)))}})
+    nobody = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        tables = {
+            "ups": {"peer": "ris"},
+            "hl7": {"host": "127.0.0.1", "port": nobody},
+            "webhook": {"url": f"http://127.0.0.1:{nobody}/"},
+            "orders": {"port": other.getsockname()[1]},
+        }
+        lines = sinks(settings, sinks=["ups", "hl7", "webhook"], **tables)
+    assert [line.ok for line in lines.values()] == [False] * 4
+    assert "does NOT accept Unified Procedure Step - Push" in lines["sink ups"].detail
+    assert "cannot be reached" in lines["sink hl7"].detail
+    assert "another program listens there" in lines["orders"].detail
+
+
+def test_a_template_that_cannot_be_used_is_a_failure(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "site.hl7"
+    file.write_text("MSH\n    10 {{ control_it }}\n")
+    lines = sinks(settings, sinks=["hl7"], hl7={"host": "h", "template": file})
+    assert list(lines) == ["worklist sinks"]
+    assert "'control_it' is undefined" in lines["worklist sinks"].detail

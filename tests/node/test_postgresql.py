@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +21,14 @@ from node import outbox, studies
 from node.entities import InstanceKey, ResultObject, StoredInstance
 from node.ledger import Ledger
 from node.tables import INSTANCE, METADATA
-from node.worklist import items, reports, subscriptions
+from node.worklist import Priority, ensure_item, items, notices, orders, reports, subscriptions
+from node.worklist.orders import Order
 from node.worklist.reports import Subscriber
+from node.worklist.sinks.courier import Courier
 from node.worklist.subscriptions import Subscription
 from node.worklist.watching import GLOBAL_SUBSCRIPTION
+from tests.node.worklist.sinks.phantoms import header, raised
+from tests.node.worklist.sinks.test_courier import Told
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -116,3 +121,17 @@ def test_subscribers_of_all_items_are_told_of_a_new_one(ledger: Ledger) -> None:
         reports.answered(connection, report)
         subscriptions.unsubscribe(connection, Subscriber("READER"), GLOBAL_SUBSCRIPTION)
         assert subscriptions.everybody(connection) == frozenset()
+
+
+def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
+    order = Order("P1", "F1", "A%1", "", Priority.HIGH, "S", canceled=False, sender="RIS", control_id="M1")
+    now = time.time()
+    raised(ledger, "1.5.1", now, "A%1")
+    raised(ledger, "1.5.2", now, "AX1")
+    sink = Told()
+    Courier("hl7", sink, ledger).go_round()
+    assert sorted(told.study_instance_uid for told in sink.notices) == ["1.5.1", "1.5.2"]
+    with ledger.write() as connection:
+        ensure_item(connection, header("1.5.3", "A%1"), now)
+        assert orders.learn(connection, order, now) == 1
+        assert [row["state"] for row in notices.of_study(connection, "1.5.1")] == ["delivered"]
