@@ -12,9 +12,9 @@ from pydicom import Dataset
 from models.errors import ModelsError
 from models.prediction import Model, Prediction
 from node.durable import make_folder
-from node.entities import AnalysisReport, FoundFinding, ResultObject, StudyState
+from node.entities import AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
-from workers import gate, seg, sr
+from workers import gate, pictures, seg, sr
 from workers.choose import Target, choose
 from workers.decode import Decoder
 from workers.findings import Finding, ImageSource, Source, findings_of, source_headers
@@ -53,6 +53,7 @@ class _Analysis:
     results: tuple[ResultObject, ...] = ()
     left_out: LeftOut = ()
     notes: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 def analyze(
@@ -62,6 +63,7 @@ def analyze(
     folder: Path,
     version: str,
     predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
+    gallery: Path | None = None,
 ) -> AnalysisReport:
     """Run every model on what it was made for, and make, check and write the results.
 
@@ -75,6 +77,8 @@ def analyze(
         ReadFirst's version, part of the identity of each result.
     predecessors
         Documents of older generations, which the new ones name.
+    gallery
+        Where pictures for the page for people are written; None: none are made.
 
     Returns
     -------
@@ -88,13 +92,14 @@ def analyze(
     """
     headers, unreadable = _read_headers(instances)
     study = Study(tuple(instances), headers, predecessors)
-    done = [_run(model, study, unreadable, decoder, folder, version) for model in models]
+    done = [_run(model, study, unreadable, decoder, folder, version, gallery) for model in models]
     findings = tuple(finding for one in done for finding in one.findings)
     left_out = unreadable + _left_out_by_all(headers, models, done)
     notes = tuple(note for one in done for note in one.notes)
     if findings:
         results = tuple(result for one in done for result in one.results)
-        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes)
+        drawn = tuple(picture for one in done for picture in one.pictures)
+        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes, drawn)
     reasons = dict.fromkeys([*notes, *(reason for _uid, reason in left_out)])
     reason = "; ".join(reasons) or "the study holds no instance that may be analysed"
     return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
@@ -110,7 +115,15 @@ def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], L
     return tuple(headers), tuple(unreadable)
 
 
-def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, folder: Path, version: str) -> _Analysis:
+def _run(
+    model: Model,
+    study: Study,
+    unreadable: LeftOut,
+    decoder: Decoder,
+    folder: Path,
+    version: str,
+    gallery: Path | None,
+) -> _Analysis:
     choice = choose(study.headers, model.card.input)
     sources: list[Source] = []
     contexts: list[Context] = []
@@ -133,7 +146,13 @@ def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, fold
     unseen = unreadable + choice.left_out + tuple(failed)
     objects = _objects(findings, sources, contexts, context, unseen, study)
     results = _write(objects, model.card.name, folder)
-    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
+    drawn = _draw(findings, sources, model.card.name, gallery) if gallery else ()
+    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes), drawn)
+
+
+def _draw(findings: FindingsOfSources, sources: Sequence[Source], package: str, gallery: Path) -> tuple[Picture, ...]:
+    pairs = zip(findings, sources, strict=True)
+    return tuple(picture for found, source in pairs for picture in pictures.draw(found, source, package, gallery))
 
 
 def _load(target: Target, model: Model, study: Study, decoder: Decoder) -> Source:

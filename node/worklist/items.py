@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from pydicom import Dataset
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from node.ledger import note
 from node.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
@@ -121,22 +121,24 @@ def listing(connection: Connection, *, final: bool = False, limit: int | None = 
     query = select(WORK_ITEM).order_by(*by_urgency()).limit(limit)
     if not final:
         query = query.where(WORK_ITEM.c.state.not_in(FINAL))
-    return tuple(
-        Row(
-            sop_instance_uid=row["sop_instance_uid"],
-            study_instance_uid=row["study_instance_uid"],
-            state=row["state"],
-            priority=row["priority"],
-            source=row["priority_source"],
-            reason=row["priority_reason"],
-            patient_name=text(row["attributes"], "PatientName"),
-            patient_id=text(row["attributes"], "PatientID"),
-            accession_number=_accession(row["attributes"]),
-            label=text(row["attributes"], "ProcedureStepLabel"),
-            ready=text(row["attributes"], "InputReadinessState") == "READY",
-            created_at=row["created_at"],
-        )
-        for row in connection.execute(query).mappings()
+    return tuple(map(as_row, connection.execute(query).mappings()))
+
+
+def as_row(row: RowMapping) -> Row:
+    """A line of the worklist from a row of the table."""
+    return Row(
+        sop_instance_uid=row["sop_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+        state=row["state"],
+        priority=row["priority"],
+        source=row["priority_source"],
+        reason=row["priority_reason"],
+        patient_name=text(row["attributes"], "PatientName"),
+        patient_id=text(row["attributes"], "PatientID"),
+        accession_number=_accession(row["attributes"]),
+        label=text(row["attributes"], "ProcedureStepLabel"),
+        ready=text(row["attributes"], "InputReadinessState") == "READY",
+        created_at=row["created_at"],
     )
 
 
