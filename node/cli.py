@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from node import __version__, logs, outbox, overview, sending, service, studies
+from node import __version__, feedback, logs, outbox, overview, sending, service, studies
 from node.checks import Line, run_checks
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
@@ -155,9 +155,15 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
         _print_table(table)
 
 
-@app.command()
-def worklist(config: Config = None, as_json: AsJson = False) -> None:
+_worklist = typer.Typer(help="The reading worklist, most urgent first; what readers said of findings.")
+app.add_typer(_worklist, name="worklist", invoke_without_command=True)
+
+
+@_worklist.callback()
+def worklist(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
     """The reading worklist, most urgent first."""
+    if context.invoked_subcommand:
+        return
     ledger = open_ledger(load(config), make=False)
     with ledger.read() as connection:
         rows = items.listing(connection)
@@ -168,6 +174,20 @@ def worklist(config: Config = None, as_json: AsJson = False) -> None:
     for row in rows:
         table.add_row(*map(escape, items.as_line(row)))
     _print_table(table)
+
+
+@_worklist.command("feedback")
+def worklist_feedback(
+    out: Annotated[Path, typer.Option(help="The CSV file to write; it is replaced.")], config: Config = None
+) -> None:
+    """Write what readers said of findings (agree, disagree) as CSV."""
+    ledger = open_ledger(load(config), make=False)
+    try:
+        with ledger.read() as connection, out.open("w", encoding="utf-8", newline="") as file:
+            count = feedback.export(connection, file)
+    except OSError as error:
+        raise ReadFirstError(f"--out: {out} cannot be written: {error.strerror}") from error
+    _out.print(f"{count} verdicts written to {out}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -18,7 +18,7 @@ import structlog
 from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
 
-from node import scp, studies
+from node import scp, studies, web
 from node.broker import TASKS, Broker, make_app
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
@@ -66,6 +66,8 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         rounds = Rounds(settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row))
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
         stack.enter_context(_thread(rounds.run, rounds.stop))
+        desk = web.Desk(settings, ledger, web.read_key(settings.node.data), broker.waiting, config, url)
+        stack.enter_context(web.serving(settings.web, web.make_app(desk)))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)

@@ -35,7 +35,7 @@ class Up:
     def __init__(self, folder: Path, toml: str) -> None:
         self.folder, self.port = folder, free_port()
         self.config, self.log = folder / "readfirst.toml", folder / "up.log"
-        head = f'[node]\nport = {self.port}\ndata = "{folder / "var"}"\nquiet_seconds = 0.5\n'
+        head = f'[node]\nport = {self.port}\ndata = "{folder / "var"}"\nquiet_seconds = 0.5\n[web]\nport = 0\n'
         sender = '[peers.scanner]\nae_title = "SCANNER"\nhost = "127.0.0.1"\nsend = ["images"]\n'
         self.config.write_text(head + sender + toml)
         self.start()
