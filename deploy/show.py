@@ -103,8 +103,9 @@ class Demo:
         return "\n".join(
             (
                 "[node]", f"port = {self.port}", f"data = {json.dumps(str(self.out / 'state' / 'var'))}",
-                f"quiet_seconds = {_QUIET}", "", "[web]", f"port = {self.web}", "", "[peers.scanner]", 'ae_title = "SCANNER"', 'host = "127.0.0.1"',
-                'send = ["images"]', "", "[peers.pacs]", receiver, 'receive = ["results"]', "",
+                f"quiet_seconds = {_QUIET}", "", "[web]", f"port = {self.web}", "", "[peers.scanner]",
+                'ae_title = "SCANNER"', 'host = "127.0.0.1"', 'send = ["images"]', "", "[peers.pacs]", receiver,
+                'receive = ["results"]', "",
             )
         )  # fmt: skip
 

@@ -39,8 +39,9 @@ class Called:
     """A finding that a model called present."""
 
     label: str
+    quantity: str  # "probability" or "score"
     probability: float
-    package: str
+    operating_point: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
         uid, package = row["study_instance_uid"], row["package"]
         packages.setdefault(uid, {})[package] = None
         if row["present"]:
-            called.setdefault(uid, []).append(Called(row["label"], row["probability"], package))
+            one = Called(row["label"], row["quantity"], row["probability"], row["operating_point"])
+            called.setdefault(uid, []).append(one)
     return tuple(
         Line(
             row,

@@ -85,10 +85,10 @@ def waited(seconds: float) -> str:
 def percent(value: float) -> str:
     """A probability for people; never 0 or 100 by rounding."""
     if 0 < value < 0.001:
-        return "< 0.1 %"
+        return "< 0.1\u00a0%"
     if 0.999 < value < 1:
-        return "> 99.9 %"
-    return f"{100 * value:.1f} %"
+        return "> 99.9\u00a0%"
+    return f"{100 * value:.1f}\u00a0%"
 
 
 @cache
