@@ -15,15 +15,14 @@ from node.errors import OutOfResources
 from node.ledger import Ledger
 from node.tables import EVENT, WORK_ITEM
 
-Mark = tuple[int | None, float | None, int]
+Mark = tuple[int | None, float | None]
 _TICK, _SILENCE = 0.2, 15.0  # seconds between looks at the ledger; after so long a comment keeps the line open
 
 
 def mark(connection: Connection) -> Mark:
-    """Differs when a study or a work item has changed; three looks into an index."""
+    """Differs when a study or a work item has changed; two looks into an index."""
     events = connection.execute(select(func.max(EVENT.c.id))).scalar()
-    changed = connection.execute(select(func.max(WORK_ITEM.c.updated_at))).scalar()
-    return events, changed, connection.execute(select(func.count()).select_from(WORK_ITEM)).scalar_one()
+    return events, connection.execute(select(func.max(WORK_ITEM.c.updated_at))).scalar()
 
 
 class Watch:
