@@ -98,7 +98,7 @@ function slide(row, top) {
 }
 
 document.addEventListener("htmx:beforeSwap", (event) => { if (event.detail.target?.id === "lines") remember(); });
-document.addEventListener("htmx:afterSettle", (event) => {
+document.addEventListener("htmx:afterSwap", (event) => { // before anything else can take the focus or be painted
   if (event.target.id === "lines") settle();
   if (event.target.id === "panel") anew(event.target);
   layers();

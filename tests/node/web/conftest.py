@@ -108,13 +108,13 @@ def analyse(ledger: Ledger, data: Path, uid: str = STUDY, state: StudyState = St
 
 def pictures(data: Path) -> tuple[Picture, ...]:
     """A grey image, and a red square in its middle."""
-    layer = np.zeros((64, 64, 4), dtype=np.uint8)
-    layer[24:40, 24:40] = (255, 0, 0, 255)
-    for name, pixels in (("image.png", np.full((64, 64), 128, dtype=np.uint8)), ("layer.png", layer)):
+    layer = np.zeros((400, 400, 4), dtype=np.uint8)
+    layer[150:250, 150:250] = (255, 0, 0, 255)
+    for name, pixels in (("image.png", np.full((400, 400), 128, dtype=np.uint8)), ("layer.png", layer)):
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, "PNG")
         (data / name).write_bytes(content.getvalue())
     return (
-        Picture("chest-xray", "1.2.3", "", "window 128/256; 64 x 64 pixels", "", "image.png"),
+        Picture("chest-xray", "1.2.3", "", "window 128/256; 400 x 400 pixels", "", "image.png"),
         Picture("chest-xray", "1.2.3", "Pneumothorax", "left upper zone", "#ff0000", "layer.png"),
     )
