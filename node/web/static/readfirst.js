@@ -67,7 +67,7 @@ function settle() {
   before = null;
   const now = rows(), kept = now.filter((row) => old.tops.has(row.dataset.uid));
   const ranks = new Map([...old.tops.keys()].filter((uid) => now.some((row) => row.dataset.uid === uid)).map((uid, rank) => [uid, rank]));
-  if (same) kept.forEach((row, rank) => {
+  kept.forEach((row, rank) => {
     if (rank < ranks.get(row.dataset.uid) && raised(row, old)) announce(row, now.indexOf(row) + 1);
   });
   now.forEach((row) => { if ((moved.get(row.dataset.uid) ?? 0) > Date.now()) mark(row); });

@@ -7,13 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node import feedback
 from node.ledger import Ledger
 from node.worklist import items, operations
 from node.worklist.elements import Json, put
 from node.worklist.policy import Triage
 from tests.node.phantoms import STUDY
-from tests.node.web.conftest import FINDINGS, Site, analyse, arrive
+from tests.node.web.conftest import Site, analyse, arrive
 
 
 @pytest.fixture
@@ -34,9 +33,11 @@ def lower(ledger: Ledger, _data: Path) -> None:
         operations.modify(connection, items.reading_uid(STUDY), given, time.time())
 
 
-def judge(ledger: Ledger, data: Path) -> None:
+def relabel(ledger: Ledger, _data: Path) -> None:
+    given: Json = {}  # of which the study's story says nothing
+    put(given, "ProcedureStepLabel", "Second reading")
     with ledger.write() as connection:
-        feedback.give(connection, STUDY, FINDINGS[0].package, FINDINGS[0].label, feedback.Verdict.AGREE, time.time())
+        operations.modify(connection, items.reading_uid(STUDY), given, time.time())
 
 
 def say(ledger: Ledger, _data: Path) -> None:
@@ -44,7 +45,7 @@ def say(ledger: Ledger, _data: Path) -> None:
         items.raise_priority(connection, STUDY, Triage(None, "not analysed, because"), time.time())
 
 
-@pytest.mark.parametrize("change", [analyse, lower, say])
+@pytest.mark.parametrize("change", [analyse, lower, relabel, say])
 def test_each_change_is_told_within_a_second(
     lines: Iterator[str], ledger: Ledger, tmp_path: Path, change: Callable[[Ledger, Path], None]
 ) -> None:
