@@ -135,7 +135,7 @@ def test_a_change_of_the_filter_is_no_move(site: Site, worklist: Ledger, open_pa
     page.get_by_label("MEDIUM").check(force=True)
     expect(page.locator("#lines tbody tr")).to_have_count(3)
     page.get_by_label("All").check(force=True)
-    page.wait_for_function("document.querySelectorAll('#lines tbody tr').length === 4")
+    expect(page.locator("#lines tbody tr")).to_have_count(4)
     assert page.evaluate("document.getAnimations().length") == 0
     assert page.locator("tr.moved").count() == 0
 
