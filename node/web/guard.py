@@ -146,8 +146,8 @@ class Guard:
         origin, fetched = visit.headers.get("origin"), visit.headers.get("sec-fetch-site")
         if origin in (None, "null"):  # programs send none; no-referrer makes that of a form "null"
             return fetched == "same-origin" or (origin is None and fetched is None and visit.is_api)
-        scheme = "https" if visit.secure else "http"
-        return origin.lower() in (f"{scheme}://{visit.headers.get('host', '')}".lower(), self._web.public_url)
+        ours = f"{'https' if visit.secure else 'http'}://{visit.headers['host']}".lower()
+        return origin.lower() in (ours, self._web.public_url or ours)
 
     def _forged(self, visit: Visit) -> Response | None:
         """Refuse a change that does not bring its session's token; the API has no page that could have asked for it."""

@@ -10,15 +10,22 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select
 
-from node import outbox, studies
+from node import outbox, studies, web
 from node.entities import InstanceKey, ResultObject, StoredInstance
 from node.ledger import Ledger
+from node.settings import Node, Settings, Web
 from node.tables import INSTANCE, METADATA
+from node.web import Desk
+from node.web.listing import Wanted, find
+from node.web.live import mark
+from tests.node.conftest import free_port
+from tests.node.web.conftest import analyse, arrive
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -94,3 +101,18 @@ def test_two_workers_do_not_take_the_same_delivery(ledger: Ledger) -> None:
 
     together(*[take] * 8)
     assert sorted(taken) == [0] * 7 + [1]
+
+
+def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> None:
+    for uid, name in (("1.2.77", "Müller^Änne"), ("1.2.78", "Doe^Jane")):
+        arrive(ledger, uid, PatientName=name)
+    analyse(ledger, tmp_path, "1.2.78")
+    settings = Settings(node=Node(data=tmp_path))
+    with ledger.read() as connection:
+        assert [line.row.study_instance_uid for line in find(connection, Wanted(words="MÜLLER")).lines] == ["1.2.77"]
+        assert find(connection, Wanted()).lines[0].called[0].label == "Pneumothorax"
+        assert mark(connection)[0]
+    with web.serving(keys := Web(port=free_port()), web.make_app(Desk(settings, ledger, b"k" * 32, lambda _: 0))):
+        page = f"http://127.0.0.1:{keys.port}"
+        for path in ("/", "/status", "/study/1.2.78", "/feedback.csv"):
+            assert httpx.get(page + path, trust_env=False).status_code == 200, path

@@ -87,7 +87,7 @@ def arrive(ledger: Ledger, uid: str = STUDY, at: float | None = None, **values: 
     now = time.time() if at is None else at
     with ledger.write() as connection:
         studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", now)
-        (row,) = studies.receiving(connection)
+        (row,) = (row for row in studies.receiving(connection) if row["study_instance_uid"] == uid)
         assert studies.complete(connection, row, "association released, then 2 s quiet", now)
         return items.ensure_item(connection, header(uid, **values), now)
 

@@ -64,6 +64,11 @@ def test_behind_a_tls_proxy_the_cookie_is_secure_and_the_public_name_is_ours(ser
     assert answer.headers["set-cookie"].startswith("__Host-readfirst-")
     assert answer.headers["set-cookie"].endswith("; HttpOnly; SameSite=Strict; Secure")
     assert "max-age" in answer.headers["strict-transport-security"]
+    cookie = answer.headers["set-cookie"].split(";")[0]
+    token = answer.text.split('"X-CSRF-Token": "')[1].split('"')[0]
+    typed = {"Origin": "https://readfirst.hospital.example", "X-CSRF-Token": token, "Cookie": cookie}
+    for name in (host, {}):  # whether or not the proxy hands on the name that people typed
+        assert site.client.post("/login", data={"token": "wrong"}, headers=name | typed).status_code == 401
 
 
 def test_who_guesses_is_slowed_down_and_logged_without_the_token(locked: Site) -> None:
@@ -99,6 +104,7 @@ def test_our_machines_name_is_taken(site: Site) -> None:
         {},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": ""},
         {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
         {"Origin": "http://127.0.0.1:1"},
         {"Sec-Fetch-Site": "same-site"},

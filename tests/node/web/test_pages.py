@@ -75,6 +75,18 @@ def test_what_is_searched_for_is_posted_and_in_no_address_or_log(site: Site, ana
     assert not re.search("(?i)doe|jane|P1|A1", " ".join(addresses))
 
 
+def test_no_form_can_put_what_was_typed_into_an_address(serve: Serve, ledger: Ledger, tmp_path: Path) -> None:
+    arrive(ledger)
+    analyse(ledger, tmp_path)
+    texts = [serve().client.get(path).text for path in ("/", f"/study/{UID}")] + [
+        serve(token="t").client.get("/login").text
+    ]
+    for html in texts:  # also where scripts do not run: a form without a method would be a GET
+        forms = re.findall("<form[^>]*>", html)
+        assert forms
+        assert all('method="post"' in form for form in forms)
+
+
 def test_a_filter_that_is_not_ours_counts_as_none(site: Site, analysed: str) -> None:
     for field in ({"priority": "'; --"}, {"states": "x"}, {"limit": "-1"}, {"limit": "٣"}, {"limit": "9" * 30}):
         assert "Doe, Jane" in site.post("/lines", **field).text
