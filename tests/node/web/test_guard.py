@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 
@@ -12,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from node.web.rendering import STATIC
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Serve, Site
 
@@ -148,6 +150,12 @@ def test_no_page_holds_a_script_or_style_of_its_own_or_asks_outside(site: Site) 
     for path in ("/", "/status", "/login"):
         text = site.client.get(path, follow_redirects=True).text
         assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?! src=\"/static/)|https?://", text), path
+
+
+def test_htmx_is_the_published_file() -> None:
+    content = (STATIC / "htmx-2.0.11.min.js").read_bytes()  # of the npm package htmx.org 2.0.11, dist/htmx.min.js
+    assert hashlib.sha256(content).hexdigest() == "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
+    assert "Zero-Clause BSD" in (STATIC / "htmx-LICENSE.txt").read_text()
 
 
 def test_static_files_are_files_of_ours(site: Site) -> None:
