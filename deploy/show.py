@@ -66,7 +66,7 @@ class Demo:
         shutil.rmtree(out / "state", ignore_errors=True)
         (out / "state").mkdir(parents=True)
         self.out, self.config = out, out / "state" / "readfirst.toml"
-        self.port = free_port()
+        self.port, self.web = free_port(), free_port()
         self.samples = {str(_header(_SAMPLES / name).StudyInstanceUID): name for name in (*_WAITING, _URGENT)}
         us = {"readfirst": ("READFIRST", "127.0.0.1", self.port)}
         self.pacs = stack.enter_context(Orthanc(out / "state" / "pacs", us)) if can_start() else None
@@ -103,8 +103,9 @@ class Demo:
         return "\n".join(
             (
                 "[node]", f"port = {self.port}", f"data = {json.dumps(str(self.out / 'state' / 'var'))}",
-                f"quiet_seconds = {_QUIET}", "", "[peers.scanner]", 'ae_title = "SCANNER"', 'host = "127.0.0.1"',
-                'send = ["images"]', "", "[peers.pacs]", receiver, 'receive = ["results"]', "",
+                f"quiet_seconds = {_QUIET}", "", "[web]", f"port = {self.web}", "", "[peers.scanner]",
+                'ae_title = "SCANNER"', 'host = "127.0.0.1"', 'send = ["images"]', "", "[peers.pacs]", receiver,
+                'receive = ["results"]', "",
             )
         )  # fmt: skip
 
@@ -135,7 +136,7 @@ class Demo:
             time.sleep(0.1)
 
     def _say_where(self) -> None:
-        _OUT.print(f"ReadFirst listens as READFIRST@127.0.0.1:{self.port}.")
+        _OUT.print(f"ReadFirst listens as READFIRST@127.0.0.1:{self.port}; worklist http://127.0.0.1:{self.web}")
         if self.pacs:
             where = f"ORTHANC@127.0.0.1:{self.pacs.dicom_port}, web page http://127.0.0.1:{self.pacs.http_port}"
             _OUT.print(f"The PACS is Orthanc: {where}")

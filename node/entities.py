@@ -81,6 +81,18 @@ class ResultObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG for the page for people: an image that a model saw, or (with `label`) the regions of one finding on it."""
+
+    package: str
+    sop_instance_uid: str  # of the image
+    label: str  # empty: the image itself
+    caption: str  # of an image: how it is shown; of an overlay: where the regions are
+    colour: str  # of an overlay, "#rrggbb"
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisReport:
     """What an analysis says to the ledger.
 
@@ -93,3 +105,4 @@ class AnalysisReport:
     results: tuple[ResultObject, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    pictures: tuple[Picture, ...] = ()

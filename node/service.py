@@ -18,7 +18,7 @@ import structlog
 from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
 
-from node import dicomweb, scp, studies
+from node import dicomweb, scp, studies, web
 from node.broker import TASKS, Broker, make_app
 from node.dicomweb.workitems import Desk
 from node.embedded import EmbeddedRedis, embedded_redis
@@ -74,8 +74,9 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         notifier = Notifier(settings, ledger)
         stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
         stack.enter_context(_thread("events", notifier.run, notifier.stop))
-        desk = Desk(ledger, station(settings), settings.worklist.deletion_locks)
-        stack.enter_context(dicomweb.serving(settings.web, desk))
+        desk = web.Desk(settings, ledger, web.read_key(settings.node.data), broker.waiting, config, url)
+        workitems = dicomweb.routes(Desk(ledger, station(settings), settings.worklist.deletion_locks))
+        stack.enter_context(web.serving(settings.web, web.make_app(desk, workitems)))
         stack.enter_context(couriers(sinks, ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -31,6 +33,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*$")]
 Charset = Annotated[str, AfterValidator(known_character_set)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", re.IGNORECASE)
+_VIEWER = re.compile(r"https?://[^\s{}]*\{StudyInstanceUID\}[^\s{}]*")
 
 
 class _Section(BaseModel):
@@ -73,18 +77,42 @@ class Database(_Section):
     url: str = ""
 
 
+class WebTls(_Section):
+    """The certificate of the page for people."""
+
+    certificate: Path
+    key: Path
+
+
 class Web(_Section):
-    """The web server: UPS-RS; the page for people is not yet served by this version."""
+    """The page for people, and UPS-RS."""
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)  # 0: no page is served
     token: str = ""
+    tls: WebTls | None = None
+    public_url: str = ""  # what people type where it is not host and port: behind a reverse proxy, or by a name
+    viewer_url: str = ""  # of the hospital's viewer, with {StudyInstanceUID}
 
     @model_validator(mode="after")
     def _token_off_loopback(self) -> Web:
-        if self.host not in LOOPBACK and not self.token:
-            raise ValueError("web.token is required where web.host is not this machine alone")
+        if (self.host not in LOOPBACK or self.public_url) and not self.token:
+            raise ValueError("web.token is required where others than this machine can reach the page")
         return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        if value and not _ORIGIN.fullmatch(value):
+            raise ValueError("write it as https://readfirst.example or https://readfirst.example:8443")
+        return value.lower()
+
+    @field_validator("viewer_url")
+    @classmethod
+    def _names_the_study(cls, value: str) -> str:
+        if value and not _VIEWER.fullmatch(value):
+            raise ValueError("write it as https://viewer.example/viewer?StudyInstanceUIDs={StudyInstanceUID}")
+        return value
 
 
 class Peer(_Section):

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, 
 from node import turns
 from node.entities import AnalysisReport, StoredInstance, StudyState
 from node.ledger import note
-from node.tables import FINDING, INSTANCE, RESULT, STUDY, WORK_ITEM
+from node.tables import FINDING, INSTANCE, PICTURE, RESULT, STUDY, WORK_ITEM
 
 QUARANTINE = "quarantine"  # the folder, below the data folder, of our objects that did not pass our own checks
 
@@ -247,6 +247,11 @@ def finish(
     for finding in report.findings:
         connection.execute(
             insert(FINDING).values(study_instance_uid=study_instance_uid, generation=generation, **asdict(finding))
+        )
+    connection.execute(PICTURE.delete().where(PICTURE.c.study_instance_uid == study_instance_uid))
+    for picture in report.pictures:
+        connection.execute(
+            insert(PICTURE).values(study_instance_uid=study_instance_uid, generation=generation, **asdict(picture))
         )
     for reason in sorted({reason for _uid, reason in report.left_out}):
         count = sum(1 for _uid, other in report.left_out if other == reason)

@@ -89,6 +89,40 @@ FINDING = Table(  # what the models said of a generation
     Index(None, "study_instance_uid", "generation"),
 )
 
+PICTURE = Table(  # PNGs for the page for people, made with the newest generation's findings; node.entities.Picture
+    "picture",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("package", String(128), nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("caption", Text, nullable=False),
+    Column("colour", String(7), nullable=False),
+    Column("path", Text, nullable=False),  # relative to the data folder
+    Index(None, "study_instance_uid"),
+)
+
+FEEDBACK = (
+    Table(  # what a reader said of a finding; its values are copied, for findings are replaced when analysed anew
+        "feedback",
+        METADATA,
+        Column("id", ROW_ID, primary_key=True, autoincrement=True),
+        Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+        Column("generation", Integer, nullable=False),
+        Column("package", String(128), nullable=False),
+        Column("label", String(64), nullable=False),
+        Column("quantity", String(16), nullable=False),
+        Column("probability", Float, nullable=False),
+        Column("operating_point", Float, nullable=False),
+        Column("present", Boolean, nullable=False),
+        Column("verdict", String(8), nullable=False),  # node.feedback.Verdict
+        Column("at", Float, nullable=False),
+        UniqueConstraint("study_instance_uid", "generation", "package", "label"),
+    )
+)
+
 RESULT = Table(  # one row a DICOM object that we made; the same UID is the same object
     "result",
     METADATA,

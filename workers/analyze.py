@@ -106,9 +106,11 @@ class Analyzer:
                 __version__,
                 tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
                 wishes_of(self.settings),
+                data / "pictures" / uid,
             )
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
-            return replace(report, results=tuple(results), notes=report.notes + faults)
+            drawn = (replace(picture, path=str(Path(picture.path).relative_to(data))) for picture in report.pictures)
+            return replace(report, results=tuple(results), notes=report.notes + faults, pictures=tuple(drawn))
         except SoftTimeLimitExceeded:
             return _failed(f"it took longer than models.time_limit = {self.settings.models.time_limit:g} s")
         except (AnalysisError, ModelsError) as error:

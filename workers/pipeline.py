@@ -14,10 +14,10 @@ from pydicom import Dataset
 from models.errors import ModelsError
 from models.prediction import Model, Prediction
 from node.durable import make_folder
-from node.entities import AnalysisReport, FoundFinding, ResultObject, StudyState
+from node.entities import AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
 from node.studies import QUARANTINE
-from workers import gate
+from workers import gate, pictures
 from workers.choose import Target, choose
 from workers.decode import Decoder
 from workers.findings import Finding, ImageSource, Source, findings_of, source_headers
@@ -61,6 +61,7 @@ class _Analysis:
     results: tuple[ResultObject, ...] = ()
     left_out: LeftOut = ()
     notes: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 def analyze(
@@ -71,6 +72,7 @@ def analyze(
     version: str,
     predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
     wishes: Wishes = Wishes(),  # noqa: B008  # frozen
+    gallery: Path | None = None,
 ) -> AnalysisReport:
     """Run every model on what it was made for, and make, check and write the results.
 
@@ -87,6 +89,8 @@ def analyze(
         Documents of older generations, which the new ones name.
     wishes
         Which kinds of results are made, and their language.
+    gallery
+        Where pictures for the page for people are written; None: none are made.
 
     Returns
     -------
@@ -96,16 +100,17 @@ def analyze(
     """
     headers, unreadable = _read_headers(instances)
     study = Study(tuple(instances), headers, predecessors, wishes)
-    done = [_run(model, study, unreadable, decoder, folder, version) for model in models]
+    done = [_run(model, study, unreadable, decoder, folder, version, gallery) for model in models]
     findings = tuple(finding for one in done for finding in one.findings)
     left_out = unreadable + _left_out_by_all(headers, models, done)
     notes = tuple(note for one in done for note in one.notes)
     if findings:
         results = tuple(result for one in done for result in one.results)
+        drawn = tuple(picture for one in done for picture in one.pictures)
         if all(result.fault for result in results):
             reason = f"the analysis failed: no result passed our own checks: {results[0].fault}"
-            return AnalysisReport(StudyState.FAILED, reason, findings, results, left_out, notes)
-        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes)
+            return AnalysisReport(StudyState.FAILED, reason, findings, results, left_out, notes, drawn)
+        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes, drawn)
     reasons = dict.fromkeys([*notes, *(reason for _uid, reason in left_out)])
     reason = "; ".join(reasons) or "the study holds no instance that may be analysed"
     return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
@@ -121,7 +126,15 @@ def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], L
     return tuple(headers), tuple(unreadable)
 
 
-def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, folder: Path, version: str) -> _Analysis:
+def _run(
+    model: Model,
+    study: Study,
+    unreadable: LeftOut,
+    decoder: Decoder,
+    folder: Path,
+    version: str,
+    gallery: Path | None,
+) -> _Analysis:
     choice = choose(study.headers, model.card.input)
     sources: list[Source] = []
     contexts: list[Context] = []
@@ -149,7 +162,13 @@ def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, fold
     unseen = unreadable + left_out + tuple(failed)
     made = Made(findings, sources, contexts, context, unseen, study.predecessors, saliency)
     results = _write(objects(made, study.wishes.kinds, notes), model.card.name, folder)
-    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
+    drawn = _draw(findings, sources, model.card.name, gallery) if gallery else ()
+    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes), drawn)
+
+
+def _draw(findings: FindingsOfSources, sources: Sequence[Source], package: str, gallery: Path) -> tuple[Picture, ...]:
+    pairs = zip(findings, sources, strict=True)
+    return tuple(picture for found, source in pairs for picture in pictures.draw(found, source, package, gallery))
 
 
 def _load(target: Target, model: Model, study: Study, decoder: Decoder) -> Source:

@@ -28,6 +28,7 @@ class Channel:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._open: dict[str, WebSocket] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def serve(self, socket: WebSocket) -> None:
         """Send what waits and what comes, in order, until the subscriber leaves.
@@ -47,7 +48,8 @@ class Channel:
         leaving = asyncio.create_task(_until_left(socket))
         try:
             while not leaving.done() and self._open.get(ae_title) is socket:
-                await self._send(socket, Subscriber(ae_title, web=True))
+                async with self._turns.setdefault(ae_title, asyncio.Lock()):  # what the one before sent is written down
+                    await self._send(socket, Subscriber(ae_title, web=True))
                 await asyncio.wait([leaving], timeout=_TICK)
         except (WebSocketDisconnect, RuntimeError):  # it left while we sent
             pass

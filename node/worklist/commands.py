@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import select
 
+from node import feedback
 from node.errors import ReadFirstError
 from node.ledger import Ledger, open_ledger
 from node.settings import load
@@ -103,3 +104,17 @@ def simulate(
     sys.stdout.write(answer.as_json() if as_json else answer.as_text())
     if png:
         answer.write_png(png)
+
+
+@app.command("feedback")
+def export_feedback(
+    out: Annotated[Path, typer.Option(help="The CSV file to write; it is replaced.")], config: Config = None
+) -> None:
+    """Write what readers said of findings (agree, disagree) as CSV."""
+    with closing(open_ledger(load(config), make=False)) as ledger:
+        try:
+            with ledger.read() as connection, out.open("w", encoding="utf-8", newline="") as file:
+                count = feedback.export(connection, file)
+        except OSError as error:
+            raise ReadFirstError(f"--out: {out} cannot be written: {error.strerror}") from error
+    typer.echo(f"{count} verdicts written to {out}")

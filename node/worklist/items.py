@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from pydicom import Dataset
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from node.ledger import note
 from node.settings import Policy
@@ -27,7 +27,7 @@ from node.worklist.reading import (
     reading_uid,
     remark,
 )
-from node.worklist.rows import Item, by_urgency, is_worked_off, of_study, with_attributes
+from node.worklist.rows import Item, of_study, reading_order, with_attributes
 from node.worklist.states import FINAL, State
 
 _BEFORE = "before analysis"
@@ -126,26 +126,27 @@ def listing(
 
     Completed and canceled items are there only with `final`.
     """
-    aged = policy if policy and is_worked_off(connection, now) else None
-    query = select(WORK_ITEM).order_by(*by_urgency(aged)).limit(limit)
+    query = select(WORK_ITEM).order_by(*reading_order(connection, policy, now)).limit(limit)
     if not final:
         query = query.where(WORK_ITEM.c.state.not_in(FINAL))
-    return tuple(
-        Row(
-            sop_instance_uid=row["sop_instance_uid"],
-            study_instance_uid=row["study_instance_uid"],
-            state=row["state"],
-            priority=row["priority"],
-            source=row["priority_source"],
-            reason=row["priority_reason"],
-            patient_name=text(row["attributes"], "PatientName"),
-            patient_id=text(row["attributes"], "PatientID"),
-            accession_number=_accession(row["attributes"]),
-            label=text(row["attributes"], "ProcedureStepLabel"),
-            ready=text(row["attributes"], "InputReadinessState") == "READY",
-            created_at=row["created_at"],
-        )
-        for row in connection.execute(query).mappings()
+    return tuple(map(as_row, connection.execute(query).mappings()))
+
+
+def as_row(row: RowMapping) -> Row:
+    """A line of the worklist from a row of the table."""
+    return Row(
+        sop_instance_uid=row["sop_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+        state=row["state"],
+        priority=row["priority"],
+        source=row["priority_source"],
+        reason=row["priority_reason"],
+        patient_name=text(row["attributes"], "PatientName"),
+        patient_id=text(row["attributes"], "PatientID"),
+        accession_number=_accession(row["attributes"]),
+        label=text(row["attributes"], "ProcedureStepLabel"),
+        ready=text(row["attributes"], "InputReadinessState") == "READY",
+        created_at=row["created_at"],
     )
 
 

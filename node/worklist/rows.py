@@ -47,6 +47,11 @@ def by_urgency(policy: Policy | None = None) -> tuple[ColumnElement[Any], ...]:
     return WORK_ITEM.c.created_at - case(starts, value=WORK_ITEM.c.priority), rank, WORK_ITEM.c.sop_instance_uid
 
 
+def reading_order(connection: Connection, policy: Policy | None, now: float) -> tuple[ColumnElement[Any], ...]:
+    """`by_urgency`, aged by the policy where the list is worked off."""
+    return by_urgency(policy if policy and is_worked_off(connection, now) else None)
+
+
 def is_worked_off(connection: Connection, now: float) -> bool:
     """Whether somebody took a work item of this list within a day.
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from node import __version__, cli, outbox, studies
+from node import __version__, cli, feedback, outbox, studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import Ledger, open_ledger
 from node.settings import Policy, Settings
@@ -159,6 +159,18 @@ def test_without_a_ledger_it_says_where_it_looked_and_makes_none(
     assert (done.code, done.out) == (1, "")
     assert done.err == f"readfirst: there is no ledger in {tmp_path}: start the node, or name its --config\n"
     assert [path.name for path in tmp_path.iterdir()] == ["readfirst.toml"]
+
+
+def test_verdicts_are_written_as_csv(readfirst: Readfirst, known: Path, ledger: Ledger, tmp_path: Path) -> None:
+    with ledger.write() as connection:
+        assert feedback.give(connection, UID, "chest-xray", "Pneumothorax", feedback.Verdict.DISAGREE, 1.0)
+    out = tmp_path / "out.csv"
+    done = readfirst("worklist", "feedback", "--config", known, "--out", out)
+    assert (done.code, done.out) == (0, f"1 verdicts written to {out}\n")
+    assert [line.split(",")[-2] for line in out.read_text().splitlines()] == ["verdict", "disagree"]
+    done = readfirst("worklist", "feedback", "--config", known, "--out", tmp_path / "no" / "out.csv")
+    assert (done.code, done.out) == (1, "")
+    assert "cannot be written" in done.err
 
 
 @pytest.mark.parametrize("words", [("status",), ("up",), ("node",), ("worker",)], ids=lambda words: words[0])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pacs import Orthanc, free_port
 from pydicom import dcmread
@@ -36,9 +37,9 @@ class Up:
     """A running `readfirst up` and what a user asks of it."""
 
     def __init__(self, folder: Path, toml: str) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port, self.web = folder, free_port(), free_port()
         self.config, self.log = folder / "readfirst.toml", folder / "up.log"
-        head = f'[node]\nport = {self.port}\ndata = "{folder / "var"}"\nquiet_seconds = 0.5\n[web]\nport = 0\n'
+        head = f'[node]\nport = {self.port}\ndata = "{folder / "var"}"\nquiet_seconds = 0.5\n[web]\nport = {self.web}\n'
         sender = '[peers.scanner]\nae_title = "SCANNER"\nhost = "127.0.0.1"\nsend = ["images"]\n'
         self.config.write_text(head + sender + toml)
         self.start()
@@ -138,6 +139,13 @@ def test_real_studies_come_back_as_results_and_a_priority(up: Up, pacs: Orthanc,
         assert ("segmentation" in {one["kind"] for one in story["results"]}) == bool(present)
         for one in story["results"]:
             assert dciodvfy_errors(tmp_path / "var" / one["path"]) == ()
+
+    page = f"http://127.0.0.1:{up.web}"
+    shown = httpx.get(f"{page}/study/{radiograph['study_instance_uid']}", trust_env=False).text
+    assert "Pneumothorax" in shown
+    layers = re.findall(r'class="layer" src="(/picture/\d+)"', shown)
+    assert layers
+    assert all(httpx.get(page + layer, trust_env=False).content.startswith(b"\x89PNG") for layer in layers)
 
     again = held(pacs, radiograph)
     up.push(SAMPLES / "chest-xray-pneumothorax")

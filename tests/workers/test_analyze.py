@@ -23,7 +23,7 @@ from node.entities import InstanceKey, StoredInstance, StudyState
 from node.headers import read_header
 from node.ledger import Ledger
 from node.settings import Peer, Policy, Settings, Worklist
-from node.tables import EVENT, FINDING, OUTBOX, RESULT
+from node.tables import EVENT, FINDING, OUTBOX, PICTURE, RESULT
 from node.tables import STUDY as STUDIES
 from node.worklist import items
 from node.worklist.elements import text
@@ -159,6 +159,16 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
         paths = connection.execute(select(RESULT.c.path)).scalars().all()
     assert all((tmp_path / path).is_file() and not Path(path).is_absolute() for path in paths)
     assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 7)]
+
+
+def test_pictures_are_kept_for_the_page(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
+    analyzer(TinyModel()).run(STUDY, 1)
+    with queued.read() as connection:
+        rows = connection.execute(select(PICTURE).order_by(PICTURE.c.id)).mappings().all()
+    assert [(row["generation"], row["label"]) for row in rows] == [(1, ""), (1, "Pneumothorax")]
+    for row in rows:
+        assert Path(row["path"]).parts[:2] == ("pictures", STUDY)
+        assert (tmp_path / row["path"]).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

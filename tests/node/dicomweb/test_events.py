@@ -15,7 +15,6 @@ from sqlalchemy import func, select
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from node.dicomweb import serving
 from node.dicomweb.workitems import Desk
 from node.ledger import Ledger
 from node.settings import Web
@@ -23,6 +22,7 @@ from node.tables import EVENT_REPORT
 from node.worklist.items import ensure_item, raise_priority
 from node.worklist.policy import Priority, Triage
 from tests.node.conftest import free_port
+from tests.node.dicomweb.conftest import serving
 from tests.node.dicomweb.test_workitems import ALL, JSON, body, change, create
 from tests.node.worklist.scu import LOCK, NOW, STATION, STUDY, pushed
 
@@ -112,6 +112,14 @@ def test_the_token_is_before_everything(served: Ledger) -> None:
             assert value(hear(socket), "00001002") == 1
 
 
-def test_another_sites_page_is_refused(client: httpx.Client) -> None:
-    answer = client.get("/workitems", headers={"Origin": "http://evil.example"})
-    assert answer.status_code == 401
+def test_another_sites_page_changes_and_hears_nothing(client: httpx.Client, house: tuple[Ledger, int]) -> None:
+    """What it may ask for it cannot read: no answer says that it may."""
+    evil = {"Origin": "http://evil.example"}
+    answer = client.post(f"/workitems?{generate_uid()}", json=body(pushed()), headers=JSON | evil)
+    assert answer.status_code == 403
+    found = client.get("/workitems", headers=evil)
+    assert found.status_code == 204
+    assert not any(name.startswith("access-control") for name in found.headers)
+    url = f"ws://127.0.0.1:{house[1]}/dicomweb/subscribers/VIEWER"
+    with pytest.raises(InvalidStatus), connect(url, additional_headers=evil, proxy=None):
+        pass
