@@ -151,7 +151,8 @@ def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> N
     settings = Settings(node=Node(data=tmp_path))
     with ledger.read() as connection:
         assert [line.row.study_instance_uid for line in find(connection, Wanted(words="MÜLLER")).lines] == ["1.2.77"]
-        assert find(connection, Wanted()).lines[0].called[0].label == "Pneumothorax"
+        lines = {line.row.study_instance_uid: line for line in find(connection, Wanted()).lines}
+        assert lines["1.2.78"].called[0].label == "Pneumothorax"
         assert mark(connection)[0]
     with web.serving(keys := Web(port=free_port()), web.make_app(Desk(settings, ledger, b"k" * 32, lambda _: 0))):
         page = f"http://127.0.0.1:{keys.port}"
