@@ -61,7 +61,7 @@ def _card(shipped: Card, sha256: str) -> Card:
             "title": "What is bright",
             "labels": labels,
             "limits": ("It finds brightness and nothing else.", "For tests."),
-            "network": shipped.network.model_copy(update={"taps": TAPS, "border": 0}),
+            "network": shipped.network.model_copy(update={"taps": TAPS, "border": 0, "deviations": False}),
             "weights": Weights(sha256=sha256),
             "training": shipped.training.model_copy(update={"measured": ()}),
         }
