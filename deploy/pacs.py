@@ -17,6 +17,7 @@ from node.processes import die_with_parent
 
 _HERE = Path(__file__).resolve().parent
 _START_SECONDS = 30.0
+_DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")  # Debian's orthanc-dicomweb
 
 
 def free_port() -> int:
@@ -37,6 +38,11 @@ def can_start() -> bool:
     return find_orthanc() is not None and _compiler() is not None
 
 
+def can_serve_viewers() -> bool:
+    """Whether Orthanc's DICOMweb plugin is installed."""
+    return _DICOMWEB.exists()
+
+
 def _compiler() -> str | None:
     return next(filter(None, map(shutil.which, ("cc", "gcc", "clang", "tcc"))), None)
 
@@ -48,17 +54,24 @@ class Orthanc:
     ----------
     modalities
         AE titles that may send to it, with their host and port.
+    dicomweb
+        Whether it also serves DICOMweb, for viewers; see `can_serve_viewers`.
     """
 
-    def __init__(self, folder: Path, modalities: dict[str, tuple[str, str, int]] | None = None) -> None:
+    def __init__(
+        self, folder: Path, modalities: dict[str, tuple[str, str, int]] | None = None, *, dicomweb: bool = False
+    ) -> None:
         self.folder = folder
         self.http_port, self.dicom_port = free_port(), free_port()
         self._config = {
             "Name": "ORTHANC", "DicomAet": "ORTHANC", "DicomPort": self.dicom_port, "HttpPort": self.http_port,
-            "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"), "Plugins": [],
+            "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
+            "Plugins": [str(_DICOMWEB)] if dicomweb else [],
             "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "DicomCheckModalityHost": False,
             "OverwriteInstances": True, "DicomModalities": {name: list(to) for name, to in (modalities or {}).items()},
+            "DicomWeb": {"Root": "/dicom-web/", "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
         }  # fmt: skip
+        self.dicomweb = f"http://127.0.0.1:{self.http_port}/dicom-web"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
 # Sourced by deploy/demo and deploy/test: real peers from Debian's packages, where this user may install them.
-want() { # PACKAGE PROGRAM: installs PACKAGE if PROGRAM is missing; without root or apt-get it only says so
-    command -v "$2" >/dev/null && return
+want() { # PACKAGE PROGRAM: installs PACKAGE if PROGRAM (or a file) is missing; without root or apt-get it only says so
+    { command -v "$2" || [ -e "$2" ]; } >/dev/null && return
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo "$2 is not installed and this user cannot install it (Debian, Ubuntu: apt-get install $1)"
         return

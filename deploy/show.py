@@ -66,7 +66,7 @@ class Demo:
         shutil.rmtree(out / "state", ignore_errors=True)
         (out / "state").mkdir(parents=True)
         self.out, self.config = out, out / "state" / "readfirst.toml"
-        self.port = free_port()
+        self.port, self.web = free_port(), free_port()
         self.samples = {str(_header(_SAMPLES / name).StudyInstanceUID): name for name in (*_WAITING, _URGENT)}
         us = {"readfirst": ("READFIRST", "127.0.0.1", self.port)}
         self.pacs = stack.enter_context(Orthanc(out / "state" / "pacs", us)) if can_start() else None
@@ -103,8 +103,9 @@ class Demo:
         return "\n".join(
             (
                 "[node]", f"port = {self.port}", f"data = {json.dumps(str(self.out / 'state' / 'var'))}",
-                f"quiet_seconds = {_QUIET}", "", "[peers.scanner]", 'ae_title = "SCANNER"', 'host = "127.0.0.1"',
-                'send = ["images"]', "", "[peers.pacs]", receiver, 'receive = ["results"]', "",
+                f"quiet_seconds = {_QUIET}", "", "[web]", f"port = {self.web}", "", "[peers.scanner]",
+                'ae_title = "SCANNER"', 'host = "127.0.0.1"', 'send = ["images"]', "", "[peers.pacs]", receiver,
+                'receive = ["results"]', "",
             )
         )  # fmt: skip
 
@@ -135,7 +136,7 @@ class Demo:
             time.sleep(0.1)
 
     def _say_where(self) -> None:
-        _OUT.print(f"ReadFirst listens as READFIRST@127.0.0.1:{self.port}.")
+        _OUT.print(f"ReadFirst listens as READFIRST@127.0.0.1:{self.port}; worklist http://127.0.0.1:{self.web}")
         if self.pacs:
             where = f"ORTHANC@127.0.0.1:{self.pacs.dicom_port}, web page http://127.0.0.1:{self.pacs.http_port}"
             _OUT.print(f"The PACS is Orthanc: {where}")
@@ -220,7 +221,7 @@ class Demo:
 
     def _show_speed(self, stories: dict[str, dict[str, Any]]) -> None:
         for name, story in stories.items():
-            delivered = [_seconds(one["delivered_at"]) for one in story["deliveries"]]
+            delivered = [_seconds(one["delivered_at"]) for one in story["deliveries"] if one["delivered_at"]]
             if not delivered:
                 continue
             received = _seconds(story["last_received_at"])
@@ -239,8 +240,8 @@ class Demo:
         time.sleep(_QUIET + 1)
         again = self._wait(tuple(stories))
         for name, story in again.items():
-            wanted = {one["sop_instance_uid"] for one in story["results"]}
-            if wanted != {one["sop_instance_uid"] for one in stories[name]["results"]}:
+            wanted = _delivered(story)
+            if wanted != _delivered(stories[name]):
                 raise DemoError(f"{name}: pushed again, it has other results")
             there = [one for one in self._stored(story) if one["modality"] in ("SEG", "SR")]
             if sorted(one["sop_instance_uid"] for one in there) != sorted(wanted):
@@ -288,6 +289,10 @@ def _header(folder: Path) -> Any:
 
 def _kinds(story: dict[str, Any]) -> str:
     return ", ".join(sorted(one["kind"] for one in story["deliveries"] if one["state"] == "delivered")) or "nothing"
+
+
+def _delivered(story: dict[str, Any]) -> set[str]:
+    return {one["sop_instance_uid"] for one in story["deliveries"] if one["state"] == "delivered"}
 
 
 def _seconds(moment: str) -> float:

@@ -123,6 +123,8 @@ class Network(_Table):
     """Of the network's input, all alike."""
     border: Annotated[int, Field(ge=0)] = 0
     """Cells of the coarsest tap at each side that are left out: markers, collimation, what padding does."""
+    deviations: bool = False
+    """Each tap's maps are joined by how far they are from the average image's, channel by channel."""
     mean: float
     std: Annotated[float, Field(gt=0.0)]
     """The network's input is (intensity - mean) / std, the same in all channels."""
@@ -131,8 +133,8 @@ class Network(_Table):
 
     @model_validator(mode="after")
     def _backbone_fits(self) -> Network:
-        if self.backbone == "densenet121" and (self.taps or self.border):
-            raise ValueError('backbone "densenet121" has neither taps nor border')
+        if self.backbone == "densenet121" and (self.taps or self.border or self.deviations):
+            raise ValueError('backbone "densenet121" has neither taps nor border nor deviations')
         if self.backbone != "densenet121" and (not self.taps or self.channels != 3):
             raise ValueError(f'backbone "{self.backbone}" needs taps and channels = 3')
         return self
@@ -229,6 +231,8 @@ class Card(_Table):
             raise ValueError(f'localizer "{self.localizer}" needs the tables {tables} and no {others}')
         if self.localizer in {"mil", "attention"} and self.network and not self.network.taps:
             raise ValueError(f'localizer "{self.localizer}" needs a network with taps')
+        if self.localizer == "attention" and self.network and self.network.deviations:
+            raise ValueError('localizer "attention" has no use for deviations')
         if self.network and self.input.size and min(self.input.size) // COARSEST_STRIDE <= 2 * self.network.border:
             raise ValueError(f"network.border leaves no cell: input.size must exceed {COARSEST_STRIDE} x 2 x border")
         names = [label.name for label in self.labels]

@@ -70,20 +70,34 @@ class TappedNetwork(nn.Module):
         Blocks of the backbone, the finest first; the stride of each is a multiple of the first's.
     border
         Cells of the coarsest tap at each side that are not inner.
+    deviations
+        Whether the taps are followed by how far each is from `average`, cell by cell: what is unusual in either
+        direction counts, and logits stay linear in averaged maps.
     """
 
     centre: Tensor
+    average: Tensor
 
-    def __init__(self, taps: tuple[int, ...], border: int = 0) -> None:
+    def __init__(self, taps: tuple[int, ...], border: int = 0, *, deviations: bool = False) -> None:
         super().__init__()
-        self.widths = [BLOCK_CHANNELS[tap] for tap in taps]
+        channels = [BLOCK_CHANNELS[tap] for tap in taps]
+        self.widths = channels * (2 if deviations else 1)
         self.border = border
         self.backbone = EfficientNetLite0(taps)
         self.register_buffer("centre", torch.zeros(sum(self.widths)))
+        self.register_buffer("average", torch.zeros(sum(channels) if deviations else 0), persistent=deviations)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Inner cells of each tap, of the smoothed input: resampling and JPEG differ most in what that removes."""
-        return self.inner(self.backbone(smoothed(x)))
+        return self.with_deviations(self.inner(self.backbone(smoothed(x))))
+
+    def with_deviations(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Inner features, followed by how far they are from `average` where the network has that."""
+        if not len(self.average):
+            return features
+        averages = torch.split(self.average, self.widths[: len(features)])
+        away = ((one - average[:, None, None]).abs() for one, average in zip(features, averages, strict=True))
+        return (*features, *away)
 
     def inner(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The features without the border, of the same width in input pixels in each tap."""
@@ -112,8 +126,8 @@ class CamNetwork(TappedNetwork):
     Parameters are those of `TappedNetwork` and the number of labels.
     """
 
-    def __init__(self, taps: tuple[int, ...], labels: int, border: int = 0) -> None:
-        super().__init__(taps, border)
+    def __init__(self, taps: tuple[int, ...], labels: int, border: int = 0, *, deviations: bool = False) -> None:
+        super().__init__(taps, border, deviations=deviations)
         self.head = nn.Linear(sum(self.widths), labels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,7 +201,7 @@ def from_bytes(data: bytes, network: Network, labels: int) -> CamNetwork | Dense
     """The class activation network of a card as `to_bytes` stored it, in float32 and evaluation mode."""
     if network.backbone == "densenet121":
         return filled(DenseNet121(labels, network.channels), data)
-    return filled(CamNetwork(network.taps, labels, network.border), data)
+    return filled(CamNetwork(network.taps, labels, network.border, deviations=network.deviations), data)
 
 
 def filled(built: Built, data: bytes) -> Built:

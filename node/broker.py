@@ -6,6 +6,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from node import turns
 from node.errors import QueueUnavailable
 
 ANALYZE = "readfirst.analyze"
@@ -14,6 +15,13 @@ TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue
 DELIVERY_SECONDS = 3600.0
 _SOFT = 0.95  # of the hard limit: the time in which a task may still write down how it ended
 _CONNECT_SECONDS = 2.0
+_PRIORITIES = [0, 3, 6]  # of messages, by rank (`node.turns`); for Redis 0 is the first
+_SEPARATOR = ":"
+
+
+def lists_of(queue: str) -> tuple[str, ...]:
+    """The names of the Redis lists that hold a queue's messages, by priority."""
+    return queue, *(f"{queue}{_SEPARATOR}{priority}" for priority in _PRIORITIES[1:])
 
 
 def make_app(url: str, time_limit: float) -> Celery:
@@ -40,6 +48,8 @@ def make_app(url: str, time_limit: float) -> Celery:
         task_soft_time_limit=longest * _SOFT,
         task_annotations={ANALYZE: {"time_limit": time_limit, "soft_time_limit": time_limit * _SOFT}},
         broker_transport_options={
+            "priority_steps": _PRIORITIES,
+            "sep": _SEPARATOR,
             "visibility_timeout": 2 * longest + 60,
             "socket_connect_timeout": _CONNECT_SECONDS,
             "max_retries": 0,  # a send that fails is said at once: the ledger rings again
@@ -61,13 +71,13 @@ class Broker:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def analyze(self, study_instance_uid: str, generation: int) -> None:
-        """Ring for the analysis of a study's generation."""
-        self._send(ANALYZE, study_instance_uid=study_instance_uid, generation=generation)
+    def analyze(self, study_instance_uid: str, generation: int, rank: int = turns.MEDIUM) -> None:
+        """Ring for the analysis of a study's generation; of those that wait, the one of the lowest rank is first."""
+        self._send(ANALYZE, _PRIORITIES[rank], study_instance_uid=study_instance_uid, generation=generation)
 
     def deliver(self, study_instance_uid: str, peer: str) -> None:
         """Ring for the delivery of what is due for a study and a peer."""
-        self._send(DELIVER, study_instance_uid=study_instance_uid, peer=peer)
+        self._send(DELIVER, _PRIORITIES[turns.HIGH], study_instance_uid=study_instance_uid, peer=peer)
 
     def waiting(self, task: str) -> int:
         """Number of messages in the task's queue that no worker has taken.
@@ -78,12 +88,13 @@ class Broker:
         """
         try:
             with self._app.connection_for_write() as connection:
-                return int(connection.default_channel.client.llen(TASKS[task]))
+                client = connection.default_channel.client
+                return sum(int(client.llen(name)) for name in lists_of(TASKS[task]))
         except (OperationalError, RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
 
-    def _send(self, task: str, **names: object) -> None:
+    def _send(self, task: str, priority: int, **names: object) -> None:
         try:
-            self._app.send_task(task, kwargs=names, retry=False)
+            self._app.send_task(task, kwargs=names, retry=False, priority=priority)
         except (OperationalError, RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis cannot be reached: {error}") from error

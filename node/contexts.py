@@ -5,9 +5,16 @@ from __future__ import annotations
 from pydicom.uid import (
     UID,
     AllTransferSyntaxes,
+    BasicTextSRStorage,
     Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 from pynetdicom import build_context
@@ -29,7 +36,18 @@ STORAGE_SOP_CLASSES: tuple[UID, ...] = tuple(
 PLAIN_TRANSFER_SYNTAXES: tuple[UID, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 # What we send as SCU: the results (PS3.4 B.5) and questions about the study (PS3.4 C.6.2).
-RESULT_SOP_CLASSES: tuple[UID, ...] = (SegmentationStorage, Comprehensive3DSRStorage)
+# workers/profiles.py says which peer gets which.
+RESULT_SOP_CLASSES: tuple[UID, ...] = (
+    SegmentationStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    BasicTextSRStorage,
+    SecondaryCaptureImageStorage,
+    KeyObjectSelectionDocumentStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    ParametricMapStorage,
+    EncapsulatedPDFStorage,
+)
 QUERY_SOP_CLASSES: tuple[UID, ...] = (UID(StudyRootQueryRetrieveInformationModelFind),)
 
 

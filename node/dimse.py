@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
-_SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_TO = 0x0002, 0x0100, 0x0110, 0x0120
+_SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_TO, _PRIORITY = 0x0002, 0x0100, 0x0110, 0x0120, 0x0700
 _DATA_SET_TYPE, _STATUS, _SOP_INSTANCE = 0x0800, 0x0900, 0x1000
 _C_STORE_RQ, _C_STORE_RSP, _NO_DATA_SET = 0x0001, 0x8001, 0x0101
 _ELEMENT = struct.Struct("<HHL")
@@ -21,6 +21,8 @@ class StoreRequest:
     message_id: int
     sop_class_uid: str
     sop_instance_uid: str
+    priority: int = 0
+    """Priority (0000,0700), PS3.7 9.1.1.1."""
 
 
 def read_store_request(command: bytes) -> StoreRequest | None:
@@ -39,8 +41,9 @@ def read_store_request(command: bytes) -> StoreRequest | None:
     try:
         if _number(elements, _COMMAND_FIELD) != _C_STORE_RQ or _number(elements, _DATA_SET_TYPE) == _NO_DATA_SET:
             return None
-        uids = (elements[key].rstrip(b"\0 ").decode("ascii") for key in (_SOP_CLASS, _SOP_INSTANCE))
-        return StoreRequest(_number(elements, _MESSAGE_ID), *uids)
+        class_uid, instance_uid = (elements[key].rstrip(b"\0 ").decode("ascii") for key in (_SOP_CLASS, _SOP_INSTANCE))
+        priority = _number(elements, _PRIORITY) if _PRIORITY in elements else 0
+        return StoreRequest(_number(elements, _MESSAGE_ID), class_uid, instance_uid, priority)
     except (KeyError, struct.error, UnicodeDecodeError):
         return None
 

@@ -15,12 +15,20 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         with temporary.open("xb") as file:
             file.write(content)
-            file.flush()
-            os.fdatasync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        name_file(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def name_file(written: Path, path: Path) -> None:
+    """Sync a file that is written already, then give it its name, in place of what may be there."""
+    descriptor = os.open(written, os.O_RDONLY)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    written.replace(path)
+    sync_folder(path.parent)
 
 
 def make_folder(folder: Path, root: Path) -> None:

@@ -22,7 +22,11 @@ class DeliveryState(StrEnum):
 
     PENDING = "pending"
     DELIVERED = "delivered"
-    SUPERSEDED = "superseded"  # a newer generation replaced it before it was sent
+    SUPERSEDED = "superseded"  # a newer generation, priority or person replaced it before it was sent
+    STANDBY = "standby"  # sent only where the peer refuses the class of what it stands in for
+    REFUSED = "refused"  # the peer does not take its SOP class; what stands in for it is sent instead
+    QUARANTINED = "quarantined"  # it did not pass our own checks and is never sent
+    REJECTED = "rejected"  # the receiver refuses it as it is; only a person tries it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,26 @@ class FoundFinding:
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """A DICOM object that we made and that lies on disk, ready to be sent."""
+    """A DICOM object that we made and that lies on disk, ready to be sent unless `fault` says what is wrong with it."""
 
     sop_instance_uid: str
     sop_class_uid: str
     series_instance_uid: str
     package: str
-    kind: str  # "segmentation", "regions" or "statement"
+    kind: str  # workers.profiles.Kind
+    path: str
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG for the page for people: an image that a model saw, or (with `label`) the regions of one finding on it."""
+
+    package: str
+    sop_instance_uid: str  # of the image
+    label: str  # empty: the image itself
+    caption: str  # of an image: how it is shown; of an overlay: where the regions are
+    colour: str  # of an overlay, "#rrggbb"
     path: str
 
 
@@ -88,3 +105,4 @@ class AnalysisReport:
     results: tuple[ResultObject, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    pictures: tuple[Picture, ...] = ()

@@ -7,6 +7,9 @@ ReadFirstError
 │   ├── Mismatch           0xA900   the command and the Data Set name different instances
 │   └── OutOfResources     0xA700   disk full, ledger unavailable; the sender may try again
 ├── PeerError                       a DICOM peer did not do what we asked
+├── NotTaken                        a worklist sink did not take a notice; it is tried again
+│   └── SinkUnreachable             nobody answers there: the others for it wait, too
+├── NotAccepted                     a worklist sink refuses this notice; trying again would not help
 ├── QueueUnavailable                Redis cannot be reached; the ledger rings again
 ├── UnreadableInstance              a file of an instance cannot be read; the others of its study can
 └── AnalysisError                   this study cannot be analysed; the reason is shown to people
@@ -49,6 +52,22 @@ class OutOfResources(Refused):
 
 class PeerError(ReadFirstError):
     """A peer was unreachable, rejected the association or answered with a failure status; it is tried again."""
+
+
+class NothingAccepted(PeerError):
+    """A peer answered, and took none of the SOP classes that were proposed."""
+
+
+class NotTaken(ReadFirstError):
+    """A worklist sink did not take a notice; it is tried again. The text quotes nothing that the peer said."""
+
+
+class SinkUnreachable(NotTaken):
+    """Nobody answers where the sink should be."""
+
+
+class NotAccepted(ReadFirstError):
+    """A worklist sink refuses this notice as it is; it is shown to people and not sent again by itself."""
 
 
 class QueueUnavailable(ReadFirstError):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, literal, or_, select, update
 
 from node.entities import DeliveryState, ResultObject
 from node.ledger import note
@@ -14,22 +14,45 @@ from node.tables import OUTBOX, RESULT
 FIRST_PAUSE = 5.0  # seconds
 LONGEST_PAUSE = 6 * 3600.0
 
+# What becomes of an object of a kind (second) at a peer (first): PENDING, STANDBY, or None where it does not get it.
+Plan = Callable[[str, str], DeliveryState | None]
 
-def pause_after(attempts: int, jitter: float) -> float:
-    """Seconds to wait after the given number of failed attempts: 5, 15, 45, … up to 6 hours, times 0.75 to 1.25.
+
+# What a known row may turn to when its object comes again. What a peer holds, or refused, stays as it is.
+_MAY_BECOME = {
+    DeliveryState.SUPERSEDED: (DeliveryState.PENDING, DeliveryState.STANDBY, DeliveryState.QUARANTINED),
+    DeliveryState.QUARANTINED: (DeliveryState.PENDING, DeliveryState.STANDBY),
+    DeliveryState.STANDBY: (DeliveryState.PENDING, DeliveryState.QUARANTINED),
+    DeliveryState.PENDING: (DeliveryState.QUARANTINED,),
+}
+
+
+def everything(_peer: str, _kind: str) -> DeliveryState | None:
+    """The plan of a peer that gets each object."""
+    return DeliveryState.PENDING
+
+
+def pause_after(attempts: int, jitter: float, longest: float = LONGEST_PAUSE) -> float:
+    """Seconds to wait after the given number of failed attempts: 5, 15, 45, … up to `longest`, times 0.75 to 1.25.
 
     `jitter` is in 0..1, so that peers that failed together are not all tried again together.
     """
-    return float(min(FIRST_PAUSE * 3 ** min(attempts - 1, 20), LONGEST_PAUSE)) * (0.75 + 0.5 * jitter)
+    return float(min(FIRST_PAUSE * 3 ** min(attempts - 1, 20), longest)) * (0.75 + 0.5 * jitter)
 
 
 def put(
     connection: Connection, study_instance_uid: str, generation: int, results: Iterable[ResultObject],
-    peers: Iterable[str], now: float,
+    peers: Iterable[str], now: float, plan: Plan = everything, silent: Collection[str] = (),
 ) -> tuple[str, ...]:  # fmt: skip
     """Put a generation's objects into the outbox of each peer; what an older one still had there is superseded.
 
-    An object that is known already (same input, same UID) keeps its row: what was delivered is not sent again.
+    An object that is known already (same input, same UID) keeps its row: what was delivered is not sent again. One with
+    a fault is quarantined: it has a row, so that it is seen and counted, and what stands in for it is sent.
+
+    Parameters
+    ----------
+    silent
+        Packages in shadow mode: their objects are known, and stay here.
 
     Returns
     -------
@@ -39,14 +62,17 @@ def put(
     results, peers = tuple(results), tuple(peers)
     for result in results:
         _remember(connection, study_instance_uid, generation, result, now)
-        for peer in peers:
-            _address(connection, study_instance_uid, result.sop_instance_uid, peer, now)
+        for peer in peers if result.package not in silent else ():
+            state = plan(peer, result.kind)
+            if state is not None:
+                _address(connection, study_instance_uid, result, peer, state, now)
     uids = [result.sop_instance_uid for result in results]
     connection.execute(
         update(OUTBOX)
         .where(
+            literal(not results or any(not one.fault for one in results)),  # what only failed replaces nothing
             OUTBOX.c.study_instance_uid == study_instance_uid,
-            OUTBOX.c.state == DeliveryState.PENDING,
+            OUTBOX.c.state.in_((DeliveryState.PENDING, DeliveryState.STANDBY)),
             OUTBOX.c.sop_instance_uid.not_in(uids),
         )
         .values(state=DeliveryState.SUPERSEDED, lease_until=None)
@@ -76,18 +102,22 @@ def _remember(connection: Connection, study_uid: str, generation: int, result: R
     )  # fmt: skip
 
 
-def _address(connection: Connection, study_uid: str, sop_instance_uid: str, peer: str, now: float) -> None:
-    here = and_(OUTBOX.c.sop_instance_uid == sop_instance_uid, OUTBOX.c.peer == peer)
+def _address(
+    connection: Connection, study_uid: str, result: ResultObject, peer: str, state: DeliveryState, now: float
+) -> None:
+    here = and_(OUTBOX.c.sop_instance_uid == result.sop_instance_uid, OUTBOX.c.peer == peer)
+    state = DeliveryState.QUARANTINED if result.fault else state
     row = connection.execute(select(OUTBOX).where(here)).first()
     if row is None:
         connection.execute(
             insert(OUTBOX).values(
-                sop_instance_uid=sop_instance_uid, study_instance_uid=study_uid, peer=peer,
-                state=DeliveryState.PENDING, attempts=0, next_attempt_at=now, last_error="",
+                sop_instance_uid=result.sop_instance_uid, study_instance_uid=study_uid, peer=peer,
+                state=state, attempts=0, next_attempt_at=now, last_error=result.fault,
             )
         )  # fmt: skip
-    elif row.state == DeliveryState.SUPERSEDED:
-        connection.execute(update(OUTBOX).where(here).values(state=DeliveryState.PENDING, next_attempt_at=now))
+    elif state in _MAY_BECOME.get(row.state, ()):
+        values = {"state": state, "next_attempt_at": now, "last_error": result.fault, "lease_until": None}
+        connection.execute(update(OUTBOX).where(here).values(values))
 
 
 def due(connection: Connection, now: float, rung_before: float) -> Sequence[tuple[str, str]]:
@@ -119,7 +149,7 @@ def claim(connection: Connection, study_instance_uid: str, peer: str, now: float
     Returns
     -------
     sequence of rows
-        Outbox and result columns: `sop_instance_uid`, `sop_class_uid`, `path`, `attempts`, `kind`.
+        Outbox and result columns: `sop_instance_uid`, `sop_class_uid`, `path`, `attempts`, `package`, `kind`.
     """
     free = and_(
         _to(study_instance_uid, peer),
@@ -157,12 +187,56 @@ def settle(
     )
 
 
-def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
-    """Make everything of the study that is not delivered due at once; returns how many objects."""
+def refuse(connection: Connection, row: RowMapping, peer: str, error: str, now: float) -> None:
+    """The peer does not take the object's SOP class: it is not tried again."""
+    connection.execute(
+        update(OUTBOX)
+        .where(OUTBOX.c.id == row["id"])
+        .values(
+            state=DeliveryState.REFUSED, attempts=OUTBOX.c.attempts + 1, lease_until=None, rung_at=None,
+            last_error=error,
+        )
+    )  # fmt: skip
+    note(connection, row["study_instance_uid"], now, "refused", f"{row['kind']} by {peer}: {error}")
+
+
+def states_of_kinds(connection: Connection, study_instance_uid: str, peer: str, package: str) -> dict[str, set[str]]:
+    """How the objects of a package's newest generation stand at a peer: kind to states."""
+    of_package = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.package == package)
+    newest = select(func.max(RESULT.c.generation)).where(of_package).scalar_subquery()
+    query = select(RESULT.c.kind, OUTBOX.c.state).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
+    states: dict[str, set[str]] = {}
+    for kind, state in connection.execute(
+        query.where(of_package, RESULT.c.generation == newest, OUTBOX.c.peer == peer)
+    ):
+        states.setdefault(kind, set()).add(state)
+    return states
+
+
+def stand_in(connection: Connection, study_instance_uid: str, peer: str, package: str, kind: str, now: float) -> int:
+    """Make the objects of `kind` that were on standby for the peer due; returns how many."""
+    ours = select(RESULT.c.sop_instance_uid).where(
+        RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.package == package, RESULT.c.kind == kind
+    )
     done = connection.execute(
         update(OUTBOX)
-        .where(OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.state == DeliveryState.PENDING)
-        .values(next_attempt_at=now, rung_at=None)
+        .where(
+            OUTBOX.c.sop_instance_uid.in_(ours), OUTBOX.c.peer == peer, OUTBOX.c.state == DeliveryState.STANDBY
+        )
+        .values(state=DeliveryState.PENDING, next_attempt_at=now, rung_at=None)
+    )  # fmt: skip
+    if done.rowcount:
+        note(connection, study_instance_uid, now, "stands in", f"{kind} goes to {peer} instead")
+    return int(done.rowcount)
+
+
+def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
+    """Make due at once what of the study is not delivered, also what a peer refused; returns how many objects."""
+    again = (DeliveryState.PENDING, DeliveryState.REFUSED)
+    done = connection.execute(
+        update(OUTBOX)
+        .where(OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.state.in_(again))
+        .values(state=DeliveryState.PENDING, next_attempt_at=now, rung_at=None)
     )
     if done.rowcount:
         note(connection, study_instance_uid, now, "retry", f"{done.rowcount} deliveries made due by hand")

@@ -9,7 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, Table, func, select
 
 from node.entities import DeliveryState
-from node.tables import EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.settings import Policy
+from node.studies import QUARANTINE
+from node.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.worklist import deciding, notices
 from node.worklist.rows import by_urgency
 
 
@@ -43,10 +46,28 @@ def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | N
             _delivery(delivery)
             for delivery in _of_study(connection, _DELIVERIES.order_by(OUTBOX.c.id), OUTBOX, study_instance_uid)
         ],
+        "decisions": [
+            {key: decision[key] for key in _DECISION_KEYS} | {"at": moment(decision["at"])}
+            for decision in _of_study(
+                connection, select(DECISION).order_by(DECISION.c.id), DECISION, study_instance_uid
+            )
+        ],
+        "notices": [
+            {key: notice[key] for key in _NOTICE_KEYS} | {key: moment(notice[key]) for key in _NOTICE_TIMES}
+            for notice in notices.of_study(connection, study_instance_uid)
+        ],
         "events": [
             {"at": moment(event["at"]), "kind": event["kind"], "detail": event["detail"]}
             for event in _of_study(connection, select(EVENT).order_by(EVENT.c.id), EVENT, study_instance_uid)
         ],
+    }
+
+
+def triage(connection: Connection, policy: Policy) -> dict[str, Any]:
+    """What the administrator should know of triage: alerts that wait, packages that flag nearly everything."""
+    return {
+        "alerts_waiting": deciding.waiting(connection),
+        "stuck_packages": sorted(deciding.stuck(connection, policy)),
     }
 
 
@@ -58,12 +79,19 @@ def _studies() -> Select[Any]:
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
     objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
+    newest = select(func.max(RESULT.c.generation)).where(RESULT.c.study_instance_uid == uid).correlate(STUDY)
+    faulty = select(func.count()).select_from(RESULT).where(
+        RESULT.c.study_instance_uid == uid,
+        RESULT.c.generation == newest.scalar_subquery(),
+        RESULT.c.path.like(f"{QUARANTINE}/%"),
+    )  # fmt: skip
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,
         instances.scalar_subquery().label("instances"),
         objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
         objects.where(OUTBOX.c.state == DeliveryState.PENDING).scalar_subquery().label("objects_waiting"),
+        faulty.scalar_subquery().label("objects_quarantined"),
         items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),
     ).order_by(STUDY.c.last_received_at.desc())
 
@@ -82,11 +110,14 @@ def _delivery(row: RowMapping) -> dict[str, Any]:
 
 _STUDY_KEYS = (
     "study_instance_uid", "state", "reason", "generation", "instances", "priority", "objects_delivered",
-    "objects_waiting", "calling_ae_title", "evidence",
+    "objects_waiting", "objects_quarantined", "calling_ae_title", "evidence",
 )  # fmt: skip
 _STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
 _FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")
+_DECISION_KEYS = ("generation", "asked", "given", "category", "outcome", "waiting", "reason", "inputs")
 _RESULT_KEYS = ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path")
 _DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
 _DELIVERY_KEYS = ("sop_instance_uid", "kind", "peer", "state", "attempts", "last_error")
+_NOTICE_KEYS = ("sink", "priority", "state", "attempts", "control_id", "acknowledgement", "last_error")
+_NOTICE_TIMES = ("decided_at", "next_attempt_at", "delivered_at")
 _DELIVERY_TIMES = ("next_attempt_at", "delivered_at")

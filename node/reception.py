@@ -20,6 +20,7 @@ from node.ledger import Ledger
 from node.senders import Senders
 from node.settings import Settings
 from node.store import Incoming, Store
+from node.turns import BY_DIMSE_PRIORITY, MEDIUM
 from node.worklist import items
 
 _log = structlog.get_logger(__name__)
@@ -100,7 +101,9 @@ class StoreReception:
         receiver.senders.brought(self._association, key.study_instance_uid)
         stored = self._incoming.keep(key, str(self._syntax))
         with receiver.ledger.write() as connection:
-            recorded = studies.record_instance(connection, stored, self._peer, now := time.time())
+            recorded = studies.record_instance(
+                connection, stored, self._peer, now := time.time(), BY_DIMSE_PRIORITY.get(request.priority, MEDIUM)
+            )
             if recorded.reopened:
                 items.set_ready(connection, key.study_instance_uid, now, ready=False)
         names = {"study": key.study_instance_uid, "instance": request.sop_instance_uid, "peer": self._peer}

@@ -18,10 +18,14 @@ from node.ledger import Ledger
 from node.scu import Requestor
 from node.senders import Senders
 from node.settings import Settings
-from node.worklist import items
+from node.turns import Waiting, next_up
+from node.worklist import deciding, items, keeping
 
 _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that failed
+_DAY, _FORGET_AGAIN = 86400.0, 3600.0
+_ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
+MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
 RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
 
@@ -83,6 +87,7 @@ class Rounds:
         self.counts = Counts(settings, ledger, self._wakeup.set)
         self._clock = clock
         self.senders = Senders(self._ended, clock)
+        self._alerts_again = self._forget_again = 0.0
         self._queue_was_there, self._troubled = True, set[str]()
 
     def run(self) -> None:
@@ -111,6 +116,8 @@ class Rounds:
         """One round: complete, release what was lost, ring."""
         self._complete(now)
         self._release_lost(now)
+        self._release_alerts(now)
+        self._forget_ended(now)
         self._ring_analyses(now)
         self._ring_deliveries(now)
         self._queue_was_there = True
@@ -169,15 +176,40 @@ class Rounds:
         for uid, reason in failed.items():
             _log.error("study failed", study=uid, reason=reason)
 
+    def _release_alerts(self, now: float) -> None:
+        with self._ledger.read() as connection:
+            waiting = deciding.waiting(connection)
+        if not waiting or now < self._alerts_again:
+            return
+        self._alerts_again = now + _ALERTS_AGAIN
+        with self._ledger.write() as connection:
+            released = deciding.release(connection, self._settings.worklist.policy, now)
+        for uid in released:
+            _log.info("an alert that waited is raised", study=uid)
+
+    def _forget_ended(self, now: float) -> None:
+        if now < self._forget_again:
+            return
+        with self._ledger.write() as connection:
+            dropped = keeping.forget_ended(connection, now - self._settings.worklist.policy.keep_days * _DAY)
+        self._forget_again = now + (_FORGET_AGAIN if not dropped else _ALERTS_AGAIN)
+        if dropped:
+            _log.info("work items that ended long ago were dropped", work_items=dropped)
+
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
-            rows = studies.unrung(connection, now - RING_AGAIN)
-        if any(row["rung_at"] is not None for row in rows) and self._broker.waiting(ANALYZE):
-            rows = [row for row in rows if row["rung_at"] is None]
-        for row in rows:
-            self._broker.analyze(row["study_instance_uid"], row["generation"])
+            rows = studies.unrung(connection, now - RING_AGAIN, MOST_WAITING)
+            busy = studies.told_of(connection)
+        if not rows:
+            return
+        waiting = self._broker.waiting(ANALYZE)
+        untold = [
+            _turn(row) for row in rows if not waiting or row["rung_at"] is None or row["rank"] < (row["rung_rank"] or 0)
+        ]
+        for study in next_up(untold, busy, max(MOST_WAITING - waiting, 0)):
+            self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
-                studies.rung(connection, row["study_instance_uid"], now)
+                studies.rung(connection, study.study_instance_uid, now, study.rank)
 
     def _ring_deliveries(self, now: float) -> None:
         with self._ledger.read() as connection:
@@ -194,3 +226,7 @@ class Rounds:
             _log.error("the queue is gone; nothing is lost, studies wait in the ledger", reason=str(error))
         self._queue_was_there = False
         self._stopping.wait(_PAUSE)
+
+
+def _turn(row: RowMapping) -> Waiting:
+    return Waiting(row["study_instance_uid"], row["generation"], row["calling_ae_title"], row["rank"], row["queued_at"])

@@ -22,6 +22,7 @@ from node.tls import server_context
 from node.upper_layer import request_handler
 from node.worklist import ups
 from node.worklist.reading import Station
+from node.worklist.watch import Watching
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
         (evt.EVT_C_STORE, on_c_store, [receiver]),
         (evt.EVT_REJECTED, on_rejected, [receiver.settings]),
         *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
-        *ups.handlers(receiver.ledger, station(receiver.settings)),
+        *ups.handlers(receiver.ledger, station(receiver.settings), watching(receiver.settings)),
     ]
     try:
         server = ae.make_server(
@@ -68,7 +69,9 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
 def on_c_store(event: Event, receiver: Receiver) -> int:
     """Keep one instance whose command pynetdicom has read; the returned status is what the peer sees."""
     said = event.request
-    request = StoreRequest(said.MessageID, str(said.AffectedSOPClassUID), str(said.AffectedSOPInstanceUID))
+    request = StoreRequest(
+        said.MessageID, str(said.AffectedSOPClassUID), str(said.AffectedSOPInstanceUID), said.Priority or 0
+    )
     reception = receiver.begin(event.assoc, request, event.context.context_id)
     if reception is None:
         return NOT_UNDERSTOOD
@@ -96,7 +99,13 @@ def on_ended(event: Event, senders: Senders) -> None:
 def station(settings: Settings) -> Station:
     """What work items say of us: the images are to be had from the peer that answers queries, if there is one."""
     archives = settings.peers_that(lambda peer: peer.query)
-    return Station(retrieve_ae_title=next((peer.ae_title for peer in archives.values()), ""))
+    retrieve_ae_title = next((peer.ae_title for peer in archives.values()), "")
+    return Station(retrieve_ae_title, policy=settings.worklist.policy)
+
+
+def watching(settings: Settings) -> Watching:
+    """Who may subscribe to the worklist: the peers that we know how to reach."""
+    return Watching(lambda ae_title: settings.peer_called(ae_title) is not None, settings.worklist.deletion_locks)
 
 
 def _callers(settings: Settings) -> list[str]:

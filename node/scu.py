@@ -11,12 +11,12 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
-from pynetdicom import AE, Association, _config, build_context
+from pynetdicom import AE, Association, _config, build_context, build_role
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from node.contexts import PLAIN_TRANSFER_SYNTAXES
-from node.errors import ConfigurationError, PeerError
+from node.errors import ConfigurationError, NothingAccepted, PeerError
 from node.settings import Peer, Tls
 from node.tls import client_context
 
@@ -24,6 +24,7 @@ _config.STORE_SEND_CHUNKED_DATASET = True  # files go out as they are, never dec
 
 MOST_CONTEXTS = 128  # presentation contexts of one association, PS3.8 9.3.2.2: odd numbers 1 to 255
 _UNREADABLE = (OSError, EOFError, InvalidDicomError, AttributeError)
+_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 C.5.6
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
 
 
@@ -37,32 +38,47 @@ class Requestor:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one C-STORE ended; `error` is empty for a status that means stored (0x0000, 0xB0xx, PS3.4 B.2.3)."""
+    """How one C-STORE ended; `error` is empty for a status that means stored (0x0000, 0xB0xx, PS3.4 B.2.3).
+
+    `refused`: the peer does not take this SOP class (no presentation context, or status 0x0122, PS3.7 C.5.6).
+    """
 
     path: Path
     error: str
+    refused: bool = False
 
 
 @contextmanager
-def associate(requestor: Requestor, peer: Peer, contexts: Sequence[PresentationContext]) -> Iterator[Association]:
+def associate(
+    requestor: Requestor, peer: Peer, contexts: Sequence[PresentationContext], scp_of: Sequence[str] = ()
+) -> Iterator[Association]:
     """An association with `peer`, released at the end, aborted on an error.
+
+    Parameters
+    ----------
+    scp_of
+        SOP classes in which we are the SCP, though we open the association (PS3.7 D.3.3.4).
 
     Raises
     ------
     PeerError
-        It was not established; the text says why and what to look at.
+        It was not established; the text says why and what to look at. NothingAccepted: it would have been, but for the
+        presentation contexts.
     """
     ae = AE(requestor.ae_title)
     ae.connection_timeout = _CONNECT_SECONDS
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_SECONDS
     where = f"{peer.ae_title}@{peer.host}:{peer.port}"
     arguments = _tls_arguments(requestor, peer)
+    roles = [build_role(sop_class, scp_role=True) for sop_class in scp_of]
     try:
-        association = ae.associate(peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments)
+        association = ae.associate(
+            peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments, ext_neg=roles
+        )
     except OSError as error:  # socket.gaierror
         raise PeerError(f"{where}: the host name {peer.host} cannot be resolved") from error
     if not association.is_established:
-        raise PeerError(_why_not(association, requestor, peer, where))
+        raise _why_not(association, requestor, peer, where)
     try:
         yield association
     except BaseException:
@@ -80,15 +96,15 @@ def _tls_arguments(requestor: Requestor, peer: Peer) -> tuple[object, str] | Non
     return client_context(requestor.tls), peer.host
 
 
-def _why_not(association: Association, requestor: Requestor, peer: Peer, where: str) -> str:
+def _why_not(association: Association, requestor: Requestor, peer: Peer, where: str) -> PeerError:
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "") if answer else ""
-        return f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}"
+        return PeerError(f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}")
     if association.acceptor.primitive is not None:
-        return f"{where} accepted none of the presentation contexts"
+        return NothingAccepted(f"{where} accepted none of the presentation contexts")
     tls = ", do both sides speak TLS with certificates of one authority" if peer.tls else ""
-    return f"{where} cannot be reached: is it running, are host, port and firewall right{tls}?"
+    return PeerError(f"{where} cannot be reached: is it running, are host, port and firewall right{tls}?")
 
 
 def echo(requestor: Requestor, peer: Peer) -> None:
@@ -149,26 +165,30 @@ def store(
         try:
             with associate(requestor, peer, contexts) as association:
                 while left:
-                    outcomes.append(Outcome(left[0], _store_one(association, left.pop(0))))
+                    outcomes.append(_store_one(association, left.pop(0)))
                     done(outcomes[-1])
+        except NothingAccepted as error:
+            outcomes.extend(Outcome(path, str(error), refused=True) for path in left)
         except PeerError as error:
             outcomes.extend(Outcome(path, str(error)) for path in left)
     return tuple(outcomes)
 
 
-def _store_one(association: Association, path: Path) -> str:
+def _store_one(association: Association, path: Path) -> Outcome:
     if not association.is_established:
-        return "the peer ended the association"
+        return Outcome(path, "the peer ended the association")
     try:
         status = association.send_c_store(path).get("Status")
     except ValueError as error:  # pynetdicom: no accepted context for the file's class and syntax
-        return f"the peer does not accept it: {error}"
+        return Outcome(path, f"the peer does not accept it: {error}", refused=True)
     except _UNREADABLE as error:
-        return f"the file cannot be read: {error}"
+        return Outcome(path, f"the file cannot be read: {error}")
     if status is None:
         association.abort()  # else the next file would wait for an answer until the timeout
-        return "the peer did not answer"
-    return "" if status == 0 or status & 0xFF00 == 0xB000 else f"the peer refused it with {_hex(status)}"
+        return Outcome(path, "the peer did not answer")
+    if status == 0 or status & 0xFF00 == 0xB000:
+        return Outcome(path, "")
+    return Outcome(path, f"the peer refused it with {_hex(status)}", refused=status == _CLASS_NOT_SUPPORTED)
 
 
 def _batches(

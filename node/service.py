@@ -18,8 +18,9 @@ import structlog
 from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
 
-from node import scp, studies
+from node import dicomweb, scp, studies, web
 from node.broker import TASKS, Broker, make_app
+from node.dicomweb.workitems import Desk
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
 from node.headers import read_header
@@ -30,7 +31,11 @@ from node.rounds import Rounds
 from node.scp import station
 from node.settings import Settings
 from node.store import Store
-from node.worklist import items
+from node.worklist import items, orders
+from node.worklist.listener import listening
+from node.worklist.notifier import Notifier
+from node.worklist.sinks import make_sinks
+from node.worklist.sinks.courier import couriers
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -55,6 +60,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     if with_workers:
         for entry in entry_points(group="readfirst.preflight"):
             entry.load()(settings)
+    sinks = make_sinks(settings)
     stop = _stop_signal()
     with ExitStack() as stack:
         ledger = open_ledger(settings)
@@ -66,7 +72,14 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         broker = Broker(make_app(url, settings.models.time_limit))
         rounds = Rounds(settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row))
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
-        stack.enter_context(_thread(rounds.run, rounds.stop))
+        notifier = Notifier(settings, ledger)
+        stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
+        stack.enter_context(_thread("events", notifier.run, notifier.stop))
+        desk = web.Desk(settings, ledger, web.read_key(settings.node.data), broker.waiting, config, url)
+        workitems = dicomweb.routes(Desk(ledger, station(settings), settings.worklist.deletion_locks))
+        stack.enter_context(web.serving(settings.web, web.make_app(desk, workitems)))
+        stack.enter_context(couriers(sinks, ledger))
+        stack.enter_context(listening(settings.worklist.orders, ledger))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)
@@ -122,12 +135,13 @@ def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) 
         else:
             break
     items.ensure_item(connection, header, now, station(settings))
+    orders.apply(connection, uid, now)
     items.set_ready(connection, uid, now)
 
 
 @contextmanager
-def _thread(run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
-    thread = threading.Thread(target=run, name="rounds", daemon=True)
+def _thread(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         yield

@@ -6,113 +6,62 @@ import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from node.errors import ConfigurationError
+from node.sections import (
+    LOOPBACK,
+    AETitle,
+    Charset,
+    Database,
+    Hl7Sink,
+    Models,
+    Node,
+    Orders,
+    Peer,
+    Policy,
+    Port,
+    Queue,
+    Results,
+    Rule,
+    Tls,
+    UpsSink,
+    Web,
+    Webhook,
+    WebTls,
+    Worklist,
+)
+
+__all__ = [
+    "DEFAULT_FILE",
+    "LOOPBACK",
+    "AETitle",
+    "Charset",
+    "Database",
+    "Hl7Sink",
+    "Models",
+    "Node",
+    "Orders",
+    "Peer",
+    "Policy",
+    "Port",
+    "Queue",
+    "Results",
+    "Rule",
+    "Settings",
+    "Tls",
+    "UpsSink",
+    "Web",
+    "WebTls",
+    "Webhook",
+    "Worklist",
+    "load",
+]
 
 DEFAULT_FILE = Path("readfirst.toml")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Tls(_Section):
-    """Mutual TLS of the SCP and of associations to peers that ask for it (PS3.15 B.12)."""
-
-    certificate: Path
-    key: Path
-    ca: Path
-
-
-class Node(_Section):
-    """Who we are on the DICOM network, and what we accept."""
-
-    ae_title: AETitle = "READFIRST"
-    host: str = "127.0.0.1"
-    port: Port = 11112
-    data: Path = Path("var")
-    tls: Tls | None = None
-    quiet_seconds: float = Field(2.0, ge=0.0, le=86400.0)
-    accept_unknown: bool = False
-    max_associations: int = Field(10, ge=1, le=1000)
-    max_pdu: int = Field(262144, ge=4096, le=4194304)  # bytes, 0 (unlimited) is not offered
-    network_timeout: float = Field(60.0, gt=0.0)  # seconds without a byte before an association is aborted
-    min_free_mb: int = Field(1024, ge=0)  # below this much free space instances are refused with 0xA700
-
-
-class Queue(_Section):
-    """The message queue; an empty URL means the embedded Redis of `readfirst up`."""
-
-    url: str = ""
-
-
-class Database(_Section):
-    """The ledger; an empty URL means SQLite below `node.data`."""
-
-    url: str = ""
-
-
-class Web(_Section):
-    """The page for people (not yet served by this version)."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    token: str = ""
-
-    @model_validator(mode="after")
-    def _token_off_loopback(self) -> Web:
-        if self.host not in LOOPBACK and not self.token:
-            raise ValueError("web.token is required where web.host is not this machine alone")
-        return self
-
-
-class Peer(_Section):
-    """One DICOM peer: what it may send us and what it gets from us. With `folder` it is a directory, not a node."""
-
-    ae_title: AETitle = "ANY"
-    host: str = ""
-    port: Port = 104
-    folder: Path | None = None  # results are written here instead of being sent
-    send: tuple[Literal["images"], ...] = ()
-    receive: tuple[Literal["results"], ...] = ()
-    query: bool = False
-    tls: bool = False
-    viewer: Literal["ohif", "stone", "weasis", "basic"] = "ohif"
-
-    @model_validator(mode="after")
-    def _address_or_folder(self) -> Peer:
-        if self.folder and (self.host or self.send or self.query):
-            raise ValueError("a peer with `folder` only receives: give neither host, send nor query")
-        if not self.folder and not self.host:
-            raise ValueError("give host and port (a DICOM node) or folder (a directory that gets the results)")
-        if not self.folder and "ae_title" not in self.model_fields_set:
-            raise ValueError("ae_title is missing: the AE title that this peer calls itself")
-        return self
-
-
-class Models(_Section):
-    """Which model packages analyse, where further ones lie, and what an analysis may use."""
-
-    packages: tuple[str, ...] = ("chest-xray", "chest-ct")
-    folder: Path | None = None  # further packages; default: `models` below node.data
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, …
-    time_limit: float = Field(600.0, ge=10.0)  # seconds, one study
-    decode_seconds: float = Field(60.0, gt=0.0)  # seconds, one instance
-    decode_memory_mb: int = Field(4096, ge=256)
-
-
-class Worklist(_Section):
-    """Where priorities go; the Unified Procedure Step SCP of the node is `ups`."""
-
-    sinks: tuple[Literal["ups"], ...] = ("ups",)
 
 
 class Settings(BaseSettings):
@@ -126,13 +75,32 @@ class Settings(BaseSettings):
     web: Web = Web()
     peers: dict[str, Peer] = {}
     models: Models = Models()
+    results: Results = Results()
     worklist: Worklist = Worklist()
+
+    @model_validator(mode="after")
+    def _the_ups_peer_is_there(self) -> Settings:
+        table = self.worklist.ups
+        if table and table.peer not in self.peers:
+            raise ValueError(f"worklist.ups.peer: there is no table [peers.{table.peer}]")
+        if table and self.peers[table.peer].folder:
+            raise ValueError(f"worklist.ups.peer: peers.{table.peer} is a folder, name a DICOM node")
+        return self
 
     @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> Settings:
         wanting = self.peers_that(lambda peer: peer.tls)
+        if self.worklist.hl7 and self.worklist.hl7.tls and self.node.tls is None:
+            raise ValueError("worklist.hl7.tls is true: node.tls must name certificate, key and ca")
         if wanting and self.node.tls is None:
             raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
+        return self
+
+    @model_validator(mode="after")
+    def _status_goes_to_peers(self) -> Settings:
+        for ae_title in self.worklist.status_to:
+            if self.peer_called(ae_title) is None:
+                raise ValueError(f"worklist.status_to: no [peers.…] table has ae_title = {ae_title}")
         return self
 
     @property
@@ -143,6 +111,11 @@ class Settings(BaseSettings):
     def peers_that(self, accept: Callable[[Peer], bool]) -> dict[str, Peer]:
         """The peers for which `accept` holds, by name."""
         return {name: peer for name, peer in self.peers.items() if accept(peer)}
+
+    def peer_called(self, ae_title: str) -> Peer | None:
+        """The DICOM peer of this AE title, None where no table names it."""
+        found = self.peers_that(lambda peer: not peer.folder and peer.ae_title == ae_title)
+        return next(iter(found.values()), None)
 
     @property
     def receivers(self) -> dict[str, Peer]:

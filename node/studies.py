@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, case, func, insert, or_, select, update
 
+from node import turns
 from node.entities import AnalysisReport, StoredInstance, StudyState
 from node.ledger import note
-from node.tables import FINDING, INSTANCE, RESULT, STUDY
+from node.tables import FINDING, INSTANCE, PICTURE, RESULT, STUDY, WORK_ITEM
+
+QUARANTINE = "quarantine"  # the folder, below the data folder, of our objects that did not pass our own checks
 
 MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
 
@@ -17,7 +20,11 @@ MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts a
 _KNOWN = select(INSTANCE).where(INSTANCE.c.sop_instance_uid == bindparam("uid"))
 _OWN = select(RESULT.c.kind).where(RESULT.c.sop_instance_uid == bindparam("uid"))
 _STUDY = select(STUDY).where(STUDY.c.study_instance_uid == bindparam("uid")).with_for_update()
-_GROW = update(STUDY).where(STUDY.c.study_instance_uid == bindparam("uid")).values(last_received_at=bindparam("now"))
+_GROW = (
+    update(STUDY)
+    .where(STUDY.c.study_instance_uid == bindparam("uid"))
+    .values(last_received_at=bindparam("now"), sent_rank=bindparam("rank"))
+)
 _ADD_INSTANCE = insert(INSTANCE)
 
 _UNFINISHED = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.ANALYSING)
@@ -34,8 +41,13 @@ class Recorded:
     elsewhere: bool = False  # another study holds an instance of the same SOP Instance UID
 
 
-def record_instance(connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float) -> Recorded:
-    """Make an instance known. A new one opens its study, joins it, or opens the study's next generation."""
+def record_instance(
+    connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float, rank: int = turns.MEDIUM
+) -> Recorded:
+    """Make an instance known. A new one opens its study, joins it, or opens the study's next generation.
+
+    `rank` is that of the DIMSE priority that it came with (`node.turns`); the study has its most urgent instance's.
+    """
     uid, key = stored.key.study_instance_uid, stored.key
     known = connection.execute(_KNOWN, {"uid": key.sop_instance_uid}).all()
     for row in known:
@@ -43,7 +55,7 @@ def record_instance(connection: Connection, stored: StoredInstance, calling_ae_t
             return Recorded(new=False, conflict=row.conflict, generation=row.generation)
     conflict = any(row.study_instance_uid == uid for row in known)
     analysed = not conflict and not _is_own_result(connection, key.sop_instance_uid)
-    generation, reopened = _join_study(connection, uid, calling_ae_title, now, grows=analysed)
+    generation, reopened = _join_study(connection, uid, calling_ae_title, now, rank, grows=analysed)
     connection.execute(
         _ADD_INSTANCE,
         {
@@ -74,7 +86,7 @@ def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
 
 
 def _join_study(
-    connection: Connection, uid: str, calling_ae_title: str, now: float, *, grows: bool
+    connection: Connection, uid: str, calling_ae_title: str, now: float, rank: int, *, grows: bool
 ) -> tuple[int, bool]:
     """(generation of a new instance, whether it opened that one). Only an instance to analyse (`grows`) opens one."""
     study = connection.execute(_STUDY, {"uid": uid}).first()
@@ -83,6 +95,7 @@ def _join_study(
             insert(STUDY).values(
                 study_instance_uid=uid, generation=1, state=StudyState.RECEIVING, reason="", evidence="",
                 calling_ae_title=calling_ae_title, first_received_at=now, last_received_at=now, attempts=0,
+                sent_rank=rank,
             )
         )  # fmt: skip
         note(connection, uid, now, "receiving", f"first instance from {calling_ae_title}")
@@ -91,12 +104,12 @@ def _join_study(
     if not grows:
         return generation, False
     if study.state == StudyState.RECEIVING:
-        connection.execute(_GROW, {"uid": uid, "now": now})
+        connection.execute(_GROW, {"uid": uid, "now": now, "rank": min(study.sent_rank, rank)})
         return generation, False
     generation += 1
     values: dict[str, object] = {"last_received_at": now, "generation": generation, "state": StudyState.RECEIVING}
-    values |= {"reason": "", "evidence": "", "attempts": 0}
-    values |= {"queued_at": None, "rung_at": None, "lease_until": None, "finished_at": None}
+    values |= {"sent_rank": rank, "reason": "", "evidence": "", "attempts": 0}
+    values |= {"queued_at": None, "rung_at": None, "rung_rank": None, "lease_until": None, "finished_at": None}
     note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
     connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))
     return generation, True
@@ -130,17 +143,44 @@ def complete(connection: Connection, row: RowMapping, evidence: str, now: float)
     return bool(done.rowcount)
 
 
-def unrung(connection: Connection, rung_before: float) -> Sequence[RowMapping]:
-    """Queued studies that the queue was not told of, or before `rung_before`; oldest first."""
-    query = select(STUDY).where(
-        STUDY.c.state == StudyState.QUEUED, or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < rung_before)
+def unrung(connection: Connection, rung_before: float, most: int = 100) -> Sequence[RowMapping]:
+    """Queued studies that the queue was not told of, or before `rung_before`, or as less urgent than they are now.
+
+    Each has its `rank` (`node.turns`): HIGH where it was sent so, or where a person made its work item HIGH.
+
+    Parameters
+    ----------
+    most
+        Of each sender and rank; the oldest.
+    """
+    ordered = select(WORK_ITEM.c.sop_instance_uid).where(
+        WORK_ITEM.c.study_instance_uid == STUDY.c.study_instance_uid,
+        WORK_ITEM.c.priority == "HIGH",
+        WORK_ITEM.c.priority_source == "human",
     )
-    return connection.execute(query.order_by(STUDY.c.queued_at)).mappings().all()
+    rank = case((ordered.exists(), turns.HIGH), else_=STUDY.c.sent_rank)
+    untold = or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < rung_before, rank < STUDY.c.rung_rank)
+    order = (STUDY.c.queued_at, STUDY.c.study_instance_uid)
+    place = func.row_number().over(partition_by=(STUDY.c.calling_ae_title, rank), order_by=order)
+    found = select(STUDY, rank.label("rank"), place.label("place")).where(STUDY.c.state == StudyState.QUEUED, untold)
+    rows = found.subquery()
+    query = select(rows).where(rows.c.place <= most).order_by(rows.c.queued_at, rows.c.study_instance_uid)
+    return connection.execute(query).mappings().all()
 
 
-def rung(connection: Connection, study_instance_uid: str, now: float) -> None:
-    """The queue was told of this study."""
-    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == study_instance_uid).values(rung_at=now))
+def told_of(connection: Connection) -> dict[str, int]:
+    """How many studies of each sender the workers have, or were told of."""
+    told = or_(
+        STUDY.c.state == StudyState.ANALYSING, and_(STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None))
+    )
+    query = select(STUDY.c.calling_ae_title, func.count().label("told")).where(told).group_by(STUDY.c.calling_ae_title)
+    return {row.calling_ae_title: row.told for row in connection.execute(query)}
+
+
+def rung(connection: Connection, study_instance_uid: str, now: float, rank: int = turns.MEDIUM) -> None:
+    """The queue was told of this study, as one of this rank."""
+    values = {"rung_at": now, "rung_rank": rank}
+    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == study_instance_uid).values(values))
 
 
 def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float) -> bool:
@@ -199,8 +239,9 @@ def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMappi
 
 
 def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
-    """Each package's objects of its newest generation before `generation`."""
+    """Each package's objects of its newest generation before `generation`, without those that were quarantined."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
+    older = and_(older, RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
     return [row for row in rows if row["generation"] == newest[row["package"]]]
@@ -221,6 +262,11 @@ def finish(
     for finding in report.findings:
         connection.execute(
             insert(FINDING).values(study_instance_uid=study_instance_uid, generation=generation, **asdict(finding))
+        )
+    connection.execute(PICTURE.delete().where(PICTURE.c.study_instance_uid == study_instance_uid))
+    for picture in report.pictures:
+        connection.execute(
+            insert(PICTURE).values(study_instance_uid=study_instance_uid, generation=generation, **asdict(picture))
         )
     for reason in sorted({reason for _uid, reason in report.left_out}):
         count = sum(1 for _uid, other in report.left_out if other == reason)

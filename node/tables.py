@@ -47,6 +47,8 @@ STUDY = Table(  # one row a study, in the state of its newest generation
     Column("lease_until", Float),  # a worker holds it until then
     Column("finished_at", Float),
     Column("attempts", Integer, nullable=False),
+    Column("sent_rank", Integer, nullable=False, default=1, server_default="1"),  # node.turns, by the DIMSE priority
+    Column("rung_rank", Integer),  # as how urgent the queue was last told
     Index(None, "state"),
 )
 
@@ -85,6 +87,40 @@ FINDING = Table(  # what the models said of a generation
     Column("place", Text, nullable=False),
     Column("urgency", String(8), nullable=False),
     Index(None, "study_instance_uid", "generation"),
+)
+
+PICTURE = Table(  # PNGs for the page for people, made with the newest generation's findings; node.entities.Picture
+    "picture",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("package", String(128), nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("caption", Text, nullable=False),
+    Column("colour", String(7), nullable=False),
+    Column("path", Text, nullable=False),  # relative to the data folder
+    Index(None, "study_instance_uid"),
+)
+
+FEEDBACK = (
+    Table(  # what a reader said of a finding; its values are copied, for findings are replaced when analysed anew
+        "feedback",
+        METADATA,
+        Column("id", ROW_ID, primary_key=True, autoincrement=True),
+        Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+        Column("generation", Integer, nullable=False),
+        Column("package", String(128), nullable=False),
+        Column("label", String(64), nullable=False),
+        Column("quantity", String(16), nullable=False),
+        Column("probability", Float, nullable=False),
+        Column("operating_point", Float, nullable=False),
+        Column("present", Boolean, nullable=False),
+        Column("verdict", String(8), nullable=False),  # node.feedback.Verdict
+        Column("at", Float, nullable=False),
+        UniqueConstraint("study_instance_uid", "generation", "package", "label"),
+    )
 )
 
 RESULT = Table(  # one row a DICOM object that we made; the same UID is the same object
@@ -136,6 +172,108 @@ WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     Column("updated_at", Float, nullable=False),
     Index(None, "study_instance_uid"),
     Index(None, "state", "priority", "created_at"),
+    Index(None, "updated_at"),
+)
+
+NOTICE = Table(  # the outbox of worklist sinks: one row a raised priority and a sink
+    "notice",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("control_id", String(20), nullable=False, unique=True),  # the same however often it is sent (MSH-10)
+    Column("sink", String(16), nullable=False),
+    Column("work_item_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("priority", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("content", JSON, nullable=False),  # node.worklist.sinks.facts.Notice: what is told, as it was decided
+    Column("decided_at", Float, nullable=False),
+    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("lease_until", Float),
+    Column("last_error", Text, nullable=False),
+    Column("acknowledgement", Text, nullable=False),  # what the receiver answered
+    Column("delivered_at", Float),
+    Index(None, "sink", "state", "next_attempt_at"),
+    Index(None, "work_item_uid", "sink"),
+    Index(None, "study_instance_uid"),
+)
+
+IMAGING_ORDER = Table(  # what HL7 senders have ordered; of the patient nothing
+    "imaging_order",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("placer_number", String(250), nullable=False),  # ORC-2, empty where there is none
+    Column("filler_number", String(250), nullable=False),  # ORC-3
+    Column("accession_number", String(64), nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("priority", String(8), nullable=False),  # HIGH, MEDIUM or LOW
+    Column("ordered_as", String(20), nullable=False),  # the sender's word: S, A, R, …
+    Column("canceled", Boolean, nullable=False),
+    Column("sender", String(255), nullable=False),  # MSH-3
+    Column("control_id", String(199), nullable=False),  # MSH-10 of the latest message
+    Column("received_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("placer_number", "filler_number", "accession_number", "study_instance_uid"),
+    Index(None, "accession_number"),
+    Index(None, "study_instance_uid"),
+)
+
+GLOBAL_SUBSCRIPTION = Table(  # Global Subscription State of a subscriber, PS3.4 CC.2.3; no row: none
+    "global_subscription",
+    METADATA,
+    Column("ae_title", AE, primary_key=True),
+    Column("web", Boolean, primary_key=True),  # by UPS-RS (PS3.18 11.10): told over its WebSocket
+    Column("filtered", Boolean, primary_key=True),  # by 1.2.840.10008.5.1.4.34.5.1
+    Column("locked", Boolean, nullable=False),  # with Deletion Lock
+    Column("matching_keys", JSON, nullable=False),  # DICOM JSON Model, empty unless filtered
+)
+
+SUBSCRIPTION = Table(  # UPS Subscription State of a subscriber and a work item; no row: not subscribed
+    "subscription",
+    METADATA,
+    Column("ae_title", AE, primary_key=True),
+    Column("web", Boolean, primary_key=True),
+    Column("sop_instance_uid", UID, ForeignKey("work_item.sop_instance_uid"), primary_key=True),
+    Column("locked", Boolean, nullable=False),
+    Column("filtered", Boolean, nullable=False),  # made by a filtered global subscription, which takes it away again
+    Index(None, "sop_instance_uid"),
+)
+
+EVENT_REPORT = Table(  # N-EVENT-REPORTs that a subscriber has not yet answered, PS3.4 CC.2.4
+    "event_report",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which a subscriber gets them
+    Column("ae_title", AE, nullable=False),
+    Column("web", Boolean, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("event_type", Integer, nullable=False),  # Event Type ID
+    Column("information", JSON, nullable=False),  # Event Information, DICOM JSON Model
+    Column("created_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Index(None, "web", "ae_title", "id"),
+    Index(None, "created_at"),
+)
+
+DECISION = Table(  # what triage decided of a study, and of what; told by `readfirst study`
+    "decision",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("asked", String(8), nullable=False),  # the priority by the findings of all packages
+    Column("given", String(8), nullable=False),  # what the worklist was told; empty: nothing
+    Column("category", Integer),  # ACR category of what was asked; none without a finding
+    Column("outcome", String(8), nullable=False),  # node.worklist.policy.Outcome
+    Column("waiting", Boolean, nullable=False),  # for the alert budget
+    Column("alerted", Boolean, nullable=False),  # it raised a work item to HIGH
+    Column("reason", Text, nullable=False),
+    Column("inputs", JSON, nullable=False),  # all that the verdict was made of
+    Index(None, "study_instance_uid"),
+    Index(None, "at"),
+    Index(None, "waiting"),
 )
 
 EVENT = Table(  # the story of a study, told by `readfirst study`

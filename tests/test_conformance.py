@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node import contexts
-from node.worklist import ups
+from node.worklist import notifier, ups
 
 STATEMENT = (Path(__file__).parents[1] / "deploy" / "CONFORMANCE.md").read_text()
 
@@ -19,7 +19,8 @@ STATEMENT = (Path(__file__).parents[1] / "deploy" / "CONFORMANCE.md").read_text(
         ("SOP classes accepted for Storage", contexts.STORAGE_SOP_CLASSES),
         ("transfer syntaxes kept", contexts.KEPT_TRANSFER_SYNTAXES),
         ("SOP classes proposed", (*contexts.RESULT_SOP_CLASSES, *contexts.QUERY_SOP_CLASSES)),
-        ("worklist SOP classes", ups.SOP_CLASSES),
+        ("worklist SOP classes (SCP)", ups.SOP_CLASSES),
+        ("worklist SOP classes proposed", notifier.SOP_CLASSES),
     ],
 )
 def test_the_tables_are_those_of_the_code(title: str, uids: tuple[str, ...]) -> None:

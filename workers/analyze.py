@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from models import packages
 from models.errors import ModelsError
@@ -17,14 +18,16 @@ from models.prediction import Model
 from node import __version__, outbox, studies
 from node.entities import AnalysisReport, StudyState
 from node.errors import AnalysisError
-from node.ledger import Ledger, open_ledger
+from node.ledger import Ledger, note, open_ledger
 from node.settings import Settings
 from node.worklist import items
+from node.worklist.deciding import Analysed, decide_study
+from workers import ladder
 from workers.decode import Decoder
 from workers.lease import LEASE, renewed
 from workers.pipeline import Instance, analyze
-from workers.sr import Predecessor
-from workers.triage import triage
+from workers.profiles import plan_of, wishes_of
+from workers.references import Predecessor
 
 _log = structlog.get_logger(__name__)
 
@@ -102,9 +105,12 @@ class Analyzer:
                 data / "results" / uid,
                 __version__,
                 tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
+                wishes_of(self.settings),
+                data / "pictures" / uid,
             )
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
-            return replace(report, results=tuple(results), notes=report.notes + faults)
+            drawn = (replace(picture, path=str(Path(picture.path).relative_to(data))) for picture in report.pictures)
+            return replace(report, results=tuple(results), notes=report.notes + faults, pictures=tuple(drawn))
         except SoftTimeLimitExceeded:
             return _failed(f"it took longer than models.time_limit = {self.settings.models.time_limit:g} s")
         except (AnalysisError, ModelsError) as error:
@@ -118,15 +124,30 @@ class Analyzer:
         with self.ledger.write() as connection:
             if not studies.finish(connection, uid, generation, report, now):
                 return  # late images came: their generation will speak
+            silent: Collection[str] = ()
             if report.state is StudyState.ANALYSED:
-                outbox.put(connection, uid, generation, report.results, self.settings.receivers, now)
-                said = triage(report.findings)
-                if "ups" in self.settings.worklist.sinks:
-                    items.raise_priority(connection, uid, said, now)
-                else:
-                    items.say(connection, uid, f"triage is off (worklist.sinks): {said.reason}", now)
+                analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
+                verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
+                silent = verdict.silent
             else:
                 items.say(connection, uid, report.reason, now)
+            if report.results:
+                self._put(connection, uid, generation, report, now, silent)
+
+    def _put(
+        self, connection: Connection, uid: str, generation: int, report: AnalysisReport, now: float,
+        silent: Collection[str],
+    ) -> None:  # fmt: skip
+        """Into the outbox; what did not pass our own checks is told, and what stands in for it becomes due."""
+        peers, results = self.settings.receivers, report.results
+        outbox.put(connection, uid, generation, results, peers, now, plan_of(self.settings), silent)
+        for result in results:
+            if result.fault:
+                note(connection, uid, now, "quarantined", f"{result.kind} in {result.path}: {result.fault}")
+                _log.error("quarantined", study=uid, kind=result.kind, path=result.path, reason=result.fault)
+        for package in {result.package for result in results}:
+            for peer in peers:
+                ladder.descend(connection, uid, peer, package, now)
 
 
 def _failed(reason: str) -> AnalysisReport:

@@ -14,7 +14,8 @@ from models.errors import ModelsError
 from node import logs
 from node.broker import ANALYZE, TASKS
 from node.errors import ConfigurationError
-from node.settings import Settings, load
+from node.settings import Results, Settings, load
+from workers import probe
 
 
 def worker(
@@ -56,7 +57,9 @@ def preflight(settings: Settings) -> None:
 
 
 def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
-    """(all right?, what, detail) for each configured model package and for the device."""
+    """(all right?, what, detail) of what peers take of our results, of their language, the models and the device."""
+    yield from probe.lines(settings)
+    yield from _language(settings.results)
     for name in settings.models.packages:
         try:
             folder = packages.find(name, settings.model_folders)
@@ -66,6 +69,17 @@ def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
             continue
         yield True, f"model {name}", f"{card.version}, {len(card.labels)} labels, {packages.digest(folder)[:12]}"
     yield _device(settings.models.device)
+
+
+def _language(results: Results) -> Iterator[tuple[bool, str, str]]:
+    from workers import fonts  # noqa: PLC0415  # fontTools is slow to import
+
+    try:
+        if fonts.drawable_language(results.font, results.language) != results.language:
+            needed = "DejaVu Sans draws no Chinese, so pictures and PDF stay English: name a font in results.font"
+            yield False, "language", needed
+    except ConfigurationError as error:
+        yield False, "language", str(error)
 
 
 def _device(name: str) -> tuple[bool, str, str]:

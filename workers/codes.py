@@ -34,11 +34,28 @@ ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 # Purpose of a Contributing Equipment item: CID 7005
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
+# Purpose of a reference to an image: CID 7202; of the image that coordinates are of: TID 320, CID 7003 (Stone's)
+SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+ORIGINAL_SOURCE = Code("111040", "DCM", "Original Source")
+
+# Title of a selection of images: CID 7010
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+
 # Algorithm family: CID 7162
 ALGORITHM_FAMILIES = {
     "neural network": Code("123110", "DCM", "Artificial Intelligence"),
     "classical image analysis": Code("123104", "DCM", "Morphological Operations"),
 }
+
+# What a map of it shows where CID 217 has no method of its own
+SALIENCY = Code("130404", "DCM", "Saliency")
+NO_UNITS = Code("1", "UCUM", "no units")
+
+# A report in words: CID 7001, CID 7002, TID 1204 (RFC 5646)
+FINDINGS_SECTION = Code("121070", "DCM", "Findings")
+FINDING = Code("121071", "DCM", "Finding")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+LANGUAGES = {"en": Code("en", "RFC5646", "English"), "zh": Code("zh", "RFC5646", "Chinese")}
 
 # How a region was found: CID 217
 LOCALIZATION_METHODS = {

@@ -17,6 +17,7 @@ from node.errors import ReadFirstError
 from node.ledger import Ledger, note, open_ledger
 from node.scu import Outcome, Requestor
 from node.settings import Settings
+from workers import ladder
 from workers.lease import LEASE, renewed
 
 _log = structlog.get_logger(__name__)
@@ -67,11 +68,12 @@ class Deliverer:
         return scu.store(Requestor(node.ae_title, node.tls), peer, paths)
 
     def _write_down(self, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]) -> None:
-        now, errors = time.time(), {outcome.path.stem: outcome.error for outcome in outcomes}
+        now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
+        errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
         with self.ledger.write() as connection:
             for row in rows:
-                outbox.settle(connection, row, peer, errors[row["sop_instance_uid"]], now)
+                ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now)
             if stored:
                 kinds = ", ".join(row["kind"] for row in stored)
                 note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")

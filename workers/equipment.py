@@ -11,9 +11,10 @@ from pydicom import Dataset
 from models.card import Label
 from workers import codes
 from workers.uids import Context
+from workers.wording import PHRASES
 
 MANUFACTURER = "ReadFirst"
-RESEARCH = "Research software, not a medical device; not for diagnosis."
+RESEARCH = PHRASES["research"][0]
 # A card's localizer in words.
 METHODS = {
     "cam": "class activation map",
@@ -53,16 +54,18 @@ def contributing_equipment(context: Context) -> Any:
 
 def device_observer(context: Context) -> Any:
     """TID 1001 with TID 1004: the observer is this device."""
+    return hd.sr.ObservationContext(observer_device_context=device_context(context))
+
+
+def device_context(context: Context) -> Any:
+    """TID 1002 of a device."""
     attributes = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=device_uid(context),
         name=f"{MANUFACTURER} {context.card.name} {context.card.version}",
         manufacturer_name=MANUFACTURER,
         model_name=context.card.name,
     )
-    observer = hd.sr.ObserverContext(
-        observer_type=codes.coded(codes.DEVICE), observer_identifying_attributes=attributes
-    )
-    return hd.sr.ObservationContext(observer_device_context=observer)
+    return hd.sr.ObserverContext(observer_type=codes.coded(codes.DEVICE), observer_identifying_attributes=attributes)
 
 
 def algorithm(context: Context, parameters: Sequence[str] = ()) -> Any:

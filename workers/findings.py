@@ -12,11 +12,12 @@ from models.card import Card, Code, Label
 from models.prediction import Prediction
 from models.regions import MOST_REGIONS, Mask, components
 from node.errors import AnalysisError
-from workers import codes, regions
+from workers import codes, regions, wording
 from workers.evidence import pixel_spacing
 from workers.grid import Grid
-from workers.headers import number, words
+from workers.headers import number, numbered, words
 from workers.pixels import SourceImage
+from workers.regions import Location
 from workers.uids import Context
 from workers.volume import SourceVolume
 
@@ -46,8 +47,8 @@ class Region:
         (0062,0020), (0062,0021); the same in the Segmentation and in the Structured Report.
     site
         Coded anatomic site, with its side where known.
-    place
-        Where it is, for people: "right lower zone", "left, slice at z = -125.0 mm (image 87)".
+    location
+        Where it is.
     score
         The largest raw saliency inside.
     """
@@ -58,8 +59,13 @@ class Region:
     tracking_id: str
     tracking_uid: str
     site: Code
-    place: str
+    location: Location
     score: float
+
+    @property
+    def place(self) -> str:
+        """Where it is, in English: "right lower zone", "left, slice at z = -125.0 mm (image 87)"."""
+        return wording.place(self.location, "en")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +97,11 @@ def source_headers(source: Source) -> tuple[Dataset, ...]:
 def source_uids(source: Source) -> tuple[str, ...]:
     """Their SOP Instance UIDs."""
     return tuple(str(header.SOPInstanceUID) for header in source_headers(source))
+
+
+def named(source: Source, what: str) -> str:
+    """A result in the list of series: a study may hold one for each image, "S:2 I:1 regions"."""
+    return what if isinstance(source, SourceVolume) else f"{numbered(source.image.dataset)} {what}"
 
 
 def findings_of(prediction: Prediction, card: Card, source: Source, context: Context) -> tuple[Finding, ...]:
@@ -138,21 +149,21 @@ def _regions(label: Label, saliency: NDArray[np.float32], source: Source, contex
 
 
 def _region(label: Label, index: int, mask: Mask, score: float, *, source: Source, context: Context) -> Region:
-    side, place = _volume_place(mask, source) if isinstance(source, SourceVolume) else _image_place(mask, source)
+    where = _volume_location(mask, source) if isinstance(source, SourceVolume) else _image_location(mask, source)
     return Region(
         mask=mask,
         area_mm2=None if isinstance(source, SourceVolume) else _area_mm2(mask, source.image.dataset),
         volume_mm3=float(mask.sum() * np.prod(source.spacing)) if isinstance(source, SourceVolume) else None,
         tracking_id=f"{label.title} {index}",
         tracking_uid=context.uid(f"tracking/{label.name}/{index}", *source_uids(source)),
-        site=codes.site(label.site, side),
-        place=place,
+        site=codes.site(label.site, where.side),
+        location=where,
         score=score,
     )
 
 
-def _image_place(mask: Mask, source: ImageSource) -> tuple[str | None, str]:
-    return regions.image_place(mask, words(source.image.dataset, "PatientOrientation"))
+def _image_location(mask: Mask, source: ImageSource) -> Location:
+    return regions.image_location(mask, words(source.image.dataset, "PatientOrientation"))
 
 
 def _area_mm2(mask: Mask, header: Dataset) -> float | None:
@@ -160,10 +171,10 @@ def _area_mm2(mask: Mask, header: Dataset) -> float | None:
     return float(mask.sum()) * spacing[0] * spacing[1] if spacing else None
 
 
-def _volume_place(mask: Mask, source: SourceVolume) -> tuple[str | None, str]:
+def _volume_location(mask: Mask, source: SourceVolume) -> Location:
     index = largest_slice(mask)
     towards_left = (source.direction[1, 0] * source.spacing[1], source.direction[2, 0] * source.spacing[2])
     side = regions.volume_side(mask[index], source.array[index], towards_left)
     z = source.position((index, 0, 0))[2]
     image = number(source.headers[index], "InstanceNumber", index + 1)
-    return side, f"{side or 'midline'}, slice at z = {z:.1f} mm (image {image:.0f})"
+    return Location(side or "midline", z=z, image=image)

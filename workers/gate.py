@@ -8,16 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.durable import PART, replace_file
+from node.durable import PART, name_file
 from node.errors import AnalysisError
+from workers.conditions import broken_conditions
 from workers.rules import broken_rules
 
+MOST_AT_ONCE = 8
 DCIODVFY_SECONDS = 60
 _VALUE = re.compile(r"(?<!Element=)(?<!Module=)(?<!attribute )(?<!Macro )<[^>]*>")  # names of attributes stay
 
@@ -28,6 +31,14 @@ class GateError(AnalysisError):
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
         super().__init__("A result did not pass the gate: " + " ".join(self.reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an object: where its file is, and what is wrong with it (nothing: it may be sent)."""
+
+    path: Path
+    reasons: tuple[str, ...] = ()
 
 
 def check(dataset: Dataset, path: Path) -> Path:
@@ -44,29 +55,64 @@ def check(dataset: Dataset, path: Path) -> Path:
 
 
 def check_all(objects: Sequence[tuple[Dataset, Path]]) -> tuple[Path, ...]:
-    """`check` on all of them side by side; if one fails, none gets its name.
+    """`check` on each of them; those that pass have their names, also where others fail.
 
     Raises
     ------
     GateError
         With the faults of all.
     """
+    verdicts = judge(objects, None)
+    reasons = [reason for verdict in verdicts for reason in verdict.reasons]
+    if reasons:
+        raise GateError(reasons)
+    return tuple(verdict.path for verdict in verdicts)
+
+
+def judge(objects: Sequence[tuple[Dataset, Path]], quarantine: Path | None) -> tuple[Verdict, ...]:
+    """`check` on each of them, side by side, in their order: one that fails keeps no other back.
+
+    Parameters
+    ----------
+    quarantine
+        The folder where the file of one that fails is put, to be looked at (it is made if need be); None: it is lost.
+    """
     beside = [path.with_name(path.name + PART) for _, path in objects]
     try:
-        with ThreadPoolExecutor(max_workers=max(len(objects), 1)) as pool:
+        with ThreadPoolExecutor(max_workers=min(max(len(objects), 1), MOST_AT_ONCE)) as pool:
             found = list(pool.map(_faults, (dataset for dataset, _ in objects), beside))
-        if any(found):
-            raise GateError([reason for reasons in found for reason in reasons])
-        for (_, path), written in zip(objects, beside, strict=True):
-            replace_file(path, written.read_bytes())
+        return tuple(
+            _kept_back(path, written, reasons, quarantine) if reasons else _named(path, written)
+            for (_, path), written, reasons in zip(objects, beside, found, strict=True)
+        )
     finally:
         for written in beside:
             written.unlink(missing_ok=True)
-    return tuple(path for _, path in objects)
+
+
+def _named(path: Path, written: Path) -> Verdict:
+    name_file(written, path)
+    return Verdict(path)
+
+
+def _kept_back(path: Path, written: Path, reasons: tuple[str, ...], quarantine: Path | None) -> Verdict:
+    if quarantine is None:
+        return Verdict(path, reasons)
+    quarantine.mkdir(parents=True, exist_ok=True)
+    kept = quarantine / path.name
+    if written.exists():
+        name_file(written, kept)
+    return Verdict(kept, reasons)
 
 
 def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
-    return broken_rules(dataset) or tuple(_not_read_back(dataset, path)) or dciodvfy_errors(path)
+    """Every fault that the first failing part finds; the file is written first, so that it can be looked at."""
+    return (
+        tuple(_not_read_back(dataset, path))
+        or broken_rules(dataset)
+        or broken_conditions(dataset)
+        or dciodvfy_errors(path)
+    )
 
 
 def dciodvfy_errors(path: Path) -> tuple[str, ...]:

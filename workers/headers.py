@@ -47,6 +47,11 @@ def number(dataset: Dataset, keyword: str, default: float) -> float:
     return found[0] if found else default
 
 
+def numbered(header: Dataset) -> str:
+    """Which image of the study, as viewers number it: "S:2 I:1". Lists of series show little more of a description."""
+    return f"S:{number(header, 'SeriesNumber', 0):.0f} I:{number(header, 'InstanceNumber', 0):.0f}"
+
+
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     """The items of a sequence; none where it is missing."""
     value = _value(dataset, keyword)

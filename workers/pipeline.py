@@ -7,20 +7,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.errors import ModelsError
 from models.prediction import Model, Prediction
 from node.durable import make_folder
-from node.entities import AnalysisReport, FoundFinding, ResultObject, StudyState
+from node.entities import AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
-from workers import gate, seg, sr
+from node.studies import QUARANTINE
+from workers import gate, pictures
 from workers.choose import Target, choose
 from workers.decode import Decoder
 from workers.findings import Finding, ImageSource, Source, findings_of, source_headers
 from workers.headers import header, text
 from workers.pixels import image_grid, load_image
-from workers.sr import FindingsOfSources, Predecessor
+from workers.profiles import Kind, Wishes
+from workers.references import Predecessor
+from workers.refusals import OUR_OWN
+from workers.results import Made, objects
+from workers.sr import FindingsOfSources
 from workers.uids import Context
 from workers.volume import load_volume
 
@@ -43,6 +50,7 @@ class Study:
     instances: tuple[Instance, ...]
     headers: tuple[Dataset, ...]
     predecessors: tuple[tuple[str, str, Predecessor], ...] = ()  # (package, kind, document)
+    wishes: Wishes = Wishes()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +61,7 @@ class _Analysis:
     results: tuple[ResultObject, ...] = ()
     left_out: LeftOut = ()
     notes: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 def analyze(
@@ -62,6 +71,8 @@ def analyze(
     folder: Path,
     version: str,
     predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
+    wishes: Wishes = Wishes(),  # noqa: B008  # frozen
+    gallery: Path | None = None,
 ) -> AnalysisReport:
     """Run every model on what it was made for, and make, check and write the results.
 
@@ -70,31 +81,36 @@ def analyze(
     instances
         The study's instances, in a stable order.
     folder
-        Where the results are written; their paths in the report begin with it.
+        Where the results are written; their paths in the report begin with it. What does not pass the gate goes to the
+        folder `quarantine` two levels up, and has a fault in the report.
     version
         ReadFirst's version, part of the identity of each result.
     predecessors
         Documents of older generations, which the new ones name.
+    wishes
+        Which kinds of results are made, and their language.
+    gallery
+        Where pictures for the page for people are written; None: none are made.
 
     Returns
     -------
     AnalysisReport
-        ANALYSED where a model could see something, else NOT_ANALYSED with the reason.
-
-    Raises
-    ------
-    AnalysisError
-        A result did not pass the gate; nothing is to be sent.
+        ANALYSED where a model could see something, else NOT_ANALYSED with the reason; FAILED where no result passed the
+        gate.
     """
     headers, unreadable = _read_headers(instances)
-    study = Study(tuple(instances), headers, predecessors)
-    done = [_run(model, study, unreadable, decoder, folder, version) for model in models]
+    study = Study(tuple(instances), headers, predecessors, wishes)
+    done = [_run(model, study, unreadable, decoder, folder, version, gallery) for model in models]
     findings = tuple(finding for one in done for finding in one.findings)
     left_out = unreadable + _left_out_by_all(headers, models, done)
     notes = tuple(note for one in done for note in one.notes)
     if findings:
         results = tuple(result for one in done for result in one.results)
-        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes)
+        drawn = tuple(picture for one in done for picture in one.pictures)
+        if all(result.fault for result in results):
+            reason = f"the analysis failed: no result passed our own checks: {results[0].fault}"
+            return AnalysisReport(StudyState.FAILED, reason, findings, results, left_out, notes, drawn)
+        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes, drawn)
     reasons = dict.fromkeys([*notes, *(reason for _uid, reason in left_out)])
     reason = "; ".join(reasons) or "the study holds no instance that may be analysed"
     return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
@@ -110,18 +126,29 @@ def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], L
     return tuple(headers), tuple(unreadable)
 
 
-def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, folder: Path, version: str) -> _Analysis:
+def _run(
+    model: Model,
+    study: Study,
+    unreadable: LeftOut,
+    decoder: Decoder,
+    folder: Path,
+    version: str,
+    gallery: Path | None,
+) -> _Analysis:
     choice = choose(study.headers, model.card.input)
     sources: list[Source] = []
     contexts: list[Context] = []
     findings: list[tuple[Finding, ...]] = []
+    saliency: list[NDArray[np.float32] | None] = []
     notes: list[str] = []
     failed: list[tuple[str, str]] = []
     for target in choice.targets:
         try:
             source = _load(target, model, study, decoder)
             context = _context(model, study, [source], version)
-            findings.append(findings_of(_predict(model, source), model.card, source, context))
+            prediction = _predict(model, source)
+            findings.append(findings_of(prediction, model.card, source, context))
+            saliency.append(_kept(prediction, model, study.wishes))
             sources.append(source)
             contexts.append(context)
         except (AnalysisError, ModelsError) as error:
@@ -130,10 +157,18 @@ def _run(model: Model, study: Study, unreadable: LeftOut, decoder: Decoder, fold
     if not sources:
         return _Analysis(left_out=choice.left_out, notes=tuple(notes))
     context = _context(model, study, sources, version)
-    unseen = unreadable + choice.left_out + tuple(failed)
-    objects = _objects(findings, sources, contexts, context, unseen, study)
-    results = _write(objects, model.card.name, folder)
-    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes))
+    # Results that come back are not told: a new statement of them would come back, too, and between two nodes for ever.
+    left_out = tuple((uid, reason) for uid, reason in choice.left_out if reason != OUR_OWN)
+    unseen = unreadable + left_out + tuple(failed)
+    made = Made(findings, sources, contexts, context, unseen, study.predecessors, saliency)
+    results = _write(objects(made, study.wishes.kinds, notes), model.card.name, folder)
+    drawn = _draw(findings, sources, model.card.name, gallery) if gallery else ()
+    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes), drawn)
+
+
+def _draw(findings: FindingsOfSources, sources: Sequence[Source], package: str, gallery: Path) -> tuple[Picture, ...]:
+    pairs = zip(findings, sources, strict=True)
+    return tuple(picture for found, source in pairs for picture in pictures.draw(found, source, package, gallery))
 
 
 def _load(target: Target, model: Model, study: Study, decoder: Decoder) -> Source:
@@ -154,39 +189,27 @@ def _predict(model: Model, source: Source) -> Prediction:
     return model.predict(array, spacing)
 
 
+def _kept(prediction: Prediction, model: Model, wishes: Wishes) -> NDArray[np.float32] | None:
+    """The maps in the order of the card's labels, where someone is to get them."""
+    if Kind.SALIENCY_MAP not in wishes.kinds or model.card.input.kind != "volume":
+        return None
+    order = [prediction.labels.index(label.name) for label in model.card.labels]
+    maps: NDArray[np.float32] = prediction.saliency[order]
+    return maps
+
+
 def _context(model: Model, study: Study, sources: Sequence[Source], version: str) -> Context:
     """Dated with the last image that was analysed, not by the clock: a repeated run gives the same bytes."""
     seen = {str(one.SOPInstanceUID) for source in sources for one in source_headers(source)}
     received = max(instance.received_at for instance in study.instances if instance.sop_instance_uid in seen)
     now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
-    return Context(model.card, model.digest, version, now, study.headers)
+    return Context(model.card, model.digest, version, now, study.headers, study.wishes.language, study.wishes.font)
 
 
-def _objects(
-    findings: FindingsOfSources,
-    sources: Sequence[Source],
-    contexts: Sequence[Context],
-    context: Context,
-    unseen: LeftOut,
-    study: Study,
-) -> list[tuple[str, Dataset]]:
-    """(kind, object) pairs: a Segmentation a source (with its own context), one regions document, one statement."""
-
-    def earlier(kind: str) -> list[Predecessor]:
-        return [one for package, what, one in study.predecessors if (package, what) == (context.card.name, kind)]
-
-    pairs = zip(findings, sources, contexts, strict=True)
-    made = [
-        *(("segmentation", seg.segmentation(found, source, own)) for found, source, own in pairs),
-        ("regions", sr.regions_document(findings, sources, context, earlier("regions"))),
-        ("statement", sr.statement_document(findings, sources, context, unseen, earlier("statement"))),
-    ]
-    return [(kind, dataset) for kind, dataset in made if dataset is not None]
-
-
-def _write(objects: Sequence[tuple[str, Dataset]], package: str, folder: Path) -> tuple[ResultObject, ...]:
+def _write(results: Sequence[tuple[str, Dataset]], package: str, folder: Path) -> tuple[ResultObject, ...]:
     make_folder(folder, folder.parent)
-    paths = gate.check_all([(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in objects])
+    named = [(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in results]
+    verdicts = gate.judge(named, folder.parent.parent / QUARANTINE / folder.name)
     return tuple(
         ResultObject(
             sop_instance_uid=str(dataset.SOPInstanceUID),
@@ -194,9 +217,10 @@ def _write(objects: Sequence[tuple[str, Dataset]], package: str, folder: Path) -
             series_instance_uid=str(dataset.SeriesInstanceUID),
             package=package,
             kind=kind,
-            path=str(path),
+            path=str(verdict.path),
+            fault=" ".join(verdict.reasons),
         )
-        for (kind, dataset), path in zip(objects, paths, strict=True)
+        for (kind, dataset), verdict in zip(results, verdicts, strict=True)
     )
 
 

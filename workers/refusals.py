@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models.card import Input
 
 OURS = "READFIRST"
+OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 READ = {"image": frozenset({STORAGE + "1", STORAGE + "1.1"}), "volume": frozenset({STORAGE + "2"})}
@@ -61,7 +62,7 @@ def refusal(dataset: Dataset, rules: Input) -> str | None:
 
 def _our_own(dataset: Dataset, _: Input) -> str | None:
     equipment = (dataset, *items(dataset, "ContributingEquipmentSequence"))
-    return "our own result" if any(text(one, "Manufacturer") == OURS for one in equipment) else None
+    return OUR_OWN if any(text(one, "Manufacturer") == OURS for one in equipment) else None
 
 
 def _no_image(dataset: Dataset, _: Input) -> str | None:

@@ -7,6 +7,7 @@ so that pixel (r, c) is centred at (c + 0.5, r + 0.5).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,6 +20,35 @@ CENTRAL = 0.05  # of the image's width, to each side of its middle
 MIDLINE_MM = 10.0
 BODY_HU = -300.0
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # (row, column) one pixel right, down, left, up
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a region is, as keys of the table of words (`workers.wording`).
+
+    Attributes
+    ----------
+    across
+        The patient's "right", "left", "central" or (volume) "midline"; where the image does not tell the patient's
+        sides, the "left part", "right part" or "middle part" of the picture.
+    zone
+        "upper", "middle" or "lower" third; empty in a volume.
+    of_patient
+        Whether the words are about the patient, or only about the picture.
+    z, image
+        Volume: LPS z in mm and Instance Number of the slice where the region is largest.
+    """
+
+    across: str
+    zone: str = ""
+    of_patient: bool = True
+    z: float | None = None
+    image: float | None = None
+
+    @property
+    def side(self) -> str | None:
+        """The patient's side, None where it is the middle or unknown."""
+        return self.across if self.of_patient and self.across in ("right", "left") else None
 
 
 def outline(mask: Mask) -> NDArray[np.float32]:
@@ -50,8 +80,8 @@ def enclosed_area(points: NDArray[np.float32]) -> float:
     return float(abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2)
 
 
-def image_place(mask: Mask, orientation: Sequence[str]) -> tuple[str | None, str]:
-    """(side, words) of a region on a radiograph, for example ``("right", "right lower zone")``.
+def image_location(mask: Mask, orientation: Sequence[str]) -> Location:
+    """Where a region lies on a radiograph, for example right and lower.
 
     Parameters
     ----------
@@ -59,17 +89,16 @@ def image_place(mask: Mask, orientation: Sequence[str]) -> tuple[str | None, str
         (rows, columns).
     orientation
         Patient Orientation (0020,0020): where columns and rows grow to. Where it does not say left or right and head
-        or feet, the words are about the picture only and the side is None: nothing is guessed about the patient.
+        or feet, the words are about the picture only: nothing is guessed about the patient.
     """
     lines, columns = np.nonzero(mask)
     along = ((columns.mean() + 0.5) / mask.shape[1], (lines.mean() + 0.5) / mask.shape[0])
     towards = {str(word)[:1].upper(): fraction for word, fraction in zip(orientation, along, strict=False)}
     towards |= {opposite: 1 - towards[letter] for letter, opposite in ("LR", "RL", "FH", "HF") if letter in towards}
     if "L" not in towards or "F" not in towards:
-        half = _in_halves(along[0], "left part", "right part", "middle")
-        return None, f"{_in_thirds(along[1])} third, {half} of the picture"
-    side = _in_halves(towards["L"], "right", "left", "central")
-    return (side if side != "central" else None), f"{side} {_in_thirds(towards['F'])} zone"
+        half = _in_halves(along[0], "left part", "right part", "middle part")
+        return Location(half, _in_thirds(along[1]), of_patient=False)
+    return Location(_in_halves(towards["L"], "right", "left", "central"), _in_thirds(towards["F"]))
 
 
 def volume_side(mask: Mask, slice_hu: NDArray[np.float32], towards_left: tuple[float, float]) -> str | None:

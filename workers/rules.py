@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pydicom import Dataset, config
-from pydicom.uid import UID, Comprehensive3DSRStorage, SegmentationStorage
+from pydicom.uid import UID
 
-from workers.codes import IMAGE_LIBRARY, PROCESSING_EQUIPMENT, REGIONS_TITLE
-from workers.equipment import RESEARCH
+from workers.codes import IMAGE_LIBRARY, ORIGINAL_SOURCE, PROCESSING_EQUIPMENT, REGIONS_TITLE
+from workers.profiles import SOP_CLASSES, Kind
+from workers.wording import PHRASES
 
 IMAGE_REGION = "111030"  # DCM, TID 1410
 IMAGING_MEASUREMENTS = "126010"  # DCM, TID 1500
@@ -35,11 +36,11 @@ def broken_rules(dataset: Dataset) -> tuple[str, ...]:
     return tuple(rule.reason for rule in rules if not rule.holds(dataset))
 
 
-def _nodes(dataset: Dataset) -> Iterator[Dataset]:
+def nodes(dataset: Dataset) -> Iterator[Dataset]:
     """Content items below the root, depth first."""
     for item in dataset.get("ContentSequence", ()):
         yield item
-        yield from _nodes(item)
+        yield from nodes(item)
 
 
 def _concept(item: Dataset) -> str:
@@ -48,16 +49,18 @@ def _concept(item: Dataset) -> str:
 
 
 def _groups(dataset: Dataset) -> list[Dataset]:
-    return [item for item in _nodes(dataset) if _concept(item) == MEASUREMENT_GROUP]
+    return [item for item in nodes(dataset) if _concept(item) == MEASUREMENT_GROUP]
 
 
-def _references(dataset: Dataset) -> Iterator[str]:
-    for item in _nodes(dataset):
+def references(dataset: Dataset) -> Iterator[str]:
+    """SOP Instance UIDs that a document's content refers to."""
+    for item in nodes(dataset):
         for reference in item.get("ReferencedSOPSequence", ()):
             yield str(reference.ReferencedSOPInstanceUID)
 
 
-def _evidence(dataset: Dataset) -> list[str]:
+def evidence(dataset: Dataset) -> list[str]:
+    """SOP Instance UIDs in a document's evidence."""
     return [
         str(instance.ReferencedSOPInstanceUID)
         for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
@@ -80,6 +83,22 @@ def _has_our_equipment(dataset: Dataset) -> bool:
         item.PurposeOfReferenceCodeSequence[0].CodeValue == PROCESSING_EQUIPMENT.value
         and all(item.get(keyword) for keyword in needed)
         for item in dataset.get("ContributingEquipmentSequence", ())
+    )
+
+
+def _equipment_agrees(dataset: Dataset) -> bool:
+    """IHE AI Results: General Equipment, Contributing Equipment and the observer (TID 1004) say the same."""
+    ours = [
+        item
+        for item in dataset.get("ContributingEquipmentSequence", ())
+        if item.PurposeOfReferenceCodeSequence[0].CodeValue == PROCESSING_EQUIPMENT.value
+    ]
+    keywords = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID")
+    agreed = all(item.get(keyword) == dataset.get(keyword) for item in ours for keyword in keywords)
+    said = {_concept(item): str(item.get("UID") or item.get("TextValue")) for item in nodes(dataset)}
+    return agreed and all(
+        said.get(code, dataset.get(keyword)) == dataset.get(keyword)
+        for code, keyword in (("121012", "DeviceUID"), ("121014", "Manufacturer"), ("121015", "ManufacturerModelName"))
     )
 
 
@@ -136,7 +155,7 @@ def _groups_have_outlines(dataset: Dataset) -> bool:
 def _outlines_closed(dataset: Dataset) -> bool:
     return all(
         item.GraphicType == "POLYLINE" and len(item.GraphicData) >= 8 and item.GraphicData[:2] == item.GraphicData[-2:]
-        for item in _nodes(dataset)
+        for item in nodes(dataset)
         if item.get("ValueType") == "SCOORD"
     )
 
@@ -144,7 +163,7 @@ def _outlines_closed(dataset: Dataset) -> bool:
 def _numbers_without_coordinates(dataset: Dataset) -> bool:
     return not any(
         child.get("ValueType") in ("SCOORD", "SCOORD3D")
-        for item in _nodes(dataset)
+        for item in nodes(dataset)
         if item.get("ValueType") == "NUM"
         for child in item.get("ContentSequence", ())
     )
@@ -160,7 +179,7 @@ def _groups_tracked(dataset: Dataset) -> bool:
 def _not_taken_for_cornerstone(dataset: Dataset) -> bool:
     return not any(
         str(item.get("TextValue", "")).startswith("Cornerstone")
-        for item in _nodes(dataset)
+        for item in nodes(dataset)
         if _concept(item) == TRACKING_IDENTIFIER
     )
 
@@ -172,20 +191,57 @@ def _has_containers(dataset: Dataset) -> bool:
 
 
 def _evidence_complete(dataset: Dataset) -> bool:
-    evidence = _evidence(dataset)
-    return len(evidence) == len(set(evidence)) and set(_references(dataset)) <= set(evidence)
+    there = evidence(dataset)
+    return len(there) == len(set(there)) and set(references(dataset)) <= set(there)
 
 
 def _says_research(dataset: Dataset) -> bool:
-    return any(item.get("TextValue") == RESEARCH for item in dataset.get("ContentSequence", ()))
+    return any(item.get("TextValue") in PHRASES["research"] for item in dataset.get("ContentSequence", ()))
 
 
-_SEG, _SR = str(SegmentationStorage), str(Comprehensive3DSRStorage)
+def _eight_bit_colour(dataset: Dataset) -> bool:
+    """As every workstation shows it."""
+    needed = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    depth = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+    return all(dataset.get(keyword) == value for keyword, value in (needed | depth).items())
+
+
+def _burned_in_and_derived(dataset: Dataset) -> bool:
+    derived = dataset.get("ImageType", [""])[0] == "DERIVED" and bool(dataset.get("SourceImageSequence"))
+    return dataset.get("BurnedInAnnotation") == "YES" and derived
+
+
+def _outlines_original_source(dataset: Dataset) -> bool:
+    return all(
+        any(_concept(child) == ORIGINAL_SOURCE.value for child in item.get("ContentSequence", ()))
+        for item in nodes(dataset)
+        if item.get("ValueType") == "SCOORD"
+    )
+
+
+def _selects_images(dataset: Dataset) -> bool:
+    return any(item.get("ValueType") == "IMAGE" for item in nodes(dataset))
+
+
+def _float_pixels(dataset: Dataset) -> bool:
+    return "FloatPixelData" in dataset and "PixelData" not in dataset
+
+
+def _is_pdf(dataset: Dataset) -> bool:
+    content = bytes(dataset.get("EncapsulatedDocument") or b"")
+    return dataset.get("MIMETypeOfEncapsulatedDocument") == "application/pdf" and content.startswith(b"%PDF-")
+
+
+_SEG, _REPORT_3D, _REPORT_2D = (str(SOP_CLASSES[kind]) for kind in (Kind.SEGMENTATION, Kind.REGIONS, Kind.REGIONS_2D))
+_TEXT, _CAPTURE, _KEYS = (str(SOP_CLASSES[kind]) for kind in (Kind.REPORT_TEXT, Kind.CAPTURE, Kind.KEY_OBJECTS))
+_STATE, _MAP = (str(SOP_CLASSES[kind]) for kind in (Kind.PRESENTATION_STATE, Kind.SALIENCY_MAP))
+_PDF = str(SOP_CLASSES[Kind.REPORT_PDF])
 
 _EVERY = (
-    (lambda ds: ds.get("SOPClassUID") in (_SEG, _SR), "It is neither a Segmentation nor a Comprehensive 3D SR."),
+    (lambda ds: ds.get("SOPClassUID") in SOP_CLASSES.values(), "It is of no class that we send."),
     (_all_uids_valid, "A UID in it is not valid."),
     (_has_our_equipment, "Contributing Equipment Sequence does not say which algorithm made it."),
+    (_equipment_agrees, "It names its maker, model, versions or Device UID in two ways."),
     (lambda ds: ds.get("ContentQualification") == "RESEARCH", "It is not marked as research."),
 )
 _SEGMENTATION = (
@@ -208,9 +264,26 @@ _REPORT = (
     (_evidence_complete, "The evidence must name each instance that is referred to, once."),
     (_says_research, "It does not say that this is research software."),
 )
+_PICTURE = (
+    (_eight_bit_colour, "Workstations show a capture only in 8 bit RGB with Planar Configuration 0."),
+    (_burned_in_and_derived, "A capture must say that something is burned in, and what it was derived from."),
+    (lambda ds: "Laterality" in ds, "dciodvfy and some archives miss Laterality, empty where unknown."),
+)
 
 RULES = tuple(
     Rule(sop_class_uid, holds, reason)
-    for sop_class_uid, rules in (("", _EVERY), (_SEG, _SEGMENTATION), (_SR, _REPORT))
+    for sop_class_uid, rules in (
+        ("", _EVERY),
+        (_SEG, _SEGMENTATION),
+        (_REPORT_3D, _REPORT),
+        (_REPORT_2D, _REPORT),
+        (_REPORT_2D, ((_outlines_original_source, "Stone draws an outline only where Original Source is named."),)),
+        (_TEXT, ((_says_research, "It does not say that this is research software."),)),
+        (_CAPTURE, _PICTURE),
+        (_KEYS, ((_selects_images, "A selection of key objects selects no image."),)),
+        (_STATE, ((lambda ds: bool(ds.get("GraphicAnnotationSequence")), "A presentation state draws nothing."),)),
+        (_MAP, ((_float_pixels, "OHIF draws a parametric map wrongly whose values are not floating point."),)),
+        (_PDF, ((_is_pdf, "What it encapsulates is no PDF."),)),
+    )
     for holds, reason in rules
 )

@@ -13,8 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from workers import codes, equipment
 from workers.evidence import pixel_spacing, prepared
-from workers.findings import Finding, ImageSource, Region, Source, source_headers, source_uids
-from workers.headers import numbers, words
+from workers.findings import Finding, ImageSource, Region, Source, named, source_headers, source_uids
+from workers.headers import numbers, text, words
 from workers.uids import Context
 from workers.volume import SourceVolume
 
@@ -26,6 +26,9 @@ def segmentation(findings: Sequence[Finding], source: Source, context: Context) 
     """The segments of one source's regions; None where there is no region.
 
     Segments may overlap. They carry the tracking identifiers of the regions document.
+
+    A volume to which slices were added is segmented anew in the same series, with a higher Instance Number: viewers
+    show the last instance of a series (OHIF: sorted by Instance Number), and lists sort them by nothing that helps.
     """
     pairs: Pairs = [(finding, region) for finding in findings for region in finding.regions]
     if not pairs:
@@ -39,10 +42,10 @@ def segmentation(findings: Sequence[Finding], source: Source, context: Context) 
         pixel_array=masks,
         segmentation_type="BINARY",
         segment_descriptions=[_segment(number, *pair, context) for number, pair in enumerate(pairs, start=1)],
-        series_instance_uid=context.uid("segmentation/series", *sources),
+        series_instance_uid=context.uid("segmentation/series", _series_key(source)),
         series_number=SERIES_NUMBER,
         sop_instance_uid=context.uid("segmentation/instance", *sources),
-        instance_number=1,
+        instance_number=len(sources),
         manufacturer=equipment.MANUFACTURER,
         manufacturer_model_name=context.card.name,
         software_versions=equipment.software_versions(context),
@@ -51,13 +54,19 @@ def segmentation(findings: Sequence[Finding], source: Source, context: Context) 
         pixel_measures=measures,
         content_label="FINDINGS",
         content_description=equipment.RESEARCH,
-        series_description=equipment.series_description(context, "regions"),
+        series_description=equipment.series_description(context, named(source, "regions")),
     )
     if isinstance(source, ImageSource):
         _make_drawable(dataset, source.image.dataset)
     _fix_dimension_organization(dataset, context.uid("segmentation/dimensions", *sources))
     equipment.sign(dataset, context)
     return dataset
+
+
+def _series_key(source: Source) -> str:
+    """A series of Segmentations for each image, and for each series of slices."""
+    header = source_headers(source)[0]
+    return text(header, "SeriesInstanceUID" if isinstance(source, SourceVolume) else "SOPInstanceUID")
 
 
 def _of_image(pairs: Pairs, source: ImageSource) -> tuple[list[Dataset], NDArray[np.uint8], Any]:

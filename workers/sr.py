@@ -7,7 +7,7 @@ text. So the regions, each with coordinates, are one document, and the complete 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import highdicom as hd
@@ -16,10 +16,11 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from models.card import Code, Label
-from workers import codes, equipment, statement
+from workers import codes, equipment, statement, wording
 from workers.evidence import changed, pixel_spacing, prepared
-from workers.findings import Finding, Region, Source, largest_slice, source_headers, source_uids
+from workers.findings import Finding, Region, Source, largest_slice, named, source_headers, source_uids
 from workers.headers import items, numbers, text, words
+from workers.references import Predecessor, predecessor_references
 from workers.regions import outline
 from workers.uids import Context
 from workers.volume import SourceVolume
@@ -27,15 +28,6 @@ from workers.volume import SourceVolume
 REGIONS_SERIES, STATEMENT_SERIES = 9102, 9103
 
 FindingsOfSources = Sequence[Sequence[Finding]]
-
-
-@dataclass(frozen=True, slots=True)
-class Predecessor:
-    """A document of ours, in the same study, that a new one replaces (Predecessor Documents Sequence, PS3.3 C.17.2)."""
-
-    series_instance_uid: str
-    sop_class_uid: str
-    sop_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +41,33 @@ class _Place:
 
 _REGIONS = _Place("regions", REGIONS_SERIES, "regions with probability")
 _STATEMENT = _Place("statement", STATEMENT_SERIES, "all findings")
+
+
+def regions_documents(
+    findings: FindingsOfSources,
+    sources: Sequence[Source],
+    contexts: Sequence[Context],
+    predecessors: Sequence[Predecessor] = (),
+) -> tuple[Dataset, ...]:
+    """A document for each source that has regions and square pixels.
+
+    OHIF opens a document on the image of its first region, and its arrows lead to no other series: regions on a second
+    radiograph would be listed and never seen. On oblong pixels it draws outlines in the wrong place (it takes the
+    distance of rows for that of columns), so they are left to the Segmentation, which it draws right. Of the older
+    generation's documents those that are made again are no predecessors.
+    """
+    pairs = list(zip(findings, sources, contexts, strict=True))
+    again = {context.uid("regions/instance", *source_uids(source)) for _, source, context in pairs}
+    replaced = [one for one in predecessors if one.sop_instance_uid not in again]
+    made = (regions_document([f], [source], context, replaced) for f, source, context in pairs if not _oblong(source))
+    return tuple(document for document in made if document is not None)
+
+
+def _oblong(source: Source) -> bool:
+    """Whether rows and columns lie so differently far apart that it is a pixel on a picture of a thousand."""
+    of_image = None if isinstance(source, SourceVolume) else pixel_spacing(source.image.dataset)[0]
+    rows, columns = source.spacing[1:] if isinstance(source, SourceVolume) else of_image or (1.0, 1.0)
+    return abs(rows - columns) > 0.001 * columns
 
 
 def regions_document(
@@ -74,7 +93,8 @@ def regions_document(
     images = {str(image.SOPInstanceUID): image for _, _, image in shown}
     content = _report(codes.REGIONS_TITLE, groups, tuple(images.values()), sources, statement.opening(context), context)
     uids = [uid for source in sources for uid in source_uids(source)]
-    return _document(content, _REGIONS, uids, sources, context, predecessors)
+    place = replace(_REGIONS, description=named(sources[0], _REGIONS.description)) if len(sources) == 1 else _REGIONS
+    return _document(content, place, uids, sources, context, predecessors)
 
 
 def statement_document(
@@ -86,7 +106,9 @@ def statement_document(
 ) -> Dataset:
     """Every finding, present or absent, most probable first among the present; images analysed and left out.
 
-    Of several sources a finding has its highest probability.
+    Of several sources a finding has its highest probability. It has no image library: OHIF prints each image of one as
+    "[IMAGE is not supported]" before the findings; the sentences at the end name the images for people, the evidence
+    for programs.
 
     Parameters
     ----------
@@ -98,19 +120,20 @@ def statement_document(
     missing = dict(left_out)
     missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
     uids = [uid for source in sources for uid in source_uids(source)]
-    merged = _merged(findings, sources)
-    groups = [_finding_group(finding, regions, uids, context) for finding, regions in merged]
-    images = tuple(source_headers(source)[0] for source in sources if not isinstance(source, SourceVolume))
+    merged = merge(findings, sources)
+    groups = [_finding_group(finding, regions, uids, context, len(sources) > 1) for finding, regions in merged]
     comments = statement.opening(context) + statement.summary([finding for finding, _ in merged])
-    content = _report(codes.STATEMENT_TITLE, groups, images, sources, comments, context)
+    comments += wording.report([(finding, [region for region, _ in regions]) for finding, regions in merged], context)
+    content = _report(
+        codes.STATEMENT_TITLE, groups, (), sources, comments, context
+    )  # OHIF prints no image of a library
     for sentence in statement.closing(context, sources, missing.items()):
         content.ContentSequence.append(_text(sentence))
     return _document(content, _STATEMENT, [*uids, *missing], sources, context, predecessors)
 
 
-def _merged(
-    findings: FindingsOfSources, sources: Sequence[Source]
-) -> list[tuple[Finding, list[tuple[Region, Source]]]]:
+def merge(findings: FindingsOfSources, sources: Sequence[Source]) -> list[tuple[Finding, list[tuple[Region, Source]]]]:
+    """Each label's most probable finding with its regions in all sources; the present first, then by probability."""
     merged = []
     for same_label in zip(*findings, strict=True):
         regions = [(region, source) for one, source in zip(same_label, sources, strict=True) for region in one.regions]
@@ -146,7 +169,7 @@ def _region_group(finding: Finding, region: Region, source: Source, image: Datas
 
 
 def _finding_group(
-    finding: Finding, regions: Sequence[tuple[Region, Source]], uids: Sequence[str], context: Context
+    finding: Finding, regions: Sequence[tuple[Region, Source]], uids: Sequence[str], context: Context, several: bool
 ) -> Any:
     """TID 1501: one finding of the whole study, coded, and once more as a sentence that reads alone."""
     label = finding.label
@@ -163,7 +186,7 @@ def _finding_group(
             *(_acr_category(label) if finding.present else []),
         ],
     )
-    sentence = statement.finding_sentences(finding, regions, context.card.quantity)
+    sentence = statement.finding_sentences(finding, regions, context.card.quantity, several)
     group[0].ContentSequence.insert(0, _text(sentence))
     return group
 
@@ -296,23 +319,7 @@ def _document(
     )
     replaced = [one for one in predecessors if one.sop_instance_uid != instance_uid]
     if replaced:
-        dataset.PredecessorDocumentsSequence = [_references(dataset.StudyInstanceUID, replaced)]
+        dataset.PredecessorDocumentsSequence = [predecessor_references(dataset.StudyInstanceUID, replaced)]
     equipment.sign(dataset, context)
+    dataset.SeriesDate, dataset.SeriesTime = dataset.ContentDate, dataset.ContentTime  # viewers list the newest first
     return dataset
-
-
-def _references(study_instance_uid: str, documents: Sequence[Predecessor]) -> Dataset:
-    """PS3.3 Table C.17-3: study, series, instances."""
-    study = Dataset()
-    study.StudyInstanceUID = study_instance_uid
-    study.ReferencedSeriesSequence = []
-    for document in documents:
-        series, instance = Dataset(), Dataset()
-        instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = (
-            document.sop_class_uid,
-            document.sop_instance_uid,
-        )
-        series.SeriesInstanceUID = document.series_instance_uid
-        series.ReferencedSOPSequence = [instance]
-        study.ReferencedSeriesSequence.append(series)
-    return study

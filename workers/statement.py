@@ -22,13 +22,18 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def finding_sentences(finding: Finding, regions: Sequence[tuple[Region, Source]], quantity: str) -> str:
-    """One finding: present or not, its number and what the number was held against, then where it is."""
+def finding_sentences(
+    finding: Finding, regions: Sequence[tuple[Region, Source]], quantity: str, several: bool = False
+) -> str:
+    """One finding: present or not, its number and what the number was held against, then where it is.
+
+    `several`: more than one image was analysed, so that regions say on which they lie.
+    """
     name, value, point = finding.label.title, percent(finding.probability), percent(finding.operating_point)
     if not finding.present:
         return f"{name}: not present. The {quantity} of {value} is below the operating point of {point}."
     sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the operating point of {point}."]
-    sentences += [_region_sentence(region, source) for region, source in regions]
+    sentences += [_region_sentence(region, source, several) for region, source in regions]
     if not regions:
         sentences.append("No region is drawn: the saliency map does not reach its threshold.")
     if finding.label.acr:
@@ -59,14 +64,15 @@ def closing(context: Context, sources: Sequence[Source], left_out: Iterable[tupl
     return limits + analysed + _left_out_sentences(left_out, context.headers)
 
 
-def _region_sentence(region: Region, source: Source) -> str:
+def _region_sentence(region: Region, source: Source, several: bool) -> str:
     size = ""
+    where = f" ({series_and_image(source_headers(source)[0])})" if several else ""
     if region.volume_mm3 is not None:
         size = f", volume {region.volume_mm3 / 1000:.2f} ml"
     elif region.area_mm2 is not None:
         _, at_detector = pixel_spacing(source_headers(source)[0])
         size = f", area {region.area_mm2 / 100:.1f} cm2" + (" at the detector" if at_detector else "")
-    return f"Region {region.tracking_id}: {region.place}{size}."
+    return f"Region {region.tracking_id}{where}: {region.place}{size}."
 
 
 def _source_words(source: Source) -> str:
@@ -75,12 +81,12 @@ def _source_words(source: Source) -> str:
         distance = f"{source.spacing[0]:g} mm apart"
         return f"{text(header, 'Modality')} series {_series(header)}, {len(source.headers)} slices {distance}"
     view = text(header, "ViewPosition")
-    return f"{text(header, 'Modality')} {_series_and_image(header)}" + (f", {view} view" if view else "")
+    return f"{text(header, 'Modality')} {series_and_image(header)}" + (f", {view} view" if view else "")
 
 
 def _left_out_sentences(left_out: Iterable[tuple[str, str]], headers: Sequence[Dataset]) -> tuple[str, ...]:
     """Grouped by their reason, in the order of its first instance."""
-    names = {str(header.SOPInstanceUID): _series_and_image(header) for header in headers}
+    names = {str(header.SOPInstanceUID): series_and_image(header) for header in headers}
     groups: dict[str, list[str]] = {}
     for sop_instance_uid, reason in left_out:
         groups.setdefault(reason, []).append(names.get(sop_instance_uid, sop_instance_uid))
@@ -92,7 +98,8 @@ def _enumerated(names: Sequence[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
-def _series_and_image(header: Dataset) -> str:
+def series_and_image(header: Dataset) -> str:
+    """Which instance of the study, as viewers name it."""
     return f"series {_series(header)}, image {number(header, 'InstanceNumber', 0):.0f}"
 
 

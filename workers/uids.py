@@ -6,6 +6,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import UID
@@ -50,6 +51,8 @@ class Context:
         bytes.
     headers
         Headers of the study's instances, without pixels, also of those left out; they name left-out images for people.
+    language, font
+        Of text that is drawn or printed: "en" or "zh", and the font's file (None: DejaVu Sans).
     """
 
     card: Card
@@ -57,8 +60,14 @@ class Context:
     version: str
     now: datetime
     headers: tuple[Dataset, ...] = ()
+    language: str = "en"
+    font: Path | None = None
 
     def uid(self, kind: str, *source_sop_instance_uids: str) -> UID:
-        """`derive` with this context's package name, digest and version."""
+        """`derive` with this context's package name, digest and version; what says it in another language is another.
+
+        The device is the same whatever it speaks.
+        """
         sources = source_sop_instance_uids
-        return derive(f"{self.card.name}/{kind}", *sources, digest=self.digest, version=self.version)
+        spoken = "" if self.language == "en" or kind == "device" else f"@{self.language}"
+        return derive(f"{self.card.name}/{kind}{spoken}", *sources, digest=self.digest, version=self.version)

@@ -44,7 +44,7 @@ class WhitenedAttention(nn.Module):
 
 def fit(task: Task) -> Fit:
     """Fit attention and head on the last tap."""
-    how = task.network.model_copy(update={"taps": task.network.taps[-1:]})
+    how = task.network.model_copy(update={"taps": task.network.taps[-1:], "deviations": False})
     narrowed = replace(task, like=task.like.model_copy(update={"network": how}))
     network = with_imagenet(AttentionNetwork(how.taps, len(task.like.labels), how.border), task)
     features = extract(network, narrowed)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.datasets import read_images
 from models.fitting import Task
-from models.networks import Built, TappedNetwork, halved, on_one_grid, pooled
+from models.networks import Built, TappedNetwork, halved, on_one_grid, pooled, smoothed
 
 BATCH = 8
 
@@ -38,16 +38,23 @@ def with_imagenet(network: Built, task: Task) -> Built:
 
 
 def extract(network: TappedNetwork, task: Task) -> Features:
-    """Features of all images by the frozen backbone, without the border."""
-    averages, cells, covariances = [], [], []
+    """Features of all images by the frozen backbone, without the border; sets the network's `average`."""
+    seen: list[tuple[torch.Tensor, ...]] = []
     for batch in read_images(task.examples.files, task.size, BATCH):
         with torch.inference_mode():
             x = (torch.from_numpy(batch)[:, None] - task.network.mean) / task.network.std
-            features = network.features(x.expand(-1, 3, -1, -1))
+            inner = network.inner(network.backbone(smoothed(x.expand(-1, 3, -1, -1))))
+        seen.append(tuple(feature.half() for feature in inner))
+        task.advance("features", min(len(seen) * BATCH, len(task.examples)), len(task.examples))
+    if len(network.average):
+        means = torch.cat([pooled(tuple(tap.float() for tap in taps)) for taps in seen]).double().mean(0)
+        network.average.copy_(means.float())
+    averages, cells, covariances = [], [], []
+    while seen:
+        features = network.with_deviations(tuple(tap.float() for tap in seen.pop(0)))
         averages.append(pooled(features).double().numpy())
         cells.append([feature.half() for feature in features])
-        covariances.append(_within(features) * len(batch))
-        task.advance("features", sum(map(len, averages)), len(task.examples))
+        covariances.append(_within(features) * len(features[0]))
     joined = tuple(torch.cat(parts) for parts in zip(*cells, strict=True))
     return Features(np.concatenate(averages), joined, np.sum(covariances, axis=0) / len(task.examples))
 

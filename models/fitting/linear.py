@@ -58,7 +58,8 @@ class Chosen:
 def fit(task: Task) -> Fit:
     """Fit the head and make out-of-fold maps by the card's localizer."""
     how, name = task.network, task.like.localizer
-    network = with_imagenet(CamNetwork(how.taps, len(task.like.labels), how.border), task)
+    built = CamNetwork(how.taps, len(task.like.labels), how.border, deviations=how.deviations)
+    network = with_imagenet(built, task)
     features = extract(network, task)
     chosen = choose(features, task)
     localizer = LOCALIZERS[name](network, how.mean, how.std)

@@ -26,7 +26,8 @@ REGIONS = "Regions are cells whose attention times logit raised the score; they 
 def fit(task: Task) -> Fit:
     """Fit the attention and the cells' head."""
     how = task.network
-    network = with_imagenet(MilNetwork(how.taps, len(task.like.labels), how.border), task)
+    built = MilNetwork(how.taps, len(task.like.labels), how.border, deviations=how.deviations)
+    network = with_imagenet(built, task)
     features = extract(network, task)
     chosen = choose(features, task)
     network.centre.copy_(torch.from_numpy(chosen.head.centre))

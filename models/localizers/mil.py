@@ -43,8 +43,8 @@ class GatedHead(nn.Module):
 class MilNetwork(TappedNetwork):
     """The taps on the grid of the coarsest, less `centre`, as cells of a `GatedHead`; parameters as `CamNetwork`'s."""
 
-    def __init__(self, taps: tuple[int, ...], labels: int, border: int = 0) -> None:
-        super().__init__(taps, border)
+    def __init__(self, taps: tuple[int, ...], labels: int, border: int = 0, *, deviations: bool = False) -> None:
+        super().__init__(taps, border, deviations=deviations)
         self.pool = GatedHead(sum(self.widths), labels)
 
     def cells(self, features: tuple[Tensor, ...]) -> Tensor:
@@ -65,5 +65,6 @@ class MilNetwork(TappedNetwork):
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
     assert card.network is not None
-    built = filled(MilNetwork(card.network.taps, len(card.labels), card.network.border), data)
-    return CamLocalizer(on_device(built, device, threads), card.network.mean, card.network.std)
+    how = card.network
+    built = filled(MilNetwork(how.taps, len(card.labels), how.border, deviations=how.deviations), data)
+    return CamLocalizer(on_device(built, device, threads), how.mean, how.std)

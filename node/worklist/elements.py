@@ -104,16 +104,17 @@ def from_dataset(dataset: Dataset) -> tuple[Json, tuple[str, ...]]:
     if size > MOST_CHARACTERS:
         raise UpsRefused(Status.RESOURCE_LIMITATION)
     dropped: list[str] = []
-    return _kept(whole, dropped), tuple(dropped)
+    return without_unkept(whole, dropped), tuple(dropped)
 
 
-def _kept(attributes: Json, dropped: list[str]) -> Json:
+def without_unkept(attributes: Json, dropped: list[str]) -> Json:
+    """The Data Set without what no work item keeps; the tags of that are added to `dropped`."""
     kept: Json = {}
     for tag, entry in attributes.items():
         if int(tag[:4], 16) % 2 or entry["vr"] in _BULK:
             dropped.append(tag)
         elif tag not in _NOT_KEPT and tag[4:] != "0000":
-            nested = [_kept(item, dropped) for item in items_of(entry)]
+            nested = [without_unkept(item, dropped) for item in items_of(entry)]
             kept[tag] = entry | {"Value": nested} if nested else entry
     return kept
 

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from pydicom import Dataset
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from node.ledger import note
+from node.settings import Policy
 from node.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.worklist.elements import Json, has_value, items, put, text
+from node.worklist.keeping import add, save
 from node.worklist.policy import BEFORE_ANALYSIS, Decision, Source, Triage, decide
 from node.worklist.reading import (
     Reference,
@@ -25,7 +27,7 @@ from node.worklist.reading import (
     reading_uid,
     remark,
 )
-from node.worklist.rows import Item, add, by_urgency, of_study, save, with_attributes
+from node.worklist.rows import Item, of_study, reading_order, with_attributes
 from node.worklist.states import FINAL, State
 
 _BEFORE = "before analysis"
@@ -116,27 +118,35 @@ def say(connection: Connection, study_instance_uid: str, sentence: str, now: flo
     raise_priority(connection, study_instance_uid, Triage(None, sentence), now)
 
 
-def listing(connection: Connection, *, final: bool = False, limit: int | None = None) -> tuple[Row, ...]:
-    """The worklist, most urgent first: priority, then age. Completed and canceled items only with `final`."""
-    query = select(WORK_ITEM).order_by(*by_urgency()).limit(limit)
+def listing(
+    connection: Connection, *, final: bool = False, limit: int | None = None, policy: Policy | None = None,
+    now: float = 0.0,
+) -> tuple[Row, ...]:  # fmt: skip
+    """The worklist, most urgent first: priority, then age; with `policy`, and where it is worked off, aged by it.
+
+    Completed and canceled items are there only with `final`.
+    """
+    query = select(WORK_ITEM).order_by(*reading_order(connection, policy, now)).limit(limit)
     if not final:
         query = query.where(WORK_ITEM.c.state.not_in(FINAL))
-    return tuple(
-        Row(
-            sop_instance_uid=row["sop_instance_uid"],
-            study_instance_uid=row["study_instance_uid"],
-            state=row["state"],
-            priority=row["priority"],
-            source=row["priority_source"],
-            reason=row["priority_reason"],
-            patient_name=text(row["attributes"], "PatientName"),
-            patient_id=text(row["attributes"], "PatientID"),
-            accession_number=_accession(row["attributes"]),
-            label=text(row["attributes"], "ProcedureStepLabel"),
-            ready=text(row["attributes"], "InputReadinessState") == "READY",
-            created_at=row["created_at"],
-        )
-        for row in connection.execute(query).mappings()
+    return tuple(map(as_row, connection.execute(query).mappings()))
+
+
+def as_row(row: RowMapping) -> Row:
+    """A line of the worklist from a row of the table."""
+    return Row(
+        sop_instance_uid=row["sop_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+        state=row["state"],
+        priority=row["priority"],
+        source=row["priority_source"],
+        reason=row["priority_reason"],
+        patient_name=text(row["attributes"], "PatientName"),
+        patient_id=text(row["attributes"], "PatientID"),
+        accession_number=_accession(row["attributes"]),
+        label=text(row["attributes"], "ProcedureStepLabel"),
+        ready=text(row["attributes"], "InputReadinessState") == "READY",
+        created_at=row["created_at"],
     )
 
 

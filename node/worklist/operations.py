@@ -7,25 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from node.identity import is_uid
 from node.ledger import Ledger, note
 from node.tables import WORK_ITEM
 from node.worklist.attributes import check_creation, check_modification, missing_for, settable
+from node.worklist.changes import cancel_requested
 from node.worklist.elements import Json, code, has_value, items, keyword_of, put, tag_of, text
 from node.worklist.items import with_input
+from node.worklist.keeping import add, save
 from node.worklist.matching import Query
 from node.worklist.moments import date_time
 from node.worklist.policy import Priority, Source
 from node.worklist.reading import Station
-from node.worklist.rows import Item, add, by_urgency, load, save, with_attributes
+from node.worklist.rows import Item, by_urgency, is_worked_off, load, with_attributes
 from node.worklist.states import Request as Asked
 from node.worklist.states import State, change_request, outcome, refusal_to_set
 from node.worklist.statuses import Status, UpsRefused
+from node.worklist.subscriptions import publish, watchers
 
-GLOBAL_SUBSCRIPTION = "1.2.840.10008.5.1.4.34.5"  # PS3.4 CC.3.1.2
 _UNSPECIFIED = ("110513", "DCM", "Discontinued for unspecified reason")  # CID 9300
 _CHUNK = 100  # work items read at once while a C-FIND answers
 _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID")))  # not by N-GET, Table CC.2.5-3
@@ -89,28 +92,33 @@ def change_state(connection: Connection, sop_instance_uid: str, given: Json, now
     return result.status
 
 
-def request_cancel(connection: Connection, sop_instance_uid: str, given: Json, now: float) -> Status:
-    """N-ACTION 2, Request UPS Cancel (CC.2.2): at once while nobody has claimed the item.
+def request_cancel(
+    connection: Connection, sop_instance_uid: str, given: Json, now: float, requesting_ae_title: str
+) -> Status:
+    """N-ACTION 2, Request UPS Cancel (CC.2.2): at once while nobody has claimed the item, else the watchers are told.
 
-    By the standard it passes through IN PROGRESS on the way; no event is reported, so nobody could see that.
+    An unclaimed item passes through IN PROGRESS on the way, and both changes are reported.
     """
     item = load(connection, sop_instance_uid)
     result = outcome(Asked.REQUEST_CANCEL, item.state if item else None)
     if result.status.failed or item is None:
         raise UpsRefused(result.status)
-    if result.state is None:
+    if result.status is not Status.SUCCESS:
         return result.status
+    if result.state is None and not watchers(connection, sop_instance_uid):
+        raise UpsRefused(Status.PERFORMER_UNREACHABLE)
+    publish(connection, sop_instance_uid, (cancel_requested(given, requesting_ae_title),), now)
+    if result.state is None:
+        _tell(connection, item, now, f"cancellation of work item {sop_instance_uid} requested by {requesting_ae_title}")
+        return result.status
+    started = replace(item, state=State.IN_PROGRESS)
+    save(connection, started, now)
     reasons = items(given, "ProcedureStepDiscontinuationReasonCodeSequence") or (code(*_UNSPECIFIED),)
-    changed = _canceled(replace(item, state=result.state), now, reasons, text(given, "ReasonForCancellation"))
+    ended = replace(started, state=result.state)
+    changed = _canceled(ended, now, reasons, text(given, "ReasonForCancellation"))
     save(connection, changed, now)
     _tell(connection, changed, now, f"work item {sop_instance_uid} canceled on request")
     return result.status
-
-
-def refuse_subscription(connection: Connection, sop_instance_uid: str) -> Status:
-    """N-ACTION 3, 4, 5: this SCP reports no events (CC.2.3.3), and has no filtered subscription."""
-    known = sop_instance_uid == GLOBAL_SUBSCRIPTION or load(connection, sop_instance_uid)
-    raise UpsRefused(Status.NO_EVENT_REPORTS if known else Status.NO_SUCH_UPS)
 
 
 def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], station: Station) -> tuple[Status, Json]:
@@ -129,30 +137,38 @@ def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], stat
     return status, {tag: entry for tag, entry in visible.items() if tag in asked}
 
 
-def find(ledger: Ledger, query: Query, station: Station) -> Iterator[Json]:
+def find(ledger: Ledger, query: Query, station: Station, now: float, *, whole: bool = False) -> Iterator[Json]:
     """C-FIND: the matching work items, most urgent first, read in small portions while they are sent (CC.2.8)."""
     with ledger.read() as connection:
-        found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*by_urgency())
+        order = by_urgency(station.policy if is_worked_off(connection, now) else None)
+        found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*order)
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):
-        yield from _matches(ledger, query, station, uids[start : start + _CHUNK])
+        for attributes in _matches(ledger, query, station, uids[start : start + _CHUNK], order):
+            yield _visible(attributes) if whole else query.answer(attributes)
 
 
-def _matches(ledger: Ledger, query: Query, station: Station, uids: Sequence[str]) -> list[Json]:
-    answers = []
+def _matches(
+    ledger: Ledger, query: Query, station: Station, uids: Sequence[str], order: Sequence[ColumnElement[Any]]
+) -> list[Json]:
+    found = []
     with ledger.read() as connection:
         rows = connection.execute(
             select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
             .where(WORK_ITEM.c.sop_instance_uid.in_(uids))
-            .order_by(*by_urgency())
+            .order_by(*order)
         ).all()
         for study, attributes in rows:
             whole = attributes
             if query.asks_for("InputInformationSequence"):
                 whole = with_input(connection, study, attributes, station)
             if query.test(whole):
-                answers.append(query.answer(whole))
-    return answers
+                found.append(whole)
+    return found
+
+
+def _visible(attributes: Json) -> Json:
+    return {tag: entry for tag, entry in attributes.items() if tag != tag_of("TransactionUID")}
 
 
 def _canceled(item: Item, now: float, reasons: Sequence[Json] = (), why: str = "") -> Item:

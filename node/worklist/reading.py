@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydicom import Dataset
 
+from node.settings import Policy
 from node.worklist.attributes import RULES
 from node.worklist.elements import Json, code, items, put, text
 from node.worklist.moments import date_time
@@ -27,11 +28,13 @@ _PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "AdmissionID", "Adm
 class Station:
     """What work items say of this node.
 
-    `retrieve_ae_title` is where the images can be fetched (the PACS); empty: where each study came from.
+    `retrieve_ae_title` is where the images can be fetched (the PACS); empty: where each study came from. `policy` has
+    the head starts of the list's order.
     """
 
     retrieve_ae_title: str = ""
     worklist_label: str = "READFIRST reading"
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, select, update
 
+from node.settings import Policy
 from node.tables import WORK_ITEM
 from node.worklist.elements import Json, put
 from node.worklist.moments import date_time
-from node.worklist.policy import Priority, Source
+from node.worklist.policy import Priority, Source, head_start
 from node.worklist.states import State
 
+_DAY = 86400.0  # seconds
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # the SOP Class of every instance, PS3.4 CC.3.1
 
 
@@ -32,28 +35,48 @@ class Item:
     created_at: float
 
 
-def by_urgency() -> tuple[ColumnElement[int], ColumnElement[float], ColumnElement[str]]:
-    """The order of the worklist: priority, then age; the UID makes it total."""
+def by_urgency(policy: Policy | None = None) -> tuple[ColumnElement[Any], ...]:
+    """The order of the worklist: priority, then age; the UID makes it total.
+
+    With `policy` it is the time of coming less the head start of the priority, so that nothing starves.
+    """
     rank = case({priority.value: priority.rank for priority in Priority}, value=WORK_ITEM.c.priority)
-    return rank, WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid
+    if policy is None:
+        return rank, WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid
+    starts = {priority.value: head_start(priority, policy) for priority in Priority}
+    return WORK_ITEM.c.created_at - case(starts, value=WORK_ITEM.c.priority), rank, WORK_ITEM.c.sop_instance_uid
+
+
+def reading_order(connection: Connection, policy: Policy | None, now: float) -> tuple[ColumnElement[Any], ...]:
+    """`by_urgency`, aged by the policy where the list is worked off."""
+    return by_urgency(policy if policy and is_worked_off(connection, now) else None)
+
+
+def is_worked_off(connection: Connection, now: float) -> bool:
+    """Whether somebody took a work item of this list within a day.
+
+    Where people read without telling us, every old item is still unread here: it must not come before a new alert.
+    """
+    taken = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.transaction_uid != "")
+    return connection.execute(taken.where(WORK_ITEM.c.updated_at > now - _DAY).limit(1)).first() is not None
 
 
 def load(connection: Connection, sop_instance_uid: str, *, lock: bool = True) -> Item | None:
     """The work item with this UID; with `lock` nobody else changes it before the transaction ends."""
     query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid == sop_instance_uid)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
-    return None if row is None else _item(row)
+    return None if row is None else read(row)
 
 
 def of_study(connection: Connection, study_instance_uid: str) -> tuple[Item, ...]:
     """All work items that name this study, oldest first."""
     query = select(WORK_ITEM).where(WORK_ITEM.c.study_instance_uid == study_instance_uid).with_for_update()
     order = (WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid)
-    return tuple(map(_item, connection.execute(query.order_by(*order)).mappings()))
+    return tuple(map(read, connection.execute(query.order_by(*order)).mappings()))
 
 
 def add(connection: Connection, item: Item) -> None:
-    """Write a new work item."""
+    """Write a new work item; nobody hears of it but through `keeping.add`."""
     values = _columns(item, item.created_at)
     connection.execute(
         insert(WORK_ITEM).values(sop_instance_uid=item.sop_instance_uid, created_at=item.created_at, **values)
@@ -61,7 +84,7 @@ def add(connection: Connection, item: Item) -> None:
 
 
 def save(connection: Connection, item: Item, now: float) -> None:
-    """Write a changed work item; the modification time of its schedule is `now`."""
+    """Write a changed work item, through `keeping.save`; the modification time of its schedule is `now`."""
     where = WORK_ITEM.c.sop_instance_uid == item.sop_instance_uid
     connection.execute(update(WORK_ITEM).where(where).values(**_columns(item, now)))
 
@@ -94,7 +117,8 @@ def _columns(item: Item, now: float) -> dict[str, object]:
     }
 
 
-def _item(row: RowMapping) -> Item:
+def read(row: RowMapping) -> Item:
+    """The work item of a row."""
     return Item(
         sop_instance_uid=row["sop_instance_uid"],
         study_instance_uid=row["study_instance_uid"],

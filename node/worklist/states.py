@@ -59,7 +59,7 @@ _EXISTS = Outcome(Status.DUPLICATE_INSTANCE)
 _NOT_YET = Outcome(Status.NOT_IN_PROGRESS)
 
 # PS3.4 Table CC.1.1-2. Columns: no such instance, SCHEDULED, IN PROGRESS, COMPLETED, CANCELED.
-# Request cancel of what is IN PROGRESS: this SCP reports no events, so the performer cannot be told (CC.2.2.3).
+# Request cancel of what is IN PROGRESS: who watches is told; 0xC312 where nobody does (CC.2.2.3).
 TRANSITIONS: Mapping[Request, tuple[Outcome, Outcome, Outcome, Outcome, Outcome]] = {
     Request.CREATE: (_go(State.SCHEDULED), _EXISTS, _EXISTS, _EXISTS, _EXISTS),
     Request.CLAIM: (_GONE, _go(State.IN_PROGRESS), Outcome(Status.ALREADY_IN_PROGRESS), _ENDED, _ENDED),
@@ -68,7 +68,7 @@ TRANSITIONS: Mapping[Request, tuple[Outcome, Outcome, Outcome, Outcome, Outcome]
     Request.COMPLETE: (_GONE, _NOT_YET, _go(State.COMPLETED, final=True), Outcome(Status.ALREADY_COMPLETED), _ENDED),
     Request.COMPLETE_WRONG: (_GONE, _WRONG, _WRONG, _WRONG, _WRONG),
     Request.REQUEST_CANCEL: (
-        _GONE, _go(State.CANCELED), Outcome(Status.PERFORMER_UNREACHABLE),
+        _GONE, _go(State.CANCELED), Outcome(Status.SUCCESS),
         Outcome(Status.IS_COMPLETED), Outcome(Status.ALREADY_CANCELED),
     ),
     Request.CANCEL: (_GONE, _NOT_YET, _go(State.CANCELED, final=True), _ENDED, Outcome(Status.ALREADY_CANCELED)),

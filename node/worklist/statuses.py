@@ -44,7 +44,9 @@ class Status(IntEnum):
     PENDING_WITH_UNSUPPORTED = 0xFF01, "Match supplied, an optional key is not supported", "PS3.4 CC.2.8.4"
 
     CREATED_WITH_MODIFICATIONS = 0xB300, "The UPS was created with modifications", "PS3.4 CC.2.5.4"
+    LOCK_NOT_GRANTED = 0xB301, "Deletion Lock not granted", "PS3.4 CC.2.3.4"
     ALREADY_CANCELED = 0xB304, "The UPS is already CANCELED", "PS3.4 CC.2.1.4, CC.2.2.4"
+    COERCED = 0xB305, "Coerced invalid values to valid values", "PS3.4 CC.2.6.4"  # never: we refuse those
     ALREADY_COMPLETED = 0xB306, "The UPS is already COMPLETED", "PS3.4 CC.2.1.4"
 
     NO_LONGER_UPDATABLE = 0xC300, "The UPS may no longer be updated", "PS3.4 CC.2.1.4, CC.2.6.4"
@@ -53,11 +55,14 @@ class Status(IntEnum):
     ONLY_CREATED_SCHEDULED = 0xC303, "The UPS may only become SCHEDULED via N-CREATE", "PS3.4 CC.2.1.4"
     FINAL_STATE_NOT_MET = 0xC304, "Final state requirements not met", "PS3.4 CC.2.1.4, CC.2.5.1.1"
     NO_SUCH_UPS = 0xC307, "No such UPS managed by this SCP", "PS3.4 CC.2.1.4, CC.2.6.4, CC.2.7.4"
+    UNKNOWN_RECEIVER = 0xC308, "Receiving AE Title is unknown to this SCP", "PS3.4 CC.2.3.4"
     NOT_SCHEDULED = 0xC309, "The provided value of UPS State was not SCHEDULED", "PS3.4 CC.2.5.4"
     NOT_IN_PROGRESS = 0xC310, "The UPS is not in the IN PROGRESS state", "PS3.4 CC.2.1.4, CC.2.6.4"
     IS_COMPLETED = 0xC311, "The UPS is already COMPLETED", "PS3.4 CC.2.2.4"
     PERFORMER_UNREACHABLE = 0xC312, "The performer cannot be contacted", "PS3.4 CC.2.2.4"
-    NO_EVENT_REPORTS = 0xC315, "SCP does not support Event Reports", "PS3.4 CC.2.3.4"
+    PERFORMER_REFUSES = 0xC313, "Performer chooses not to cancel", "PS3.4 CC.2.2.4"  # never: we perform nothing
+    ACTION_NOT_APPROPRIATE = 0xC314, "Action not appropriate for this instance", "PS3.4 CC.2.3.4"
+    NO_EVENT_REPORTS = 0xC315, "SCP does not support Event Reports", "PS3.4 CC.2.3.4"  # never: it does
 
     @property
     def failed(self) -> bool:

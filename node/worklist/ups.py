@@ -1,6 +1,6 @@
 """The Unified Procedure Step SCP: pynetdicom's events in, statuses out (PS3.4 Annex CC).
 
-Push, Pull and Query. Watch and Event come with event reports; until then subscriptions are refused with 0xC315.
+Push, Pull, Watch and Query. What Event has to send, `notifier` sends over associations of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (
     UnifiedProcedureStepPull,
     UnifiedProcedureStepPush,
     UnifiedProcedureStepQuery,
+    UnifiedProcedureStepWatch,
 )
 from sqlalchemy import Connection
 
@@ -26,31 +27,37 @@ from node.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.errors import OutOfResources
 from node.identity import is_uid
 from node.ledger import Ledger
-from node.worklist import operations
+from node.worklist import operations, watch
 from node.worklist.elements import Json, from_dataset, to_dataset
 from node.worklist.matching import compile_query
 from node.worklist.reading import Station
 from node.worklist.statuses import Status, UpsRefused
+from node.worklist.watch import Watching
 
 _LOG = structlog.get_logger(__name__)
 _HERE = Station()
+_NOBODY = Watching(reachable=lambda _ae_title: False)
 
 Answer = tuple[Dataset, Dataset | None]
 Handler = tuple[Any, Callable[[Any], Any]]  # pynetdicom's event and our function, as start_server takes them
 
-SOP_CLASSES: tuple[str, ...] = (UnifiedProcedureStepPush, UnifiedProcedureStepPull, UnifiedProcedureStepQuery)
+SOP_CLASSES: tuple[str, ...] = (
+    UnifiedProcedureStepPush, UnifiedProcedureStepWatch, UnifiedProcedureStepPull, UnifiedProcedureStepQuery,
+)  # fmt: skip
 
-_CHANGE_STATE, _REQUEST_CANCEL, _SUBSCRIPTIONS = 1, 2, (3, 4, 5)  # Action Type IDs, PS3.4 CC.2.1 to CC.2.3
+_CHANGE_STATE, _REQUEST_CANCEL = 1, 2  # Action Type IDs, PS3.4 CC.2.1 and CC.2.2; CC.2.3: watch.ACTIONS
 
 # PS3.4 Tables CC.2-1 to CC.2-5: what may be asked in a presentation context of each class.
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
     UnifiedProcedureStepPush: ("N-CREATE", "N-ACTION", "N-GET"),
+    UnifiedProcedureStepWatch: ("N-ACTION", "N-GET", "C-FIND"),
     UnifiedProcedureStepPull: ("C-FIND", "N-GET", "N-SET", "N-ACTION"),
     UnifiedProcedureStepQuery: ("C-FIND",),
 }
-_ACTIONS: Mapping[str, tuple[int, ...]] = {  # subscriptions belong to Watch; they get the answer that says why not
-    UnifiedProcedureStepPush: (_REQUEST_CANCEL, *_SUBSCRIPTIONS),
-    UnifiedProcedureStepPull: (_CHANGE_STATE, *_SUBSCRIPTIONS),
+_ACTIONS: Mapping[str, tuple[int, ...]] = {
+    UnifiedProcedureStepPush: (_REQUEST_CANCEL,),
+    UnifiedProcedureStepWatch: (_REQUEST_CANCEL, *watch.ACTIONS),
+    UnifiedProcedureStepPull: (_CHANGE_STATE,),
 }
 
 
@@ -59,7 +66,9 @@ def contexts() -> list[PresentationContext]:
     return [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in SOP_CLASSES]
 
 
-def handlers(ledger: Ledger, station: Station = _HERE, clock: Callable[[], float] = time.time) -> list[Handler]:
+def handlers(
+    ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time
+) -> list[Handler]:
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
     Parameters
@@ -67,7 +76,7 @@ def handlers(ledger: Ledger, station: Station = _HERE, clock: Callable[[], float
     clock
         Seconds since 1970 UTC.
     """
-    scp = UpsProvider(ledger, station, clock)
+    scp = UpsProvider(ledger, station, watching, clock)
     return [
         (evt.EVT_N_CREATE, scp.n_create),
         (evt.EVT_N_SET, scp.n_set),
@@ -83,6 +92,7 @@ class UpsProvider:
 
     ledger: Ledger
     station: Station
+    watching: Watching
     clock: Callable[[], float]
 
     def n_create(self, event: Any) -> Answer:
@@ -110,7 +120,7 @@ class UpsProvider:
         return self._answer("N-SET", event, uid, self.ledger.write, work)
 
     def n_action(self, event: Any) -> Answer:
-        """Change the state, request a cancel, or be told that there are no subscriptions (CC.2.1 to CC.2.3)."""
+        """Change the state, request a cancel, subscribe, unsubscribe or suspend (CC.2.1 to CC.2.3)."""
         uid, action = str(event.request.RequestedSOPInstanceUID), event.action_type
 
         def work(connection: Connection) -> tuple[Status, None]:
@@ -120,8 +130,9 @@ class UpsProvider:
             if action == _CHANGE_STATE:
                 return operations.change_state(connection, uid, given, self.clock()), None
             if action == _REQUEST_CANCEL:
-                return operations.request_cancel(connection, uid, given, self.clock()), None
-            return operations.refuse_subscription(connection, uid), None
+                requesting = event.assoc.requestor.ae_title
+                return operations.request_cancel(connection, uid, given, self.clock(), requesting), None
+            return watch.act(connection, action, uid, given, self.watching, self.clock()), None
 
         return self._answer("N-ACTION", event, uid, self.ledger.write, work)
 
@@ -142,7 +153,7 @@ class UpsProvider:
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
             query = compile_query(*_identifier(event))
             pending = Status.PENDING_WITH_UNSUPPORTED if query.unsupported else Status.PENDING
-            for answer in operations.find(self.ledger, query, self.station):
+            for answer in operations.find(self.ledger, query, self.station, self.clock()):
                 if event.is_cancelled:
                     yield Status.CANCELLED_FIND, None
                     return

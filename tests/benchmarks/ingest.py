@@ -22,10 +22,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from pacs import Orthanc
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
-from pacs import Orthanc
 from node.processes import die_with_parent
 from tests.benchmarks.receivers import free_port, need
 

@@ -52,7 +52,9 @@ def test_missing_weights_are_named(package: Path) -> None:
 
 def test_weights_of_another_network_are_refused(package: Path) -> None:
     card = package / "card.toml"
-    card.write_text(card.read_text(encoding="utf-8").replace("taps = [10, 14]", "taps = [10, 13]"), encoding="utf-8")
+    card.write_text(
+        card.read_text(encoding="utf-8").replace("taps = [6, 10, 14]", "taps = [6, 10, 13]"), encoding="utf-8"
+    )
     with pytest.raises(PackageError, match="do not fit the \\[network\\] of the card"):
         packages.load(package)
 
@@ -95,7 +97,11 @@ def test_add_copies_once_and_never_overwrites_silently(package: Path, tmp_path: 
     into = tmp_path / "var" / "models"
     (package / "notes.exe").write_bytes(b"x")
     assert add(package, into) == (into / "chest-xray", True)
-    assert sorted(path.name for path in (into / "chest-xray").iterdir()) == ["card.toml", "weights.safetensors"]
+    assert sorted(path.name for path in (into / "chest-xray").iterdir()) == [
+        "card.toml",
+        "reliability.png",
+        "weights.safetensors",
+    ]
     assert add(package, into) == (into / "chest-xray", False)
     card = package / "card.toml"
     card.write_text(card.read_text(encoding="utf-8").replace('version = "', 'version = "9', 1), encoding="utf-8")
@@ -122,7 +128,7 @@ def test_training_never_writes_over_a_package(tmp_path: Path) -> None:
 
 def test_inputs_that_the_card_does_not_know_are_refused() -> None:
     xray, ct = packages.load(XRAY, "cpu"), packages.load(CT)
-    good = np.zeros((512, 512), np.float32)
+    good = np.zeros((384, 384), np.float32)
     for image, words in [
         (good[:-1], "takes images of"),
         (good + 2, "takes intensities of 0"),

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from node.broker import ANALYZE, DELIVER, TASKS, Broker, make_app
+from node.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.errors import QueueUnavailable
+from node.turns import HIGH, LOW, MEDIUM
 
 
 @pytest.fixture
@@ -19,7 +20,8 @@ def broker(redis_server: EmbeddedRedis) -> Broker:
 
 def messages(server: EmbeddedRedis, task: str) -> list[dict[str, object]]:
     with redis.Redis(unix_socket_path=str(server.socket)) as client:
-        return [json.loads(message) for message in client.lrange(TASKS[task], 0, -1)]
+        names = lists_of(TASKS[task])
+        return [json.loads(message) for name in names for message in client.lrange(name, 0, -1)]
 
 
 def test_waiting_counts_each_queue(broker: Broker) -> None:
@@ -36,6 +38,20 @@ def test_a_message_is_a_task_name_and_names(broker: Broker, redis_server: Embedd
     assert message["headers"]["task"] == "readfirst.analyze"
     assert message["headers"]["kwargsrepr"] == "{'study_instance_uid': '1.2', 'generation': 3}"
     assert message["content-type"] == "application/json"
+
+
+def test_the_urgent_message_is_taken_first(broker: Broker, redis_server: EmbeddedRedis) -> None:
+    """By Celery's own consumer, on a real Redis."""
+    for number, rank in enumerate((LOW, MEDIUM, HIGH, MEDIUM, HIGH)):
+        broker.analyze(f"1.{number}", 1, rank)
+    assert broker.waiting(ANALYZE) == 5
+    app, taken = make_app(redis_server.url, 60.0), list[str]()
+    with app.connection_for_read() as connection, connection.SimpleQueue("analyze") as queue:
+        for _ in range(5):
+            message = queue.get(timeout=10)
+            taken.append(message.payload[1]["study_instance_uid"])
+            message.ack()
+    assert taken == ["1.2", "1.4", "1.1", "1.3", "1.0"]
 
 
 def test_a_message_survives_a_restart(broker: Broker, redis_server: EmbeddedRedis) -> None:

@@ -10,17 +10,24 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    UnifiedProcedureStepPull,
+    UnifiedProcedureStepPush,
+    Verification,
+)
 
 from node.checks import Line, run_checks
+from node.contexts import RESULT_SOP_CLASSES
 from node.embedded import EmbeddedRedis
 from node.errors import ConfigurationError
-from node.settings import Database, Models, Node, Peer, Queue, Settings
+from node.settings import Database, Models, Node, Peer, Queue, Results, Settings, Worklist
 from tests.node.conftest import House, free_port
 
-ALL = (SegmentationStorage, Comprehensive3DSRStorage, StudyRootQueryRetrieveInformationModelFind)
+FIND = StudyRootQueryRetrieveInformationModelFind
+ALL = (*RESULT_SOP_CLASSES, FIND)
 refusal_is_meant = pytest.mark.filterwarnings(  # pynetdicom does not close the socket of a refused connection
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 )
@@ -83,21 +90,22 @@ def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) ->
     lines = check(settings, pacs=start(Pacs()))
     assert [line for line in lines if not line.ok] == []
     assert [line.what for line in lines] == [
-        "configuration", "disk", "database", "queue", "address", *["peer pacs"] * 5, "model chest-ct", "device",
+        "configuration", "disk", "database", "queue", "address", *["peer pacs"] * 6, "model chest-ct", "device",
     ]  # fmt: skip
     said = [line.detail for line in lines if line.what == "peer pacs"]
     assert said[0].endswith("answers C-ECHO")
-    assert said[1:4] == [
-        "accepts Segmentation Storage (results)",
-        "accepts Comprehensive 3D SR Storage (results)",
+    assert said[1:] == [
         "accepts Study Root Query/Retrieve Information Model - FIND (query)",
+        "answers C-FIND",
+        "accepts Segmentation Storage (segmentation)",
+        "accepts Comprehensive 3D SR Storage (regions)",
+        "accepts Comprehensive 3D SR Storage (statement)",
     ]
-    assert said[4] == "answers C-FIND"
 
 
 def test_a_peer_is_asked_only_for_what_it_is_there_for(settings: Settings, start: Start) -> None:
     archive = start(Pacs()).model_copy(update={"receive": ()})
-    store = start(Pacs(accepts=ALL[:2])).model_copy(update={"query": False})
+    store = start(Pacs(accepts=RESULT_SOP_CLASSES)).model_copy(update={"query": False})
     modality = Peer(ae_title="CT", host="127.0.0.1", port=free_port(), send=("images",))  # nobody listens there
     lines = check(settings, archive=archive, store=store, modality=modality)
     assert [line for line in lines if not line.ok] == []
@@ -139,18 +147,60 @@ def test_a_peer_that_fails_c_echo_is_one_failure(settings: Settings, start: Star
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        (SegmentationStorage, "does NOT accept Segmentation Storage (results)"),
-        (Comprehensive3DSRStorage, "does NOT accept Comprehensive 3D SR Storage (results)"),
-        (ALL[2], "does NOT accept Study Root Query/Retrieve Information Model - FIND (query)"),
+        (
+            (SegmentationStorage,),
+            "does not accept Segmentation Storage (segmentation): "
+            "gets Secondary Capture Image Storage (capture) instead",
+        ),
+        (
+            (Comprehensive3DSRStorage,),
+            "does not accept Comprehensive 3D SR Storage (regions): gets Comprehensive SR Storage (regions-2d) instead",
+        ),
+        (
+            (Comprehensive3DSRStorage, ComprehensiveSRStorage),
+            "does not accept Comprehensive 3D SR Storage (statement): gets Basic Text SR Storage (report-text) instead",
+        ),
     ],
-    ids=["segmentation", "report", "query"],
+    ids=["segmentation", "report", "any report"],
 )
-def test_a_sop_class_that_is_not_accepted_is_one_failure(
-    settings: Settings, start: Start, missing: str, said: str
+def test_what_stands_in_for_a_sop_class_that_is_not_accepted_is_said(
+    settings: Settings, start: Start, missing: tuple[str, ...], said: str
 ) -> None:
-    accepts = tuple(uid for uid in ALL if uid != missing)
-    line = the_failure(check(settings, pacs=start(Pacs(accepts))))
+    accepts = tuple(uid for uid in ALL if uid not in missing)
+    lines = check(settings, pacs=start(Pacs(accepts)))
+    assert [line for line in lines if not line.ok] == []
+    details = [line.detail for line in lines if line.what == "peer pacs"]
+    assert said in details
+    names = ", ".join(uid.name for uid in RESULT_SOP_CLASSES if uid in missing)
+    assert f"takes {9 - len(missing)} of our 9 SOP classes, not {names}" in details
+
+
+def test_a_query_class_that_is_not_accepted_is_one_failure(settings: Settings, start: Start) -> None:
+    line = the_failure(check(settings, pacs=start(Pacs(RESULT_SOP_CLASSES))))
+    said = "does NOT accept Study Root Query/Retrieve Information Model - FIND (query)"
     assert (line.what, line.detail) == ("peer pacs", said)
+
+
+def test_a_peer_that_takes_neither_a_class_nor_what_could_stand_in_fails(settings: Settings, start: Start) -> None:
+    peer = start(Pacs((Comprehensive3DSRStorage, FIND)))
+    line = the_failure(check(settings, pacs=peer))
+    assert line.detail == (
+        "does NOT accept Segmentation Storage (segmentation), nor what could stand in for it: it will wait"
+    )
+    no_fallback = settings.model_copy(update={"results": Results(fallback=False)})
+    other = start(Pacs(tuple(uid for uid in ALL if uid != SegmentationStorage)))
+    assert the_failure(check(no_fallback, pacs=other)).detail == line.detail
+
+
+def test_a_language_that_no_font_draws_is_one_failure(settings: Settings, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "font.ttf").write_text("no font")
+    for results, said in (
+        (Results(language="zh"), "DejaVu Sans draws no Chinese"),
+        (Results(font=tmp_path / "font.ttf"), "cannot be read as a font"),
+    ):
+        line = the_failure(check(settings.model_copy(update={"results": results}), pacs=start(Pacs())))
+        assert line.what == "language"
+        assert said in line.detail
 
 
 def test_a_peer_that_does_not_let_us_query_is_one_failure(settings: Settings, start: Start) -> None:
@@ -165,7 +215,7 @@ def test_one_bad_peer_does_not_hide_another(settings: Settings, start: Start) ->
     down = Peer(ae_title="PACS", host="127.0.0.1", port=free_port(), receive=("results",))
     lines = check(settings, first=down, second=start(Pacs(find=0x0124)), third=start(Pacs()))
     assert [line.what for line in lines if not line.ok] == ["peer first", "peer second"]
-    assert len([line for line in lines if line.what == "peer third" and line.ok]) == 5
+    assert len([line for line in lines if line.what == "peer third" and line.ok]) == 6
 
 
 def test_a_node_without_peers_fails(settings: Settings) -> None:
@@ -265,3 +315,52 @@ def test_wrong_settings_are_the_only_line() -> None:
         raise ConfigurationError("readfirst.toml: unknown key node.prot")
 
     assert run_checks(wrong) == [Line(False, "configuration", "readfirst.toml: unknown key node.prot")]
+
+
+def sinks(settings: Settings, **tables: object) -> dict[str, Line]:
+    """The lines about worklist sinks and orders."""
+    given = settings.model_copy(update={"worklist": Worklist.model_validate(tables)})
+    return {line.what: line for line in run_checks(lambda: given) if line.what.startswith(("sink", "work", "orders"))}
+
+
+def test_each_sink_is_tried(settings: Settings, start: Start) -> None:
+    ris = start(Pacs((UnifiedProcedureStepPull, UnifiedProcedureStepPush)))
+    settings = settings.model_copy(update={"peers": {"ris": ris}})
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        port = engine.getsockname()[1]
+        tables = {
+            "ups": {"peer": "ris"},
+            "hl7": {"host": "127.0.0.1", "port": port},
+            "webhook": {"url": f"http://127.0.0.1:{port}/Task?secret=1"},
+            "orders": {"port": free_port()},
+        }
+        lines = sinks(settings, sinks=["ups", "hl7", "webhook"], **tables)
+    assert [line.ok for line in lines.values()] == [True] * 4
+    assert list(lines) == ["sink ups", "sink hl7", "sink webhook", "orders"]
+    assert lines["sink webhook"].detail == f"http://127.0.0.1:{port}/Task accepts connections"
+
+
+@refusal_is_meant
+def test_each_sink_that_cannot_be_told_is_a_failure(settings: Settings, start: Start) -> None:
+    settings = settings.model_copy(update={"peers": {"ris": start(Pacs((UnifiedProcedureStepPull,)))}})
+    nobody = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        tables = {
+            "ups": {"peer": "ris"},
+            "hl7": {"host": "127.0.0.1", "port": nobody},
+            "webhook": {"url": f"http://127.0.0.1:{nobody}/"},
+            "orders": {"port": other.getsockname()[1]},
+        }
+        lines = sinks(settings, sinks=["ups", "hl7", "webhook"], **tables)
+    assert [line.ok for line in lines.values()] == [False] * 4
+    assert "does NOT accept Unified Procedure Step - Push" in lines["sink ups"].detail
+    assert "cannot be reached" in lines["sink hl7"].detail
+    assert "another program listens there" in lines["orders"].detail
+
+
+def test_a_template_that_cannot_be_used_is_a_failure(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "site.hl7"
+    file.write_text("MSH\n    10 {{ control_it }}\n")
+    lines = sinks(settings, sinks=["hl7"], hl7={"host": "h", "template": file})
+    assert list(lines) == ["worklist sinks"]
+    assert "'control_it' is undefined" in lines["worklist sinks"].detail

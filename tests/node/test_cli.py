@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from node import __version__, cli, outbox, studies
+from node import __version__, cli, feedback, outbox, studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import Ledger, open_ledger
-from node.settings import Settings
-from node.worklist import items
+from node.settings import Policy, Settings
+from node.worklist import deciding, items
 from node.worklist.policy import Priority, Triage
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, image, result, save, stored
@@ -159,6 +159,18 @@ def test_without_a_ledger_it_says_where_it_looked_and_makes_none(
     assert (done.code, done.out) == (1, "")
     assert done.err == f"readfirst: there is no ledger in {tmp_path}: start the node, or name its --config\n"
     assert [path.name for path in tmp_path.iterdir()] == ["readfirst.toml"]
+
+
+def test_verdicts_are_written_as_csv(readfirst: Readfirst, known: Path, ledger: Ledger, tmp_path: Path) -> None:
+    with ledger.write() as connection:
+        assert feedback.give(connection, UID, "chest-xray", "Pneumothorax", feedback.Verdict.DISAGREE, 1.0)
+    out = tmp_path / "out.csv"
+    done = readfirst("worklist", "feedback", "--config", known, "--out", out)
+    assert (done.code, done.out) == (0, f"1 verdicts written to {out}\n")
+    assert [line.split(",")[-2] for line in out.read_text().splitlines()] == ["verdict", "disagree"]
+    done = readfirst("worklist", "feedback", "--config", known, "--out", tmp_path / "no" / "out.csv")
+    assert (done.code, done.out) == (1, "")
+    assert "cannot be written" in done.err
 
 
 @pytest.mark.parametrize("words", [("status",), ("up",), ("node",), ("worker",)], ids=lambda words: words[0])
@@ -380,3 +392,27 @@ def test_check_as_json(readfirst: Readfirst, config: Path, tmp_path: Path) -> No
     assert {"configuration", "disk", "database", "queue", "address", "peer out", "model chest-ct", "device"} <= {
         line["what"] for line in done.json if line["ok"]
     }
+
+
+def test_a_study_tells_each_decision_and_the_status_what_waits(
+    readfirst: Readfirst, known: Path, ledger: Ledger
+) -> None:
+    with known.open("a") as file:
+        file.write("[worklist.policy]\nalerts_an_hour = 1\nstuck_studies = 1\n")
+    finding = FoundFinding("chest-xray", "Pneumothorax", "probability", 0.93, 0.5, True, "", "HIGH")
+    policy = Policy(alerts_an_hour=1)
+    with ledger.write() as connection:
+        for uid in (FAILED, REFUSED):
+            deciding.decide_study(connection, deciding.Analysed(uid, 1, (finding,)), policy, time.time())
+    done = readfirst("study", REFUSED, "--config", known)
+    assert done.code == 0
+    assert "waits" in done.out
+    assert "HIGH waits, 1 alerts in the last hour: Pneumothorax (probability 93 %, called from 50 %), ACR" in done.out
+    assert "patient unknown, 0.0 h after the study, 1 alerts/h" in done.out
+    (told,) = readfirst("study", REFUSED, "--json", "--config", known).json["decisions"]
+    assert (told["outcome"], told["waiting"], told["inputs"]["policy"]["alerts_an_hour"]) == ("waits", True, 1)
+    status = readfirst("status", "--config", known)
+    assert "1 alerts wait for worklist.policy.alerts_an_hour" in status.out
+    assert "chest-xray flags nearly everything: it is in shadow mode" in status.out
+    said = readfirst("status", "--json", "--config", known).json
+    assert (said["alerts_waiting"], said["stuck_packages"]) == (1, ["chest-xray"])

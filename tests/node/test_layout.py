@@ -29,7 +29,7 @@ def test_the_packages_are_ours_and_no_namesakes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["node.cli", "node.service", "workers.deliver", "workers.app"])
 def test_these_do_without_torch(module: str, tmp_path: Path) -> None:
-    code = f"import sys, {module}; print(*{{'torch', 'highdicom', 'SimpleITK'}} & set(sys.modules))"
+    code = f"import sys, {module}; print(*{{'torch', 'highdicom', 'SimpleITK', 'matplotlib'}} & set(sys.modules))"
     assert run(code, tmp_path) == ""
 
 

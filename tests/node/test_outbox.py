@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import RowMapping, select
 
 from node import outbox, studies
-from node.entities import ResultObject
+from node.entities import DeliveryState, ResultObject
 from node.ledger import Ledger
 from node.outbox import FIRST_PAUSE, LONGEST_PAUSE, pause_after
 from node.tables import OUTBOX, RESULT
@@ -143,3 +144,72 @@ def test_the_bell_is_rung_once_until_it_counts_as_lost(study: Ledger) -> None:
         outbox.rung(connection, UID, "pacs", NOW + 1)
     assert due(study, NOW + 5, NOW - 5) == []
     assert due(study, NOW + 12, NOW + 2) == [(UID, "pacs")]
+
+
+def planned(ledger: Ledger, plan: dict[str, DeliveryState], *results: ResultObject, generation: int = 1) -> None:
+    """Put objects by a plan of their kinds."""
+    with ledger.write() as connection:
+        outbox.put(connection, UID, generation, results, ["pacs"], NOW, lambda _peer, kind: plan.get(kind))
+
+
+PLAN = {"segmentation": DeliveryState.PENDING, "capture": DeliveryState.STANDBY}
+CAPTURE, FAULTY = result("2.25.4", "capture"), replace(SEG, fault="It is broken.")
+
+
+def kinds(ledger: Ledger) -> dict[str, str]:
+    query = select(RESULT.c.kind, OUTBOX.c.state).join(OUTBOX)
+    with ledger.read() as connection:
+        return {row.kind: row.state for row in connection.execute(query)}
+
+
+def test_a_peer_gets_what_is_planned_for_it_and_what_stands_by_is_not_due(study: Ledger) -> None:
+    planned(study, PLAN, SEG, SR, CAPTURE)
+    assert kinds(study) == {"segmentation": "pending", "capture": "standby"}
+    assert [row["kind"] for row in claim(study)] == ["segmentation"]
+    with study.read() as connection:
+        assert outbox.undelivered(connection) == 1
+    with study.write() as connection:
+        assert outbox.stand_in(connection, UID, "pacs", "chest-xray", "capture", NOW) == 1
+        assert outbox.stand_in(connection, UID, "pacs", "chest-xray", "capture", NOW) == 0
+    assert [row["kind"] for row in claim(study)] == ["capture"]
+
+
+def test_what_is_refused_is_not_tried_again_but_by_hand(study: Ledger) -> None:
+    planned(study, PLAN, SEG, CAPTURE)
+    (row,) = claim(study)
+    with study.write() as connection:
+        outbox.refuse(connection, row, "pacs", "it does not take the class", NOW)
+        assert outbox.states_of_kinds(connection, UID, "pacs", "chest-xray") == {
+            "segmentation": {"refused"}, "capture": {"standby"}
+        }  # fmt: skip
+    assert (due(study, NOW + 1e6), claim(study, NOW + 1e6)) == ([], [])
+    planned(study, PLAN, SEG, CAPTURE, generation=2)
+    assert kinds(study) == {"segmentation": "refused", "capture": "standby"}
+    with study.write() as connection:
+        assert outbox.retry(connection, UID, NOW) == 1
+    assert kinds(study)["segmentation"] == "pending"
+
+
+def test_what_is_quarantined_is_never_due_and_sent_when_it_is_whole(study: Ledger) -> None:
+    planned(study, PLAN, FAULTY, CAPTURE)
+    assert kinds(study) == {"segmentation": "quarantined", "capture": "standby"}
+    assert (due(study, NOW + 1e6), claim(study, NOW + 1e6)) == ([], [])
+    with study.write() as connection:
+        assert outbox.retry(connection, UID, NOW) == 0
+        assert connection.execute(select(OUTBOX.c.last_error)).scalars().first() == "It is broken."
+    planned(study, PLAN, SEG, CAPTURE, generation=2)
+    assert kinds(study)["segmentation"] == "pending"
+
+
+def test_what_only_failed_replaces_nothing(study: Ledger) -> None:
+    put(study, [SEG])
+    planned(study, PLAN, replace(SR, kind="segmentation", fault="It is broken."), generation=2)
+    assert [state for _uid, _peer, state in states(study)] == ["pending", "quarantined"]
+
+
+def test_a_newer_generation_supersedes_what_stood_by(study: Ledger) -> None:
+    planned(study, PLAN, SEG, CAPTURE)
+    planned(study, PLAN, replace(CAPTURE, sop_instance_uid="2.25.5"), generation=2)
+    assert [state for _uid, _peer, state in states(study)] == ["superseded", "superseded", "standby"]
+    with study.read() as connection:  # of the newest generation alone
+        assert outbox.states_of_kinds(connection, UID, "pacs", "chest-xray") == {"capture": {"standby"}}

@@ -7,18 +7,35 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from pydicom import Dataset
 from sqlalchemy import func, select
 
-from node import outbox, studies
+from node import outbox, studies, web
 from node.entities import InstanceKey, ResultObject, StoredInstance
 from node.ledger import Ledger
+from node.settings import Node, Settings, Web
 from node.tables import INSTANCE, METADATA
+from node.web import Desk
+from node.web.listing import Wanted, find
+from node.web.live import mark
+from node.worklist import Priority, ensure_item, items, notices, orders, reports, subscriptions
+from node.worklist.orders import Order
+from node.worklist.reports import Subscriber
+from node.worklist.sinks.courier import Courier
+from node.worklist.subscriptions import Subscription
+from node.worklist.watching import GLOBAL_SUBSCRIPTION
+from tests.node.conftest import free_port
+from tests.node.web.conftest import analyse, arrive
+from tests.node.worklist.sinks.phantoms import header, raised
+from tests.node.worklist.sinks.test_courier import Told
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -94,3 +111,50 @@ def test_two_workers_do_not_take_the_same_delivery(ledger: Ledger) -> None:
 
     together(*[take] * 8)
     assert sorted(taken) == [0] * 7 + [1]
+
+
+def test_subscribers_of_all_items_are_told_of_a_new_one(ledger: Ledger) -> None:
+    everything = Subscription(Subscriber("READER"), GLOBAL_SUBSCRIPTION, True, {})
+    header = Dataset()
+    header.StudyInstanceUID = "1.2.9"
+    with ledger.write() as connection:
+        subscriptions.subscribe(connection, everything, 1.0)
+        uid = items.ensure_item(connection, header, 2.0)
+        assert subscriptions.is_locked(connection, uid)
+        assert reports.due(connection, 3.0) == (Subscriber("READER"),)
+        (report,) = reports.waiting(connection, Subscriber("READER"), 10)
+        reports.postponed(connection, Subscriber("READER"), 3.0, 0.5)
+        assert reports.due(connection, 3.0) == ()
+        reports.answered(connection, report)
+        subscriptions.unsubscribe(connection, Subscriber("READER"), GLOBAL_SUBSCRIPTION)
+        assert subscriptions.everybody(connection) == frozenset()
+
+
+def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
+    order = Order("P1", "F1", "A%1", "", Priority.HIGH, "S", canceled=False, sender="RIS", control_id="M1")
+    now = time.time()
+    raised(ledger, "1.5.1", now, "A%1")
+    raised(ledger, "1.5.2", now, "AX1")
+    sink = Told()
+    Courier("hl7", sink, ledger).go_round()
+    assert sorted(told.study_instance_uid for told in sink.notices) == ["1.5.1", "1.5.2"]
+    with ledger.write() as connection:
+        ensure_item(connection, header("1.5.3", "A%1"), now)
+        assert orders.learn(connection, order, now) == 1
+        assert [row["state"] for row in notices.of_study(connection, "1.5.1")] == ["delivered"]
+
+
+def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> None:
+    for uid, name in (("1.2.77", "Müller^Änne"), ("1.2.78", "Doe^Jane")):
+        arrive(ledger, uid, PatientName=name)
+    analyse(ledger, tmp_path, "1.2.78")
+    settings = Settings(node=Node(data=tmp_path))
+    with ledger.read() as connection:
+        assert [line.row.study_instance_uid for line in find(connection, Wanted(words="MÜLLER")).lines] == ["1.2.77"]
+        lines = {line.row.study_instance_uid: line for line in find(connection, Wanted()).lines}
+        assert lines["1.2.78"].called[0].label == "Pneumothorax"
+        assert mark(connection)[0]
+    with web.serving(keys := Web(port=free_port()), web.make_app(Desk(settings, ledger, b"k" * 32, lambda _: 0))):
+        page = f"http://127.0.0.1:{keys.port}"
+        for path in ("/", "/status", "/study/1.2.78", "/feedback.csv"):
+            assert httpx.get(page + path, trust_env=False).status_code == 200, path

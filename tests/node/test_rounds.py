@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -15,16 +16,19 @@ from sqlalchemy import Connection, RowMapping, select
 from structlog.testing import capture_logs
 
 from node import outbox, studies
-from node.broker import ANALYZE, DELIVER, TASKS, Broker, make_app
+from node.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
 from node.embedded import EmbeddedRedis
-from node.entities import StudyState
+from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import QueueUnavailable
 from node.intake import RELEASED
 from node.ledger import Ledger
-from node.rounds import RING_AGAIN, Rounds
-from node.settings import Peer, Settings
+from node.rounds import MOST_WAITING, RING_AGAIN, Rounds
+from node.settings import Peer, Policy, Settings, Worklist
 from node.tables import STUDY
-from node.worklist import items
+from node.turns import HIGH, LOW, MEDIUM
+from node.worklist import deciding, items, keeping, rows
+from node.worklist.policy import Priority, Source
+from node.worklist.states import State
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -57,7 +61,7 @@ def states(ledger: Ledger) -> dict[str, str]:
 def empty(server: EmbeddedRedis) -> None:
     with redis.Redis(unix_socket_path=str(server.socket)) as client:
         for queue in TASKS.values():
-            client.delete(queue)
+            client.delete(*lists_of(queue))
 
 
 def test_a_quiet_study_is_queued_and_the_bell_rung_once(rounds: Rounds, ledger: Ledger, broker: Broker) -> None:
@@ -226,3 +230,106 @@ def test_an_archive_that_refuses_the_question_is_logged(
         rounds.counts._pool.shutdown(wait=True)
     assert "answered C-FIND with status 0xA700" in logged[0]["reason"]
     assert rounds.counts.of(UID) == ()
+
+
+def send(rounds: Rounds, ledger: Ledger, uid: str, sender: str, at: float, rank: int = MEDIUM) -> None:
+    """A study comes, is complete, and waits for its analysis."""
+    with ledger.write() as connection:
+        studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), sender, at, rank)
+        (row,) = studies.receiving(connection)
+        assert studies.complete(connection, row, "quiet", at)
+
+
+def work_off(rounds: Rounds, ledger: Ledger, server: EmbeddedRedis, late: Callable[[int], None]) -> list[str]:
+    """What a worker does, one message after another, while the node goes its rounds; the order of the studies."""
+    taken: list[str] = []
+    app = make_app(server.url, 60.0)
+    with app.connection_for_read() as connection, connection.SimpleQueue(TASKS[ANALYZE]) as queue:
+        for number in itertools.count():
+            late(number)
+            rounds.go_round(NOW + number)
+            try:
+                message = queue.get(timeout=0.5)
+            except queue.Empty:
+                return taken
+            uid, generation = (message.payload[1][key] for key in ("study_instance_uid", "generation"))
+            with ledger.write() as transaction:
+                if studies.claim(transaction, uid, generation, NOW + number, 20.0):
+                    taken.append(uid)
+                    studies.finish(transaction, uid, generation, AnalysisReport(StudyState.ANALYSED), NOW + number)
+            message.ack()
+    return taken
+
+
+def test_an_urgent_study_is_first_and_a_small_sender_is_not_held_up(
+    rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
+) -> None:
+    for number in range(20):
+        send(rounds, ledger, f"1.1.{number}", "MANY", NOW - 100 + number)
+    send(rounds, ledger, "1.2.0", "FEW", NOW - 10)
+    send(rounds, ledger, "1.3.0", "MANY", NOW - 9, LOW)
+    send(rounds, ledger, "1.4.0", "MANY", NOW - 8, HIGH)
+
+    def late(number: int) -> None:
+        if number == 5:  # four routine studies are in the queue already
+            send(rounds, ledger, "1.5.0", "FEW", NOW, HIGH)
+        if number == 8:
+            send(rounds, ledger, "1.6.0", "OTHER", NOW)
+
+    order = work_off(rounds, ledger, redis_server, late)
+    assert len(order) == len(set(order)) == 25
+    assert order[:3] == ["1.4.0", "1.2.0", "1.1.0"]  # the urgent one was a turn of its sender
+    assert order[5] == "1.5.0"
+    assert order.index("1.6.0") <= 8 + MOST_WAITING + 1
+    assert [uid for uid in order if uid.startswith("1.1.")] == [f"1.1.{number}" for number in range(20)]
+    assert order[-1] == "1.3.0"
+
+
+def test_a_study_that_a_person_orders_stat_overtakes_those_that_wait(
+    rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
+) -> None:
+    for number in range(6):
+        send(rounds, ledger, f"1.1.{number}", "MODALITY", NOW - 100 + number)
+
+    def late(number: int) -> None:
+        if number in (1, 2):
+            header = Dataset()
+            header.StudyInstanceUID = f"1.1.{4 - number}"  # the first waits in the queue, the second, too
+            with ledger.write() as connection:
+                uid = items.ensure_item(connection, header, NOW)
+                item = rows.load(connection, uid)
+                assert item is not None
+                source = Source.HUMAN if number == 1 else Source.TRIAGE
+                keeping.save(connection, replace(item, priority=Priority.HIGH, source=source), NOW)
+
+    order = work_off(rounds, ledger, redis_server, late)
+    assert order == ["1.1.0", "1.1.3", "1.1.1", "1.1.2", "1.1.4", "1.1.5"]
+
+
+def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, ledger: Ledger) -> None:
+    policy = Policy(alerts_an_hour=1)
+    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(policy=policy)})
+    found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
+    with ledger.write() as connection:
+        for uid in ("1.1", "1.2"):
+            studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
+            header = Dataset()
+            header.StudyInstanceUID = uid
+            items.ensure_item(connection, header, NOW)
+            deciding.decide_study(connection, deciding.Analysed(uid, 1, found), policy, NOW)
+    rounds.go_round(NOW + 3599)
+    assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}
+    rounds.go_round(NOW + 3605)
+    assert priorities(ledger) == {"1.1": "HIGH", "1.2": "HIGH"}
+    with ledger.write() as connection:
+        (item,) = rows.of_study(connection, "1.1")
+        keeping.save(connection, replace(item, state=State.COMPLETED), NOW)
+    rounds.go_round(NOW + 89 * 86400)
+    assert set(priorities(ledger)) == {"1.1", "1.2"}
+    rounds.go_round(NOW + 91 * 86400)
+    assert set(priorities(ledger)) == {"1.2"}
+
+
+def priorities(ledger: Ledger) -> dict[str, str]:
+    with ledger.read() as connection:
+        return {row.study_instance_uid: row.priority for row in items.listing(connection, final=True)}

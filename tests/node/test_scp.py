@@ -31,6 +31,7 @@ from node.errors import ConfigurationError
 from node.ledger import Ledger
 from node.settings import Settings
 from node.tables import EVENT, INSTANCE, STUDY
+from node.turns import HIGH, LOW, MEDIUM
 from tests.conftest import need
 from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE as UID_1
@@ -377,3 +378,14 @@ def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
     return holds()
+
+
+@pytest.mark.parametrize(("priority", "rank"), [(1, HIGH), (0, MEDIUM), (2, LOW)])
+def test_the_priority_that_a_study_is_sent_with_is_known(
+    house: House, associate: Associate, tmp_path: Path, priority: int, rank: int
+) -> None:
+    path = save(tmp_path / "a.dcm", image())
+    association = associate(house, (CTImageStorage, ExplicitVRLittleEndian))
+    assert association.send_c_store(path, priority=priority).Status == 0x0000
+    with house.receiver.ledger.read() as connection:
+        assert connection.execute(select(STUDY.c.sent_rank)).scalar_one() == rank

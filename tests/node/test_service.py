@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from node import service, studies
 from node.ledger import Ledger
 from node.settings import Settings
-from node.worklist import items
+from node.worklist import Priority, items, orders
+from node.worklist.orders import Order
 from tests.node.conftest import House, free_port
 from tests.node.damaged import cut_after_uids, with_unknown_vr
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, STUDY, image, save
@@ -59,6 +60,17 @@ def test_a_complete_study_stands_in_the_worklist(send: Send, ledger: Ledger, set
     assert (item.study_instance_uid, item.state, item.priority) == (STUDY, "SCHEDULED", "MEDIUM")
     assert (item.patient_name, item.patient_id, item.accession_number) == (PATIENT_NAME, PATIENT_ID, "A1")
     assert (item.label, item.ready) == ("Reading: CT Thorax", True)
+
+
+def test_a_study_that_was_ordered_urgently_stands_first_before_it_is_analysed(
+    send: Send, ledger: Ledger, settings: Settings
+) -> None:
+    order = Order("P1", "F1", "A1", "", Priority.HIGH, "S", canceled=False, sender="RIS", control_id="M1")
+    with ledger.write() as connection:
+        orders.learn(connection, order, time.time())
+    send(first=image(FIRST, AccessionNumber="A1"))
+    item = work_item(ledger, settings)
+    assert (item.priority, item.source, item.reason) == ("HIGH", "human", "HIGH: ordered as S")
 
 
 def test_a_study_that_is_complete_again_keeps_its_one_item(send: Send, ledger: Ledger, settings: Settings) -> None:
@@ -107,7 +119,7 @@ def test_files_that_are_gone_do_not_keep_the_study_from_the_worklist(
 
 
 def up(config: Path, toml: str) -> subprocess.CompletedProcess[str]:
-    config.write_text(toml)
+    config.write_text(f"{toml}[web]\nport = 0\n")
     command = [sys.executable, "-m", "node", "up", "--config", str(config)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
 

@@ -54,8 +54,34 @@ def test_peers_are_told_apart(tmp_path: Path) -> None:
         ('[peers.out]\nfolder = "f"\nhost = "h"', "peers.out: a peer with `folder` only receives"),
         ('[peers.pacs]\nae_title = "P"\nhost = "h"\nsend = ["all"]', "peers.pacs.send.0: "),
         ('[web]\nhost = "0.0.0.0"', "web.token is required"),
+        ('[worklist]\nstatus_to = ["READER"]', "worklist.status_to: no "),
+        ('[[worklist.policy.rules]]\nfinding = "Nodule"\npriority = "STAT"', "worklist.policy.rules.0.priority: "),
+        ("[worklist.policy]\nstuck_share = 80", "worklist.policy.stuck_share: "),
+        ('[web]\npublic_url = "https://r.example"', "web.token is required"),
+        ('[web]\npublic_url = "https://r.example/path"\ntoken = "t"', "web.public_url: write it as https://"),
+        ('[web]\nviewer_url = "javascript:{StudyInstanceUID}"', "web.viewer_url: write it as https://"),
+        ('[web]\nviewer_url = "https://viewer.example/"', "web.viewer_url: write it as https://"),
+        ('[web]\nviewer_url = "https://v.example/{PatientName}{StudyInstanceUID}"', "web.viewer_url: write it"),
+        ("[web]\nport = -1", "web.port: "),
         ('[peers.pacs]\nae_title = "P"\nhost = "h"\ntls = true', "toml: peers.pacs.tls is true: node.tls must name"),
         ("[node", "is not valid TOML"),
+        ('[worklist]\nsinks = ["hl7"]', "worklist: sinks names hl7: write its table [worklist.hl7]"),
+        ('[worklist]\nsinks = ["webhook"]', "worklist: sinks names webhook: write its table [worklist.webhook]"),
+        ('[worklist.ups]\npeer = "ris"', "worklist.ups.peer: there is no table [peers.ris]"),
+        ('[peers.ris]\nfolder = "f"\n[worklist.ups]\npeer = "ris"', "worklist.ups.peer: peers.ris is a folder"),
+        ("[worklist.hl7]\nport = 1", "worklist.hl7.host: "),
+        ('[worklist.hl7]\nhost = "h"\nmessage = "ADT^A08"', "worklist.hl7.message: "),
+        ('[worklist.hl7]\nhost = "h"\nencoding = "KLINGON"', "worklist.hl7.encoding: the character set 'KLINGON'"),
+        ('[worklist.hl7]\nhost = "h"\ntls = true', "worklist.hl7.tls is true: node.tls must name"),
+        ('[worklist.hl7]\nhost = "h"\npriorities = { URGENT = "S" }', "worklist.hl7.priorities.URGENT"),
+        ('[worklist.webhook]\nurl = "ftp://h/"', "worklist.webhook: url must be http://host/path or https://host/path"),
+        ('[worklist.webhook]\nurl = "https://u:p@h/"', "worklist.webhook: url must be"),
+        ('[worklist.webhook]\nurl = "http://h/"', "must be https:// where it leaves this machine"),
+        ('[worklist.webhook]\nurl = "https://h/"\ntoken = "t"\ntoken_file = "f"', "give token or token_file"),
+        ('[worklist.webhook]\nurl = "https://h/"\npriorities = { HIGH = "now" }', "worklist.webhook.priorities.HIGH: "),
+        ('[worklist.orders]\nhost = "0.0.0.0"', "worklist.orders: allow must name the senders' addresses"),
+        ('[worklist.orders]\nallow = ["nobody"]', "worklist.orders.allow.0: "),
+        ('[worklist.orders]\naccession = ["OBR18"]', "worklist.orders.accession.0: "),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
@@ -98,3 +124,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_on_loopback_no_token_is_needed(tmp_path: Path, host: str) -> None:
     assert read(tmp_path, f'[web]\nhost = "{host}"').web.token == ""
     assert read(tmp_path, '[web]\nhost = "0.0.0.0"\ntoken = "t"').web.token == "t"
+
+
+def test_a_token_may_come_from_the_environment_and_is_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("READFIRST_WORKLIST__WEBHOOK__TOKEN", "hush")
+    settings = read(tmp_path, '[worklist]\nsinks = ["webhook"]\n[worklist.webhook]\nurl = "https://h/"')
+    assert settings.worklist.webhook is not None
+    assert settings.worklist.webhook.token.get_secret_value() == "hush"
+    assert "hush" not in repr(settings)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pacs import Orthanc, free_port
 from pydicom import dcmread
@@ -29,13 +30,16 @@ SAMPLES = ROOT / "deploy" / "samples"
 PATIENCE = 120.0
 
 
+ALSO = ["presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"]  # every kind that there is
+
+
 class Up:
     """A running `readfirst up` and what a user asks of it."""
 
     def __init__(self, folder: Path, toml: str) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port, self.web = folder, free_port(), free_port()
         self.config, self.log = folder / "readfirst.toml", folder / "up.log"
-        head = f'[node]\nport = {self.port}\ndata = "{folder / "var"}"\nquiet_seconds = 0.5\n'
+        head = f'[node]\nport = {self.port}\ndata = "{folder / "var"}"\nquiet_seconds = 0.5\n[web]\nport = {self.web}\n'
         sender = '[peers.scanner]\nae_title = "SCANNER"\nhost = "127.0.0.1"\nsend = ["images"]\n'
         self.config.write_text(head + sender + toml)
         self.start()
@@ -100,6 +104,7 @@ def pacs(tmp_path: Path) -> Iterator[Orthanc]:
 @pytest.fixture
 def up(tmp_path: Path, pacs: Orthanc) -> Iterator[Up]:
     peer = f'[peers.pacs]\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {pacs.dicom_port}\nreceive = ["results"]\n'
+    peer += f"also = {json.dumps(ALSO)}\n"
     running = Up(tmp_path, peer)
     yield running
     running.process.kill()
@@ -108,6 +113,14 @@ def up(tmp_path: Path, pacs: Orthanc) -> Iterator[Up]:
 
 def held(pacs: Orthanc, story: dict[str, Any]) -> list[str]:
     return sorted(one["sop_instance_uid"] for one in pacs.instances(story["study_instance_uid"]))
+
+
+def delivered(story: dict[str, Any]) -> list[str]:
+    """What the node says that the PACS has: all that it takes, and nothing that only stands by."""
+    states = {one["kind"]: one["state"] for one in story["deliveries"]}
+    assert {states.get(kind, "delivered") for kind in ("segmentation", "regions", "statement")} == {"delivered"}
+    assert states["capture"] == "standby"
+    return sorted(one["sop_instance_uid"] for one in story["deliveries"] if one["state"] == "delivered")
 
 
 def test_real_studies_come_back_as_results_and_a_priority(up: Up, pacs: Orthanc, tmp_path: Path) -> None:
@@ -120,12 +133,19 @@ def test_real_studies_come_back_as_results_and_a_priority(up: Up, pacs: Orthanc,
     assert "not a human" in dog["reason"]
     assert held(pacs, dog) == []
     for story in (radiograph, ct):
-        assert held(pacs, story) == sorted(one["sop_instance_uid"] for one in story["results"])
+        assert held(pacs, story) == delivered(story)
         assert "statement" in {one["kind"] for one in story["results"]}
         present = [one for one in story["findings"] if one["present"] and one["place"]]
         assert ("segmentation" in {one["kind"] for one in story["results"]}) == bool(present)
         for one in story["results"]:
             assert dciodvfy_errors(tmp_path / "var" / one["path"]) == ()
+
+    page = f"http://127.0.0.1:{up.web}"
+    shown = httpx.get(f"{page}/study/{radiograph['study_instance_uid']}", trust_env=False).text
+    assert "Pneumothorax" in shown
+    layers = re.findall(r'class="layer" src="(/picture/\d+)"', shown)
+    assert layers
+    assert all(httpx.get(page + layer, trust_env=False).content.startswith(b"\x89PNG") for layer in layers)
 
     again = held(pacs, radiograph)
     up.push(SAMPLES / "chest-xray-pneumothorax")
@@ -153,7 +173,7 @@ def test_what_a_killed_node_had_taken_is_analysed_and_delivered_once(up: Up, pac
     up.finish(1)
     story = up.story("chest-xray-normal")
     assert story["state"] == "analysed"
-    assert held(pacs, story) == sorted(one["sop_instance_uid"] for one in story["results"])
+    assert held(pacs, story) == delivered(story)
 
 
 def test_results_wait_for_a_peer_that_is_down_and_retry_sends_them(tmp_path: Path) -> None:
@@ -174,11 +194,12 @@ def test_results_wait_for_a_peer_that_is_down_and_retry_sends_them(tmp_path: Pat
             done = up.readfirst("retry", story["study_instance_uid"], "--config", str(up.config))
             assert done.returncode == 0, done.stderr
             up.finish(1)
-            assert held(pacs, story) == sorted(one["sop_instance_uid"] for one in story["results"])
+            assert held(pacs, story) == delivered(up.story("chest-xray-normal"))
     finally:
         up.end()
 
 
 def _stories(up: Up) -> list[dict[str, Any]]:
     known = up.ask("status")["studies"]
-    return up.ask("study", known[0]["study_instance_uid"])["deliveries"] if known else []
+    found = up.ask("study", known[0]["study_instance_uid"])["deliveries"] if known else []
+    return [one for one in found if one["state"] != "standby"]

@@ -15,9 +15,12 @@ from pydicom.uid import UID, ComputedRadiographyImageStorage, CTImageStorage, Ex
 
 from models.card import Card
 from models.prediction import Prediction
+from workers import plain
 from workers.findings import Finding, ImageSource, Source, findings_of
 from workers.grid import Grid
 from workers.pixels import SourceImage
+from workers.profiles import Kind
+from workers.results import Made, objects
 from workers.uids import Context
 from workers.volume import SourceVolume
 
@@ -117,6 +120,29 @@ def two_findings(source: Source) -> tuple[Finding, ...]:
     kind = "volume" if isinstance(source, SourceVolume) else "image"
     saliency = np.stack([blob(shape, centre, 3.0), blob(shape, beside, 3.0), np.zeros(shape, dtype=np.float32)])
     return findings_of(prediction(saliency, (0.87, 0.5, 0.1)), card(kind), source, context(kind))
+
+
+def made(kind: str = "image", **more: Any) -> Made:
+    """What all results of one source with `two_findings` are made of; `more` is the context's."""
+    grey: dict[str, Any] = {
+        "SamplesPerPixel": 1, "BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0,
+        "PhotometricInterpretation": "MONOCHROME1" if kind == "image" else "MONOCHROME2",
+    }  # fmt: skip
+    source: Source = image_source(radiograph(**grey)) if kind == "image" else ct_source()
+    for header in source.headers if isinstance(source, SourceVolume) else ():
+        for keyword, value in (grey | {"RescaleSlope": "1", "RescaleIntercept": "-1024"}).items():
+            setattr(header, keyword, value)
+    about = context(kind, **more)
+    maps = (
+        np.stack([blob(source.array.shape, (4.8, 25.6, 32.0), 3.0)] * 3) if isinstance(source, SourceVolume) else None
+    )
+    return Made([two_findings(source)], [source], [about], about, (), (), [maps])
+
+
+def every_object(kind: str = "image", **more: Any) -> dict[str, Dataset]:
+    """One object of each kind that can be made of an image or a volume, as anyone reads it."""
+    found = objects(made(kind, **more), set(Kind))
+    return {name: plain.copied(dataset) for name, dataset in reversed(found)}
 
 
 def no_findings(source: Source) -> tuple[Finding, ...]:

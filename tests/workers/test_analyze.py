@@ -18,12 +18,12 @@ from structlog.testing import capture_logs
 
 from models import packages
 from models.prediction import Model
-from node import outbox, studies
+from node import outbox, overview, studies
 from node.entities import InstanceKey, StoredInstance, StudyState
 from node.headers import read_header
 from node.ledger import Ledger
-from node.settings import Peer, Settings
-from node.tables import EVENT, FINDING, OUTBOX, RESULT
+from node.settings import Peer, Policy, Settings, Worklist
+from node.tables import EVENT, FINDING, OUTBOX, PICTURE, RESULT
 from node.tables import STUDY as STUDIES
 from node.worklist import items
 from node.worklist.elements import text
@@ -97,6 +97,11 @@ def queued(ledger: Ledger, tmp_path: Path) -> Ledger:
     return ledger
 
 
+KINDS = ("regions", "segmentation", "statement")
+STANDBY = ("capture", "regions-2d", "report-text", "statement-2d")
+STATES = {"pending": KINDS, "standby": STANDBY}
+
+
 def study(ledger: Ledger) -> tuple[str, str]:
     """(state, reason)."""
     with ledger.read() as connection:
@@ -146,20 +151,31 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
     assert study(queued) == (StudyState.ANALYSED, "")
     assert found(queued) == ["Pneumothorax"]
     assert sorted(deliveries(queued)) == [
-        (peer, kind, "pending") for peer in ("folder", "pacs") for kind in ("regions", "segmentation", "statement")
+        *(("folder", kind, "pending") for kind in KINDS),
+        *sorted((("pacs", kind, state) for state, kinds in STATES.items() for kind in kinds)),
     ]
     with queued.read() as connection:
         assert sorted(outbox.due(connection, time.time(), time.time())) == [(STUDY, "folder"), (STUDY, "pacs")]
         paths = connection.execute(select(RESULT.c.path)).scalars().all()
     assert all((tmp_path / path).is_file() and not Path(path).is_absolute() for path in paths)
-    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 3)]
+    assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 7)]
+
+
+def test_pictures_are_kept_for_the_page(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
+    analyzer(TinyModel()).run(STUDY, 1)
+    with queued.read() as connection:
+        rows = connection.execute(select(PICTURE).order_by(PICTURE.c.id)).mappings().all()
+    assert [(row["generation"], row["label"]) for row in rows] == [(1, ""), (1, "Pneumothorax")]
+    for row in rows:
+        assert Path(row["path"]).parts[:2] == ("pictures", STUDY)
+        assert (tmp_path / row["path"]).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
     ("probabilities", "priority", "reason"),
     [
-        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %)"),
-        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %)"),
+        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %), ACR category 1"),
+        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %), ACR category 2"),
         (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding at its operating point"),
     ],
     ids=["pneumothorax", "nodule", "nothing"],
@@ -170,6 +186,22 @@ def test_triage_speaks_to_the_work_item_and_never_lowers_it(
     assert (item(queued).priority, item(queued).reason) == (Priority.MEDIUM, "before analysis")
     analyzer(TinyModel(probabilities)).run(STUDY, 1)
     assert (item(queued).priority, item(queued).reason) == (priority, reason)
+
+
+def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(
+    analyzer: Analyze, queued: Ledger, settings: Settings
+) -> None:
+    model = TinyModel()
+    shadow = settings.model_copy(update={"worklist": Worklist(policy=Policy(shadow=(model.card.name,)))})
+    analyzer(model, settings=shadow).run(STUDY, 1)
+    assert (study(queued)[0], found(queued), deliveries(queued)) == (StudyState.ANALYSED, ["Pneumothorax"], [])
+    with queued.read() as connection:
+        assert len(connection.execute(select(RESULT)).all()) == 3
+        story = overview.story(connection, STUDY)
+    assert story is not None
+    assert [one["outcome"] for one in story["decisions"]] == ["shadow"]
+    assert (item(queued).priority, item(queued).source) == (Priority.MEDIUM, "default")
+    assert item(queued).reason.startswith("shadow mode, it would be HIGH: Pneumothorax")
 
 
 def test_a_study_that_no_model_reads_says_why_everywhere(analyzer: Analyze, ledger: Ledger, tmp_path: Path) -> None:
@@ -373,7 +405,7 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
 
     assert study(ledger)[0] == StudyState.ANALYSED
     newer = documents(ledger, tmp_path, 2)
-    for kind in ("regions", "statement"):
+    for kind in ("statement", "statement-2d", "report-text"):
         (named,) = newer[kind].PredecessorDocumentsSequence
         assert named.StudyInstanceUID == STUDY
         (series,) = named.ReferencedSeriesSequence
@@ -381,13 +413,21 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
         (reference,) = series.ReferencedSOPSequence
         assert reference.ReferencedSOPInstanceUID == earlier[kind].SOPInstanceUID
         assert reference.ReferencedSOPClassUID == earlier[kind].SOPClassUID
+    for kind in ("regions", "regions-2d"):  # the first image's are what they were, the second's replace none of them
+        with ledger.read() as connection:
+            query = select(RESULT.c.sop_instance_uid).where(RESULT.c.generation == 2, RESULT.c.kind == kind)
+            made = set(connection.execute(query).scalars())
+        assert len(made) == 2
+        assert earlier[kind].SOPInstanceUID in made
+        assert "PredecessorDocumentsSequence" not in newer[kind]
     assert "PredecessorDocumentsSequence" not in earlier["statement"]
     kinds = {
         state: sorted({kind for _, kind, one in deliveries(ledger) if one == state})
         for state in ("pending", "superseded")
     }
     assert kinds["pending"] == ["regions", "segmentation", "statement"]
-    assert kinds["superseded"] == ["regions", "statement"]  # the first image's Segmentation is still true
+    # The first image's Segmentation, regions and capture are still true.
+    assert kinds["superseded"] == ["report-text", "statement", "statement-2d"]
 
 
 def test_warming_up_opens_everything(analyzer: Analyze, queued: Ledger) -> None:

@@ -12,9 +12,10 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from models.prediction import Model
 from node.entities import AnalysisReport, StudyState
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
+from workers import rules
 from workers.decode import Decoder
-from workers.gate import GateError
 from workers.pipeline import Instance, analyze
+from workers.rules import Rule
 from workers.sr import Predecessor
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
@@ -79,12 +80,12 @@ def test_where_nothing_is_present_only_the_statement_is_made(decoder: Decoder, t
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-def test_two_radiographs_have_a_segmentation_each_and_one_document_of_each_kind(
+def test_two_radiographs_have_a_segmentation_and_a_regions_document_each_and_one_statement(
     decoder: Decoder, tmp_path: Path
 ) -> None:
     paths = [radiograph(tmp_path, 1), radiograph(tmp_path, 2)]
     report = run(decoder, tmp_path / "out", paths)
-    assert kinds(report) == ["segmentation", "segmentation", "regions", "statement"]
+    assert kinds(report) == ["segmentation", "segmentation", "regions", "regions", "statement"]
     drawn_on = [
         segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
         for segmentation in objects(report, "segmentation")
@@ -152,7 +153,7 @@ def test_the_same_input_twice_is_the_same_bytes(decoder: Decoder, tmp_path: Path
     first, second = (run(decoder, tmp_path / name, paths) for name in ("a", "b"))
     assert first.findings == second.findings
     written = [{Path(one.path).name: Path(one.path).read_bytes() for one in each.results} for each in (first, second)]
-    assert len(written[0]) == 4
+    assert len(written[0]) == 5
     assert written[0] == written[1]
 
 
@@ -186,11 +187,33 @@ def test_a_model_that_gives_no_number_analyses_nothing(decoder: Decoder, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
-def test_what_does_not_pass_the_gate_leaves_no_file(decoder: Decoder, tmp_path: Path) -> None:
+def test_where_nothing_passes_the_gate_the_study_has_failed_and_all_is_quarantined(
+    decoder: Decoder, tmp_path: Path
+) -> None:
     source = radiograph(tmp_path, StudyInstanceUID="1.2.03")  # an SCP refuses it; a file by hand is as bad
-    with pytest.raises(GateError, match="A UID in it is not valid"):
-        run(decoder, tmp_path / "out", [source])
-    assert list((tmp_path / "out").iterdir()) == []
+    folder = tmp_path / "results" / "study"
+    report = run(decoder, folder, [source])
+    assert report.state == StudyState.FAILED
+    assert report.reason == "the analysis failed: no result passed our own checks: A UID in it is not valid."
+    assert [result.fault for result in report.results] == ["A UID in it is not valid."] * 3
+    assert list(folder.iterdir()) == []
+    kept = {str(path) for path in (tmp_path / "quarantine" / "study").iterdir()}
+    assert kept == {result.path for result in report.results}
+
+
+def test_one_object_that_fails_is_quarantined_and_the_others_are_results(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
+    folder = tmp_path / "results" / "study"
+    report = run(decoder, folder, [radiograph(tmp_path)])
+    assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["segmentation", "regions", "statement"])
+    assert [result.fault for result in report.results] == [broken.reason, "", ""]
+    quarantined, *sent = (Path(result.path) for result in report.results)
+    assert quarantined.parent == tmp_path / "quarantine" / "study"
+    assert dcmread(quarantined).SOPClassUID == SegmentationStorage
+    assert set(folder.iterdir()) == set(sent)
 
 
 def test_results_carry_the_patient_and_study_of_their_source(decoder: Decoder, tmp_path: Path) -> None:

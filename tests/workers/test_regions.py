@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from workers import regions
-from workers.regions import Mask
+from models.regions import Mask
+from workers import regions, wording
 
 
 def _rectangle(shape: tuple[int, int], rows: slice, columns: slice) -> Mask:
@@ -76,6 +76,11 @@ def test_a_ragged_outline_is_thinned_until_graphic_data_can_hold_it() -> None:
     assert regions.enclosed_area(points) == pytest.approx(mask.sum(), rel=0.01)
 
 
+def image_place(mask: Mask, orientation: tuple[str, ...]) -> tuple[str | None, str]:
+    location = regions.image_location(mask, orientation)
+    return location.side, wording.place(location, "en")
+
+
 @pytest.mark.parametrize(
     ("orientation", "expected"),
     [
@@ -93,11 +98,11 @@ def test_a_place_is_the_patients_not_the_pictures(
     orientation: tuple[str, ...], expected: tuple[str | None, str]
 ) -> None:
     low_on_the_left = _rectangle((90, 60), slice(70, 80), slice(5, 15))
-    assert regions.image_place(low_on_the_left, orientation) == expected
+    assert image_place(low_on_the_left, orientation) == expected
 
 
 def test_the_middle_has_no_side() -> None:
-    assert regions.image_place(_rectangle((90, 60), slice(40, 50), slice(25, 35)), ("L", "F")) == (
+    assert image_place(_rectangle((90, 60), slice(40, 50), slice(25, 35)), ("L", "F")) == (
         None,
         "central middle zone",
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -124,3 +125,24 @@ def test_the_same_input_gives_the_same_bytes_and_leaves_the_source_alone(make: o
     _, _, second = make()
     assert _bytes(first) == _bytes(second)
     assert [header.to_json() for header in source_headers(source)] == before
+
+
+def test_a_volume_that_grew_is_segmented_anew_in_the_same_series_and_comes_last() -> None:
+    whole = phantoms.ct_source()
+    part = replace(whole, headers=whole.headers[:-1], array=whole.array[:-1])
+    made = [segmentation(phantoms.two_findings(source), source, phantoms.context("volume")) for source in (part, whole)]
+    first, second = (one for one in made if one is not None)
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    assert first.InstanceNumber < second.InstanceNumber
+    assert "SeriesTime" not in first, "it would differ within the series"
+
+
+def test_segmentations_of_two_images_are_told_apart_in_the_list_of_series() -> None:
+    made = [
+        _image(SOPInstanceUID=f"1.2.826.0.1.3680043.8.498.0.{number}", InstanceNumber=number)[2] for number in (1, 2)
+    ]
+    assert [one.SeriesDescription.split(",")[0] for one in made] == [
+        "AI research: S:1 I:1 regions", "AI research: S:1 I:2 regions"
+    ]  # fmt: skip
+    assert len({one.SeriesInstanceUID for one in made}) == 2

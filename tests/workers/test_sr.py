@@ -16,7 +16,7 @@ from workers.equipment import RESEARCH
 from workers.findings import Finding, Source, findings_of, largest_slice, source_headers
 from workers.regions import enclosed_area
 from workers.seg import segmentation
-from workers.sr import Predecessor, regions_document, statement_document
+from workers.sr import Predecessor, regions_document, regions_documents, statement_document
 
 KINDS = ("image", "volume")
 
@@ -192,6 +192,47 @@ def test_of_two_images_the_higher_probability_counts_and_each_region_is_drawn(tm
     assert "PRESENT: Pneumothorax 70.0 %, Nodule 50.0 %." in _texts(statement)
     (evidence,) = statement.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     assert len(evidence.ReferencedSOPSequence) == 2
+    (sentence,) = (line for line in _texts(statement) if line.startswith("Nodule: PRESENT."))
+    assert sentence.count("Region Nodule 1 (series 1, image 1): ") == 2
+    assert not _named(statement, "111028"), "OHIF prints no image of an image library"
+
+
+def test_each_source_has_a_regions_document_of_its_own_and_a_late_one_replaces_no_other(tmp_path: Path) -> None:
+    first, second = (
+        phantoms.image_source(
+            phantoms.radiograph(SOPInstanceUID=f"1.2.826.0.1.3680043.8.498.0.{number}", InstanceNumber=number)
+        )
+        for number in (1, 2)
+    )
+    context = phantoms.context()
+    found = [phantoms.two_findings(source) for source in (first, second)]
+    (alone,) = regions_documents(found[:1], [first], [context])
+    earlier = [Predecessor(str(alone.SeriesInstanceUID), str(alone.SOPClassUID), str(alone.SOPInstanceUID))]
+    documents = regions_documents(found, [first, second], [context, context], earlier)
+    gate.check_all([(one, tmp_path / f"{one.SOPInstanceUID}.dcm") for one in documents])
+    assert _bytes(documents[0]) == _bytes(alone)
+    for document, source in zip(documents, (first, second), strict=True):
+        assert "PredecessorDocumentsSequence" not in document
+        (image,) = {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in _named(document, "260753009")}
+        assert image == source_headers(source)[0].SOPInstanceUID
+    assert "S:1 I:2 regions" in documents[1].SeriesDescription
+
+
+@pytest.mark.parametrize(
+    ("attributes", "documents"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, 1),
+        ({"ImagerPixelSpacing": [0.2, 0.2001]}, 1),
+        ({"ImagerPixelSpacing": [0.2, 0.4]}, 0),
+        ({"PixelSpacing": [0.3, 0.2]}, 0),
+    ],
+)
+def test_oblong_pixels_have_no_outline_that_ohif_would_draw_elsewhere(
+    attributes: dict[str, object], documents: int
+) -> None:
+    source = phantoms.image_source(phantoms.radiograph(**attributes))
+    made = regions_documents([phantoms.two_findings(source)], [source], [phantoms.context()])
+    assert len(made) == documents
 
 
 @pytest.mark.parametrize("kind", KINDS)

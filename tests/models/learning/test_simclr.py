@@ -73,7 +73,7 @@ def test_the_input_is_that_of_the_card(data: Path) -> None:
 
 
 def test_it_learns_to_find_the_partner(few: Path, tmp_path: Path) -> None:
-    found = contrasted(few, tmp_path / "run", replace(CONTRAST, epochs=3))
+    found = contrasted(few, tmp_path / "run", replace(CONTRAST, epochs=6))
     lines = [line.split(",") for line in (tmp_path / "run" / "history.csv").read_text().splitlines()[1:]]
     assert float(lines[-1][2]) < 0.9 * float(lines[0][2])
     assert found.held_out_loss == pytest.approx(min(float(line[3]) for line in lines), rel=1e-5)

@@ -81,9 +81,10 @@ class Hidden(nn.Module):
 
 
 def cam_network(taps: tuple[int, ...] = (10, 14)) -> CamNetwork:
-    """Random weights, two taps, a border, a centre: all that the shipped network has."""
+    """Random weights, two taps, deviations, a border, a centre: all that the shipped network has."""
     torch.manual_seed(0)
-    built = CamNetwork(taps, LABELS, border=1).eval()
+    built = CamNetwork(taps, LABELS, border=1, deviations=True).eval()
     nn.init.normal_(built.head.weight)
     built.centre.normal_()
+    built.average.normal_()
     return built

@@ -13,7 +13,7 @@ IMAGE = np.random.default_rng(0).random((128, 160), np.float32)
 
 def network() -> MilNetwork:
     torch.manual_seed(0)
-    built = MilNetwork((10, 14), 3, border=1).eval()
+    built = MilNetwork((10, 14), 3, border=1, deviations=True).eval()
     torch.nn.init.normal_(built.pool.attention.weight)
     built.centre.normal_()
     return built

@@ -9,11 +9,13 @@ from pynetdicom import Association
 
 from node.worklist.reading import Station
 from node.worklist.ups import SOP_CLASSES
+from node.worklist.watch import Watching
 
-PUSH, PULL, QUERY = SOP_CLASSES
+PUSH, WATCH, PULL, QUERY = SOP_CLASSES
 STUDY = "1.2.826.0.1.3680043.10.1"
 NOW = 1_790_000_000.0
 STATION = Station(retrieve_ae_title="PACS")
+WATCHING = Watching(("READER", "MONITOR").__contains__)
 LOCK = "1.2.826.0.1.3680043.10.77"
 OTHER = "1.2.826.0.1.3680043.10.78"
 
@@ -82,6 +84,20 @@ def change(state: str, transaction: str | None) -> Dataset:
     if transaction is not None:
         information.TransactionUID = transaction
     return information
+
+
+def watch(
+    association: Association, action: int, uid: str, receiver: str = "READER", lock: str = "FALSE", **keys: object
+) -> int:
+    """N-ACTION 3, 4 or 5: subscribe, unsubscribe, suspend."""
+    information = Dataset()
+    information.ReceivingAE = receiver
+    if action == 3:
+        information.DeletionLock = lock
+    for keyword, value in keys.items():
+        setattr(information, keyword, value)
+    status, _ = association.send_n_action(information, action, PUSH, uid, meta_uid=WATCH)
+    return int(status.Status)
 
 
 def create(association: Association, **options: str) -> str:

@@ -23,6 +23,7 @@ from tests.node.worklist.scu import (
     QUERY,
     STATION,
     STUDY,
+    WATCH,
     act,
     create,
     discontinued,
@@ -148,18 +149,10 @@ def test_a_person_sets_the_priority_and_triage_does_not_lower_it(scp: Scp, serve
     assert get(association, uid).ScheduledProcedureStepPriority == "HIGH"
 
 
-@pytest.mark.parametrize("action", [3, 4, 5])
-@pytest.mark.parametrize("sop_class", [PUSH, PULL])
-def test_subscriptions_are_refused_until_there_are_events(scp: Scp, action: int, sop_class: str) -> None:
-    association, receiver = scp(), Dataset()
-    receiver.ReceivingAE, receiver.DeletionLock = "READER", "FALSE"
-    everything, filtered = "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.1"
-    for uid, status in ((create(association), 0xC315), (everything, 0xC315), (filtered, 0xC307), ("1.2.3", 0xC307)):
-        answer, _ = association.send_n_action(receiver, action, PUSH, uid, meta_uid=sop_class)
-        assert answer.Status == status
-
-
-@pytest.mark.parametrize(("action", "sop_class"), [(1, PUSH), (2, PULL), (6, PULL), (0, PUSH)])
+@pytest.mark.parametrize(
+    ("action", "sop_class"),
+    [(1, PUSH), (2, PULL), (6, WATCH), (0, PUSH), (1, WATCH), (3, PUSH), (4, PULL), (5, PULL)],
+)
 def test_actions_that_the_class_does_not_have(scp: Scp, action: int, sop_class: str) -> None:
     association = scp()
     answer, _ = association.send_n_action(_change("IN PROGRESS"), action, PUSH, create(association), meta_uid=sop_class)
@@ -172,10 +165,12 @@ def test_operations_that_the_class_does_not_have(scp: Scp) -> None:
     answers = [
         association.send_n_create(pushed(), PUSH, generate_uid(), meta_uid=PULL),
         association.send_n_set(performed(), PUSH, uid, meta_uid=PUSH),
+        association.send_n_create(pushed(), PUSH, generate_uid(), meta_uid=WATCH),
+        association.send_n_set(performed(), PUSH, uid, meta_uid=WATCH),
         association.send_n_get([tag("PatientID")], PUSH, uid, meta_uid=QUERY),
         association.send_n_action(_change("IN PROGRESS"), 1, PUSH, uid, meta_uid=QUERY),
     ]
-    assert [status.Status for status, _ in answers] == [0x0211] * 4
+    assert [status.Status for status, _ in answers] == [0x0211] * 6
     assert find(association, PUSH, PatientID="") == ([], 0x0122)
 
 

@@ -1,0 +1,78 @@
+"""What readers say of findings: agree or disagree, kept in the ledger and exported as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import IO, Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select
+
+from node.ledger import note
+from node.overview import moment
+from node.tables import FEEDBACK, FINDING
+
+COLUMNS = (
+    "study_instance_uid", "generation", "package", "label", "quantity", "probability", "operating_point", "present",
+    "verdict", "at",
+)  # fmt: skip
+_COPIED = COLUMNS[:-2]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+
+
+class Verdict(StrEnum):
+    """A reader's word on a finding."""
+
+    AGREE = "agree"
+    DISAGREE = "disagree"
+
+
+def give(
+    connection: Connection, study_instance_uid: str, package: str, label: str, verdict: Verdict | None, now: float
+) -> bool:
+    """Keep a verdict on a finding of the newest generation in place of an earlier one; None takes it back.
+
+    False where there is no such finding (any more): the page that was looked at is out of date.
+    """
+    finding = connection.execute(select(FINDING).where(_is(FINDING, study_instance_uid, package, label))).mappings()
+    row = finding.first()
+    if row is None:
+        return False
+    here = and_(_is(FEEDBACK, study_instance_uid, package, label), FEEDBACK.c.generation == row["generation"])
+    connection.execute(FEEDBACK.delete().where(here))
+    if verdict:
+        copied = {key: row[key] for key in _COPIED}
+        connection.execute(insert(FEEDBACK).values(**copied, verdict=verdict.value, at=now))
+    said = f"{label} ({package}): {verdict or 'verdict taken back'}"
+    note(connection, study_instance_uid, now, "feedback", said)
+    return True
+
+
+def of_study(connection: Connection, study_instance_uid: str) -> dict[tuple[str, str, int], Verdict]:
+    """(package, label, generation) to verdict."""
+    rows = connection.execute(select(FEEDBACK).where(FEEDBACK.c.study_instance_uid == study_instance_uid)).mappings()
+    return {(row["package"], row["label"], row["generation"]): Verdict(row["verdict"]) for row in rows}
+
+
+def export(connection: Connection, file: IO[str]) -> int:
+    """Write all verdicts as CSV with a line of column names, oldest first; returns how many."""
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    count = 0
+    for count, row in enumerate(_rows(connection), start=1):  # noqa: B007
+        writer.writerow([_cell(row[key]) for key in COLUMNS])
+    return count
+
+
+def _rows(connection: Connection) -> Iterator[dict[str, Any]]:
+    for row in connection.execute(select(FEEDBACK).order_by(FEEDBACK.c.at, FEEDBACK.c.id)).mappings():
+        yield dict(row) | {"at": moment(row["at"]), "present": "yes" if row["present"] else "no"}
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _is(table: Table, study_instance_uid: str, package: str, label: str) -> ColumnElement[bool]:
+    return and_(table.c.study_instance_uid == study_instance_uid, table.c.package == package, table.c.label == label)

@@ -1,0 +1,41 @@
+"""Whose study is analysed next: urgent ones first, and within that the senders take turns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+HIGH, MEDIUM, LOW = RANKS = 0, 1, 2
+BY_DIMSE_PRIORITY: Mapping[int, int] = {1: HIGH, 0: MEDIUM, 2: LOW}  # Priority (0000,0700), PS3.7 9.1.1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A study that no worker was told of yet; `rank` is 0 for the most urgent, `queued_at` in seconds."""
+
+    study_instance_uid: str
+    generation: int
+    sender: str
+    rank: int
+    queued_at: float
+
+
+def next_up(waiting: Sequence[Waiting], busy: Mapping[str, int], places: int) -> tuple[Waiting, ...]:
+    """The studies to tell the workers of, in this order: every HIGH one, and others for `places`.
+
+    A sender's first study comes before any other sender's second: one that sends a hundred studies holds another's
+    single one up by no more than its first.
+
+    Parameters
+    ----------
+    busy
+        How many studies of each sender the workers have, or were told of.
+    """
+    before = dict(busy)
+    turns: list[tuple[int, int, float, Waiting]] = []
+    for study in sorted(waiting, key=lambda one: (one.rank, one.queued_at, one.study_instance_uid)):
+        turns.append((study.rank, before.get(study.sender, 0), study.queued_at, study))
+        before[study.sender] = before.get(study.sender, 0) + 1
+    order = [study for *_, study in sorted(turns, key=lambda turn: turn[:3])]
+    urgent = sum(study.rank == HIGH for study in order)
+    return tuple(order[: max(urgent, places)])

@@ -1,0 +1,60 @@
+"""The web application: its routes, behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from node.web import live, login, status, study, worklist
+from node.web.desk import Desk, posting
+from node.web.guard import API, Guard
+from node.web.rendering import STATIC, refused
+
+__all__ = ["API", "make_app"]
+
+_ROUTES = (
+    Route("/", worklist.show),
+    Route("/lines", posting(worklist.lines), methods=["POST"]),
+    Route("/study/{uid}", study.show),
+    Route("/study/{uid}/panel", study.panel),
+    Route("/study/{uid}/verdict", posting(study.verdict), methods=["POST"]),
+    Route("/item/{uid}/claim", posting(study.claim), methods=["POST"]),
+    Route("/item/{uid}/complete", posting(study.complete), methods=["POST"]),
+    Route("/picture/{number:int}", study.picture),
+    Route("/status", status.show),
+    Route("/status/panel", status.panel),
+    Route("/status/retry/{uid}", posting(status.retry), methods=["POST"]),
+    Route("/status/check", posting(status.check), methods=["POST"]),
+    Route("/feedback.csv", study.feedback_csv),
+    Route("/events", live.events),
+    Route("/login", login.show),
+    Route("/login", posting(login.log_in), methods=["POST"]),
+    Route("/logout", posting(login.log_out), methods=["POST"]),
+    Mount("/static", StaticFiles(directory=STATIC)),
+)
+
+
+def make_app(desk: Desk, api: Sequence[BaseRoute] = ()) -> Guard:
+    """The application.
+
+    Parameters
+    ----------
+    api
+        Routes of a service for programs; they are served below `/dicomweb`, to callers that send the token as Bearer.
+    """
+    watch = live.Watch(desk.ledger)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with watch.running():
+            yield
+
+    routes = [*_ROUTES, *([Mount(API, routes=list(api))] if api else [])]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refused})
+    app.state.desk, app.state.watch = desk, watch
+    return Guard(app, desk.settings.web, desk.sessions, desk.brake, desk.clock)

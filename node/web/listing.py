@@ -1,0 +1,131 @@
+"""The lines of the worklist page: filtered, searched, most urgent first, each with what the models said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select
+
+from node.settings import Policy
+from node.tables import FINDING, STUDY, WORK_ITEM
+from node.worklist.items import Row, as_row
+from node.worklist.policy import Priority
+from node.worklist.rows import reading_order
+from node.worklist.states import FINAL, State
+
+STEP = 100  # lines that a page shows at first, and more at each "show more"
+STATES = {  # what is offered to look at: title, states
+    "open": ("To read", (State.SCHEDULED, State.IN_PROGRESS)),
+    "waiting": ("Not claimed", (State.SCHEDULED,)),
+    "claimed": ("Claimed", (State.IN_PROGRESS,)),
+    "ended": ("Ended", FINAL),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader wants to see."""
+
+    words: str = ""
+    priority: str = ""  # empty: all
+    states: str = "open"
+    limit: int = STEP
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A finding that a model called present."""
+
+    label: str
+    quantity: str  # "probability" or "score"
+    probability: float
+    operating_point: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: the work item, the state of its study's analysis (empty: unknown study), what was called."""
+
+    row: Row
+    analysis: str
+    called: tuple[Called, ...]
+    packages: tuple[str, ...]  # models that spoke of the study
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Lines, whether there are more, and how many open work items there are of each priority."""
+
+    lines: tuple[Line, ...]
+    more: bool
+    counts: dict[str, int]
+
+
+def find(connection: Connection, wanted: Wanted, policy: Policy | None = None, now: float = 0.0) -> Listing:
+    """The lines that a reader wants to see, in the order of `items.listing`."""
+    query = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.state.in_(STATES[wanted.states][1]))
+    newest = (WORK_ITEM.c.updated_at.desc(),)
+    query = query.order_by(*(newest if wanted.states == "ended" else reading_order(connection, policy, now)))
+    if wanted.priority:
+        query = query.where(WORK_ITEM.c.priority == wanted.priority)
+    words = wanted.words.casefold().split()
+    query = query.where(*_may_match(words)) if words else query.limit(wanted.limit + 1)
+    rows = _rows(connection, connection.execute(query).scalars().all())
+    found = tuple(islice((row for row in rows if _matches(row, words)), wanted.limit + 1))
+    lines = _lines(connection, found[: wanted.limit])
+    return Listing(lines, len(found) > wanted.limit, _counts(connection))
+
+
+def _rows(connection: Connection, uids: Sequence[str]) -> Iterator[Row]:
+    """The rows of these work items in this order, read in portions: most searches end long before the last."""
+    for start in range(0, len(uids), STEP):
+        portion = uids[start : start + STEP]
+        query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid.in_(portion))
+        found = {row["sop_instance_uid"]: row for row in connection.execute(query).mappings()}
+        yield from (as_row(found[uid]) for uid in portion if uid in found)
+
+
+def _may_match(words: Iterable[str]) -> list[ColumnElement[bool]]:
+    """What the database can rule out, for each word by its longest part that JSON writes as it is."""
+    parts = (max(re.findall(r"[a-z0-9.]+", word), key=len, default="") for word in words)
+    columns = (cast(WORK_ITEM.c.attributes, Text), WORK_ITEM.c.priority_reason)
+    return [or_(*(column.ilike(f"%{part}%") for column in columns)) for part in parts if part]
+
+
+def _matches(row: Row, words: Sequence[str]) -> bool:
+    fields = (row.patient_name, row.patient_id, row.accession_number, row.label, row.reason, row.study_instance_uid)
+    text = " ".join(fields).casefold()
+    return all(word.strip(",;") in text for word in words)
+
+
+def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
+    uids = {row.study_instance_uid for row in rows if row.study_instance_uid}
+    states = select(STUDY.c.study_instance_uid, STUDY.c.state).where(STUDY.c.study_instance_uid.in_(uids))
+    analyses = {row.study_instance_uid: row.state for row in connection.execute(states)}
+    called: dict[str, list[Called]] = {}
+    packages: dict[str, dict[str, None]] = {}
+    findings = select(FINDING).where(FINDING.c.study_instance_uid.in_(uids)).order_by(FINDING.c.probability.desc())
+    for row in connection.execute(findings).mappings():
+        uid, package = row["study_instance_uid"], row["package"]
+        packages.setdefault(uid, {})[package] = None
+        if row["present"]:
+            one = Called(row["label"], row["quantity"], row["probability"], row["operating_point"])
+            called.setdefault(uid, []).append(one)
+    return tuple(
+        Line(
+            row,
+            analyses.get(row.study_instance_uid, ""),
+            tuple(called.get(row.study_instance_uid, ())),
+            tuple(packages.get(row.study_instance_uid, ())),
+        )
+        for row in rows
+    )
+
+
+def _counts(connection: Connection) -> dict[str, int]:
+    query = select(WORK_ITEM.c.priority, func.count().label("items")).where(WORK_ITEM.c.state.not_in(FINAL))
+    counts = {row.priority: row.items for row in connection.execute(query.group_by(WORK_ITEM.c.priority))}
+    return {priority.value: counts.get(priority.value, 0) for priority in Priority}

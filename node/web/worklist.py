@@ -1,0 +1,41 @@
+"""The reading worklist page. What is looked for is posted, never part of an address: it may be a patient's name."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from node.web.desk import Form, desk_of
+from node.web.listing import STATES, STEP, Wanted, find
+from node.web.rendering import page
+from node.worklist.policy import Priority
+
+_MOST = 10_000  # lines on one page
+
+
+def show(request: Request) -> Response:
+    """`GET /`."""
+    return _page(request, "worklist.html", Wanted())
+
+
+def lines(request: Request, form: Form) -> Response:
+    """`POST /lines`: the lines anew, by the filter."""
+    return _page(request, "_lines.html", _wanted(form))
+
+
+def _page(request: Request, template: str, wanted: Wanted) -> Response:
+    desk = desk_of(request)
+    with desk.ledger.read() as connection:
+        listing = find(connection, wanted, desk.settings.worklist.policy, desk.clock())
+    return page(request, template, listing=listing, wanted=wanted, states=STATES, priorities=list(Priority), step=STEP)
+
+
+def _wanted(form: Form) -> Wanted:
+    """The filter; what it does not know counts as not said."""
+    priority, states, limit = form.get("priority", ""), form.get("states", ""), form.get("limit", "")
+    return Wanted(
+        words=form.get("words", "")[:200],
+        priority=priority if priority in tuple(Priority) else "",
+        states=states if states in STATES else "open",
+        limit=min(int(limit), _MOST) if limit.isdecimal() and limit.isascii() and len(limit) < 9 else STEP,
+    )

@@ -1,0 +1,53 @@
+"""Sinks: where raised priorities go. One file a sink behind one small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from node.settings import Settings
+from node.worklist.sinks import hl7, ups, webhook
+from node.worklist.sinks.facts import Notice
+
+
+class Sink(Protocol):
+    """A receiver of notices. It may be told the same notice twice: `control_id` lets it know."""
+
+    @property
+    def where(self) -> str:
+        """Where notices go, for people."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds that `send` may take at most."""
+
+    def reach(self) -> str:
+        """Whether it could be told something now; nothing is told. A sentence, or the error that `send` would have."""
+
+    def preview(self, notice: Notice) -> str:
+        """What would be sent, as text."""
+
+    def send(self, notice: Notice) -> str:
+        """Deliver; what the receiver acknowledged, in words without patient attributes.
+
+        Raises
+        ------
+        NotTaken
+            It is tried again; `SinkUnreachable` where nobody answers.
+        NotAccepted
+            It is not.
+        """
+
+
+MAKERS: Mapping[str, Callable[[Settings], Sink | None]] = {"ups": ups.make, "hl7": hl7.make, "webhook": webhook.make}
+
+
+def make_sinks(settings: Settings) -> dict[str, Sink]:
+    """The configured sinks that are outside of this node, by name.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    made = {name: MAKERS[name](settings) for name in settings.worklist.sinks if name in MAKERS}
+    return {name: sink for name, sink in made.items() if sink is not None}

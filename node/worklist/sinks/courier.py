@@ -1,0 +1,130 @@
+"""Couriers: one thread a sink that finds what the sink was not told and tells it. A sink that hangs hinders nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+
+from node.errors import NotAccepted, ReadFirstError, SinkUnreachable
+from node.ledger import Ledger
+from node.outbox import pause_after
+from node.worklist import notices
+from node.worklist.sinks import Sink
+from node.worklist.sinks.facts import Notice
+
+_log = structlog.get_logger(__name__)
+_TICK, _PAUSE = 0.2, 1.0  # seconds between rounds, and after one that failed
+_OVERLAP = 60.0  # seconds: a transaction that began earlier may be seen later
+_LONGEST_SILENCE = 60.0  # seconds that a sink which does not answer is left alone
+_SPARE = 2.0  # seconds that a lease is longer than sending may take
+
+
+class Courier:
+    """Tells one sink; `run` in a thread of its own until `stop`."""
+
+    def __init__(self, name: str, sink: Sink, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+        self._name, self._sink, self._ledger, self._clock = name, sink, ledger, clock
+        self._stopping = threading.Event()
+        self._seen_until, self._silences = clock() - notices.OLDEST, 0
+
+    def run(self) -> None:
+        """Go round until stopped; a failing round is logged and the next one tries again."""
+        while not self._stopping.is_set():
+            try:
+                pause = self.go_round()
+            except ReadFirstError as error:
+                _log.error("a sink's round failed, the next one tries again", sink=self._name, reason=str(error))
+                pause = _PAUSE
+            except Exception:  # noqa: BLE001  # outermost: a bug of ours must not stop the courier
+                _log.exception("a sink's round failed, the next one tries again", sink=self._name)
+                pause = _PAUSE
+            self._stopping.wait(pause)
+
+    def stop(self) -> None:
+        """End `run` when what is on its way is settled."""
+        self._stopping.set()
+
+    def go_round(self) -> float:
+        """Find, claim, tell, until nothing is due; the seconds to wait before the next round."""
+        self._find()
+        while not self._stopping.is_set() and (notice := self._claim()):
+            pause = self._tell(notice)
+            if pause:
+                return pause
+        return _TICK
+
+    def _find(self) -> None:
+        now = self._clock()
+        with self._ledger.read() as connection:
+            found = notices.untold(connection, self._name, self._seen_until - _OVERLAP)
+        for uid in found:
+            with self._ledger.write() as connection:
+                notices.put(connection, self._name, uid, now)
+        self._seen_until = now
+
+    def _claim(self) -> Notice | None:
+        now = self._clock()
+        with self._ledger.read() as connection:
+            if not notices.is_due(connection, self._name, now):
+                return None  # without a write transaction, five times a second
+        with self._ledger.write() as connection:
+            return notices.claim(connection, self._name, now, self._sink.longest + _SPARE)
+
+    def _tell(self, notice: Notice) -> float:
+        """Send and write down how it fared; the seconds for which this sink is left alone."""
+        try:
+            acknowledgement = self._sink.send(notice)
+        except NotAccepted as error:
+            self._rejected(notice, str(error))
+        except SinkUnreachable as error:
+            self._postponed(notice, str(error))
+            self._silences += 1
+            return pause_after(self._silences, 0.5, _LONGEST_SILENCE)
+        except ReadFirstError as error:
+            self._postponed(notice, str(error))
+        except Exception as error:  # noqa: BLE001  # outermost: a bug of ours must not keep the notice claimed
+            _log.exception("a notice could not be sent", sink=self._name, study=notice.study_instance_uid)
+            self._postponed(notice, f"{type(error).__name__} in our software; see the node's log")
+        else:
+            self._delivered(notice, acknowledgement)
+        self._silences = 0
+        return 0.0
+
+    def _delivered(self, notice: Notice, acknowledgement: str) -> None:
+        with self._ledger.write() as connection:
+            notices.delivered(connection, self._name, notice, acknowledgement, self._clock())
+        self._say(_log.info, "told", notice, acknowledgement=acknowledgement)
+
+    def _rejected(self, notice: Notice, error: str) -> None:
+        with self._ledger.write() as connection:
+            notices.rejected(connection, self._name, notice, error, self._clock())
+        self._say(_log.error, "rejected", notice, reason=error)
+
+    def _postponed(self, notice: Notice, error: str) -> None:
+        with self._ledger.write() as connection:
+            pause = notices.postponed(connection, self._name, notice, error, self._clock())
+        self._say(_log.warning, "not told", notice, reason=error, again_in=round(pause))
+
+    def _say(self, write: Callable[..., object], event: str, notice: Notice, **more: object) -> None:
+        names = {"sink": self._name, "study": notice.study_instance_uid, "control_id": notice.control_id}
+        write(event, **names, priority=notice.priority, **more)
+
+
+@contextmanager
+def couriers(sinks: Mapping[str, Sink], ledger: Ledger) -> Iterator[None]:
+    """Each sink's courier in its thread; on leaving they end, but nobody waits for a sink that does not answer."""
+    running = [(Courier(name, sink, ledger), name) for name, sink in sinks.items()]
+    threads = [threading.Thread(target=courier.run, name=f"sink-{name}", daemon=True) for courier, name in running]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for courier, _name in running:
+            courier.stop()
+        for thread in threads:
+            thread.join(_SPARE)

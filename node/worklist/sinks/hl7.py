@@ -1,0 +1,161 @@
+"""The sink `hl7`: one message over MLLP, its acknowledgement awaited (HL7 v2 chapter 2, original mode)."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+
+from node.charsets import codec
+from node.errors import NotAccepted, NotTaken, SinkUnreachable
+from node.settings import Hl7Sink, Settings, Tls
+from node.tls import client_context
+from node.worklist.er7 import Message, NotHl7
+from node.worklist.mllp import Blocks, Deadline, block
+from node.worklist.sinks.facts import FINDING, Notice, facts
+from node.worklist.sinks.template import Template
+
+PRIORITIES = {"HIGH": "S", "MEDIUM": "R", "LOW": "R"}  # HL7 table 0485
+_SAMPLE = Notice("0" * 20, "2.25.1", "2.25.2", "HIGH", "a sample", 0.0, {"attributes": {}, "findings": [FINDING]})
+_MOST = 1 << 20  # bytes of an acknowledgement
+
+
+class Answer(StrEnum):
+    """What an acknowledgement code means for the notice."""
+
+    TAKEN = "taken"
+    AGAIN = "tried again"
+    REFUSED = "refused"
+
+
+ANSWERS = {  # MSA-1, HL7 table 0008; commit acknowledgements are what receivers in enhanced mode begin with
+    "AA": Answer.TAKEN,
+    "CA": Answer.TAKEN,
+    "AE": Answer.AGAIN,
+    "CE": Answer.AGAIN,
+    "AR": Answer.REFUSED,
+    "CR": Answer.REFUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hl7:
+    """One receiver and what it is told."""
+
+    table: Hl7Sink
+    tls: Tls | None
+    template: Template
+
+    @property
+    def where(self) -> str:
+        """Where messages go, for people."""
+        return f"MLLP {self.table.host}:{self.table.port}"
+
+    @property
+    def longest(self) -> float:
+        """Seconds that `send` may take."""
+        return 2 * self.table.timeout
+
+    def reach(self) -> str:
+        """Connect and leave."""
+        self._connect().close()
+        return f"{self.where} accepts connections"
+
+    def preview(self, notice: Notice) -> str:
+        """The message, a line a segment."""
+        return self._message(notice).replace("\r", "\n")
+
+    def send(self, notice: Notice) -> str:
+        """Send the message and wait for its acknowledgement; what was acknowledged."""
+        message = block(self._message(notice).encode(codec(self.table.encoding), "replace"))
+        deadline = Deadline(self.table.timeout)
+        with self._connect() as connection:
+            try:
+                connection.settimeout(deadline.left())
+                connection.sendall(message)
+                return self._await(connection, deadline, notice.control_id)
+            except TimeoutError as error:
+                raise SinkUnreachable(f"no acknowledgement within {self.table.timeout:g} s") from error
+            except OSError as error:
+                raise NotTaken(f"the connection broke before the acknowledgement: {error.strerror or error}") from error
+
+    def _message(self, notice: Notice) -> str:
+        table = self.table
+        names = facts(notice) | {
+            "sender": {"application": table.sending_application, "facility": table.sending_facility},
+            "receiver": {"application": table.receiving_application, "facility": table.receiving_facility},
+            "processing_id": table.processing_id,
+            "character_set": table.encoding,
+            "priority_code": (PRIORITIES | table.priorities)[notice.priority],
+        }
+        return self.template.render(names)
+
+    def _connect(self) -> socket.socket:
+        try:
+            plain = socket.create_connection((self.table.host, self.table.port), self.table.timeout)
+            return self._secured(plain) if self.table.tls and self.tls else plain
+        except OSError as error:
+            raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
+
+    def _secured(self, plain: socket.socket) -> socket.socket:
+        assert self.tls is not None
+        try:
+            return client_context(self.tls).wrap_socket(plain, server_hostname=self.table.host)
+        except BaseException:
+            plain.close()
+            raise
+
+    def _await(self, connection: socket.socket, deadline: Deadline, control_id: str) -> str:
+        """Answers to other messages are passed over: ours may still come."""
+
+        def receive(most: int) -> bytes:
+            connection.settimeout(deadline.left())
+            return connection.recv(most)
+
+        blocks, other = Blocks(receive, _MOST), ""
+        while (content := blocks.read()) is not None:
+            acknowledgement = _read(content, self.table.encoding)
+            if acknowledgement.control_id == control_id:
+                return acknowledgement.settle()
+            other = ", it acknowledged another message"
+        raise NotTaken(f"the receiver ended the connection without an acknowledgement{other}")
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """MSA-1, MSA-2 and the code of the first error; free text, which may name a patient, is left where it is."""
+
+    code: str
+    control_id: str
+    error: str
+
+    def settle(self) -> str:
+        """What was acknowledged, or the error that it means."""
+        said = f"MSA {self.code[:2]!r}" + (f", error {self.error}" if self.error else "")
+        match ANSWERS.get(self.code):
+            case Answer.TAKEN:
+                return f"MSA {self.code} for {self.control_id}"
+            case Answer.REFUSED:
+                raise NotAccepted(f"the receiver refused the message: {said}")
+            case _:
+                raise NotTaken(f"the receiver did not take the message: {said}")
+
+
+def _read(content: bytes, default: str) -> Acknowledgement:
+    try:
+        message = Message(content, default)
+    except NotHl7 as error:
+        raise NotTaken(f"the acknowledgement cannot be read: {error}") from error
+    answer, fault = message.first("MSA"), message.first("ERR")
+    code = fault.value(3) or fault.value(1, 4)  # ERR-3 since 2.5, before that ERR-1.4; HL7 table 0357
+    return Acknowledgement(answer.value(1), answer.value(2), code if code.isalnum() and len(code) <= 8 else "")
+
+
+def make(settings: Settings) -> Hl7 | None:
+    """The sink of `[worklist.hl7]`; ConfigurationError where its template cannot be used."""
+    table = settings.worklist.hl7
+    if table is None:
+        return None
+    sink = Hl7(table, settings.node.tls, Template(table.message, table.template))
+    sink.preview(_SAMPLE)  # a name that there is not is found now, and not with the first urgent study
+    return sink

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from node.ledger import Ledger
+from node.tables import WORK_ITEM
+from node.web.listing import Wanted, find
+from node.worklist import items
+from node.worklist.policy import Priority, Triage
+from node.worklist.rows import Item, add, load
+from node.worklist.states import State
+from tests.node.web.conftest import analyse, arrive, header
+
+PATIENTS = {
+    "1.2.1": {"PatientName": "Doe^Jane", "PatientID": "P-1", "AccessionNumber": "A%1"},
+    "1.2.2": {"PatientName": 'Müller"s^Änne', "PatientID": "P_2", "AccessionNumber": "A2"},
+    "1.2.3": {"PatientName": "Yamada^Tarou=山田^太郎", "PatientID": "P3", "AccessionNumber": "A3"},
+}
+
+
+@pytest.fixture
+def three(ledger: Ledger) -> Ledger:
+    for number, (uid, patient) in enumerate(PATIENTS.items()):
+        arrive(ledger, uid, 1000.0 + number, **patient)
+    return ledger
+
+
+def found(ledger: Ledger, **wanted: object) -> list[str]:
+    with ledger.read() as connection:
+        return [line.row.study_instance_uid for line in find(connection, Wanted(**wanted)).lines]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "uids"),
+    [
+        ("", ["1.2.1", "1.2.2", "1.2.3"]),
+        ("doe", ["1.2.1"]),
+        ("Jane, DOE", ["1.2.1"]),
+        ("müller", ["1.2.2"]),
+        ("MÜLLER ÄNNE", ["1.2.2"]),
+        ('"s', ["1.2.2"]),
+        ("山田", ["1.2.3"]),
+        ("p-1", ["1.2.1"]),
+        ("P_", ["1.2.2"]),  # neither % nor _ is a wildcard
+        ("a%", ["1.2.1"]),
+        ("1.2.3", ["1.2.3"]),
+        ("chest", ["1.2.1", "1.2.2", "1.2.3"]),
+        ("doe müller", []),
+        ("00100010", []),  # a tag is no text
+    ],
+)
+def test_words_are_found_wherever_they_stand(three: Ledger, words: str, uids: list[str]) -> None:
+    assert found(three, words=words) == uids
+
+
+def test_urgent_ones_come_first_and_can_be_had_alone(three: Ledger) -> None:
+    with three.write() as connection:
+        items.raise_priority(connection, "1.2.3", Triage(Priority.HIGH, "Pneumothorax"), 2000.0)
+    assert found(three) == ["1.2.3", "1.2.1", "1.2.2"]
+    assert found(three, priority="HIGH") == ["1.2.3"]
+    assert found(three, words="pneumothorax") == ["1.2.3"]
+    with three.read() as connection:
+        assert find(connection, Wanted()).counts == {"HIGH": 1, "MEDIUM": 2, "LOW": 0}
+
+
+def test_claimed_and_ended_ones_are_found_by_state(three: Ledger) -> None:
+    with three.write() as connection:
+        for uid, state in (("1.2.1", State.IN_PROGRESS), ("1.2.2", State.COMPLETED)):
+            connection.execute(WORK_ITEM.update().where(WORK_ITEM.c.study_instance_uid == uid).values(state=state))
+    assert found(three) == ["1.2.1", "1.2.3"]
+    assert found(three, states="waiting") == ["1.2.3"]
+    assert found(three, states="claimed") == ["1.2.1"]
+    assert found(three, states="ended") == ["1.2.2"]
+
+
+def test_there_is_more_than_the_limit(three: Ledger) -> None:
+    with three.read() as connection:
+        for words in ("", "chest"):
+            listing = find(connection, Wanted(words=words, limit=2))
+            assert (len(listing.lines), listing.more) == (2, True)
+            assert not find(connection, Wanted(words=words, limit=3)).more
+
+
+def test_a_line_says_what_the_model_called(three: Ledger, tmp_path: Path) -> None:
+    analyse(three, tmp_path, "1.2.2")
+    with three.read() as connection:
+        line = find(connection, Wanted(words="müller")).lines[0]
+    assert [(one.label, one.probability, one.operating_point) for one in line.called] == [("Pneumothorax", 0.87, 0.5)]
+    assert (line.analysis, line.packages, line.row.priority) == ("analysed", ("chest-xray",), "HIGH")
+
+
+def test_ten_thousand_work_items_are_listed_and_searched_in_time(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        uid = items.ensure_item(connection, header("1.2.0", PatientName="Common^Name", PatientID="P"), 0.0)
+        item = load(connection, uid)
+        assert item is not None
+        row = connection.execute(select(WORK_ITEM)).mappings().one()
+        rows = [
+            dict(row)
+            | {"sop_instance_uid": f"1.9.{number}", "study_instance_uid": f"1.2.{number}", "created_at": number}
+            for number in range(1, 10_000)
+        ]
+        connection.execute(WORK_ITEM.insert(), rows)
+        other = Item(
+            "1.9.10000", "1.2.10000", item.state, item.priority, item.source, "", None, "",
+            item.attributes | {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Rare^Name"}]}}, 10_000.0,
+        )  # fmt: skip
+        add(connection, other)
+    for wanted, count in ((Wanted(), 100), (Wanted(words="rare"), 1), (Wanted(words="common"), 100)):
+        with ledger.read() as connection:
+            started = time.thread_time()  # not the clock on the wall: other tests may want the same core
+            assert len(find(connection, wanted).lines) == count
+            assert time.thread_time() - started < 0.3, wanted
