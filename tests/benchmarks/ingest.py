@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,9 +116,11 @@ def measure(files: Sequence[Path], names: Sequence[str], associations: int, roun
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
         for name in list(names)[:: 1 if turn % 2 else -1]:
-            with tempfile.TemporaryDirectory(dir=files[0].parent.parent) as folder:
-                with receiver(name, Path(folder), associations) as (ae_title, port):
-                    seconds[name].append(send(files, ae_title, port, associations))
+            with (
+                tempfile.TemporaryDirectory(dir=files[0].parent.parent) as folder,
+                receiver(name, Path(folder), associations) as (ae_title, port),
+            ):
+                seconds[name].append(send(files, ae_title, port, associations))
     return seconds
 
 
@@ -147,13 +149,14 @@ def main() -> None:
 
 def report(load: str, associations: int, megabytes: float, seconds: dict[str, list[float]]) -> None:
     """One line a receiver: MB/s, its spread, and how many times faster ours was in the same round."""
-    ours: Callable[[str], list[float]] = lambda name: [b / a for a, b in zip(seconds[OURS], seconds[name], strict=True)]
+    ours = seconds.get(OURS, [])
     for name, values in seconds.items():
         rates = [megabytes / one for one in values]
-        ratio = f"{statistics.median(ours(name)):.2f}" if OURS in seconds else "-"
+        ratio = f"{statistics.median(b / a for a, b in zip(ours, values, strict=True)):.2f}" if ours else "-"
         spread = f"{min(rates):.0f} to {max(rates):.0f}"
         print(
-            f"{load:11} {associations} associations  {name:11} {statistics.median(rates):6.0f} MB/s  ({spread})  ours {ratio} times",
+            f"{load:11} {associations} associations  {name:11} {statistics.median(rates):6.0f} MB/s  ({spread})"
+            f"  ours {ratio} times",
             flush=True,
         )
 

@@ -89,13 +89,13 @@ def test_a_disk_that_takes_no_file_is_out_of_resources(store: Store) -> None:
 
 def test_prepare_removes_what_killed_writers_left(store: Store) -> None:
     path = write(store)
-    leftover = path.parent / "tmpabc.part"
-    being_written = path.parent / "tmpdef.part"  # by another node on the same folder
+    leftover = store.incoming / "tmpabc.part"
+    being_written = store.incoming / "tmpdef.part"  # by another node on the same folder
     leftover.write_bytes(META)
     being_written.write_bytes(META)
     os.utime(leftover, (time.time() - 7200,) * 2)
     Store(store.data, 0).prepare()
-    assert sorted(path.parent.iterdir()) == sorted([path, being_written])
+    assert [*path.parent.iterdir(), *store.incoming.iterdir()] == [path, being_written]
 
 
 def test_a_torn_file_counts_as_other_content(store: Store) -> None:
@@ -129,4 +129,4 @@ def test_bytes_are_on_disk_before_they_have_a_name(store: Store, monkeypatch: py
     replace_file(replaced, b"whole")
     assert calls == ["sync data", "rename", "sync folder"]
     assert replaced.read_bytes() == b"whole"
-    assert sorted(store.data.iterdir()) == [store.root, replaced]
+    assert sorted(store.data.iterdir()) == [store.incoming, store.root, replaced]
