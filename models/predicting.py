@@ -159,7 +159,7 @@ def _make_room(out: Path, replace: bool) -> None:
 
 def _table(stack: ExitStack, out: Path, name: str, columns: Sequence[str]) -> Any:
     stream = stack.enter_context((out / name).open("w", newline="", encoding="utf-8"))
-    writer = csv.writer(stream)
+    writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     return writer
 
