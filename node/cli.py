@@ -128,7 +128,8 @@ def status(
         return
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
-        table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
+        why = row["reason"] or row["last_error"] or row["evidence"]
+        table.add_row(*("" if row[key] is None else str(row[key]) for key in _STATUS_KEYS), escape(why))
     _print_table(table)
     _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
     if triage["alerts_waiting"]:

@@ -85,6 +85,9 @@ def _studies() -> Select[Any]:
         RESULT.c.generation == newest.scalar_subquery(),
         RESULT.c.path.like(f"{QUARANTINE}/%"),
     )  # fmt: skip
+    error = select(OUTBOX.c.last_error).where(
+        OUTBOX.c.study_instance_uid == uid, OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != ""
+    )
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,
@@ -92,6 +95,7 @@ def _studies() -> Select[Any]:
         objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
         objects.where(OUTBOX.c.state == DeliveryState.PENDING).scalar_subquery().label("objects_waiting"),
         faulty.scalar_subquery().label("objects_quarantined"),
+        error.order_by(OUTBOX.c.id.desc()).limit(1).scalar_subquery().label("last_error"),
         items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),
     ).order_by(STUDY.c.last_received_at.desc())
 
@@ -110,7 +114,7 @@ def _delivery(row: RowMapping) -> dict[str, Any]:
 
 _STUDY_KEYS = (
     "study_instance_uid", "state", "reason", "generation", "instances", "priority", "objects_delivered",
-    "objects_waiting", "objects_quarantined", "calling_ae_title", "evidence",
+    "objects_waiting", "objects_quarantined", "last_error", "calling_ae_title", "evidence",
 )  # fmt: skip
 _STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
 _FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")

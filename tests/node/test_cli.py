@@ -193,7 +193,7 @@ def test_status_shows_states_reasons_and_what_waits(readfirst: Readfirst, known:
     lines = {line.split()[0]: line for line in done.out.splitlines() if line.strip()}
     assert "analysed" in lines[UID]
     assert "HIGH" in lines[UID]
-    assert "association released, then 2 s quiet" in lines[UID]
+    assert "the peer refused it with status 0xA700" in lines[UID]  # why what waits is not sent
     assert "the analysis failed: [bold] is a fault" in lines[FAILED]  # printed as it is
     assert "not analysed, because: modality MG" in lines[REFUSED]
     assert "0 studies unfinished, 1 objects not yet delivered" in done.out
