@@ -86,6 +86,7 @@ def test_the_input_is_one_item_a_series():
     assert text(first, "TypeOfInstances") == "DICOM"
 
 
+@pytest.mark.filterwarnings("ignore:The PN component")
 def test_a_name_in_three_scripts_keeps_its_groups() -> None:
     header = Dataset()
     header.SpecificCharacterSet = "ISO_IR 192"
