@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select
 
 from node.settings import Policy
 from node.tables import FINDING, STUDY, WORK_ITEM
+from node.web.silent import silent_packages
 from node.worklist.items import Row, as_row
 from node.worklist.policy import Priority
 from node.worklist.rows import reading_order
@@ -47,12 +48,16 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: the work item, the state of its study's analysis (empty: unknown study), what was called."""
+    """One line: the work item, the state of its study's analysis (empty: unknown study), what was called.
+
+    What packages in shadow mode say does not stand there: `silent` tells that there is such a package.
+    """
 
     row: Row
     analysis: str
     called: tuple[Called, ...]
     packages: tuple[str, ...]  # models that spoke of the study
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,14 @@ def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
     analyses = {row.study_instance_uid: row.state for row in connection.execute(states)}
     called: dict[str, list[Called]] = {}
     packages: dict[str, dict[str, None]] = {}
+    silent: dict[str, frozenset[str]] = {}
     findings = select(FINDING).where(FINDING.c.study_instance_uid.in_(uids)).order_by(FINDING.c.probability.desc())
-    for row in connection.execute(findings).mappings():
+    for row in connection.execute(findings).mappings().all():
         uid, package = row["study_instance_uid"], row["package"]
+        if uid not in silent:
+            silent[uid] = silent_packages(connection, uid)
+        if package in silent[uid]:
+            continue
         packages.setdefault(uid, {})[package] = None
         if row["present"]:
             one = Called(row["label"], row["quantity"], row["probability"], row["operating_point"])
@@ -120,6 +130,7 @@ def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
             analyses.get(row.study_instance_uid, ""),
             tuple(called.get(row.study_instance_uid, ())),
             tuple(packages.get(row.study_instance_uid, ())),
+            silent=bool(silent.get(row.study_instance_uid)),
         )
         for row in rows
     )

@@ -18,6 +18,7 @@ from node.tables import FINDING, PICTURE, WORK_ITEM
 from node.web import claims
 from node.web.desk import Desk, Form, desk_of
 from node.web.rendering import page
+from node.web.silent import silent_packages
 from node.worklist.items import as_row
 from node.worklist.rows import by_urgency, load
 from node.worklist.states import State
@@ -51,6 +52,7 @@ def show(request: Request) -> Response:
     with desk.ledger.read() as connection:
         values = _panel(connection, desk, uid)
         values |= {"images": _images(connection, uid), "findings": _findings(connection, uid)}
+        values |= {"silent": silent_packages(connection, uid)}
     colours = {(image.package, layer.label): layer.colour for image in values["images"] for layer in image.layers}
     viewer = desk.settings.web.viewer_url.replace("{StudyInstanceUID}", uid)
     return page(request, "study.html", viewer=viewer, colours=colours, **values)
