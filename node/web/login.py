@@ -25,10 +25,10 @@ def log_in(request: Request, form: Form) -> Response:
     """`POST /login`: a new session for who knows the token."""
     desk, now = desk_of(request), desk_of(request).clock()
     who = request.client.host if request.client else ""
-    wait = desk.brake.wait(who, now)
-    if wait:
-        return too_many(wait)
     if not desk.sessions.is_token(form.get("token", "")):
+        wait = desk.brake.wait(who, now)
+        if wait:
+            return too_many(wait)
         desk.brake.failed(who, now)
         _LOG.warning("wrong token", address=who)
         return Response("That is not the token of web.token.", 401, media_type="text/plain")
