@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import time
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from node.web.desk import Desk
 from node.web.rendering import STATIC
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Serve, Site
@@ -52,6 +54,9 @@ def test_the_token_opens_and_logging_out_closes(locked: Site) -> None:
     assert locked.post("/logout").headers["hx-redirect"] == "/login"
     locked.client.cookies = httpx.Cookies(inside)  # who has kept it
     assert locked.client.get("/").status_code == 303
+    port = locked.desk.settings.web.port
+    after = Desk(locked.desk.settings, locked.desk.ledger, locked.desk.key, lambda _: 0)  # the node was started anew
+    assert after.sessions.read(inside[f"readfirst-{port}"], time.time()) is None
 
 
 def test_the_cookie_is_for_this_site_and_no_script(locked: Site) -> None:
