@@ -40,7 +40,7 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     except ReadFirstError as error:
         return [Line(False, "configuration", str(error))]
     lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
-    for check in (_disk, _database, _queue, _address, _peers, _sinks, _orders):
+    for check in (_disk, _database, _queue, _address, _page, _peers, _sinks, _orders):
         lines.extend(check(settings))
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
@@ -101,6 +101,12 @@ def _address(settings: Settings) -> Iterator[Line]:
         return
     reach = "only this machine can reach us (node.host)" if node.host in LOOPBACK else "peers can reach us"
     yield Line(True, "address", f"{where}, {reach}")
+
+
+def _page(settings: Settings) -> Iterator[Line]:
+    """No failure: it works, and the administrator may know why it has to be so."""
+    for warning in settings.web.warnings:
+        yield Line(True, "page", f"WARNING: {warning}")
 
 
 def _free(host: str, port: int) -> bool:
