@@ -183,7 +183,8 @@ class Rounds:
             return
         self._alerts_again = now + _ALERTS_AGAIN
         with self._ledger.write() as connection:
-            released = deciding.release(connection, self._settings.worklist.policy, now)
+            worklist = self._settings.worklist
+            released = deciding.release(connection, worklist.policy, now, off=not worklist.sinks)
         for uid in released:
             _log.info("an alert that waited is raised", study=uid)
 

@@ -17,7 +17,7 @@ from node.entities import DeliveryState
 from node.ledger import note
 from node.outbox import pause_after
 from node.tables import FINDING, NOTICE, STUDY, WORK_ITEM
-from node.worklist import orders
+from node.worklist import deciding, orders
 from node.worklist.elements import items as sequence
 from node.worklist.elements import text
 from node.worklist.policy import Source
@@ -67,7 +67,7 @@ def put(connection: Connection, sink: str, work_item_uid: str, now: float) -> No
 
 
 def describe(connection: Connection, row: RowMapping, control_id: str, now: float) -> Notice:
-    """The notice that a work item's row makes now."""
+    """The notice that a work item's row makes now; it has no finding of a package in shadow mode."""
     study, attributes = row["study_instance_uid"], row["attributes"]
     requests = sequence(attributes, "ReferencedRequestSequence")
     accession = next(filter(None, (text(request, "AccessionNumber") for request in requests)), "")
@@ -75,6 +75,7 @@ def describe(connection: Connection, row: RowMapping, control_id: str, now: floa
         select(*(FINDING.c[key] for key in TOLD))
         .join(STUDY, and_(STUDY.c.study_instance_uid == FINDING.c.study_instance_uid))
         .where(FINDING.c.study_instance_uid == study, FINDING.c.generation == STUDY.c.generation)
+        .where(FINDING.c.package.not_in(deciding.silent_packages(connection, study)))
         .order_by(FINDING.c.id)
     )
     content = {

@@ -330,6 +330,23 @@ def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, led
     assert set(priorities(ledger)) == {"1.2"}
 
 
+def test_no_alert_that_waited_is_raised_where_triage_is_off(rounds: Rounds, ledger: Ledger) -> None:
+    policy = Policy(alerts_an_hour=1)
+    found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
+    with ledger.write() as connection:
+        for uid in ("1.1", "1.2"):
+            studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
+            header = Dataset()
+            header.StudyInstanceUID = uid
+            items.ensure_item(connection, header, NOW)
+            deciding.decide_study(connection, deciding.Analysed(uid, 1, found), policy, NOW)
+    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(sinks=(), policy=policy)})
+    rounds.go_round(NOW + 3605)
+    assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}
+    with ledger.read() as connection:
+        assert deciding.waiting(connection) == 0
+
+
 def priorities(ledger: Ledger) -> dict[str, str]:
     with ledger.read() as connection:
         return {row.study_instance_uid: row.priority for row in items.listing(connection, final=True)}

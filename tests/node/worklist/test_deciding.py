@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,7 +18,8 @@ from node.settings import Policy
 from node.tables import DECISION, SUBSCRIPTION, WORK_ITEM
 from node.tables import STUDY as STUDIES
 from node.worklist import items, keeping, rows, subscriptions
-from node.worklist.deciding import Analysed, decide_study, release, stuck, waiting
+from node.worklist.deciding import Analysed, decide_study, release, silent_packages, stuck, waiting
+from node.worklist.elements import text
 from node.worklist.policy import Outcome, Priority, Source, Verdict, head_start
 from node.worklist.reports import Subscriber
 from node.worklist.states import State
@@ -157,8 +159,76 @@ def test_shadow_mode_leaves_the_item_as_it_is(connection: Connection) -> None:
     item = rows.load(connection, uid)
     assert item is not None
     assert (item.priority, item.source, item.heard) == (MEDIUM, Source.DEFAULT, None)
-    assert item.reason.startswith("shadow mode, it would be HIGH")
+    assert item.reason == "shadow mode"
     assert connection.execute(select(DECISION.c.outcome)).scalar_one() == "shadow"
+    assert "Pneumothorax" in connection.execute(select(DECISION.c.reason)).scalar_one()
+
+
+@pytest.mark.parametrize(
+    ("shadow", "off", "told"),
+    [
+        (("*",), False, "shadow mode"),
+        (("chest-xray",), False, "MEDIUM: Nodule (probability 90 %, called from 50 %), ACR category 2"),
+        ((), True, "triage is off (worklist.sinks)"),
+    ],
+)
+def test_the_work_item_says_nothing_of_what_is_silenced(
+    connection: Connection, shadow: tuple[str, ...], off: bool, told: str
+) -> None:
+    uid = come(connection, "1.1")
+    nodule = replace(finding("MEDIUM", "chest-ct"), label="Nodule")
+    decide(connection, "1.1", Policy(shadow=shadow), NOW, finding(), nodule, off=off)
+    item = rows.load(connection, uid)
+    assert item is not None
+    assert item.reason.removeprefix("stays ") == told  # MEDIUM it was
+    comments = text(item.attributes, "CommentsOnTheScheduledProcedureStep")
+    assert comments == f"ReadFirst: {item.reason}"
+    assert "Pneumothorax" not in json.dumps(item.attributes)
+    assert "Pneumothorax" in connection.execute(select(DECISION.c.reason)).scalar_one()
+    silenced = {"chest-xray", "chest-ct"} if shadow == ("*",) else set(shadow)
+    assert silent_packages(connection, "1.1") == silenced
+
+
+def test_the_newest_decision_says_which_packages_are_silent(connection: Connection) -> None:
+    come(connection, "1.1")
+    assert silent_packages(connection, "1.1") == frozenset()
+    decide(connection, "1.1", Policy(shadow=("*",)))
+    decide(connection, "1.1", Policy())
+    assert silent_packages(connection, "1.1") == frozenset()
+
+
+def let_go(connection: Connection, policy: Policy, *, off: bool = False) -> tuple[str, str, bool, Priority]:
+    """Release an hour later; the newest decision's outcome and given priority, whether it waits still, the item's."""
+    assert release(connection, policy, NOW + HOUR + 1, off=off) == ()
+    query = select(DECISION.c.outcome, DECISION.c.given).order_by(DECISION.c.id.desc()).limit(1)
+    outcome, given = connection.execute(query).one()
+    (item,) = rows.of_study(connection, "1.1")
+    assert "Pneumothorax" not in json.dumps(item.attributes)
+    return outcome, given, waiting(connection) > 0, item.priority
+
+
+@pytest.fixture
+def one_waits(connection: Connection) -> None:
+    for uid in ("1.0", "1.1"):
+        come(connection, uid)
+        decide(connection, uid, ONE_AN_HOUR)
+    assert waiting(connection) == 1
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_waits_is_not_raised_once_its_package_is_in_shadow_mode(connection: Connection) -> None:
+    assert let_go(connection, Policy(shadow=("chest-xray",))) == ("shadow", "", False, MEDIUM)
+    assert silent_packages(connection, "1.1") == {"chest-xray"}
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_waits_is_not_raised_once_its_package_is_stuck(connection: Connection) -> None:
+    assert let_go(connection, Policy(alerts_an_hour=1, stuck_studies=2)) == ("shadow", "", False, MEDIUM)
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_waits_is_not_raised_once_triage_is_off(connection: Connection) -> None:
+    assert let_go(connection, ONE_AN_HOUR, off=True) == ("off", "", False, MEDIUM)
 
 
 @pytest.mark.parametrize(("birth_date", "patient"), [("20200101", "child"), ("", "unknown")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -21,12 +22,15 @@ from pydicom import Dataset
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
+from node import studies
 from node.embedded import EmbeddedRedis
+from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import NotAccepted, NotTaken, ReadFirstError, SinkUnreachable
 from node.ledger import Ledger, open_ledger
-from node.settings import Hl7Sink, load
+from node.settings import Hl7Sink, Policy, load
 from node.tables import EVENT, NOTICE
-from node.worklist import notices, operations
+from node.worklist import ensure_item, notices, operations
+from node.worklist.deciding import Analysed, decide_study
 from node.worklist.elements import from_dataset
 from node.worklist.reading import reading_uid
 from node.worklist.sinks.courier import Courier, couriers
@@ -34,8 +38,9 @@ from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.hl7 import Hl7
 from node.worklist.sinks.template import Template
 from tests.node.conftest import free_port
+from tests.node.phantoms import stored
 from tests.node.worklist.scu import LOCK, change
-from tests.node.worklist.sinks.phantoms import NOW, STUDY, Hl7Receiver, acknowledgement, control_id, raised
+from tests.node.worklist.sinks.phantoms import NOW, STUDY, Hl7Receiver, acknowledgement, control_id, header, raised
 
 ROOT = Path(__file__).parents[4]
 
@@ -103,6 +108,22 @@ def set_priority(ledger: Ledger, priority: str) -> None:
     values.ScheduledProcedureStepPriority = priority
     with ledger.write() as connection:
         operations.modify(connection, reading_uid(STUDY), from_dataset(values)[0], NOW)
+
+
+def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, courier: Courier, sink: Told) -> None:
+    loud = FoundFinding("chest-ct", "Nodule", "score", 0.9, 0.5, True, "", "HIGH")
+    quiet = FoundFinding("chest-xray", "Secret", "probability", 0.9, 0.5, True, "", "HIGH")
+    policy = Policy(shadow=("chest-xray",))
+    with ledger.write() as connection:
+        ensure_item(connection, header(), NOW)
+        studies.record_instance(connection, stored(study_instance_uid=STUDY), "CR", NOW)
+        report = AnalysisReport(StudyState.ANALYSED, "", findings=(loud, quiet))
+        assert studies.finish(connection, STUDY, 1, report, NOW)
+        decide_study(connection, Analysed(STUDY, 1, report.findings), policy, NOW)
+    courier.go_round()
+    (told,) = sink.notices
+    assert [finding["label"] for finding in told.content["findings"]] == ["Nodule"]
+    assert "Secret" not in json.dumps(told.content) + told.reason
 
 
 def test_a_raised_priority_is_told_once_with_its_acknowledgement(ledger: Ledger, courier: Courier, sink: Told) -> None:
