@@ -195,7 +195,7 @@ class Rounds:
             dropped = keeping.forget_ended(connection, now - self._settings.worklist.policy.keep_days * _DAY)
         self._forget_again = now + (_FORGET_AGAIN if not dropped else _ALERTS_AGAIN)
         if dropped:
-            _log.info("work items that ended long ago were dropped", work_items=dropped)
+            _log.info("work items that ended, or came, long ago were dropped", work_items=dropped)
 
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:

@@ -23,7 +23,7 @@ from node.worklist.matching import Query
 from node.worklist.moments import date_time
 from node.worklist.policy import Priority, Source
 from node.worklist.reading import Station
-from node.worklist.rows import Item, by_urgency, is_worked_off, load, with_attributes
+from node.worklist.rows import Item, load, reading_order, with_attributes
 from node.worklist.states import Request as Asked
 from node.worklist.states import State, change_request, outcome, refusal_to_set
 from node.worklist.statuses import Status, UpsRefused
@@ -140,7 +140,7 @@ def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], stat
 def find(ledger: Ledger, query: Query, station: Station, now: float, *, whole: bool = False) -> Iterator[Json]:
     """C-FIND: the matching work items, most urgent first, read in small portions while they are sent (CC.2.8)."""
     with ledger.read() as connection:
-        order = by_urgency(station.policy if is_worked_off(connection, now) else None)
+        order = reading_order(connection, station.policy, now)
         found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*order)
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):

@@ -236,13 +236,20 @@ def patient_class(birth_date: str, at: float) -> str:
 
 
 def head_start(priority: Priority, policy: Policy) -> float:
-    """Seconds that a work item is put before one of LOW which came at the same time.
-
-    The list is ordered by the time of coming less this, so that nothing starves: a study that waits is overtaken only
-    by those that came within the difference of the two head starts.
-    """
+    """Seconds that a work item is put before one of LOW which came at the same time."""
     high, medium = (3600.0 * hours for hours in policy.head_start_hours)
     return {Priority.HIGH: high + medium, Priority.MEDIUM: medium, Priority.LOW: 0.0}[priority]
+
+
+def place(priority: Priority, came: float, policy: Policy, now: float) -> tuple[bool, float]:
+    """Where a work item stands in a list that ages, the smallest first.
+
+    Those of HIGH that came within `late_hours` stand before all others, however old. The rest is ordered by the time
+    of coming less the head start, so that nothing starves: a study that waits is overtaken only by those that came
+    within the difference of the two head starts, and by such alerts, of which the budget lets only so many through.
+    """
+    fresh = priority is Priority.HIGH and came > now - 3600.0 * policy.late_hours
+    return not fresh, came - head_start(priority, policy)
 
 
 def said(calls: Sequence[Call], priority: Priority) -> str:

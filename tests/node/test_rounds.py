@@ -327,7 +327,7 @@ def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, led
     rounds.go_round(NOW + 89 * 86400)
     assert set(priorities(ledger)) == {"1.1", "1.2"}
     rounds.go_round(NOW + 91 * 86400)
-    assert set(priorities(ledger)) == {"1.2"}
+    assert priorities(ledger) == {}
 
 
 def test_no_alert_that_waited_is_raised_where_triage_is_off(rounds: Rounds, ledger: Ledger) -> None:

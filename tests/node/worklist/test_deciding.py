@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from structlog.testing import capture_logs
 
 from node import overview
@@ -20,7 +20,7 @@ from node.tables import STUDY as STUDIES
 from node.worklist import items, keeping, rows, subscriptions
 from node.worklist.deciding import Analysed, decide_study, release, silent_packages, stuck, waiting
 from node.worklist.elements import text
-from node.worklist.policy import Outcome, Priority, Source, Verdict, head_start
+from node.worklist.policy import Outcome, Priority, Source, Verdict, place
 from node.worklist.reports import Subscriber
 from node.worklist.states import State
 from node.worklist.subscriptions import Subscription
@@ -255,27 +255,63 @@ def test_a_routine_study_ages_where_the_list_is_worked_off(connection: Connectio
         come(connection, f"1.{number}", NOW + hours * HOUR)
         decide(connection, f"1.{number}", Policy(), NOW + hours * HOUR)
     now = NOW + 26 * HOUR
-    assert [uid for uid in listed(connection, now) if uid != "1.9"] == ["1.1", "1.0", "1.2"]
+    assert [uid for uid in listed(connection, now) if uid != "1.9"] == ["1.1", "1.2", "1.0"]  # fresh alerts first
+    claim(connection, come(connection, "1.8", now), now + 22 * HOUR)
+    assert [uid for uid in listed(connection, now + 22 * HOUR) if uid < "1.3"] == ["1.2", "1.1", "1.0"]  # 1.1 is late
+    come(connection, "1.3", now + 22 * HOUR)
+    now += 24 * HOUR
+    assert [uid for uid in listed(connection, now) if uid < "1.4"] == ["1.1", "1.0", "1.2", "1.3"]  # 1.2 is late, too
     assert listed(connection, now + 24 * HOUR)[:2] == ["1.1", "1.2"]  # nobody takes anything any more: alerts first
 
 
+def test_one_claim_does_not_put_an_old_backlog_before_a_new_alert(connection: Connection) -> None:
+    for number in range(5):
+        come(connection, f"1.{number}", NOW)
+    now = NOW + 60 * 24 * HOUR
+    claim(connection, come(connection, "2.0", now), now)
+    come(connection, "3.0", now)
+    decide(connection, "3.0", Policy(), now)
+    assert listed(connection, now + 23 * HOUR)[0] == "3.0"
+
+
 def test_the_databases_order_is_that_of_the_policy(connection: Connection) -> None:
-    claim(connection, come(connection, "2.1", NOW), NOW)
+    claim(connection, come(connection, "2.1", NOW), NOW + 59 * HOUR)
     for number in range(60):
         uid = come(connection, f"1.{number}", NOW + (number * 7919 % 60) * HOUR)
         item = rows.load(connection, uid)
         assert item is not None
         priority = tuple(Priority)[number % 3]
         keeping.save(connection, replace(item, priority=priority), NOW)
-    shown = items.listing(connection, policy=Policy(), now=NOW)
-    keys = [row.created_at - head_start(Priority(row.priority), Policy()) for row in shown]
+    now = NOW + 60 * HOUR
+    shown = items.listing(connection, policy=Policy(), now=now)
+    keys = [place(Priority(row.priority), row.created_at, Policy(), now) for row in shown]
     assert keys == sorted(keys)
+    assert {fresh for fresh, _ in keys} == {False, True}
+
+
+@pytest.mark.parametrize(("locked", "kept"), [(True, True), (False, False)])
+def test_items_that_nobody_claimed_go_with_the_age_of_their_study(
+    connection: Connection, locked: bool, kept: bool
+) -> None:
+    uid = come(connection, "1.1")
+    claimed = come(connection, "1.2")
+    claim(connection, claimed, NOW)
+    header = Dataset()
+    header.StudyInstanceUID = "1.3"
+    waits_for_images = items.ensure_item(connection, header, NOW)
+    late_images = come(connection, "1.4")
+    connection.execute(update(STUDIES).where(STUDIES.c.study_instance_uid == "1.4").values(last_received_at=NOW + 9))
+    subscriptions.subscribe(connection, Subscription(Subscriber("READER"), uid, locked, {}), NOW)
+    assert keeping.forget_ended(connection, NOW) == 0
+    assert keeping.forget_ended(connection, NOW + 1) == (not kept)
+    left = set(connection.execute(select(WORK_ITEM.c.sop_instance_uid)).scalars())
+    assert left == {claimed, waits_for_images, late_images} | ({uid} if kept else set())
 
 
 @pytest.mark.parametrize(("locked", "kept"), [(True, True), (False, False), (None, False)])
 def test_ended_items_go_unless_a_lock_keeps_them(connection: Connection, locked: bool | None, kept: bool) -> None:
     uid = come(connection, "1.1")
-    waits = come(connection, "1.2")
+    waits = come(connection, "1.2", NOW + 1)
     if locked is not None:
         subscriptions.subscribe(connection, Subscription(Subscriber("READER"), uid, locked, {}), NOW)
     item = rows.load(connection, uid)
