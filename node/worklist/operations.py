@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from node.identity import is_uid
 from node.ledger import Ledger, note
 from node.tables import WORK_ITEM
+from node.worklist import orders
 from node.worklist.attributes import check_creation, check_modification, missing_for, settable
 from node.worklist.changes import cancel_requested
 from node.worklist.elements import Json, code, has_value, items, keyword_of, put, tag_of, text
@@ -35,7 +36,7 @@ _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID"))
 
 
 def create(connection: Connection, sop_instance_uid: str, given: Json, station: Station, now: float) -> Status:
-    """N-CREATE. The priority of a pushed work item is a person's (CC.2.5)."""
+    """N-CREATE. The priority of a pushed work item is a person's (CC.2.5); an order that is known may raise it."""
     if load(connection, sop_instance_uid):
         raise UpsRefused(outcome(Asked.CREATE, State.SCHEDULED).status)
     attributes, filled = check_creation(given, station.worklist_label)
@@ -46,7 +47,8 @@ def create(connection: Connection, sop_instance_uid: str, given: Json, station: 
     item = Item(sop_instance_uid, study, State.SCHEDULED, priority, Source.HUMAN, reason, None, "", attributes, now)
     add(connection, item)
     _tell(connection, item, now, f"work item {sop_instance_uid} pushed, {priority}")
-    return Status.CREATED_WITH_MODIFICATIONS if filled else Status.SUCCESS
+    raised = orders.apply(connection, study, now, pushed=sop_instance_uid) if study else 0
+    return Status.CREATED_WITH_MODIFICATIONS if filled or raised else Status.SUCCESS
 
 
 def modify(connection: Connection, sop_instance_uid: str, given: Json, now: float) -> Status:
