@@ -18,7 +18,7 @@ from node.ledger import Ledger
 from node.scu import Requestor
 from node.senders import Senders
 from node.settings import Settings
-from node.turns import Waiting, next_up
+from node.turns import HIGH, Waiting, next_up
 from node.worklist import deciding, items, keeping
 
 _log = structlog.get_logger(__name__)
@@ -200,14 +200,15 @@ class Rounds:
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
             rows = studies.unrung(connection, now - RING_AGAIN, MOST_WAITING)
-            busy = studies.told_of(connection)
+            busy, urgent = studies.told_of(connection), studies.told_as(connection, HIGH)
         if not rows:
             return
         waiting = self._broker.waiting(ANALYZE)
         untold = [
             _turn(row) for row in rows if not waiting or row["rung_at"] is None or row["rank"] < (row["rung_rank"] or 0)
         ]
-        for study in next_up(untold, busy, max(MOST_WAITING - waiting, 0)):
+        places, urgent_places = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
+        for study in next_up(untold, busy, places, urgent_places):
             self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
                 studies.rung(connection, study.study_instance_uid, now, study.rank)

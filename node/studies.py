@@ -162,6 +162,12 @@ def told_of(connection: Connection) -> dict[str, int]:
     return {row.calling_ae_title: row.told for row in connection.execute(query)}
 
 
+def told_as(connection: Connection, rank: int) -> int:
+    """How many studies the queue was told of, as ones of this rank, that no worker has taken."""
+    told = (STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None), STUDY.c.rung_rank == rank)
+    return connection.execute(select(func.count()).select_from(STUDY).where(*told)).scalar_one()
+
+
 def rung(connection: Connection, study_instance_uid: str, now: float, rank: int = turns.MEDIUM) -> None:
     """The queue was told of this study, as one of this rank."""
     values = {"rung_at": now, "rung_rank": rank}

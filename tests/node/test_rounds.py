@@ -285,6 +285,21 @@ def test_an_urgent_study_is_first_and_a_small_sender_is_not_held_up(
     assert order[-1] == "1.3.0"
 
 
+def test_one_who_sends_all_as_urgent_does_not_hold_up_anothers_urgent_study(
+    rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
+) -> None:
+    for number in range(20):
+        send(rounds, ledger, f"1.1.{number}", "MANY", NOW - 100 + number, HIGH)
+
+    def late(number: int) -> None:
+        if number == 5:
+            send(rounds, ledger, "1.2.0", "FEW", NOW, HIGH)
+
+    order = work_off(rounds, ledger, redis_server, late)
+    assert len(order) == len(set(order)) == 21
+    assert order.index("1.2.0") <= 5 + MOST_WAITING + 1
+
+
 def test_a_study_that_a_person_orders_stat_overtakes_those_that_wait(
     rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
 ) -> None:
