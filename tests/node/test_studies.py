@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import pytest
+from pydicom import Dataset
 from sqlalchemy import RowMapping, insert, select
 
-from node import outbox, studies
+from node import outbox, studies, turns
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import Ledger
 from node.studies import Recorded
 from node.tables import EVENT, FINDING, STUDY
+from node.worklist import items, keeping, rows
+from node.worklist.policy import Priority, Source
+from node.worklist.states import State
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -168,6 +175,33 @@ def test_the_bell_is_rung_once_until_it_counts_as_lost(ledger: Ledger) -> None:
         studies.rung(connection, UID, NOW)
         assert studies.unrung(connection, NOW) == []
         assert len(studies.unrung(connection, NOW + 10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "rank"),
+    [
+        ({}, turns.HIGH),
+        ({"state": State.IN_PROGRESS}, turns.MEDIUM),
+        ({"state": State.COMPLETED}, turns.MEDIUM),
+        ({"state": State.CANCELED}, turns.MEDIUM),
+        ({"source": Source.TRIAGE}, turns.MEDIUM),
+        ({"attributes": {}}, turns.MEDIUM),  # not for reading
+    ],
+)
+def test_only_an_unclaimed_reading_that_a_person_wants_at_once_is_urgent(
+    ledger: Ledger, change: dict[str, Any], rank: int
+) -> None:
+    record(ledger)
+    complete(ledger)
+    header = Dataset()
+    header.StudyInstanceUID = UID
+    with ledger.write() as connection:
+        item = rows.load(connection, items.ensure_item(connection, header, NOW))
+        assert item is not None
+        high = replace(item, priority=Priority.HIGH, source=Source.HUMAN)
+        keeping.save(connection, replace(high, **change), NOW)
+        (row,) = studies.unrung(connection, NOW)
+    assert row["rank"] == rank
 
 
 def test_a_finished_analysis_is_written_down(ledger: Ledger) -> None:

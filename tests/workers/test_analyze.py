@@ -196,12 +196,13 @@ def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(
     analyzer(model, settings=shadow).run(STUDY, 1)
     assert (study(queued)[0], found(queued), deliveries(queued)) == (StudyState.ANALYSED, ["Pneumothorax"], [])
     with queued.read() as connection:
-        assert len(connection.execute(select(RESULT)).all()) == 3
+        assert len(connection.execute(select(RESULT)).all()) == 7
         story = overview.story(connection, STUDY)
     assert story is not None
     assert [one["outcome"] for one in story["decisions"]] == ["shadow"]
     assert (item(queued).priority, item(queued).source) == (Priority.MEDIUM, "default")
-    assert item(queued).reason.startswith("shadow mode, it would be HIGH: Pneumothorax")
+    assert item(queued).reason == "shadow mode"
+    assert story["decisions"][0]["reason"].startswith("shadow mode, it would be HIGH: Pneumothorax")
 
 
 def test_a_study_that_no_model_reads_says_why_everywhere(analyzer: Analyze, ledger: Ledger, tmp_path: Path) -> None:
