@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, or_, s
 
 from node.settings import Policy
 from node.tables import FINDING, STUDY, WORK_ITEM
-from node.web.silent import silent_packages
+from node.worklist.deciding import silent_packages
 from node.worklist.items import Row, as_row
 from node.worklist.policy import Priority
 from node.worklist.rows import reading_order

@@ -18,7 +18,7 @@ from node.tables import FINDING, PICTURE, WORK_ITEM
 from node.web import claims
 from node.web.desk import Desk, Form, desk_of
 from node.web.rendering import page
-from node.web.silent import silent_packages
+from node.worklist.deciding import silent_packages
 from node.worklist.items import as_row
 from node.worklist.rows import by_urgency, load
 from node.worklist.states import State

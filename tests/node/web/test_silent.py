@@ -11,8 +11,7 @@ from node import studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import Ledger
 from node.settings import Policy
-from node.web.silent import silent_packages
-from node.worklist.deciding import Analysed, decide_study
+from node.worklist.deciding import Analysed, decide_study, silent_packages
 from tests.node.phantoms import STUDY as UID
 from tests.node.web.conftest import Site, arrive
 
