@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pydicom import DataElement, Dataset, config
+from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
-from pydicom.multival import MultiValue
-from pydicom.valuerep import validate_value
 
 from workers.headers import numbers
+from workers.sequences import carried_on, valid
 
 # Type 2 of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1), which highdicom reads without asking.
 _TYPE_2 = (
@@ -18,11 +17,16 @@ _TYPE_2 = (
 # What the PACS files a result by: never dropped, however it is written.
 _IDENTITY = ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
-_TEXT_VRS = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI")
+# Of an animal; what is analysed is a human, and of a species that is named the breed must be told (PS3.3 C.7.1.1).
+_ANIMAL = (
+    "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence",
+    "BreedRegistrationSequence", "PatientSexNeutered", "StrainDescription", "StrainNomenclature",
+    "StrainCodeSequence", "StrainAdditionalInformation",
+)  # fmt: skip
 
 
 def prepared(header: Dataset) -> Dataset:
-    """A copy without values that their VR does not allow, and with each type 2 attribute of patient and study.
+    """A copy without values and sequences that are not allowed, and with each type 2 attribute of patient and study.
 
     highdicom copies the patient's and the study's attributes into results, and one bad age or study time in a source
     would keep every result from passing the gate. The text is written in UTF-8: highdicom refuses some character sets
@@ -30,8 +34,14 @@ def prepared(header: Dataset) -> Dataset:
     """
     copy = changed(header, SpecificCharacterSet="ISO_IR 192")
     for element in tuple(copy):
-        if element.keyword not in _IDENTITY and not _valid(element):
+        if element.VR == "SQ":
+            copy.pop(element.tag)
+            if (carried := carried_on(element)) is not None:
+                copy.add(carried)
+        elif element.keyword not in _IDENTITY and not valid(element):
             del copy[element.tag]
+    for keyword in _ANIMAL:
+        copy.pop(keyword, None)
     if copy.get("PatientSex") not in ("M", "F", "O"):
         copy.pop("PatientSex", None)
     for keyword in _TYPE_2:
@@ -67,14 +77,3 @@ def pixel_spacing(header: Dataset) -> tuple[tuple[float, float] | None, bool]:
 
 def _positive(values: tuple[float, ...] | None) -> tuple[float, float] | None:
     return (values[0], values[1]) if values and min(values) > 0 else None
-
-
-def _valid(element: DataElement) -> bool:
-    if element.VR not in _TEXT_VRS or element.value is None:
-        return True
-    try:
-        for value in element.value if isinstance(element.value, MultiValue) else (element.value,):
-            validate_value(element.VR, str(value), config.RAISE)
-    except ValueError:
-        return False
-    return True

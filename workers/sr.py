@@ -22,6 +22,7 @@ from workers.findings import Finding, Region, Source, largest_slice, named, sour
 from workers.headers import items, numbers, text, words
 from workers.references import Predecessor, predecessor_references
 from workers.regions import outline
+from workers.sequences import whole_code
 from workers.uids import Context
 from workers.volume import SourceVolume
 
@@ -256,14 +257,11 @@ def _separate(item: Dataset) -> None:
 
 
 def _procedure(header: Dataset) -> Code:
-    """The study's own procedure code where it has one, else what the modality stands for."""
+    """The study's own procedure code where it has a whole one, else what the modality stands for."""
     for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
         for item in items(header, keyword):
-            value, scheme, meaning = (
-                str(item.get(each) or "") for each in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
-            )
-            if value and scheme and meaning:
-                return Code(value, scheme, meaning)
+            if whole_code(item):
+                return Code(str(item.CodeValue), str(item.CodingSchemeDesignator), str(item.CodeMeaning))
     return codes.PROCEDURES.get(text(header, "Modality"), codes.ANY_PROCEDURE)
 
 
