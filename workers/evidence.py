@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 
@@ -24,6 +26,19 @@ _ANIMAL = (
     "StrainCodeSequence", "StrainAdditionalInformation",
 )  # fmt: skip
 
+# Words of the Patient and Patient Study modules that are enumerated: another one is dropped.
+_WORDS: Mapping[str, tuple[object, ...]] = {
+    "PatientSex": ("M", "F", "O"),
+    "PatientIdentityRemoved": ("YES", "NO"),
+    "PregnancyStatus": (1, 2, 3, 4),
+    "QualityControlSubject": ("YES", "NO"),
+    "SmokingStatus": ("YES", "NO", "UNKNOWN"),
+}
+_TRIAL = "ClinicalTrial"  # keywords of its modules begin so
+_OF_TRIAL = tuple(
+    _TRIAL + each for each in ("SponsorName", "ProtocolID", "ProtocolName", "SiteID", "SiteName", "SubjectID")
+)
+
 
 def prepared(header: Dataset) -> Dataset:
     """A copy without values and sequences that are not allowed, and with each type 2 attribute of patient and study.
@@ -40,14 +55,24 @@ def prepared(header: Dataset) -> Dataset:
                 copy.add(carried)
         elif element.keyword not in _IDENTITY and not valid(element):
             del copy[element.tag]
-    for keyword in _ANIMAL:
-        copy.pop(keyword, None)
-    if copy.get("PatientSex") not in ("M", "F", "O"):
-        copy.pop("PatientSex", None)
+    _drop_halves(copy)
     for keyword in _TYPE_2:
         if keyword not in copy:
             copy.add_new(keyword, dictionary_VR(keyword), None)
     return copy
+
+
+def _drop_halves(copy: Dataset) -> None:
+    """In place, without what the modules of patient and study allow only in other words or beside something else."""
+    dropped = [*_ANIMAL, *(keyword for keyword, allowed in _WORDS.items() if copy.get(keyword) not in allowed)]
+    if not copy.get("DeidentificationMethod") and "DeidentificationMethodCodeSequence" not in copy:
+        dropped += ["PatientIdentityRemoved"] if copy.get("PatientIdentityRemoved") == "YES" else []
+    if not copy.get("ResponsiblePersonRole"):
+        dropped += ["ResponsiblePerson", "ResponsiblePersonRole", "ResponsibleOrganization"]
+    if not all(copy.get(keyword) for keyword in _OF_TRIAL):
+        dropped += [element.keyword for element in copy if _TRIAL in element.keyword]
+    for keyword in dropped:
+        copy.pop(keyword, None)
 
 
 def changed(header: Dataset, **values: object) -> Dataset:

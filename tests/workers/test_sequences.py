@@ -30,9 +30,12 @@ def code(value: str | None, scheme: str | None, meaning: str | None, **more: Any
     return item(**{keyword: each for keyword, each in three.items() if each is not None}, **more)
 
 
+def procedures(*items: Dataset) -> dict[str, Any]:
+    return {"ProcedureCodeSequence": [*items], "RequestedProcedureCodeSequence": [*items]}
+
+
 LOCAL = code("CXR", "99LOCAL", "Thorax")
 PERSON = code("4711", "99KIS", "Dr. Dupont")
-PROCEDURES = ("ProcedureCodeSequence", "RequestedProcedureCodeSequence")
 # What a source has, and which of these its results have, too.
 HEADERS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a local procedure": ({"ProcedureCodeSequence": [LOCAL]}, ("ProcedureCodeSequence",)),
@@ -45,15 +48,15 @@ HEADERS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"ReasonForPerformedProcedureCodeSequence": [code("TÜV", "99RIS", "Müde")]},
         ("ReasonForPerformedProcedureCodeSequence",),
     ),
-    "an empty item": (dict.fromkeys(PROCEDURES, [item()]), ()),
-    "an empty sequence": (dict.fromkeys(PROCEDURES, []), ()),
-    "no scheme": (dict.fromkeys(PROCEDURES, [code("CXR", None, "Thorax")]), ()),
-    "no meaning": (dict.fromkeys(PROCEDURES, [code("CXR", "99LOCAL", None)]), ()),
-    "empty meaning": (dict.fromkeys(PROCEDURES, [code("CXR", "99LOCAL", "")]), ()),
-    "a long meaning": (dict.fromkeys(PROCEDURES, [code("CXR", "99LOCAL", "Thorax " * 12)]), ()),
-    "a long value": (dict.fromkeys(PROCEDURES, [code("CHEST-XRAY-2-VIEWS", "99LOCAL", "Thorax")]), ()),
+    "an empty item": (procedures(item()), ()),
+    "an empty sequence": (procedures(), ()),
+    "no scheme": (procedures(code("CXR", None, "Thorax")), ()),
+    "no meaning": (procedures(code("CXR", "99LOCAL", None)), ()),
+    "empty meaning": (procedures(code("CXR", "99LOCAL", "")), ()),
+    "a long meaning": (procedures(code("CXR", "99LOCAL", "Thorax " * 12)), ()),
+    "a long value": (procedures(code("CHEST-XRAY-2-VIEWS", "99LOCAL", "Thorax")), ()),
     "a long code value": (
-        dict.fromkeys(PROCEDURES, [code(None, "99LOCAL", "Thorax", LongCodeValue="CHEST-XRAY-2-VIEWS")]),
+        procedures(code(None, "99LOCAL", "Thorax", LongCodeValue="CHEST-XRAY-2-VIEWS")),
         (),
     ),
     "a nested code": (
@@ -94,7 +97,18 @@ HEADERS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         },
         (),
     ),
-    "a reference to nothing": (dict.fromkeys(("ReferencedStudySequence", "ReferencedPatientSequence"), [item()]), ()),
+    "a reference to nothing": ({"ReferencedStudySequence": [item()], "ReferencedPatientSequence": [item()]}, ()),
+    "identity removed somehow": ({"PatientIdentityRemoved": "YES"}, ()),
+    "identity removed": (
+        {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "by hand"},
+        ("PatientIdentityRemoved", "DeidentificationMethod"),
+    ),
+    "half a trial": ({"ClinicalTrialSubjectID": "S1", "ClinicalTrialTimePointID": "1"}, ()),
+    "someone responsible": ({"ResponsiblePerson": "A^B", "ResponsiblePersonRole": ""}, ()),
+    "words of no list": (
+        {"QualityControlSubject": "MAYBE", "SmokingStatus": "X", "PregnancyStatus": 7, "PatientIdentityRemoved": "X"},
+        (),
+    ),
     "what we know nothing of": ({"GroupOfPatientsIdentificationSequence": [item()]}, ()),
 }  # fmt: skip
 
