@@ -118,8 +118,7 @@ def statement_document(
     left_out
         (SOP Instance UID, reason) of what was not analysed; the slices that the volumes left out are added.
     """
-    missing = dict(left_out)
-    missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
+    missing = statement.unseen(sources, left_out)
     uids = [uid for source in sources for uid in source_uids(source)]
     merged = merge(findings, sources)
     groups = [_finding_group(finding, regions, uids, context, len(sources) > 1) for finding, regions in merged]
@@ -128,9 +127,9 @@ def statement_document(
     content = _report(
         codes.STATEMENT_TITLE, groups, (), sources, comments, context
     )  # OHIF prints no image of a library
-    for sentence in statement.closing(context, sources, missing.items()):
+    for sentence in statement.closing(context, sources, missing):
         content.ContentSequence.append(_text(sentence))
-    return _document(content, _STATEMENT, [*uids, *missing], sources, context, predecessors)
+    return _document(content, _STATEMENT, [*uids, *(uid for uid, _ in missing)], sources, context, predecessors)
 
 
 def merge(findings: FindingsOfSources, sources: Sequence[Source]) -> list[tuple[Finding, list[tuple[Region, Source]]]]:

@@ -64,6 +64,13 @@ def closing(context: Context, sources: Sequence[Source], left_out: Iterable[tupl
     return limits + analysed + _left_out_sentences(left_out, context.headers)
 
 
+def unseen(sources: Sequence[Source], left_out: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """(SOP Instance UID, reason) of all that was not analysed: of the study, and the slices that volumes left out."""
+    missing = dict(left_out)
+    missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
+    return tuple(missing.items())
+
+
 def _region_sentence(region: Region, source: Source, several: bool) -> str:
     size = ""
     where = f" ({series_and_image(source_headers(source)[0])})" if several else ""

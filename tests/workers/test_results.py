@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.workers.test_gate import needs_dciodvfy
 from workers import gate
 from workers.profiles import SOP_CLASSES, Kind
 from workers.results import objects
+from workers.volume import SourceVolume
 
 OF_IMAGE = sorted(set(Kind) - {Kind.SALIENCY_MAP})  # a radiograph has no Frame of Reference
 EVERY = [("image", kind) for kind in OF_IMAGE] + [("volume", kind) for kind in sorted(Kind)]
@@ -105,6 +107,25 @@ def test_other_weights_are_another_device_and_other_instances(source: str, kind:
 def test_the_same_input_gives_the_same_bytes(source: str) -> None:
     again = {name: as_bytes(one) for name, one in phantoms.every_object(source).items()}
     assert [name for name in again if again[name] != encoded(source)[name]] == []
+
+
+@pytest.mark.parametrize(("source", "kind"), EVERY)
+def test_what_was_left_out_is_part_of_the_identity_of_what_tells_it(source: str, kind: str) -> None:
+    told = (Kind.STATEMENT, Kind.STATEMENT_2D, Kind.REPORT_TEXT, Kind.REPORT_PDF)
+    ((_, other), *_) = objects(replace(phantoms.made(source), unseen=(("1.2.3", "lateral view"),)), {Kind(kind)})
+    before = read(source, kind)
+    assert (other.SOPInstanceUID != before.SOPInstanceUID) == (kind in told)
+    assert (as_bytes(other) != encoded(source)[kind]) == (kind in told)
+
+
+def test_reports_tell_the_slices_that_a_volume_left_out() -> None:
+    made = phantoms.made("volume")
+    (volume,) = made.sources
+    assert isinstance(volume, SourceVolume)
+    fewer = replace(made, sources=[replace(volume, left_out=(("1.2.3", "it is torn"),))])
+    ((_, report),) = objects(fewer, {Kind.REPORT_TEXT})
+    assert "Not analysed, because it is torn: 1.2.3." in said_in_content(report)["121106"]
+    assert report.SOPInstanceUID != read("volume", Kind.REPORT_TEXT).SOPInstanceUID
 
 
 @pytest.mark.parametrize("source", ["image", "volume"])
