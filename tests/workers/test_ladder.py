@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +35,10 @@ from node.tables import EVENT, OUTBOX, RESULT
 from tests.node.conftest import free_port
 from tests.workers.study_phantoms import STUDY, TinyModel
 from tests.workers.test_analyze import close, complete, receive, with_packages
-from workers import rules
+from workers import results, rules
 from workers.analyze import Analyzer
 from workers.deliver import Deliverer
+from workers.results import Made
 from workers.rules import Rule
 
 STORESCP = Path("/usr/bin/storescp")  # DCMTK's; pynetdicom has a program of the same name
@@ -243,6 +244,18 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     assert (story["objects_quarantined"], story["objects_delivered"]) == (1, 3)
     (row,) = [row for row in story["deliveries"] if row["state"] == "quarantined"]
     assert (row["kind"], row["delivered_at"], row["last_error"]) == ("segmentation", None, broken.reason)
+
+
+def test_for_what_could_not_be_made_the_next_rung_is_sent(
+    analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_made: Made) -> Iterable[Dataset | None]:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(results.MAKERS, "segmentation", fails)
+    house = analysed(start(Pacs(ALL)))
+    house.deliver()
+    assert (house.states()["segmentation"], house.states()["capture"]) == ("quarantined", "delivered")
 
 
 @refusal_is_meant

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from pydicom import Dataset, dcmread
 
 from tests.workers import results_phantoms as phantoms
 from tests.workers.test_gate import needs_dciodvfy
-from workers import gate
+from workers import gate, results
 from workers.profiles import SOP_CLASSES, Kind
-from workers.results import objects
+from workers.results import Made, objects
 from workers.volume import SourceVolume
 
 OF_IMAGE = sorted(set(Kind) - {Kind.SALIENCY_MAP})  # a radiograph has no Frame of Reference
@@ -203,13 +205,34 @@ def test_a_saliency_map_is_the_raw_map_on_its_slices() -> None:
         assert (frame == maps[0][round((z + 100) / 2.5)]).all()
 
 
-def test_an_object_that_nobody_needs_and_that_cannot_be_made_costs_no_other() -> None:
+def test_an_object_that_cannot_be_made_costs_no_other() -> None:
     made = phantoms.made()
     del made.sources[0].image.dataset.SamplesPerPixel  # type: ignore[union-attr]  # highdicom asks for it
-    notes: list[str] = []
-    found = objects(made, {Kind.SEGMENTATION, Kind.PRESENTATION_STATE, Kind.REPORT_TEXT}, notes)
+    faults: dict[str, str] = {}
+    found = objects(made, {Kind.SEGMENTATION, Kind.PRESENTATION_STATE, Kind.REPORT_TEXT}, faults)
     assert [kind for kind, _ in found] == [Kind.SEGMENTATION, Kind.REPORT_TEXT]
-    (note,) = notes
-    assert note.startswith("no presentation-state could be made: AttributeError")
+    assert list(faults) == [Kind.PRESENTATION_STATE]
+    assert faults[Kind.PRESENTATION_STATE].startswith("no presentation-state could be made: AttributeError")
     with pytest.raises(AttributeError):
         objects(made, {Kind.PRESENTATION_STATE})
+
+
+@pytest.mark.parametrize("kind", OF_IMAGE)
+def test_whatever_kind_cannot_be_made_the_others_are(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_made: Made) -> Iterable[Dataset | None]:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(results.MAKERS, kind, fails)
+    faults: dict[str, str] = {}
+    found = objects(phantoms.made(), set(OF_IMAGE), faults)
+    assert {one for one, _ in found} == set(OF_IMAGE) - {kind}
+    assert list(faults) == [kind]
+
+
+def test_the_end_of_the_time_is_no_fault_of_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(_made: Made) -> Iterable[Dataset | None]:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setitem(results.MAKERS, Kind.CAPTURE, late)
+    with pytest.raises(SoftTimeLimitExceeded):
+        objects(phantoms.made(), {Kind.CAPTURE}, {})
