@@ -5,6 +5,7 @@ What the model did not call is said to be absent only where its card shows that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -145,7 +146,7 @@ def can_exclude(card: Card, label: Label) -> bool:
     held_out = [
         one
         for one in card.training.measured
-        if one.label == label.name and one.sensitivity is not None and not one.data.startswith("training")
+        if one.label == label.name and one.sensitivity is not None and not re.match(r"train(ing)?\b", one.data)
     ]
     positives = sum(one.positives for one in held_out)
     called = sum(round((one.sensitivity or 0) * one.positives) for one in held_out)

@@ -32,6 +32,8 @@ def measured(*rows: tuple[str, int, float | None]) -> Card:
         ((("validation", 100, 0.95),), False),  # 0.888
         ((("validation", 300, 0.95),), True),  # 0.919
         ((("training, out of fold, A", 1000, 1.0),), False),  # what it was fitted on shows nothing
+        ((("train A", 1000, 1.0),), False),  # nor where it is measured once more on those
+        ((("train", 1000, 1.0), ("validation", 10, 1.0)), False),
         ((("validation", 1000, None),), False),
         ((("validation A", 20, 1.0), ("validation B", 20, 1.0)), True),  # put together
         ((("validation A", 400, 1.0), ("validation B", 400, 0.5)), False),
