@@ -122,8 +122,10 @@ def statement_document(
     uids = [uid for source in sources for uid in source_uids(source)]
     merged = merge(findings, sources)
     groups = [_finding_group(finding, regions, uids, context, len(sources) > 1) for finding, regions in merged]
-    comments = statement.opening(context) + statement.summary([finding for finding, _ in merged])
-    comments += wording.report([(finding, [region for region, _ in regions]) for finding, regions in merged], context)
+    comments = statement.opening(context) + statement.summary([finding for finding, _ in merged], context.card.quantity)
+    # The document says that it is in English (TID 1204), so all of it is, whatever language people are told in.
+    told = [(finding, [region for region, _ in regions]) for finding, regions in merged]
+    comments += wording.report(told, context, "en")
     content = _report(
         codes.STATEMENT_TITLE, groups, (), sources, comments, context
     )  # OHIF prints no image of a library
@@ -175,7 +177,7 @@ def _finding_group(
     label = finding.label
     tracking_uid = context.uid(f"tracking/{label.name}", *uids)
     presence = codes.PRESENT if finding.present else codes.ABSENT
-    point = _number(codes.OPERATING_POINT, 100 * finding.operating_point, codes.PERCENT)
+    point = _fraction(codes.OPERATING_POINT, finding.operating_point, context)
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(tracking_uid, label.title),
         finding_type=codes.coded(label.code),
@@ -200,7 +202,14 @@ def _acr_category(label: Label) -> list[Any]:
 
 def _likelihood(finding: Finding, context: Context, algorithm: Any = None) -> Any:
     name = codes.likelihood(finding.label, context.card.quantity)
-    return _number(name, 100 * finding.probability, codes.PERCENT, algorithm)
+    return _fraction(name, finding.probability, context, algorithm)
+
+
+def _fraction(name: Code, value: float, context: Context, algorithm: Any = None) -> Any:
+    """A probability in percent, a score as it is, as in the sentences."""
+    if context.card.quantity == "probability":
+        return _number(name, 100 * value, codes.PERCENT, algorithm)
+    return _number(name, value, codes.NO_UNITS, algorithm, digits=4)
 
 
 def _sizes(region: Region, image: Dataset) -> list[Any]:
@@ -213,8 +222,8 @@ def _sizes(region: Region, image: Dataset) -> list[Any]:
     return [_number(name, region.area_mm2, codes.SQUARE_MILLIMETRE)]
 
 
-def _number(name: Code, value: float, unit: Code, algorithm: Any = None) -> Any:
-    return hd.sr.Measurement(codes.coded(name), round(value, 2), codes.coded(unit), algorithm_id=algorithm)
+def _number(name: Code, value: float, unit: Code, algorithm: Any = None, digits: int = 2) -> Any:
+    return hd.sr.Measurement(codes.coded(name), round(value, digits), codes.coded(unit), algorithm_id=algorithm)
 
 
 def _text(sentence: str) -> Any:

@@ -76,7 +76,7 @@ def test_where_nothing_is_present_only_the_statement_is_made(decoder: Decoder, t
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["statement"])
     assert not any(finding.present for finding in report.findings)
     assert "PRESENT: none." in said(report)
-    assert "Pneumothorax: not present. The probability of 10.0 %" in said(report)
+    assert "Pneumothorax: not present. The probability of 10 %" in said(report)
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from io import BytesIO
@@ -146,6 +146,19 @@ def test_another_language_is_another_instance_of_the_same_device() -> None:
         said_in_content(read("image", Kind.REGIONS, language="zh"))["112040"],
     ]
     assert tracking[0] == tracking[1]
+
+
+@pytest.mark.parametrize("kind", [Kind.REGIONS, Kind.STATEMENT, Kind.REGIONS_2D, Kind.STATEMENT_2D])
+def test_a_document_that_says_it_is_in_english_is(kind: Kind) -> None:
+    def texts(item: Dataset) -> Iterator[str]:
+        yield str(item.get("TextValue", ""))
+        for child in item.get("ContentSequence", ()):
+            yield from texts(child)
+
+    one = read("image", kind, language="zh")
+    languages = [item for item in one.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "121049"]
+    assert [item.ConceptCodeSequence[0].CodeValue for item in languages] == ["en-US"]
+    assert "".join(texts(one)).isascii()
 
 
 def test_the_plain_documents_say_what_the_others_say() -> None:
