@@ -136,7 +136,9 @@ class Peer(Section):
     query: bool = False
     tls: bool = False
     viewer: Literal["ohif", "stone", "weasis", "basic"] = "ohif"
-    also: tuple[Literal["presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"], ...] = ()
+    also: tuple[
+        Literal["capture", "presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"], ...
+    ] = ()
 
     @model_validator(mode="after")
     def _address_or_folder(self) -> Peer:

@@ -30,7 +30,7 @@ def descend(connection: Connection, study_instance_uid: str, peer: str, package:
     kinds = outbox.states_of_kinds(connection, study_instance_uid, peer, package)
     for kind in (kind for kind in LADDER if kinds.get(kind, set()) & _NOT_TAKEN):
         rungs = _rungs(connection, study_instance_uid, peer, package, kind)
-        if rungs and kinds[rungs[0]] == {DeliveryState.STANDBY}:
+        if rungs and kinds[rungs[0]] - _NOT_TAKEN == {DeliveryState.STANDBY}:
             outbox.stand_in(connection, study_instance_uid, peer, package, rungs[0], now)
 
 
