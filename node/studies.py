@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, or_, select, update
 
 from node import turns
-from node.entities import AnalysisReport, StoredInstance, StudyState
+from node.entities import AnalysisReport, DeliveryState, StoredInstance, StudyState
 from node.ledger import note
-from node.tables import FINDING, INSTANCE, PICTURE, RESULT, STUDY, WORK_ITEM
+from node.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY, WORK_ITEM
 from node.worklist.policy import Priority, Source
 from node.worklist.reading import is_reading
 from node.worklist.states import State
@@ -239,9 +239,11 @@ def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMappi
 
 
 def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
-    """Each package's objects of its newest generation before `generation`, without those that were quarantined."""
+    """Each package's objects of its newest generation before `generation` that a peer has, or is just being sent."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
-    older = and_(older, RESULT.c.path.not_like(f"{QUARANTINE}/%"))
+    under_way = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.lease_until.is_not(None))
+    held = select(OUTBOX.c.sop_instance_uid).where(or_(OUTBOX.c.state == DeliveryState.DELIVERED, under_way))
+    older = and_(older, RESULT.c.sop_instance_uid.in_(held), RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
     return [row for row in rows if row["generation"] == newest[row["package"]]]

@@ -209,7 +209,7 @@ def _fraction(name: Code, value: float, context: Context, algorithm: Any = None)
     """A probability in percent, a score as it is, as in the sentences."""
     if context.card.quantity == "probability":
         return _number(name, 100 * value, codes.PERCENT, algorithm)
-    return _number(name, value, codes.NO_UNITS, algorithm, digits=4)
+    return _number(name, value, codes.SCORE, algorithm, digits=4)
 
 
 def _sizes(region: Region, image: Dataset) -> list[Any]:

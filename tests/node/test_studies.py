@@ -99,8 +99,21 @@ def test_a_late_image_opens_the_next_generation(ledger: Ledger) -> None:
     row = study(ledger)
     assert (row["generation"], row["state"], row["attempts"], row["finished_at"]) == (2, "receiving", 0, None)
     assert story(ledger)[-1] == "late images"
-    with ledger.read() as connection:
-        assert [row["sop_instance_uid"] for row in studies.predecessors(connection, UID, 2)] == ["2.25.1"]
+
+
+def test_only_what_a_peer_has_is_a_predecessor(ledger: Ledger) -> None:
+    def named() -> list[str]:
+        with ledger.read() as connection:
+            return [row["sop_instance_uid"] for row in studies.predecessors(connection, UID, 2)]
+
+    analysed(ledger)
+    assert named() == []  # it waits: the next generation takes its place
+    with ledger.write() as connection:
+        (row,) = outbox.claim(connection, UID, "pacs", NOW, LEASE)
+    assert named() == ["2.25.1"]  # it is on its way
+    with ledger.write() as connection:
+        outbox.settle(connection, row, "pacs", "", NOW)
+    assert named() == ["2.25.1"]
 
 
 def test_our_own_result_that_comes_back_opens_none(ledger: Ledger) -> None:

@@ -115,8 +115,9 @@ HEADERS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 @needs_dciodvfy
 @pytest.mark.filterwarnings("ignore:.*exceeds the maximum length:UserWarning")
-@pytest.mark.parametrize("source", ["image", "volume"])
-@pytest.mark.parametrize("what", HEADERS)
+@pytest.mark.parametrize(
+    ("source", "what"), [*(("image", one) for one in HEADERS), *(("volume", one) for one in list(HEADERS)[::6])]
+)
 def test_every_result_of_such_a_header_passes_the_gate(source: str, what: str, tmp_path: Path) -> None:
     attributes, carried = HEADERS[what]
     made = phantoms.made(source)
