@@ -86,7 +86,7 @@ def test_each_region_is_a_group_with_outline_finding_site_and_likelihood(kind: s
             f"{finding.label.title} {'probability' if kind == 'image' else 'score'}"
         ))  # fmt: skip
         (measured,) = number.MeasuredValueSequence
-        times, unit = (100, "%") if kind == "image" else (1, "1")
+        times, unit = (100, "%") if kind == "image" else (1, "{score}")
         assert measured.NumericValue == pytest.approx(times * finding.probability, abs=times * 0.0001)
         assert measured.MeasurementUnitsCodeSequence[0].CodeValue == unit
 
