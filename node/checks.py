@@ -104,7 +104,11 @@ def _address(settings: Settings) -> Iterator[Line]:
 
 
 def _page(settings: Settings) -> Iterator[Line]:
-    """No failure: it works, and the administrator may know why it has to be so."""
+    """Whether it can be served; a warning is no failure: it works, and there may be a reason for it."""
+    keys = settings.web
+    if keys.port and not _free(keys.host, keys.port) and not _answers(settings):
+        where = f"web.port: {keys.host}:{keys.port}"
+        yield Line(False, "page", f"{where}: another program listens there, or the address is not this machine's")
     for warning in settings.web.warnings:
         yield Line(True, "page", f"WARNING: {warning}")
 

@@ -376,3 +376,12 @@ def test_a_page_without_tls_is_said_and_is_no_failure(settings: Settings, start:
     assert line.ok
     assert "without TLS" in line.detail
     assert "web.tls" in line.detail
+
+
+@refusal_is_meant
+def test_a_port_of_the_page_that_is_taken_is_a_failure(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        web = Web(port=taken.getsockname()[1])
+        lines = check(settings.model_copy(update={"web": web}))
+    assert [line.ok for line in lines if line.what == "page"] == [False]
+    assert [line for line in check(settings.model_copy(update={"web": web})) if line.what == "page"] == []
