@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from node import __version__, logs, outbox, overview, sending, service, studies
+from node import __version__, logs, outbox, overview, retrying, sending, service, studies
 from node.checks import Line, run_checks
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
@@ -203,8 +203,7 @@ def retry(uid: StudyUid, config: Config = None) -> None:
     with ledger.write() as connection:
         if overview.story(connection, uid) is None:
             raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
-        again = studies.retry(connection, uid, now)
-        deliveries = outbox.retry(connection, uid, now) + notices.retry(connection, uid, now)
+        again, deliveries = retrying.retry(connection, uid, now)
     if not again and not deliveries:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
     done = ["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, select
 
 from node.entities import DeliveryState
+from node.outbox import FAILING
 from node.settings import Policy
 from node.studies import QUARANTINE
 from node.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
@@ -71,6 +72,13 @@ def triage(connection: Connection, policy: Policy) -> dict[str, Any]:
     }
 
 
+def quarantined() -> ColumnElement[bool]:
+    """Of a row of RESULT: an object of its study's newest generation that did not pass our own checks."""
+    other = RESULT.alias()
+    newest = select(func.max(other.c.generation)).where(other.c.study_instance_uid == RESULT.c.study_instance_uid)
+    return and_(RESULT.c.path.like(f"{QUARANTINE}/%"), RESULT.c.generation == newest.scalar_subquery())
+
+
 def _studies() -> Select[Any]:
     uid = STUDY.c.study_instance_uid
     instances = select(func.count()).where(
@@ -79,15 +87,8 @@ def _studies() -> Select[Any]:
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
     objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
-    newest = select(func.max(RESULT.c.generation)).where(RESULT.c.study_instance_uid == uid).correlate(STUDY)
-    faulty = select(func.count()).select_from(RESULT).where(
-        RESULT.c.study_instance_uid == uid,
-        RESULT.c.generation == newest.scalar_subquery(),
-        RESULT.c.path.like(f"{QUARANTINE}/%"),
-    )  # fmt: skip
-    error = select(OUTBOX.c.last_error).where(
-        OUTBOX.c.study_instance_uid == uid, OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != ""
-    )
+    faulty = select(func.count()).select_from(RESULT).where(RESULT.c.study_instance_uid == uid, quarantined())
+    error = select(OUTBOX.c.last_error).where(OUTBOX.c.study_instance_uid == uid, FAILING)
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, or_, select
 
 from node import overview
 from node.entities import DeliveryState, StudyState
-from node.studies import QUARANTINE
+from node.outbox import FAILING
 from node.tables import NOTICE, OUTBOX, RESULT, STUDY
 
 _SHOWN = 50  # failures on the page
@@ -24,8 +24,7 @@ def find(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _late() -> Select[Any]:
-    late = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != "")
-    return select(OUTBOX.c.study_instance_uid).where(late)
+    return select(OUTBOX.c.study_instance_uid).where(FAILING)
 
 
 def _untold() -> Select[Any]:
@@ -33,11 +32,7 @@ def _untold() -> Select[Any]:
 
 
 def _faulty() -> Select[Any]:
-    """Studies with an object of their newest generation in quarantine, as `node.overview` counts them."""
-    other = RESULT.alias()
-    newest = select(func.max(other.c.generation)).where(other.c.study_instance_uid == RESULT.c.study_instance_uid)
-    kept_back = (RESULT.c.path.like(f"{QUARANTINE}/%"), RESULT.c.generation == newest.scalar_subquery())
-    return select(RESULT.c.study_instance_uid).where(*kept_back)
+    return select(RESULT.c.study_instance_uid).where(overview.quarantined())
 
 
 def _failure(connection: Connection, row: RowMapping) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node import outbox, overview, studies
+from node import outbox, overview, retrying
 from node.broker import TASKS
 from node.entities import DeliveryState, StudyState
 from node.errors import QueueUnavailable
@@ -45,9 +45,8 @@ def retry(request: Request, _form: Form) -> Response:
     if not is_uid(uid):
         raise HTTPException(404, "No such study is known here.")
     with desk.ledger.write() as connection:
-        again = studies.retry(connection, uid, desk.clock())
-        deliveries = outbox.retry(connection, uid, desk.clock()) + notices.retry(connection, uid, desk.clock())
-    if not again and not deliveries:
+        done = retrying.retry(connection, uid, desk.clock())
+    if not any(done):
         raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
     return panel(request)
 
@@ -132,9 +131,7 @@ def _deliveries() -> Select[Any]:
 
 
 def _error(connection: Connection, peer: str) -> str:
-    query = select(OUTBOX.c.last_error).where(
-        OUTBOX.c.peer == peer, OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != ""
-    )
+    query = select(OUTBOX.c.last_error).where(OUTBOX.c.peer == peer, outbox.FAILING)
     return connection.execute(query.order_by(OUTBOX.c.id.desc()).limit(1)).scalar() or ""
 
 
