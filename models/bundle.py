@@ -87,7 +87,7 @@ def _converted(bundle: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
     card = _card(bundle, metadata, before, channels, labels, rules)
     source = str(metadata.get("name") or bundle.name) + f", MONAI Bundle {metadata.get('version', '')}".rstrip()
     place = foreign.write(folder, card, state, source, packages.sha256(bundle / WEIGHTS))
-    if (bundle / "LICENSE").is_file():
+    if (bundle / "LICENSE").is_file() and not (bundle / "LICENSE").is_symlink():
         shutil.copyfile(bundle / "LICENSE", place / "LICENSE")
     return place, before.notes
 

@@ -137,6 +137,10 @@ def add(
     for note in notes:
         typer.echo(note)
     typer.echo(f"{placed}: {'added' if new else 'was there already, the same'}. Name it in models.packages to use it.")
+    if placed.name in {path.name for path in packages.available()}:
+        typer.echo(
+            f"From now on it is used in place of the shipped {placed.name}; its card's `name` would tell them apart."
+        )
 
 
 @app.command()

@@ -125,7 +125,8 @@ def _tables(evaluation: Evaluation) -> Iterator[Table]:
     for one in evaluation.pointing:
         counts = f"{one.images}", f"{one.hits}", f"{one.centre_hits}"
         pointing.add_row(one.boxes, one.label, *counts, f"{one.chance:.3f}")
-    yield pointing
+    if evaluation.pointing:
+        yield pointing
     if evaluation.compared:
         yield _compared(evaluation.compared)
 

@@ -44,6 +44,8 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
         copy = Path(room) / card.name
         copy.mkdir()
         for name in names:
+            if (source / name).is_symlink():
+                raise PackageError(f"{source / name} is a link, which could lead anywhere: put the file itself there.")
             if (source / name).is_file():
                 shutil.copyfile(source / name, copy / name)
         packages.verify(copy)

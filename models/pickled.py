@@ -51,6 +51,8 @@ BROKEN = (
     AttributeError,
     RuntimeError,
     NotImplementedError,  # of zipfile
+    MemoryError,
+    OverflowError,
 )
 
 
@@ -103,18 +105,30 @@ def _first(value: object, *_: object) -> object:
     return value
 
 
+class _Only:
+    """A function that the file may call, and whose attributes it cannot set."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *values: object) -> Any:
+        return self._function(*values)
+
+
 CALLABLE: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("__builtin__", "set"): set,
     ("builtins", "set"): set,
     ("torch", "Size"): tuple,
-    ("torch._utils", "_rebuild_tensor"): _view,
-    ("torch._utils", "_rebuild_tensor_v2"): _view,
-    ("torch._utils", "_rebuild_parameter"): _first,
+    ("torch._utils", "_rebuild_tensor"): _Only(_view),
+    ("torch._utils", "_rebuild_tensor_v2"): _Only(_view),
+    ("torch._utils", "_rebuild_parameter"): _Only(_first),
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # the one in C makes room for whatever number of objects a file names
     """Imports nothing: each name in the file is one of the tables above, or the file is refused."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -127,7 +141,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) in CALLABLE:
             return CALLABLE[module, name]
         if module.startswith(CONTAINERS):
-            return Container
+            return type(Container.__name__, (Container,), {})  # its own: a file may set attributes of a class, too
         raise PackageError(
             f"it would run {module}.{name}, which weights have no need of. Nothing was run; do not open it elsewhere"
             " unless you trust who made it"
@@ -150,6 +164,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     PackageError
         The file is not of torch.save, or names something that is neither a tensor nor part of a network.
     """
+    if not path.is_file():
+        raise PackageError(f"There is no file {path}; name the file with the weights.")
     try:
         with path.open("rb") as stream:
             root, storages = _read_zip(stream) if zipfile.is_zipfile(stream) else _read_stream(stream)
@@ -157,7 +173,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except PackageError as error:
         raise PackageError(f"{path} was not read: {error}.") from error
     except BROKEN as error:
-        raise PackageError(f"{path} cannot be read as weights that torch.save wrote ({error}).") from error
+        raise PackageError(
+            f"{path} cannot be read as weights that torch.save wrote: it is another kind of file, or broken ({error});"
+            " fetch it again."
+        ) from error
 
 
 def _read_zip(stream: BinaryIO) -> tuple[object, Callable[[Storage], bytes]]:

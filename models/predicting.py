@@ -75,11 +75,17 @@ def image_files(paths: Sequence[Path]) -> dict[str, Path]:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise DataError(f"There is no file or folder {', '.join(missing)}.")
-    files = [file.absolute() for path in paths for file in (_below(path) if path.is_dir() else [path])]
+    roots = [_plain(path) for path in paths]
+    files = [file for path in roots for file in (_below(path) if path.is_dir() else [path])]
     if not files:
         raise DataError(f"No PNG, JPEG, DICOM or NIfTI file is below {', '.join(map(str, paths))}.")
-    common = Path(os.path.commonpath([path.absolute() if path.is_dir() else path.absolute().parent for path in paths]))
+    common = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in roots]))
     return {file.relative_to(common).as_posix(): file for file in files}
+
+
+def _plain(path: Path) -> Path:
+    """Absolute and without "..", which would lead a name out of the folder that results are written to."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -159,7 +165,7 @@ def _make_room(out: Path, replace: bool) -> None:
 
 def _table(stack: ExitStack, out: Path, name: str, columns: Sequence[str]) -> Any:
     stream = stack.enter_context((out / name).open("w", newline="", encoding="utf-8"))
-    writer = csv.writer(stream)
+    writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     return writer
 

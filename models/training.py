@@ -78,12 +78,12 @@ def train(
     Raises
     ------
     DataError
-        The data lack what the card's labels need, or there is no such method.
+        The data lack what the card's labels need, there is no such method, or what is fitted on was to be the test.
     PackageError
         The weights cannot be read.
     """
     method = localizer or like.localizer
-    _check(like, method)
+    _check(like, method, test)
     started = time.monotonic()
     torch.manual_seed(seed)
     examples = read_examples(data, "train", [label.name for label in like.labels])
@@ -100,7 +100,9 @@ def train(
     return folder, evaluation
 
 
-def _check(like: Card, method: str) -> None:
+def _check(like: Card, method: str, test: str) -> None:
+    if test == "train":
+        raise DataError("The split train cannot be the test, too: give --test a split that nothing is fitted on.")
     if method not in METHODS:
         raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(METHODS)}.")
     needs_network = "network" in TABLES.get(method, ("network",))

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 
 import redis
@@ -40,8 +41,9 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     except ReadFirstError as error:
         return [Line(False, "configuration", str(error))]
     lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
-    for check in (_disk, _database, _queue, _address, _peers, _sinks, _orders):
-        lines.extend(check(settings))
+    ours = cache(lambda: _answers(settings))  # whether it is us that listens: asked once, it may take long
+    lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
+    lines += [*_page(settings, ours), *_peers(settings), *_sinks(settings), *_orders(settings, ours)]
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
     return lines
@@ -88,7 +90,7 @@ def _queue(settings: Settings) -> Iterator[Line]:
     yield Line(True, "queue", f"Redis {version}")
 
 
-def _address(settings: Settings) -> Iterator[Line]:
+def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
     node = settings.node
     where = f"{node.ae_title}@{node.host}:{node.port}"
     if node.tls:
@@ -96,11 +98,21 @@ def _address(settings: Settings) -> Iterator[Line]:
             server_context(node.tls)
         except ReadFirstError as error:
             yield Line(False, "tls", str(error))
-    if not _free(node.host, node.port) and not _answers(settings):
+    if not _free(node.host, node.port) and not ours():
         yield Line(False, "address", f"{where}: another program listens there, or the address is not this machine's")
         return
     reach = "only this machine can reach us (node.host)" if node.host in LOOPBACK else "peers can reach us"
     yield Line(True, "address", f"{where}, {reach}")
+
+
+def _page(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
+    """Whether it can be served; a warning is no failure: it works, and there may be a reason for it."""
+    keys = settings.web
+    if keys.port and not _free(keys.host, keys.port) and not ours():
+        where = f"web.port: {keys.host}:{keys.port}"
+        yield Line(False, "page", f"{where}: another program listens there, or the address is not this machine's")
+    for warning in settings.web.warnings:
+        yield Line(True, "page", f"WARNING: {warning}")
 
 
 def _free(host: str, port: int) -> bool:
@@ -147,13 +159,13 @@ def _sinks(settings: Settings) -> Iterator[Line]:
             yield Line(False, f"sink {name}", str(error))
 
 
-def _orders(settings: Settings) -> Iterator[Line]:
+def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
     table = settings.worklist.orders
     if table is None:
         return
     where = f"MLLP {table.host}:{table.port}"
-    ours = _free(table.host, table.port) or _answers(settings)
-    yield Line(ours, "orders", where if ours else f"{where}: another program listens there, or it is not our address")
+    good = _free(table.host, table.port) or ours()
+    yield Line(good, "orders", where if good else f"{where}: another program listens there, or it is not our address")
 
 
 def _folder(name: str, peer: Peer) -> Iterator[Line]:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from node import __version__, logs, outbox, overview, sending, service, studies
+from node import __version__, logs, outbox, overview, retrying, sending, service, studies
 from node.checks import Line, run_checks
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
@@ -128,7 +128,8 @@ def status(
         return
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
-        table.add_row(*(str(row[key]) for key in _STATUS_KEYS), escape(row["reason"] or row["evidence"]))
+        why = row["reason"] or row["last_error"] or row["evidence"]
+        table.add_row(*("" if row[key] is None else str(row[key]) for key in _STATUS_KEYS), escape(why))
     _print_table(table)
     _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
     if triage["alerts_waiting"]:
@@ -202,8 +203,7 @@ def retry(uid: StudyUid, config: Config = None) -> None:
     with ledger.write() as connection:
         if overview.story(connection, uid) is None:
             raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
-        again = studies.retry(connection, uid, now)
-        deliveries = outbox.retry(connection, uid, now) + notices.retry(connection, uid, now)
+        again, deliveries = retrying.retry(connection, uid, now)
     if not again and not deliveries:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
     done = ["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)

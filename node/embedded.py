@@ -19,6 +19,7 @@ from node.errors import ConfigurationError
 from node.processes import die_with_parent
 
 _START_SECONDS = 20.0
+_PREFIX = "readfirst-"
 
 
 class EmbeddedRedis:
@@ -27,7 +28,7 @@ class EmbeddedRedis:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         # a socket's path is at most 107 bytes, which a data folder may exceed
-        self._socket_folder = Path(tempfile.mkdtemp(prefix="readfirst-"))
+        self._socket_folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.socket = self._socket_folder / "redis.sock"
         self.process: subprocess.Popen[bytes] | None = None
         self._locked: IO[bytes] | None = None
@@ -46,6 +47,7 @@ class EmbeddedRedis:
             It does not start; the text ends with its own last line.
         """
         self._lock()
+        self._clear_up()
         log = self.folder / "redis.log"
         arguments = {
             "port": "0", "unixsocket": str(self.socket), "unixsocketperm": "700", "dir": str(self.folder.resolve()),
@@ -75,6 +77,14 @@ class EmbeddedRedis:
             fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigurationError(f"another `readfirst up` runs on {self.folder.parent}: end it first") from error
+
+    def _clear_up(self) -> None:
+        """Remove the socket's folder of a server that was killed, and write down ours for the next one."""
+        note = self.folder / "socket-folder"
+        before = Path(note.read_text()) if note.exists() else self._socket_folder
+        if before != self._socket_folder and before.name.startswith(_PREFIX):
+            shutil.rmtree(before, ignore_errors=True)
+        note.write_text(str(self._socket_folder))
 
     def stop(self) -> None:
         """End the server; its append-only file stays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import IO, Any
 
@@ -28,24 +29,30 @@ class Verdict(StrEnum):
     DISAGREE = "disagree"
 
 
-def give(
-    connection: Connection, study_instance_uid: str, package: str, label: str, verdict: Verdict | None, now: float
-) -> bool:
-    """Keep a verdict on a finding of the newest generation in place of an earlier one; None takes it back.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The finding that a reader looked at; a label says another thing in each generation of a study's analysis."""
+
+    study_instance_uid: str
+    generation: int
+    package: str
+    label: str
+
+
+def give(connection: Connection, seen: Seen, verdict: Verdict | None, now: float) -> bool:
+    """Keep a verdict on a finding in place of an earlier one; None takes it back.
 
     False where there is no such finding (any more): the page that was looked at is out of date.
     """
-    finding = connection.execute(select(FINDING).where(_is(FINDING, study_instance_uid, package, label))).mappings()
-    row = finding.first()
+    row = connection.execute(select(FINDING).where(_is(FINDING, seen))).mappings().first()
     if row is None:
         return False
-    here = and_(_is(FEEDBACK, study_instance_uid, package, label), FEEDBACK.c.generation == row["generation"])
-    connection.execute(FEEDBACK.delete().where(here))
+    connection.execute(FEEDBACK.delete().where(_is(FEEDBACK, seen)))
     if verdict:
         copied = {key: row[key] for key in _COPIED}
         connection.execute(insert(FEEDBACK).values(**copied, verdict=verdict.value, at=now))
-    said = f"{label} ({package}): {verdict or 'verdict taken back'}"
-    note(connection, study_instance_uid, now, "feedback", said)
+    said = f"{seen.label} ({seen.package}): {verdict or 'verdict taken back'}"
+    note(connection, seen.study_instance_uid, now, "feedback", said)
     return True
 
 
@@ -74,5 +81,5 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _is(table: Table, study_instance_uid: str, package: str, label: str) -> ColumnElement[bool]:
-    return and_(table.c.study_instance_uid == study_instance_uid, table.c.package == package, table.c.label == label)
+def _is(table: Table, seen: Seen) -> ColumnElement[bool]:
+    return and_(*(table.c[key] == value for key, value in asdict(seen).items()))

@@ -13,10 +13,10 @@ from node.tables import OUTBOX, RESULT
 
 FIRST_PAUSE = 5.0  # seconds
 LONGEST_PAUSE = 6 * 3600.0
+FAILING = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != "")  # it waits, and failed before
 
 # What becomes of an object of a kind (second) at a peer (first): PENDING, STANDBY, or None where it does not get it.
 Plan = Callable[[str, str], DeliveryState | None]
-
 
 # What a known row may turn to when its object comes again. What a peer holds, or refused, stays as it is.
 _MAY_BECOME = {

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, select
 
 from node.entities import DeliveryState
+from node.outbox import FAILING
 from node.settings import Policy
 from node.studies import QUARANTINE
 from node.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
@@ -71,6 +72,13 @@ def triage(connection: Connection, policy: Policy) -> dict[str, Any]:
     }
 
 
+def quarantined() -> ColumnElement[bool]:
+    """Of a row of RESULT: an object of its study's newest generation that did not pass our own checks."""
+    other = RESULT.alias()
+    newest = select(func.max(other.c.generation)).where(other.c.study_instance_uid == RESULT.c.study_instance_uid)
+    return and_(RESULT.c.path.like(f"{QUARANTINE}/%"), RESULT.c.generation == newest.scalar_subquery())
+
+
 def _studies() -> Select[Any]:
     uid = STUDY.c.study_instance_uid
     instances = select(func.count()).where(
@@ -79,12 +87,8 @@ def _studies() -> Select[Any]:
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
     objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
-    newest = select(func.max(RESULT.c.generation)).where(RESULT.c.study_instance_uid == uid).correlate(STUDY)
-    faulty = select(func.count()).select_from(RESULT).where(
-        RESULT.c.study_instance_uid == uid,
-        RESULT.c.generation == newest.scalar_subquery(),
-        RESULT.c.path.like(f"{QUARANTINE}/%"),
-    )  # fmt: skip
+    faulty = select(func.count()).select_from(RESULT).where(RESULT.c.study_instance_uid == uid, quarantined())
+    error = select(OUTBOX.c.last_error).where(OUTBOX.c.study_instance_uid == uid, FAILING)
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,
@@ -92,6 +96,7 @@ def _studies() -> Select[Any]:
         objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
         objects.where(OUTBOX.c.state == DeliveryState.PENDING).scalar_subquery().label("objects_waiting"),
         faulty.scalar_subquery().label("objects_quarantined"),
+        error.order_by(OUTBOX.c.id.desc()).limit(1).scalar_subquery().label("last_error"),
         items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),
     ).order_by(STUDY.c.last_received_at.desc())
 
@@ -110,7 +115,7 @@ def _delivery(row: RowMapping) -> dict[str, Any]:
 
 _STUDY_KEYS = (
     "study_instance_uid", "state", "reason", "generation", "instances", "priority", "objects_delivered",
-    "objects_waiting", "objects_quarantined", "calling_ae_title", "evidence",
+    "objects_waiting", "objects_quarantined", "last_error", "calling_ae_title", "evidence",
 )  # fmt: skip
 _STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
 _FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")

@@ -18,7 +18,7 @@ from node.ledger import Ledger
 from node.scu import Requestor
 from node.senders import Senders
 from node.settings import Settings
-from node.turns import Waiting, next_up
+from node.turns import HIGH, Waiting, next_up
 from node.worklist import deciding, items, keeping
 
 _log = structlog.get_logger(__name__)
@@ -183,7 +183,8 @@ class Rounds:
             return
         self._alerts_again = now + _ALERTS_AGAIN
         with self._ledger.write() as connection:
-            released = deciding.release(connection, self._settings.worklist.policy, now)
+            worklist = self._settings.worklist
+            released = deciding.release(connection, worklist.policy, now, off=not worklist.sinks)
         for uid in released:
             _log.info("an alert that waited is raised", study=uid)
 
@@ -194,19 +195,20 @@ class Rounds:
             dropped = keeping.forget_ended(connection, now - self._settings.worklist.policy.keep_days * _DAY)
         self._forget_again = now + (_FORGET_AGAIN if not dropped else _ALERTS_AGAIN)
         if dropped:
-            _log.info("work items that ended long ago were dropped", work_items=dropped)
+            _log.info("work items that ended, or came, long ago were dropped", work_items=dropped)
 
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
             rows = studies.unrung(connection, now - RING_AGAIN, MOST_WAITING)
-            busy = studies.told_of(connection)
+            busy, urgent = studies.told_of(connection), studies.told_as(connection, HIGH)
         if not rows:
             return
         waiting = self._broker.waiting(ANALYZE)
         untold = [
             _turn(row) for row in rows if not waiting or row["rung_at"] is None or row["rank"] < (row["rung_rank"] or 0)
         ]
-        for study in next_up(untold, busy, max(MOST_WAITING - waiting, 0)):
+        places, urgent_places = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
+        for study in next_up(untold, busy, places, urgent_places):
             self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
                 studies.rung(connection, study.study_instance_uid, now, study.rank)

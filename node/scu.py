@@ -100,7 +100,9 @@ def _why_not(association: Association, requestor: Requestor, peer: Peer, where: 
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "") if answer else ""
-        return PeerError(f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}")
+        hint = "; it must know this AE title, or call with one that it knows (send: --as)" if "alling" in reason else ""
+        said = reason or "no reason given"
+        return PeerError(f"{where} rejected the association of {requestor.ae_title}: {said}{hint}")
     if association.acceptor.primitive is not None:
         return NothingAccepted(f"{where} accepted none of the presentation contexts")
     tls = ", do both sides speak TLS with certificates of one authority" if peer.tls else ""

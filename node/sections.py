@@ -28,6 +28,12 @@ Charset = Annotated[str, AfterValidator(known_character_set)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", re.IGNORECASE)
 _VIEWER = re.compile(r"https?://[^\s{}]*\{StudyInstanceUID\}[^\s{}]*")
+_TOKEN_LENGTH = 16  # characters
+_GUESSABLE = f"web.token has fewer than {_TOKEN_LENGTH} characters and can be guessed: choose a longer, random one"
+_READABLE = (
+    "others than this machine reach the page without TLS: token and patients' names can be read on the way; "
+    'set web.tls, or web.public_url = "https://…" where a reverse proxy speaks TLS'
+)
 
 
 class Section(BaseModel):
@@ -95,6 +101,14 @@ class Web(Section):
             raise ValueError("web.token is required where others than this machine can reach the page")
         return self
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed, and what whoever runs the node should know of it; sentences."""
+        public = self.host not in LOOPBACK or self.public_url
+        readable = public and not self.tls and not self.public_url.startswith("https:")
+        guessable = self.token and len(self.token) < _TOKEN_LENGTH
+        return tuple(said for said, holds in ((_READABLE, readable), (_GUESSABLE, guessable)) if self.port and holds)
+
     @field_validator("public_url")
     @classmethod
     def _is_an_origin(cls, value: str) -> str:
@@ -122,7 +136,9 @@ class Peer(Section):
     query: bool = False
     tls: bool = False
     viewer: Literal["ohif", "stone", "weasis", "basic"] = "ohif"
-    also: tuple[Literal["presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"], ...] = ()
+    also: tuple[
+        Literal["capture", "presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"], ...
+    ] = ()
 
     @model_validator(mode="after")
     def _address_or_folder(self) -> Peer:
@@ -268,4 +284,13 @@ class Worklist(Section):
         for name in ("hl7", "webhook"):
             if name in self.sinks and getattr(self, name) is None:
                 raise ValueError(f"sinks names {name}: write its table [worklist.{name}]")
+        return self
+
+    @model_validator(mode="after")
+    def _each_table_has_its_sink(self) -> Worklist:
+        """A table beside sinks that leave it out tells nobody; with `sinks = []` that is said: triage is off."""
+        for name in ("ups", "hl7", "webhook"):
+            if self.sinks and name not in self.sinks and getattr(self, name) is not None:
+                names = ", ".join(f'"{one}"' for one in (*self.sinks, name))
+                raise ValueError(f"there is a table [worklist.{name}]: add it, sinks = [{names}], or remove the table")
         return self

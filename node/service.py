@@ -118,6 +118,8 @@ def _announce(settings: Settings) -> None:
         _log.warning("no [peers.…] table: nobody may associate; name your PACS in readfirst.toml")
     if not settings.receivers:
         _log.warning("no peer has receive = ['results']: results stay in the data folder", data=str(node.data))
+    for warning in settings.web.warnings:
+        _log.warning(warning)
     _log.info("listening", ae_title=node.ae_title, host=node.host, port=node.port)
     print("readfirst: ready", flush=True)  # noqa: T201
 

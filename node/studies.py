@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, case, func, insert, or_, select, update
 
 from node import turns
-from node.entities import AnalysisReport, StoredInstance, StudyState
+from node.entities import AnalysisReport, DeliveryState, StoredInstance, StudyState
 from node.ledger import note
-from node.tables import FINDING, INSTANCE, PICTURE, RESULT, STUDY, WORK_ITEM
+from node.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY, WORK_ITEM
+from node.worklist.policy import Priority, Source
+from node.worklist.reading import is_reading
+from node.worklist.states import State
 
 QUARANTINE = "quarantine"  # the folder, below the data folder, of our objects that did not pass our own checks
 
@@ -146,19 +149,14 @@ def complete(connection: Connection, row: RowMapping, evidence: str, now: float)
 def unrung(connection: Connection, rung_before: float, most: int = 100) -> Sequence[RowMapping]:
     """Queued studies that the queue was not told of, or before `rung_before`, or as less urgent than they are now.
 
-    Each has its `rank` (`node.turns`): HIGH where it was sent so, or where a person made its work item HIGH.
+    Each has its `rank` (`node.turns`): HIGH where it was sent so, or where a person made its unclaimed reading HIGH.
 
     Parameters
     ----------
     most
         Of each sender and rank; the oldest.
     """
-    ordered = select(WORK_ITEM.c.sop_instance_uid).where(
-        WORK_ITEM.c.study_instance_uid == STUDY.c.study_instance_uid,
-        WORK_ITEM.c.priority == "HIGH",
-        WORK_ITEM.c.priority_source == "human",
-    )
-    rank = case((ordered.exists(), turns.HIGH), else_=STUDY.c.sent_rank)
+    rank = case((STUDY.c.study_instance_uid.in_(_ordered(connection)), turns.HIGH), else_=STUDY.c.sent_rank)
     untold = or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < rung_before, rank < STUDY.c.rung_rank)
     order = (STUDY.c.queued_at, STUDY.c.study_instance_uid)
     place = func.row_number().over(partition_by=(STUDY.c.calling_ae_title, rank), order_by=order)
@@ -168,6 +166,17 @@ def unrung(connection: Connection, rung_before: float, most: int = 100) -> Seque
     return connection.execute(query).mappings().all()
 
 
+def _ordered(connection: Connection) -> set[str]:
+    """Queued studies that a person wants read at once."""
+    query = (
+        select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
+        .join(STUDY, STUDY.c.study_instance_uid == WORK_ITEM.c.study_instance_uid)
+        .where(STUDY.c.state == StudyState.QUEUED, WORK_ITEM.c.state == State.SCHEDULED)
+        .where(WORK_ITEM.c.priority == Priority.HIGH, WORK_ITEM.c.priority_source == Source.HUMAN)
+    )
+    return {row.study_instance_uid for row in connection.execute(query) if is_reading(row.attributes)}
+
+
 def told_of(connection: Connection) -> dict[str, int]:
     """How many studies of each sender the workers have, or were told of."""
     told = or_(
@@ -175,6 +184,12 @@ def told_of(connection: Connection) -> dict[str, int]:
     )
     query = select(STUDY.c.calling_ae_title, func.count().label("told")).where(told).group_by(STUDY.c.calling_ae_title)
     return {row.calling_ae_title: row.told for row in connection.execute(query)}
+
+
+def told_as(connection: Connection, rank: int) -> int:
+    """How many studies the queue was told of, as ones of this rank, that no worker has taken."""
+    told = (STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None), STUDY.c.rung_rank == rank)
+    return connection.execute(select(func.count()).select_from(STUDY).where(*told)).scalar_one()
 
 
 def rung(connection: Connection, study_instance_uid: str, now: float, rank: int = turns.MEDIUM) -> None:
@@ -239,9 +254,11 @@ def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMappi
 
 
 def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
-    """Each package's objects of its newest generation before `generation`, without those that were quarantined."""
+    """Each package's objects of its newest generation before `generation` that a peer has, or is just being sent."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
-    older = and_(older, RESULT.c.path.not_like(f"{QUARANTINE}/%"))
+    under_way = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.lease_until.is_not(None))
+    held = select(OUTBOX.c.sop_instance_uid).where(or_(OUTBOX.c.state == DeliveryState.DELIVERED, under_way))
+    older = and_(older, RESULT.c.sop_instance_uid.in_(held), RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
     return [row for row in rows if row["generation"] == newest[row["package"]]]

@@ -20,16 +20,20 @@ class Waiting:
     queued_at: float
 
 
-def next_up(waiting: Sequence[Waiting], busy: Mapping[str, int], places: int) -> tuple[Waiting, ...]:
-    """The studies to tell the workers of, in this order: every HIGH one, and others for `places`.
+def next_up(
+    waiting: Sequence[Waiting], busy: Mapping[str, int], places: int, urgent_places: int
+) -> tuple[Waiting, ...]:
+    """The studies to tell the workers of, in this order: HIGH ones for `urgent_places`, others for what is left.
 
-    A sender's first study comes before any other sender's second: one that sends a hundred studies holds another's
-    single one up by no more than its first.
+    A sender's first study comes before any other sender's second: one that sends a hundred studies, or a hundred HIGH
+    ones, holds another's single one up by no more than its first.
 
     Parameters
     ----------
     busy
         How many studies of each sender the workers have, or were told of.
+    places, urgent_places
+        How many more messages may wait in the queue, and how many more of HIGH, which overtake the others there.
     """
     before = dict(busy)
     turns: list[tuple[int, int, float, Waiting]] = []
@@ -38,4 +42,4 @@ def next_up(waiting: Sequence[Waiting], busy: Mapping[str, int], places: int) ->
         before[study.sender] = before.get(study.sender, 0) + 1
     order = [study for *_, study in sorted(turns, key=lambda turn: turn[:3])]
     urgent = sum(study.rank == HIGH for study in order)
-    return tuple(order[: max(urgent, places)])
+    return tuple(order[: max(min(urgent, urgent_places), places)])

@@ -50,6 +50,7 @@ ALGORITHM_FAMILIES = {
 # What a map of it shows where CID 217 has no method of its own
 SALIENCY = Code("130404", "DCM", "Saliency")
 NO_UNITS = Code("1", "UCUM", "no units")
+SCORE = Code("{score}", "UCUM", "score")  # an annotation, of no unit: viewers print "0.87 {score}", and not "0.87 1"
 
 # A report in words: CID 7001, CID 7002, TID 1204 (RFC 5646)
 FINDINGS_SECTION = Code("121070", "DCM", "Findings")

@@ -19,6 +19,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from workers.codes import PRIVATE
 from workers.rules import Rule, evidence, nodes, references
 
 _DOCUMENTS = (
@@ -72,10 +73,11 @@ def _codes_whole(dataset: Dataset) -> bool:
     )
 
 
-def _private_schemes_identified(dataset: Dataset) -> bool:
+def _our_scheme_identified(dataset: Dataset) -> bool:
+    """Ours alone: to identify a scheme is optional, and of a site's own (99LOCAL) we know nothing to say."""
     used = {str(item.CodingSchemeDesignator) for item in _code_items(dataset)}
     told = {str(item.CodingSchemeDesignator) for item in dataset.get("CodingSchemeIdentificationSequence", ())}
-    return {scheme for scheme in used if scheme.startswith("99")} <= told
+    return PRIVATE not in used or PRIVATE in told
 
 
 def _not_its_own_source(dataset: Dataset) -> bool:
@@ -153,7 +155,7 @@ CONDITIONS = (
     Rule("", _names_patient_and_study, "It does not name patient, study and series (PS3.3 C.7.1.1, C.7.2.1)."),
     Rule("", _declares_its_characters, "It has letters beyond ASCII and no Specific Character Set (PS3.3 C.12.1.1.2)."),
     Rule("", _codes_whole, "A code in it lacks value, scheme or meaning, or they are too long (PS3.3 8.8)."),
-    Rule("", _private_schemes_identified, "A private coding scheme is not identified (PS3.3 C.12.1.1.7)."),
+    Rule("", _our_scheme_identified, "Our private coding scheme is not identified (PS3.3 C.12.1.1.7)."),
     Rule("", _not_its_own_source, "It refers to itself."),
     Rule(_SEG, _segments_numbered, "Segments are not numbered from 1, or one is not drawn (PS3.3 C.8.20.2)."),
     *(Rule(uid, _frames_counted, "Pixel Data is not as long as it says.") for uid in (_SEG, _CAPTURE, _MAP)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pydicom import DataElement, Dataset, config
+from collections.abc import Mapping
+
+from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
-from pydicom.multival import MultiValue
-from pydicom.valuerep import validate_value
 
 from workers.headers import numbers
+from workers.sequences import carried_on, valid
 
 # Type 2 of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1), which highdicom reads without asking.
 _TYPE_2 = (
@@ -18,11 +19,29 @@ _TYPE_2 = (
 # What the PACS files a result by: never dropped, however it is written.
 _IDENTITY = ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
-_TEXT_VRS = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI")
+# Of an animal; what is analysed is a human, and of a species that is named the breed must be told (PS3.3 C.7.1.1).
+_ANIMAL = (
+    "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence",
+    "BreedRegistrationSequence", "PatientSexNeutered", "StrainDescription", "StrainNomenclature",
+    "StrainCodeSequence", "StrainAdditionalInformation",
+)  # fmt: skip
+
+# Words of the Patient and Patient Study modules that are enumerated: another one is dropped.
+_WORDS: Mapping[str, tuple[object, ...]] = {
+    "PatientSex": ("M", "F", "O"),
+    "PatientIdentityRemoved": ("YES", "NO"),
+    "PregnancyStatus": (1, 2, 3, 4),
+    "QualityControlSubject": ("YES", "NO"),
+    "SmokingStatus": ("YES", "NO", "UNKNOWN"),
+}
+_TRIAL = "ClinicalTrial"  # keywords of its modules begin so
+_OF_TRIAL = tuple(
+    _TRIAL + each for each in ("SponsorName", "ProtocolID", "ProtocolName", "SiteID", "SiteName", "SubjectID")
+)
 
 
 def prepared(header: Dataset) -> Dataset:
-    """A copy without values that their VR does not allow, and with each type 2 attribute of patient and study.
+    """A copy without values and sequences that are not allowed, and with each type 2 attribute of patient and study.
 
     highdicom copies the patient's and the study's attributes into results, and one bad age or study time in a source
     would keep every result from passing the gate. The text is written in UTF-8: highdicom refuses some character sets
@@ -30,14 +49,30 @@ def prepared(header: Dataset) -> Dataset:
     """
     copy = changed(header, SpecificCharacterSet="ISO_IR 192")
     for element in tuple(copy):
-        if element.keyword not in _IDENTITY and not _valid(element):
+        if element.VR == "SQ":
+            copy.pop(element.tag)
+            if (carried := carried_on(element)) is not None:
+                copy.add(carried)
+        elif element.keyword not in _IDENTITY and not valid(element):
             del copy[element.tag]
-    if copy.get("PatientSex") not in ("M", "F", "O"):
-        copy.pop("PatientSex", None)
+    _drop_halves(copy)
     for keyword in _TYPE_2:
         if keyword not in copy:
             copy.add_new(keyword, dictionary_VR(keyword), None)
     return copy
+
+
+def _drop_halves(copy: Dataset) -> None:
+    """In place, without what the modules of patient and study allow only in other words or beside something else."""
+    dropped = [*_ANIMAL, *(keyword for keyword, allowed in _WORDS.items() if copy.get(keyword) not in allowed)]
+    if not copy.get("DeidentificationMethod") and "DeidentificationMethodCodeSequence" not in copy:
+        dropped += ["PatientIdentityRemoved"] if copy.get("PatientIdentityRemoved") == "YES" else []
+    if not copy.get("ResponsiblePersonRole"):
+        dropped += ["ResponsiblePerson", "ResponsiblePersonRole", "ResponsibleOrganization"]
+    if not all(copy.get(keyword) for keyword in _OF_TRIAL):
+        dropped += [element.keyword for element in copy if _TRIAL in element.keyword]
+    for keyword in dropped:
+        copy.pop(keyword, None)
 
 
 def changed(header: Dataset, **values: object) -> Dataset:
@@ -67,14 +102,3 @@ def pixel_spacing(header: Dataset) -> tuple[tuple[float, float] | None, bool]:
 
 def _positive(values: tuple[float, ...] | None) -> tuple[float, float] | None:
     return (values[0], values[1]) if values and min(values) > 0 else None
-
-
-def _valid(element: DataElement) -> bool:
-    if element.VR not in _TEXT_VRS or element.value is None:
-        return True
-    try:
-        for value in element.value if isinstance(element.value, MultiValue) else (element.value,):
-            validate_value(element.VR, str(value), config.RAISE)
-    except ValueError:
-        return False
-    return True

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import structlog
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -20,6 +21,7 @@ from node.errors import AnalysisError
 from workers.conditions import broken_conditions
 from workers.rules import broken_rules
 
+_log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 8
 DCIODVFY_SECONDS = 60
 _VALUE = re.compile(r"(?<!Element=)(?<!Module=)(?<!attribute )(?<!Macro )<[^>]*>")  # names of attributes stay
@@ -106,13 +108,22 @@ def _kept_back(path: Path, written: Path, reasons: tuple[str, ...], quarantine: 
 
 
 def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
-    """Every fault that the first failing part finds; the file is written first, so that it can be looked at."""
-    return (
-        tuple(_not_read_back(dataset, path))
-        or broken_rules(dataset)
-        or broken_conditions(dataset)
-        or dciodvfy_errors(path)
-    )
+    """Every fault that the first failing part finds; the file is written first, so that it can be looked at.
+
+    What a check stumbles over is a fault of this one object; what the disk or dciodvfy's program lacks is not.
+    """
+    try:
+        return (
+            tuple(_not_read_back(dataset, path))
+            or broken_rules(dataset)
+            or broken_conditions(dataset)
+            or dciodvfy_errors(path)
+        )
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  # outermost of one object
+        _log.exception("check failed")
+        return (f"Our own checks cannot read it ({type(error).__name__}); see the worker's log.",)
 
 
 def dciodvfy_errors(path: Path) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection, RowMapping
 
 from node import outbox
@@ -18,7 +20,7 @@ def settle(connection: Connection, row: RowMapping, peer: str, outcome: Outcome,
     What has no rung below it is not given up: it stays in the outbox and is tried again.
     """
     uid, package, kind = row["study_instance_uid"], row["package"], row["kind"]
-    if outcome.refused and _rungs(connection, uid, peer, package, kind):
+    if outcome.refused and _rungs(outbox.states_of_kinds(connection, uid, peer, package), kind):
         outbox.refuse(connection, row, peer, outcome.error, now)
         descend(connection, uid, peer, package, now)
     else:
@@ -29,12 +31,11 @@ def descend(connection: Connection, study_instance_uid: str, peer: str, package:
     """For each kind that the peer will not get, make the first rung below it due that it may get."""
     kinds = outbox.states_of_kinds(connection, study_instance_uid, peer, package)
     for kind in (kind for kind in LADDER if kinds.get(kind, set()) & _NOT_TAKEN):
-        rungs = _rungs(connection, study_instance_uid, peer, package, kind)
-        if rungs and kinds[rungs[0]] == {DeliveryState.STANDBY}:
+        rungs = _rungs(kinds, kind)
+        if rungs and kinds[rungs[0]] - _NOT_TAKEN == {DeliveryState.STANDBY}:
             outbox.stand_in(connection, study_instance_uid, peer, package, rungs[0], now)
 
 
-def _rungs(connection: Connection, study_instance_uid: str, peer: str, package: str, kind: str) -> list[str]:
+def _rungs(kinds: Mapping[str, set[str]], kind: str) -> list[str]:
     """The kinds below that the peer holds, waits for, or has on standby, next first."""
-    kinds = outbox.states_of_kinds(connection, study_instance_uid, peer, package)
     return [rung for rung in below(kind) if kinds.get(rung, set()) - _NOT_TAKEN]

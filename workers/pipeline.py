@@ -20,10 +20,10 @@ from node.studies import QUARANTINE
 from workers import gate, pictures
 from workers.choose import Target, choose
 from workers.decode import Decoder
-from workers.findings import Finding, ImageSource, Source, findings_of, source_headers
+from workers.findings import Finding, ImageSource, Source, findings_of, source_headers, source_uids
 from workers.headers import header, text
 from workers.pixels import image_grid, load_image
-from workers.profiles import Kind, Wishes
+from workers.profiles import SOP_CLASSES, Kind, Wishes
 from workers.references import Predecessor
 from workers.refusals import OUR_OWN
 from workers.results import Made, objects
@@ -107,7 +107,7 @@ def analyze(
     if findings:
         results = tuple(result for one in done for result in one.results)
         drawn = tuple(picture for one in done for picture in one.pictures)
-        if all(result.fault for result in results):
+        if results and all(result.fault for result in results):
             reason = f"the analysis failed: no result passed our own checks: {results[0].fault}"
             return AnalysisReport(StudyState.FAILED, reason, findings, results, left_out, notes, drawn)
         return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes, drawn)
@@ -161,9 +161,11 @@ def _run(
     left_out = tuple((uid, reason) for uid, reason in choice.left_out if reason != OUR_OWN)
     unseen = unreadable + left_out + tuple(failed)
     made = Made(findings, sources, contexts, context, unseen, study.predecessors, saliency)
-    results = _write(objects(made, study.wishes.kinds, notes), model.card.name, folder)
+    faults: dict[str, str] = {}
+    results = _write(objects(made, study.wishes.kinds, faults), model.card.name, folder)
+    results += tuple(_not_made(kind, fault, made, folder) for kind, fault in faults.items())
     drawn = _draw(findings, sources, model.card.name, gallery) if gallery else ()
-    return _Analysis(_found(findings, model), results, choice.left_out, tuple(notes), drawn)
+    return _Analysis(_found(findings, model), results, choice.left_out, (*notes, *faults.values()), drawn)
 
 
 def _draw(findings: FindingsOfSources, sources: Sequence[Source], package: str, gallery: Path) -> tuple[Picture, ...]:
@@ -209,7 +211,7 @@ def _context(model: Model, study: Study, sources: Sequence[Source], version: str
 def _write(results: Sequence[tuple[str, Dataset]], package: str, folder: Path) -> tuple[ResultObject, ...]:
     make_folder(folder, folder.parent)
     named = [(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in results]
-    verdicts = gate.judge(named, folder.parent.parent / QUARANTINE / folder.name)
+    verdicts = gate.judge(named, _quarantine(folder))
     return tuple(
         ResultObject(
             sop_instance_uid=str(dataset.SOPInstanceUID),
@@ -222,6 +224,25 @@ def _write(results: Sequence[tuple[str, Dataset]], package: str, folder: Path) -
         )
         for (kind, dataset), verdict in zip(results, verdicts, strict=True)
     )
+
+
+def _not_made(kind: str, fault: str, made: Made, folder: Path) -> ResultObject:
+    """Stands for what our software failed to make, so that it is seen and the next rung is sent; it has no file."""
+    uids = [uid for source in made.sources for uid in source_uids(source)]
+    uid = made.context.uid(f"{kind}/not made", *uids)
+    return ResultObject(
+        sop_instance_uid=str(uid),
+        sop_class_uid=str(SOP_CLASSES[kind]),
+        series_instance_uid=str(made.context.uid(f"{kind}/not made/series", *uids)),
+        package=made.context.card.name,
+        kind=kind,
+        path=str(_quarantine(folder) / f"{uid}.dcm"),
+        fault=fault,
+    )
+
+
+def _quarantine(folder: Path) -> Path:
+    return folder.parent.parent / QUARANTINE / folder.name
 
 
 def _found(findings: FindingsOfSources, model: Model) -> tuple[FoundFinding, ...]:

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from models.regions import Mask
-from workers import codes, equipment
+from workers import codes, equipment, wording
 from workers.evidence import prepared
 from workers.findings import Finding, Region, Source, largest_slice, source_headers, source_uids
 from workers.pixels import inverted
@@ -77,9 +77,7 @@ def _annotation(
     top = points[np.argmin(points[:, 1])]
     height = float(header.Rows)
     beginning = (float(top[0]), max(float(top[1]) - _ABOVE * height, 0.0))
-    value = (
-        f"{100 * finding.probability:.0f} %" if context.card.quantity == "probability" else f"{finding.probability:.2f}"
-    )
+    value = wording.value(finding, context.card.quantity)
     return hd.pr.GraphicAnnotation(
         referenced_images=[header],
         graphic_layer=layer,

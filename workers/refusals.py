@@ -61,8 +61,11 @@ def refusal(dataset: Dataset, rules: Input) -> str | None:
 
 
 def _our_own(dataset: Dataset, _: Input) -> str | None:
+    """By its maker, or where a PACS coerced that, by the versions: we write our own name into them."""
     equipment = (dataset, *items(dataset, "ContributingEquipmentSequence"))
-    return OUR_OWN if any(text(one, "Manufacturer") == OURS for one in equipment) else None
+    makers = {text(one, "Manufacturer") for one in equipment}
+    versions = [word for one in equipment for word in words(one, "SoftwareVersions")]
+    return OUR_OWN if OURS in makers or any(word.startswith(f"{OURS} ") for word in versions) else None
 
 
 def _no_image(dataset: Dataset, _: Input) -> str | None:

@@ -53,7 +53,7 @@ def text_report(
         ]
     )
     headers = [header for source in sources for header in source_headers(source)]
-    uids = [uid for source in sources for uid in source_uids(source)]
+    uids = _made_from(sources, left_out)
     document = hd.sr.ComprehensiveSR(
         evidence=[prepared(headers[0]), *headers[1:]],
         content=root,
@@ -81,7 +81,7 @@ def pdf_report(findings: FindingsOfSources, sources: Sequence[Source], context: 
     """The same sentences as pages to print; in English where the font has no characters of the language."""
     language = drawable_language(context.font, context.language)
     headers = [header for source in sources for header in source_headers(source)]
-    uids = [uid for source in sources for uid in source_uids(source)]
+    uids = _made_from(sources, left_out)
     dataset = _of_patient(prepared(headers[0]))
     dataset.SOPClassUID, dataset.Modality = EncapsulatedPDFStorage, "DOC"
     dataset.SOPInstanceUID = context.uid("report-pdf/instance", *uids)
@@ -107,6 +107,14 @@ def pdf_report(findings: FindingsOfSources, sources: Sequence[Source], context: 
     return dataset
 
 
+def _made_from(sources: Sequence[Source], left_out: LeftOut) -> list[str]:
+    """All that the sentences speak of: with another instance left out it is another document."""
+    return [
+        *(uid for source in sources for uid in source_uids(source)),
+        *(uid for uid, _ in statement.unseen(sources, left_out)),
+    ]
+
+
 def _sections(
     findings: FindingsOfSources, sources: Sequence[Source], context: Context, left_out: LeftOut, language: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -116,7 +124,7 @@ def _sections(
     found = wording.report(
         [(finding, own) for (finding, _), own in zip(merged, regions, strict=True)], context, language
     )  # fmt: skip
-    return opening, found, statement.closing(context, sources, left_out)
+    return opening, found, statement.closing(context, sources, statement.unseen(sources, left_out))
 
 
 def _whose(header: Dataset, language: str) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 from pydicom import Dataset
 
@@ -25,8 +26,6 @@ from workers.uids import Context
 from workers.volume import SourceVolume
 
 _log = structlog.get_logger(__name__)
-# What is only made where someone asks for it: highdicom refuses some headers, and that must not cost the other results.
-EXTRA = (Kind.KEY_OBJECTS, Kind.PRESENTATION_STATE, Kind.SALIENCY_MAP, Kind.REPORT_TEXT, Kind.REPORT_PDF)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +71,13 @@ class Made:
         return [one for package, what, one in self.predecessors if (package, what) == (name, kind)]
 
 
-def objects(made: Made, kinds: Collection[str], notes: list[str] | None = None) -> list[tuple[str, Dataset]]:
+def objects(made: Made, kinds: Collection[str], faults: dict[str, str] | None = None) -> list[tuple[str, Dataset]]:
     """(kind, object) pairs of the kinds that are wished for, in the order of the table; some kinds have none.
 
     Parameters
     ----------
-    notes
-        Where it is written that an object which no profile needs could not be made; None: that is an error, too.
+    faults
+        Where a kind that could not be made is told, with the reason: it costs no other. None: that is an error.
     """
     found: list[tuple[str, Dataset]] = []
     for kind, make in MAKERS.items():
@@ -86,11 +85,13 @@ def objects(made: Made, kinds: Collection[str], notes: list[str] | None = None) 
             continue
         try:
             found += [(kind, dataset) for dataset in make(made) if dataset is not None]
+        except SoftTimeLimitExceeded:
+            raise
         except Exception as error:
-            if notes is None or kind not in EXTRA:
+            if faults is None:
                 raise
             _log.exception("result not made", kind=kind)
-            notes.append(f"no {kind} could be made: {type(error).__name__} in our software; see the worker's log")
+            faults[kind] = f"no {kind} could be made: {type(error).__name__} in our software; see the worker's log"
     return found
 
 

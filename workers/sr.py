@@ -22,6 +22,7 @@ from workers.findings import Finding, Region, Source, largest_slice, named, sour
 from workers.headers import items, numbers, text, words
 from workers.references import Predecessor, predecessor_references
 from workers.regions import outline
+from workers.sequences import whole_code
 from workers.uids import Context
 from workers.volume import SourceVolume
 
@@ -117,19 +118,20 @@ def statement_document(
     left_out
         (SOP Instance UID, reason) of what was not analysed; the slices that the volumes left out are added.
     """
-    missing = dict(left_out)
-    missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
+    missing = statement.unseen(sources, left_out)
     uids = [uid for source in sources for uid in source_uids(source)]
     merged = merge(findings, sources)
     groups = [_finding_group(finding, regions, uids, context, len(sources) > 1) for finding, regions in merged]
-    comments = statement.opening(context) + statement.summary([finding for finding, _ in merged])
-    comments += wording.report([(finding, [region for region, _ in regions]) for finding, regions in merged], context)
+    comments = statement.opening(context) + statement.summary([finding for finding, _ in merged], context.card.quantity)
+    # The document says that it is in English (TID 1204), so all of it is, whatever language people are told in.
+    told = [(finding, [region for region, _ in regions]) for finding, regions in merged]
+    comments += wording.report(told, context, "en")
     content = _report(
         codes.STATEMENT_TITLE, groups, (), sources, comments, context
     )  # OHIF prints no image of a library
-    for sentence in statement.closing(context, sources, missing.items()):
+    for sentence in statement.closing(context, sources, missing):
         content.ContentSequence.append(_text(sentence))
-    return _document(content, _STATEMENT, [*uids, *missing], sources, context, predecessors)
+    return _document(content, _STATEMENT, [*uids, *(uid for uid, _ in missing)], sources, context, predecessors)
 
 
 def merge(findings: FindingsOfSources, sources: Sequence[Source]) -> list[tuple[Finding, list[tuple[Region, Source]]]]:
@@ -175,7 +177,7 @@ def _finding_group(
     label = finding.label
     tracking_uid = context.uid(f"tracking/{label.name}", *uids)
     presence = codes.PRESENT if finding.present else codes.ABSENT
-    point = _number(codes.OPERATING_POINT, 100 * finding.operating_point, codes.PERCENT)
+    point = _fraction(codes.OPERATING_POINT, finding.operating_point, context)
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(tracking_uid, label.title),
         finding_type=codes.coded(label.code),
@@ -200,7 +202,14 @@ def _acr_category(label: Label) -> list[Any]:
 
 def _likelihood(finding: Finding, context: Context, algorithm: Any = None) -> Any:
     name = codes.likelihood(finding.label, context.card.quantity)
-    return _number(name, 100 * finding.probability, codes.PERCENT, algorithm)
+    return _fraction(name, finding.probability, context, algorithm)
+
+
+def _fraction(name: Code, value: float, context: Context, algorithm: Any = None) -> Any:
+    """A probability in percent, a score as it is, as in the sentences."""
+    if context.card.quantity == "probability":
+        return _number(name, 100 * value, codes.PERCENT, algorithm)
+    return _number(name, value, codes.SCORE, algorithm, digits=4)
 
 
 def _sizes(region: Region, image: Dataset) -> list[Any]:
@@ -213,8 +222,8 @@ def _sizes(region: Region, image: Dataset) -> list[Any]:
     return [_number(name, region.area_mm2, codes.SQUARE_MILLIMETRE)]
 
 
-def _number(name: Code, value: float, unit: Code, algorithm: Any = None) -> Any:
-    return hd.sr.Measurement(codes.coded(name), round(value, 2), codes.coded(unit), algorithm_id=algorithm)
+def _number(name: Code, value: float, unit: Code, algorithm: Any = None, digits: int = 2) -> Any:
+    return hd.sr.Measurement(codes.coded(name), round(value, digits), codes.coded(unit), algorithm_id=algorithm)
 
 
 def _text(sentence: str) -> Any:
@@ -256,14 +265,11 @@ def _separate(item: Dataset) -> None:
 
 
 def _procedure(header: Dataset) -> Code:
-    """The study's own procedure code where it has one, else what the modality stands for."""
+    """The study's own procedure code where it has a whole one, else what the modality stands for."""
     for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
         for item in items(header, keyword):
-            value, scheme, meaning = (
-                str(item.get(each) or "") for each in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
-            )
-            if value and scheme and meaning:
-                return Code(value, scheme, meaning)
+            if whole_code(item):
+                return Code(str(item.CodeValue), str(item.CodingSchemeDesignator), str(item.CodeMeaning))
     return codes.PROCEDURES.get(text(header, "Modality"), codes.ANY_PROCEDURE)
 
 

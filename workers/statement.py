@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pydicom import Dataset
 
+from workers import wording
 from workers.equipment import RESEARCH
 from workers.evidence import pixel_spacing
 from workers.findings import Finding, Region, Source, source_headers
@@ -17,11 +18,6 @@ _SUMMARY = (("PRESENT", True), ("Not present", False))
 _IN_TIME = {1: "minutes", 2: "hours", 3: "days"}  # CID 7035: when the finding should have been communicated
 
 
-def percent(fraction: float) -> str:
-    """``"87.0 %"``."""
-    return f"{100 * fraction:.1f} %"
-
-
 def finding_sentences(
     finding: Finding, regions: Sequence[tuple[Region, Source]], quantity: str, several: bool = False
 ) -> str:
@@ -29,7 +25,7 @@ def finding_sentences(
 
     `several`: more than one image was analysed, so that regions say on which they lie.
     """
-    name, value, point = finding.label.title, percent(finding.probability), percent(finding.operating_point)
+    name, (value, point) = finding.label.title, wording.compared(finding, quantity)
     if not finding.present:
         return f"{name}: not present. The {quantity} of {value} is below the operating point of {point}."
     sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the operating point of {point}."]
@@ -48,11 +44,11 @@ def opening(context: Context) -> tuple[str, ...]:
     return RESEARCH, f"Made by {made_by}"
 
 
-def summary(findings: Sequence[Finding]) -> tuple[str, ...]:
+def summary(findings: Sequence[Finding], quantity: str) -> tuple[str, ...]:
     """The whole result in two lines, for who reads no further."""
     groups = [(words, [one for one in findings if one.present == present]) for words, present in _SUMMARY]
     return tuple(
-        f"{words}: {', '.join(f'{one.label.title} {percent(one.probability)}' for one in group) or 'none'}."
+        f"{words}: {', '.join(f'{one.label.title} {wording.value(one, quantity)}' for one in group) or 'none'}."
         for words, group in groups
     )
 
@@ -62,6 +58,13 @@ def closing(context: Context, sources: Sequence[Source], left_out: Iterable[tupl
     analysed = tuple(f"Analysed: {_source_words(source)}." for source in sources)
     limits = tuple(f"Limit: {limit}" for limit in context.card.limits)
     return limits + analysed + _left_out_sentences(left_out, context.headers)
+
+
+def unseen(sources: Sequence[Source], left_out: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """(SOP Instance UID, reason) of all that was not analysed: of the study, and the slices that volumes left out."""
+    missing = dict(left_out)
+    missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
+    return tuple(missing.items())
 
 
 def _region_sentence(region: Region, source: Source, several: bool) -> str:

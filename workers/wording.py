@@ -5,6 +5,7 @@ What the model did not call is said to be absent only where its card shows that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -129,9 +130,24 @@ def place(location: Location, language: str) -> str:
     )  # fmt: skip
 
 
+def amount(fraction: float, quantity: str, more: int = 0) -> str:
+    """A probability in percent, a score as it is; with so many digits more."""
+    return f"{100 * fraction:.{more}f} %" if quantity == "probability" else f"{fraction:.{2 + more}f}"
+
+
 def value(finding: Finding, quantity: str) -> str:
-    """A probability in percent, a score as it is."""
-    return f"{100 * finding.probability:.0f} %" if quantity == "probability" else f"{finding.probability:.2f}"
+    """The finding's number."""
+    return amount(finding.probability, quantity)
+
+
+def compared(finding: Finding, quantity: str) -> tuple[str, str]:
+    """Its number and its operating point, with as many digits as it takes to see which one is larger."""
+    pair = finding.probability, finding.operating_point
+    for more in range(5):
+        number, point = (amount(each, quantity, more) for each in pair)
+        if number != point:
+            return number, point
+    return amount(pair[0], quantity), amount(pair[1], quantity)
 
 
 def can_exclude(card: Card, label: Label) -> bool:
@@ -145,7 +161,7 @@ def can_exclude(card: Card, label: Label) -> bool:
     held_out = [
         one
         for one in card.training.measured
-        if one.label == label.name and one.sensitivity is not None and not one.data.startswith("training")
+        if one.label == label.name and one.sensitivity is not None and not re.match(r"train(ing)?\b", one.data)
     ]
     positives = sum(one.positives for one in held_out)
     called = sum(round((one.sensitivity or 0) * one.positives) for one in held_out)

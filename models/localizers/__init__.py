@@ -1,4 +1,4 @@
-"""Localizers: one method a file, one protocol. A new method is a new file and its line in `models.packages.load`."""
+"""Localizers: one method a file, one protocol. A new one is a file and its line in `models.packages.LOCALIZERS`."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.backbones import EfficientNetLite0
 from models.card import Card
 from models.errors import PackageError
 from models.localizers import Localizer
@@ -60,7 +61,10 @@ def load_network(
 
 
 def on_device(network: Built, device: str, threads: int | None) -> Built:
-    """The network where it shall compute; PackageError where there is no such device."""
+    """The network where it shall compute, made quick for inference; PackageError where there is no such device."""
+    for module in network.modules():
+        if isinstance(module, EfficientNetLite0):
+            module.fold()
     if threads is not None:
         torch.set_num_threads(threads)
     name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

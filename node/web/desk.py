@@ -18,7 +18,7 @@ from node.errors import OutOfResources
 from node.ledger import Ledger
 from node.settings import Settings
 from node.web.guard import SESSION
-from node.web.sessions import Brake, Session, Sessions
+from node.web.sessions import ENDED_FILE, Brake, Session, Sessions
 from node.worklist.statuses import UpsRefused
 
 Form = Mapping[str, str]
@@ -55,7 +55,9 @@ class Desk:
         return dict(os.environ) | ({"READFIRST_QUEUE__URL": self.queue_url} if self.queue_url else {})
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sessions", Sessions(self.key, self.settings.web.token))
+        object.__setattr__(
+            self, "sessions", Sessions(self.key, self.settings.web.token, self.settings.node.data / ENDED_FILE)
+        )
 
 
 def desk_of(request: Request) -> Desk:

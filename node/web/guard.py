@@ -158,12 +158,13 @@ class Guard:
         return PlainTextResponse("This page is out of date: load it again.\n", 403)
 
     def _wrong_bearer(self, visit: Visit) -> Response | None:
+        """Only wrong tokens are slowed down: many may share an address, and who guesses must lock nobody out."""
         now = self._clock()
+        if self._sessions.is_token(visit.bearer):
+            return None
         wait = self._brake.wait(visit.address, now)
         if wait:
             return too_many(wait)
-        if self._sessions.is_token(visit.bearer):
-            return None
         self._brake.failed(visit.address, now)
         _LOG.warning("wrong token", address=visit.address)
         return JSONResponse({"error": "wrong token"}, 401, {"WWW-Authenticate": "Bearer"})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, or_, select
 
 from node.settings import Policy
 from node.tables import FINDING, STUDY, WORK_ITEM
+from node.worklist.deciding import silent_packages
 from node.worklist.items import Row, as_row
 from node.worklist.policy import Priority
 from node.worklist.rows import reading_order
@@ -23,6 +26,10 @@ STATES = {  # what is offered to look at: title, states
     "claimed": ("Claimed", (State.IN_PROGRESS,)),
     "ended": ("Ended", FINAL),
 }
+_PIECES = re.compile(  # of a casefolded word: runs of ASCII and ß (for ss), and single characters beyond them
+    r"(?<![^\x00-\x7fß])[!-<>-~ß]+(?![^\x00-\x7fß])"  # not across =, between the groups of a name, nor what touches
+    r"|[^\x00-\x7fß]"  # another character: both together may have been one (İ)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,16 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: the work item, the state of its study's analysis (empty: unknown study), what was called."""
+    """One line: the work item, the state of its study's analysis (empty: unknown study), what was called.
+
+    What packages in shadow mode say does not stand there: `silent` tells that there is such a package.
+    """
 
     row: Row
     analysis: str
     called: tuple[Called, ...]
     packages: tuple[str, ...]  # models that spoke of the study
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +100,48 @@ def _rows(connection: Connection, uids: Sequence[str]) -> Iterator[Row]:
 
 
 def _may_match(words: Iterable[str]) -> list[ColumnElement[bool]]:
-    """What the database can rule out, for each word by its longest part that JSON writes as it is."""
-    parts = (max(re.findall(r"[a-z0-9.]+", word), key=len, default="") for word in words)
-    columns = (cast(WORK_ITEM.c.attributes, Text), WORK_ITEM.c.priority_reason)
-    return [or_(*(column.ilike(f"%{part}%") for column in columns)) for part in parts if part]
+    """What the database can rule out: a column must hold every piece of a word, as JSON writes it."""
+    attributes = cast(WORK_ITEM.c.attributes, Text)
+    return [
+        or_(_holds(attributes, ways, _as_json), _holds(WORK_ITEM.c.priority_reason, ways, str))
+        for ways in ([_ways(piece) for piece in _pieces(word)] for word in words)
+        if ways
+    ]
+
+
+def _pieces(word: str) -> list[str]:
+    return sorted(set(_PIECES.findall(word.strip(",;").replace("ss", "ß"))))
+
+
+def _holds(
+    column: ColumnElement[str], pieces: Iterable[Iterable[str]], write: Callable[[str], str]
+) -> ColumnElement[bool]:
+    return and_(*(or_(*(column.ilike(_pattern(write(way)), "/") for way in ways)) for ways in pieces))
+
+
+def _ways(piece: str) -> list[str]:
+    """How a piece of a casefolded word may have been written; LIKE itself passes over the case of A to Z alone."""
+    written = dict.fromkeys(piece.replace("ß", sharp) for sharp in ("ss", "ß", "ẞ"))
+    return [*written, *_unfolded().get(piece, ())]
+
+
+@cache
+def _unfolded() -> dict[str, list[str]]:
+    """Characters beyond ASCII to those whose casefold holds them."""
+    found: dict[str, list[str]] = {}
+    for character in map(chr, range(0x80, 0x20000)):  # none above has a case
+        for folded in character.casefold():
+            if folded != character and not folded.isascii():
+                found.setdefault(folded, []).append(character)
+    return found
+
+
+def _as_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+def _pattern(text: str) -> str:
+    return "%" + re.sub("[%_/]", r"/\g<0>", text) + "%"
 
 
 def _matches(row: Row, words: Sequence[str]) -> bool:
@@ -107,9 +156,14 @@ def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
     analyses = {row.study_instance_uid: row.state for row in connection.execute(states)}
     called: dict[str, list[Called]] = {}
     packages: dict[str, dict[str, None]] = {}
+    silent: dict[str, frozenset[str]] = {}
     findings = select(FINDING).where(FINDING.c.study_instance_uid.in_(uids)).order_by(FINDING.c.probability.desc())
-    for row in connection.execute(findings).mappings():
+    for row in connection.execute(findings).mappings().all():
         uid, package = row["study_instance_uid"], row["package"]
+        if uid not in silent:
+            silent[uid] = silent_packages(connection, uid)
+        if package in silent[uid]:
+            continue
         packages.setdefault(uid, {})[package] = None
         if row["present"]:
             one = Called(row["label"], row["quantity"], row["probability"], row["operating_point"])
@@ -120,6 +174,7 @@ def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
             analyses.get(row.study_instance_uid, ""),
             tuple(called.get(row.study_instance_uid, ())),
             tuple(packages.get(row.study_instance_uid, ())),
+            silent=bool(silent.get(row.study_instance_uid)),
         )
         for row in rows
     )

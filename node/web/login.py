@@ -25,23 +25,23 @@ def log_in(request: Request, form: Form) -> Response:
     """`POST /login`: a new session for who knows the token."""
     desk, now = desk_of(request), desk_of(request).clock()
     who = request.client.host if request.client else ""
-    wait = desk.brake.wait(who, now)
-    if wait:
-        return too_many(wait)
     if not desk.sessions.is_token(form.get("token", "")):
+        wait = desk.brake.wait(who, now)
+        if wait:
+            return too_many(wait)
         desk.brake.failed(who, now)
         _LOG.warning("wrong token", address=who)
         return Response("That is not the token of web.token.", 401, media_type="text/plain")
     _LOG.info("logged in", address=who)
-    desk.sessions.end(session_of(request))
+    desk.sessions.end(session_of(request), now)
     return _with(request, desk.sessions.cookie(desk.sessions.begin(now, known=True)), "/")
 
 
 def log_out(request: Request, form: Form) -> Response:
     """`POST /logout`: the session is over, also for who has kept the cookie."""
-    desk = desk_of(request)
-    desk.sessions.end(session_of(request))
-    return _with(request, desk.sessions.cookie(desk.sessions.begin(desk.clock(), known=False)), "/login")
+    desk, now = desk_of(request), desk_of(request).clock()
+    desk.sessions.end(session_of(request), now)
+    return _with(request, desk.sessions.cookie(desk.sessions.begin(now, known=False)), "/login")
 
 
 def _with(request: Request, cookie: str, to: str) -> Response:

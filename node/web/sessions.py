@@ -7,14 +7,16 @@ import hmac
 import os
 import secrets
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.errors import ConfigurationError
+from node.durable import replace_file
+from node.errors import ConfigurationError, OutOfResources
 
 LIFETIME = 12 * 3600  # seconds that a login lasts: a shift
 KEY_FILE = "web.key"  # below the data folder, for this user alone
+ENDED_FILE = "web.ended"  # beside it: who logged out
 _KEY_BYTES = 32
 
 
@@ -54,6 +56,45 @@ class Session:
     known: bool
 
 
+class Ended:
+    """The sessions of those who logged out, kept in a small file until their cookies would be too old anyway.
+
+    A line a session: when it expires, its nonce. Who reads it can make no cookie of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._expires = _read_ended(path)
+
+    def __contains__(self, nonce: str) -> bool:
+        return nonce in self._expires
+
+    def add(self, session: Session, now: float) -> None:
+        """Worthless from here on, and after the next start if it can be written."""
+        with self._lock:
+            kept = {nonce: expires for nonce, expires in self._expires.items() if expires > now}
+            self._expires = kept | {session.nonce: session.expires}
+            if session.known:  # what nobody has logged in with opens nothing
+                content = "".join(f"{expires} {nonce}\n" for nonce, expires in self._expires.items())
+                try:
+                    replace_file(self._path, content.encode("ascii"))
+                except OSError as error:
+                    raise OutOfResources(f"{self._path} cannot be written: {error.strerror}") from error
+
+
+def _read_ended(path: Path) -> dict[str, int]:
+    try:
+        lines = [line.split() for line in path.read_text("ascii").splitlines()]
+        return {nonce: int(expires) for expires, nonce in lines}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: remove it and set another web.token, else sessions that ended may be used again"
+        ) from error
+
+
 class Sessions:
     """Makes and reads session cookies. Another `token` makes all of them worthless, a restart of the node none.
 
@@ -63,12 +104,14 @@ class Sessions:
         The node's secret.
     token
         What people log in with; empty where everybody who reaches the page may see it.
+    ended
+        The file of those who logged out.
     """
 
-    def __init__(self, key: bytes, token: str) -> None:
+    def __init__(self, key: bytes, token: str, ended: Path) -> None:
         self._key = hmac.digest(key, b"session\0" + token.encode(), "sha256")
         self._token = token
-        self._ended: OrderedDict[str, None] = OrderedDict()  # nonces of those who logged out
+        self._ended = Ended(ended)
 
     @property
     def required(self) -> bool:
@@ -84,11 +127,15 @@ class Sessions:
         """A new session; always a new one at a login, so that nobody can prepare it."""
         return Session(secrets.token_urlsafe(18), int(now) + LIFETIME, known)
 
-    def end(self, session: Session) -> None:
-        """Make a session worthless, also where its cookie was kept."""
-        self._ended[session.nonce] = None
-        while len(self._ended) > 10_000:
-            self._ended.popitem(last=False)
+    def end(self, session: Session, now: float) -> None:
+        """Make a session worthless, also where its cookie was kept.
+
+        Raises
+        ------
+        OutOfResources
+            It is worthless until the next start only.
+        """
+        self._ended.add(session, now)
 
     def cookie(self, session: Session) -> str:
         """The cookie's value."""

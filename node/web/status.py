@@ -14,16 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node import outbox, overview, studies
+from node import outbox, overview, retrying
 from node.broker import TASKS
 from node.entities import DeliveryState, StudyState
 from node.errors import QueueUnavailable
 from node.identity import is_uid
 from node.tables import FINDING, OUTBOX, STUDY
+from node.web import failures
 from node.web.desk import Desk, Form, desk_of
 from node.web.rendering import page
+from node.worklist import notices
 
-_SHOWN = 50  # failures on the page
 _CHECK_SECONDS = 180.0
 _CHECKING = threading.Lock()  # one check at a time: it calls every peer and loads every model
 
@@ -44,9 +45,8 @@ def retry(request: Request, _form: Form) -> Response:
     if not is_uid(uid):
         raise HTTPException(404, "No such study is known here.")
     with desk.ledger.write() as connection:
-        again = studies.retry(connection, uid, desk.clock())
-        deliveries = outbox.retry(connection, uid, desk.clock())
-    if not again and not deliveries:
+        done = retrying.retry(connection, uid, desk.clock())
+    if not any(done):
         raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
     return panel(request)
 
@@ -84,7 +84,9 @@ def _values(desk: Desk) -> dict[str, Any]:
             "peers": _peers(connection, desk),
             "disk": _disk(desk),
             "models": _models(connection, desk),
-            "failures": _failures(connection),
+            "failures": failures.find(connection),
+            "triage": overview.triage(connection, desk.settings.worklist.policy),
+            "notices": notices.untaken(connection),
         }
 
 
@@ -129,9 +131,7 @@ def _deliveries() -> Select[Any]:
 
 
 def _error(connection: Connection, peer: str) -> str:
-    query = select(OUTBOX.c.last_error).where(
-        OUTBOX.c.peer == peer, OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != ""
-    )
+    query = select(OUTBOX.c.last_error).where(OUTBOX.c.peer == peer, outbox.FAILING)
     return connection.execute(query.order_by(OUTBOX.c.id.desc()).limit(1)).scalar() or ""
 
 
@@ -155,21 +155,3 @@ def _models(connection: Connection, desk: Desk) -> list[dict[str, Any]]:
         for name in names
         for count, last in (used.get(name, (0, None)),)
     ]
-
-
-def _failures(connection: Connection) -> list[dict[str, Any]]:
-    """Studies whose analysis failed, or whose results could not be delivered; newest first."""
-    late = select(OUTBOX.c.study_instance_uid).where(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != "")
-    failed = (STUDY.c.state == StudyState.FAILED) | STUDY.c.study_instance_uid.in_(late)
-    query = select(STUDY).where(failed).order_by(STUDY.c.last_received_at.desc()).limit(_SHOWN)
-    return [
-        {"uid": row["study_instance_uid"], "at": row["finished_at"] or row["last_received_at"]}
-        | {"why": row["reason"] or _undelivered(connection, row["study_instance_uid"])}
-        for row in connection.execute(query).mappings()
-    ]
-
-
-def _undelivered(connection: Connection, uid: str) -> str:
-    story = overview.story(connection, uid) or {"deliveries": []}
-    late = [one for one in story["deliveries"] if one["state"] == DeliveryState.PENDING and one["last_error"]]
-    return "; ".join(dict.fromkeys(f"not delivered to {one['peer']}: {one['last_error']}" for one in late))

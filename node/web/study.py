@@ -18,6 +18,7 @@ from node.tables import FINDING, PICTURE, WORK_ITEM
 from node.web import claims
 from node.web.desk import Desk, Form, desk_of
 from node.web.rendering import page
+from node.worklist.deciding import silent_packages
 from node.worklist.items import as_row
 from node.worklist.rows import by_urgency, load
 from node.worklist.states import State
@@ -51,6 +52,7 @@ def show(request: Request) -> Response:
     with desk.ledger.read() as connection:
         values = _panel(connection, desk, uid)
         values |= {"images": _images(connection, uid), "findings": _findings(connection, uid)}
+        values |= {"silent": silent_packages(connection, uid)}
     colours = {(image.package, layer.label): layer.colour for image in values["images"] for layer in image.layers}
     viewer = desk.settings.web.viewer_url.replace("{StudyInstanceUID}", uid)
     return page(request, "study.html", viewer=viewer, colours=colours, **values)
@@ -82,13 +84,20 @@ def verdict(request: Request, form: Form) -> Response:
     word = form.get("verdict", "")
     if word not in ("", *feedback.Verdict):
         raise HTTPException(400, "Say agree or disagree.")
-    package, label = form.get("package", ""), form.get("label", "")
+    seen = feedback.Seen(uid, _generation(form), form.get("package", ""), form.get("label", ""))
     with desk.ledger.write() as connection:
         given = feedback.Verdict(word) if word else None
-        if not feedback.give(connection, uid, package, label, given, desk.clock()):
+        if not feedback.give(connection, seen, given, desk.clock()):
             raise HTTPException(409, "The study was analysed anew meanwhile: load the page again.")
-        (finding,) = (one for one in _findings(connection, uid) if (one["package"], one["label"]) == (package, label))
+        found = _findings(connection, uid)
+    (finding,) = (one for one in found if (one["package"], one["label"]) == (seen.package, seen.label))
     return page(request, "_verdict.html", uid=uid, finding=finding)
+
+
+def _generation(form: Form) -> int:
+    """Of the analysis whose findings the reader's page shows; 0, which none has, where the form does not say."""
+    said = form.get("generation", "")
+    return int(said) if said.isdecimal() and said.isascii() and len(said) < 9 else 0
 
 
 def feedback_csv(request: Request) -> Response:

@@ -50,36 +50,52 @@ def decide_study(
     case = _case(connection, analysed, policy, now, off=off)
     verdict = judge(case, policy)
     _tell_administrator(connection, uid, case, verdict, policy)
-    decisions = items.raise_priority(connection, uid, Triage(verdict.given, verdict.reason), now)
-    alerted = any(decision.changed and decision.priority is Priority.HIGH for decision in decisions)
     _close(connection, uid)
-    _remember(connection, analysed, verdict, _inputs(case, policy), now, alerted=alerted)
+    _carry_out(connection, analysed, verdict, _inputs(case, verdict, policy), now)
     return verdict
 
 
-def release(connection: Connection, policy: Policy, now: float) -> tuple[str, ...]:
-    """Raise studies that waited for the alert budget, the longest waiting first; their Study Instance UIDs."""
+def release(connection: Connection, policy: Policy, now: float, *, off: bool = False) -> tuple[str, ...]:
+    """Judge studies that waited for the alert budget anew, the longest waiting first.
+
+    What waits is held to the policy and the stuck-alarm guard of now, and with `off` nothing is raised.
+
+    Returns
+    -------
+    tuple
+        Study Instance UIDs of those that were raised.
+    """
     released = []
-    for row in _waiting(connection):
-        hours = row.inputs["hours"] + (now - row.at) / _HOUR
-        if hours > policy.late_hours:
-            _close(connection, row.study_instance_uid)
-            _log.warning("an alert waited too long", study=row.study_instance_uid)
-            continue
-        alerts = _alerts(connection, now)
-        if policy.alerts_an_hour and alerts >= policy.alerts_an_hour:
-            break
-        reason = row.reason.partition(": ")[2]
-        decisions = items.raise_priority(connection, row.study_instance_uid, Triage(Priority.HIGH, reason), now)
-        alerted = any(decision.changed for decision in decisions)
-        _close(connection, row.study_instance_uid)
-        verdict = Verdict(Priority.HIGH, Priority.HIGH, row.category, Outcome.SENT, reason)
-        inputs = row.inputs | {"hours": hours, "alerts": alerts, "waited_since": row.at}
-        _remember(
-            connection, Analysed(row.study_instance_uid, row.generation, ()), verdict, inputs, now, alerted=alerted
+    rows = _waiting(connection)
+    silenced = stuck(connection, policy) if rows else frozenset()
+    for row in rows:
+        case = Case(
+            findings=tuple(FoundFinding(**finding) for finding in row.inputs["findings"]),
+            patient=row.inputs["patient"],
+            hours=row.inputs["hours"] + (now - row.at) / _HOUR,
+            alerts=_alerts(connection, now),
+            stuck=silenced,
+            off=off,
         )
-        released.append(row.study_instance_uid)
+        verdict = judge(case, policy)
+        if verdict.outcome is Outcome.WAITS:
+            continue
+        _tell_administrator(connection, row.study_instance_uid, case, verdict, policy)
+        analysed = Analysed(row.study_instance_uid, row.generation, case.findings)
+        _close(connection, row.study_instance_uid)
+        _carry_out(connection, analysed, verdict, _inputs(case, verdict, policy) | {"waited_since": row.at}, now)
+        if verdict.given is Priority.HIGH:
+            released.append(row.study_instance_uid)
+        else:
+            _log.warning("an alert that waited is let go", study=row.study_instance_uid, outcome=verdict.outcome.value)
     return tuple(released)
+
+
+def silent_packages(connection: Connection, study_instance_uid: str) -> frozenset[str]:
+    """The packages that the study's newest decision silenced: what they found is for `readfirst study` alone."""
+    query = select(DECISION.c.inputs).where(DECISION.c.study_instance_uid == study_instance_uid)
+    inputs = connection.execute(query.order_by(DECISION.c.id.desc()).limit(1)).scalar()
+    return frozenset(inputs.get("silent", ())) if inputs else frozenset()
 
 
 def waiting(connection: Connection) -> int:
@@ -127,7 +143,7 @@ def _history(connection: Connection, policy: Policy, but: str = "") -> list[Mapp
     return list(newest.values())
 
 
-def _inputs(case: Case, policy: Policy) -> dict[str, object]:
+def _inputs(case: Case, verdict: Verdict, policy: Policy) -> dict[str, object]:
     calls = [call(finding, case.patient, policy.rules) for finding in case.findings if finding.present]
     return {
         "findings": [asdict(finding) for finding in case.findings],
@@ -141,16 +157,20 @@ def _inputs(case: Case, policy: Policy) -> dict[str, object]:
         "hours": case.hours,
         "alerts": case.alerts,
         "stuck": sorted(case.stuck),
+        "silent": sorted(verdict.silent),
         "alerted": case.alerted,
         "off": case.off,
         "policy": policy.model_dump(mode="json"),
     }  # fmt: skip
 
 
-def _remember(
-    connection: Connection, analysed: Analysed, verdict: Verdict, inputs: Mapping[str, object], now: float, *,
-    alerted: bool,
-) -> None:  # fmt: skip
+def _carry_out(
+    connection: Connection, analysed: Analysed, verdict: Verdict, inputs: Mapping[str, object], now: float
+) -> None:
+    """Tell the work items what the verdict lets out, and store all of it."""
+    triage = Triage(verdict.given, verdict.told)
+    decisions = items.raise_priority(connection, analysed.study_instance_uid, triage, now)
+    alerted = any(decision.changed and decision.priority is Priority.HIGH for decision in decisions)
     connection.execute(
         insert(DECISION).values(
             study_instance_uid=analysed.study_instance_uid, generation=analysed.generation, at=now,

@@ -14,6 +14,7 @@ from pydicom.valuerep import format_number_as_ds
 from node.worklist.statuses import Status, UpsRefused
 
 Json = dict[str, Any]
+_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 """One Data Set: tag as eight hexadecimal digits to {"vr": …, "Value": […]}."""
 
 MOST_CHARACTERS = 1_000_000  # of one work item; a peer does not fill the disk with one N-CREATE
@@ -40,8 +41,13 @@ def put(attributes: Json, keyword: str, *values: object) -> None:
     """Set an attribute; without values, or with empty ones, it is there with zero length."""
     tag = tag_of(keyword)
     vr = dictionary_VR(int(tag, 16))
-    kept = [{"Alphabetic": value} if vr == "PN" else value for value in values if value not in ("", None)]
+    kept = [_groups(str(value)) if vr == "PN" else value for value in values if value not in ("", None)]
     attributes[tag] = {"vr": vr, "Value": kept} if kept else {"vr": vr}
+
+
+def _groups(name: str) -> Json:
+    """The component groups of a name (PS3.5 6.2, PS3.18 F.2.2) by what they are written in, empty ones left out."""
+    return {group: part for group, part in zip(_GROUPS, name.split("="), strict=False) if part}
 
 
 def texts(entry: Json | None) -> tuple[str, ...]:
@@ -52,7 +58,7 @@ def texts(entry: Json | None) -> tuple[str, ...]:
 
 def _as_text(value: object) -> str:
     if isinstance(value, dict):
-        groups = [value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
+        groups = [value.get(group, "") for group in _GROUPS]
         return "=".join(groups).rstrip("=")
     return "" if value is None else str(value).strip()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, and_, delete, or_, select
 
-from node.tables import SUBSCRIPTION, WORK_ITEM
+from node.tables import STUDY, SUBSCRIPTION, WORK_ITEM
 from node.worklist import rows, subscriptions
 from node.worklist.changes import changes
 from node.worklist.elements import Json, items, put, tag_of
 from node.worklist.rows import Item, with_attributes
-from node.worklist.states import FINAL
+from node.worklist.states import FINAL, State
 
 _PROGRESS = "ProcedureStepProgressInformationSequence"
 _MOST_FORGOTTEN = 500  # at once: one IN clause
@@ -36,10 +36,21 @@ def save(connection: Connection, item: Item, now: float) -> None:
 
 
 def forget_ended(connection: Connection, before: float) -> int:
-    """Drop work items that ended before then and that no Deletion Lock keeps (CC.2.1.3); how many."""
+    """Drop work items that ended before then and that no Deletion Lock keeps (CC.2.1.3); how many.
+
+    Those that nobody has claimed go, too, when their study came before then: it was read elsewhere. A work item of a
+    study that has not come yet is not touched.
+    """
     locked = select(SUBSCRIPTION.c.sop_instance_uid).where(SUBSCRIPTION.c.locked)
+    old = select(STUDY.c.study_instance_uid).where(STUDY.c.last_received_at < before)
+    ended = and_(WORK_ITEM.c.state.in_(FINAL), WORK_ITEM.c.updated_at < before)
+    unclaimed = and_(
+        WORK_ITEM.c.state == State.SCHEDULED,
+        WORK_ITEM.c.created_at < before,
+        WORK_ITEM.c.study_instance_uid.in_(old),
+    )
     query = select(WORK_ITEM.c.sop_instance_uid).where(
-        WORK_ITEM.c.state.in_(FINAL), WORK_ITEM.c.updated_at < before, WORK_ITEM.c.sop_instance_uid.not_in(locked)
+        or_(ended, unclaimed), WORK_ITEM.c.sop_instance_uid.not_in(locked)
     )
     uids = connection.execute(query.limit(_MOST_FORGOTTEN)).scalars().all()
     for table in (SUBSCRIPTION, WORK_ITEM):

@@ -17,10 +17,10 @@ from node.entities import DeliveryState
 from node.ledger import note
 from node.outbox import pause_after
 from node.tables import FINDING, NOTICE, STUDY, WORK_ITEM
-from node.worklist import orders
+from node.worklist import deciding, orders
 from node.worklist.elements import items as sequence
 from node.worklist.elements import text
-from node.worklist.policy import Source
+from node.worklist.policy import Priority, Source
 from node.worklist.reading import is_reading
 from node.worklist.sinks.facts import FINDING as TOLD
 from node.worklist.sinks.facts import Notice
@@ -31,25 +31,27 @@ _FEW = 20  # notices that are read to claim one
 LONGEST_PAUSE = 600.0  # seconds between tries: an urgent study is not told hours after the sink is back
 
 
-def untold(connection: Connection, sink: str, since: float) -> Sequence[str]:
-    """Work items that triage raised, changed since then, unclaimed, whose priority the sink was never told."""
+def untold(connection: Connection, sink: str, since: float, least: Priority = Priority.LOW) -> Sequence[str]:
+    """Work items that triage raised to at least `least`, changed since then, unclaimed, if the sink was never told."""
     told = exists().where(
         NOTICE.c.work_item_uid == WORK_ITEM.c.sop_instance_uid,
         NOTICE.c.sink == sink,
         NOTICE.c.priority == WORK_ITEM.c.priority,
         NOTICE.c.state != DeliveryState.SUPERSEDED,
     )
-    query = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.updated_at >= since, *_raised(), not_(told))
+    query = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.updated_at >= since, *_raised(least), not_(told))
     return connection.execute(query.order_by(WORK_ITEM.c.updated_at)).scalars().all()
 
 
-def _raised() -> tuple[ColumnElement[bool], ...]:
-    return WORK_ITEM.c.priority_source == Source.TRIAGE, WORK_ITEM.c.state == State.SCHEDULED
+def _raised(least: Priority = Priority.LOW) -> tuple[ColumnElement[bool], ...]:
+    urgent = [priority.value for priority in Priority if not least.above(priority)]
+    triage = WORK_ITEM.c.priority_source == Source.TRIAGE
+    return triage, WORK_ITEM.c.state == State.SCHEDULED, WORK_ITEM.c.priority.in_(urgent)
 
 
-def put(connection: Connection, sink: str, work_item_uid: str, now: float) -> None:
+def put(connection: Connection, sink: str, work_item_uid: str, now: float, least: Priority = Priority.LOW) -> None:
     """Write a notice of the work item's priority; what the sink was to be told of the item before is superseded."""
-    query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid == work_item_uid, *_raised())
+    query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid == work_item_uid, *_raised(least))
     row = connection.execute(query).mappings().first()
     if row is None or not is_reading(row["attributes"]):
         return
@@ -67,7 +69,7 @@ def put(connection: Connection, sink: str, work_item_uid: str, now: float) -> No
 
 
 def describe(connection: Connection, row: RowMapping, control_id: str, now: float) -> Notice:
-    """The notice that a work item's row makes now."""
+    """The notice that a work item's row makes now; it has no finding of a package in shadow mode."""
     study, attributes = row["study_instance_uid"], row["attributes"]
     requests = sequence(attributes, "ReferencedRequestSequence")
     accession = next(filter(None, (text(request, "AccessionNumber") for request in requests)), "")
@@ -75,6 +77,7 @@ def describe(connection: Connection, row: RowMapping, control_id: str, now: floa
         select(*(FINDING.c[key] for key in TOLD))
         .join(STUDY, and_(STUDY.c.study_instance_uid == FINDING.c.study_instance_uid))
         .where(FINDING.c.study_instance_uid == study, FINDING.c.generation == STUDY.c.generation)
+        .where(FINDING.c.package.not_in(deciding.silent_packages(connection, study)))
         .order_by(FINDING.c.id)
     )
     content = {

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from node.identity import is_uid
 from node.ledger import Ledger, note
 from node.tables import WORK_ITEM
+from node.worklist import orders
 from node.worklist.attributes import check_creation, check_modification, missing_for, settable
 from node.worklist.changes import cancel_requested
 from node.worklist.elements import Json, code, has_value, items, keyword_of, put, tag_of, text
@@ -23,7 +24,7 @@ from node.worklist.matching import Query
 from node.worklist.moments import date_time
 from node.worklist.policy import Priority, Source
 from node.worklist.reading import Station
-from node.worklist.rows import Item, by_urgency, is_worked_off, load, with_attributes
+from node.worklist.rows import Item, load, reading_order, with_attributes
 from node.worklist.states import Request as Asked
 from node.worklist.states import State, change_request, outcome, refusal_to_set
 from node.worklist.statuses import Status, UpsRefused
@@ -35,7 +36,7 @@ _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID"))
 
 
 def create(connection: Connection, sop_instance_uid: str, given: Json, station: Station, now: float) -> Status:
-    """N-CREATE. The priority of a pushed work item is a person's (CC.2.5)."""
+    """N-CREATE. The priority of a pushed work item is a person's (CC.2.5); an order that is known may raise it."""
     if load(connection, sop_instance_uid):
         raise UpsRefused(outcome(Asked.CREATE, State.SCHEDULED).status)
     attributes, filled = check_creation(given, station.worklist_label)
@@ -46,7 +47,8 @@ def create(connection: Connection, sop_instance_uid: str, given: Json, station: 
     item = Item(sop_instance_uid, study, State.SCHEDULED, priority, Source.HUMAN, reason, None, "", attributes, now)
     add(connection, item)
     _tell(connection, item, now, f"work item {sop_instance_uid} pushed, {priority}")
-    return Status.CREATED_WITH_MODIFICATIONS if filled else Status.SUCCESS
+    raised = orders.apply(connection, study, now, pushed=sop_instance_uid) if study else 0
+    return Status.CREATED_WITH_MODIFICATIONS if filled or raised else Status.SUCCESS
 
 
 def modify(connection: Connection, sop_instance_uid: str, given: Json, now: float) -> Status:
@@ -140,7 +142,7 @@ def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], stat
 def find(ledger: Ledger, query: Query, station: Station, now: float, *, whole: bool = False) -> Iterator[Json]:
     """C-FIND: the matching work items, most urgent first, read in small portions while they are sent (CC.2.8)."""
     with ledger.read() as connection:
-        order = by_urgency(station.policy if is_worked_off(connection, now) else None)
+        order = reading_order(connection, station.policy, now)
         found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*order)
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):

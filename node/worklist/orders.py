@@ -66,11 +66,12 @@ def _studies(connection: Connection, order: Order) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def apply(connection: Connection, study_instance_uid: str, now: float, *, news: bool = False) -> int:
+def apply(connection: Connection, study_instance_uid: str, now: float, *, news: bool = False, pushed: str = "") -> int:
     """Give the study's unclaimed reading items at least the priority of its orders; how many were raised.
 
     A priority that is there is never lowered, an accession number that an item lacks is filled in. What a person has
-    set since is not raised by an order that was known before: only by `news`.
+    set since is not raised by an order that was known before: only by `news`. For the work item `pushed`, which has
+    just come, every order is news.
     """
     raised = 0
     for item in of_study(connection, study_instance_uid):
@@ -78,7 +79,7 @@ def apply(connection: Connection, study_instance_uid: str, now: float, *, news: 
         if item.state is not State.SCHEDULED or not is_reading(item.attributes) or row is None:
             continue
         changed = _with_accession(item, row["accession_number"])
-        if news or item.source is not Source.HUMAN:
+        if news or item.sop_instance_uid == pushed or item.source is not Source.HUMAN:
             changed = _with_priority(changed, row)
         if changed != item:
             save(connection, changed, now)

@@ -126,7 +126,8 @@ class Call:
 class Verdict:
     """What triage says of a study: what was asked, and what the worklist is told (None: nothing).
 
-    `silent` names the packages in shadow mode that saw the study: nothing of them is sent.
+    `reason` is for the administrator and names every finding; `told` is for the work item, which peers read, and says
+    nothing of what is silenced. `silent` names the packages in shadow mode that saw the study: nothing of them is sent.
     """
 
     asked: Priority
@@ -134,6 +135,7 @@ class Verdict:
     category: int | None
     outcome: Outcome
     reason: str
+    told: str
     silent: frozenset[str] = frozenset()
 
 
@@ -155,22 +157,22 @@ def _judge(case: Case, policy: Policy, silent: frozenset[str]) -> Verdict:
     asked, category = _most(calls)
     given, _ = _most(loud)
     if case.off:
-        reason = f"triage is off (worklist.sinks): {said(calls, asked)}"
-        return Verdict(asked, None, category, Outcome.OFF, reason)
-    if asked.above(given):
-        reason = f"shadow mode, it would be {asked}: {said(calls, asked)}"
-        heard = given if loud else None
-        return Verdict(asked, heard, category, Outcome.SHADOW, f"{said(loud, given)}; {reason}" if loud else reason)
+        told = "triage is off (worklist.sinks)"
+        return Verdict(asked, None, category, Outcome.OFF, f"{told}: {said(calls, asked)}", told)
     reason = said(loud, given)
+    if asked.above(given):
+        would = f"shadow mode, it would be {asked}: {said(calls, asked)}"
+        heard, full, told = (given, f"{reason}; {would}", reason) if loud else (None, would, "shadow mode")
+        return Verdict(asked, heard, category, Outcome.SHADOW, full, told)
     if given is not Priority.HIGH or case.alerted:
-        return Verdict(asked, given, category, Outcome.SENT, reason)
+        return Verdict(asked, given, category, Outcome.SENT, reason, reason)
     if case.hours > policy.late_hours:
         reason = f"HIGH came too late, {case.hours:.0f} h after the study: {reason}"
-        return Verdict(asked, Priority.MEDIUM, category, Outcome.LATE, reason)
+        return Verdict(asked, Priority.MEDIUM, category, Outcome.LATE, reason, reason)
     if policy.alerts_an_hour and case.alerts >= policy.alerts_an_hour:
         reason = f"HIGH waits, {case.alerts} alerts in the last hour: {reason}"
-        return Verdict(asked, Priority.MEDIUM, category, Outcome.WAITS, reason)
-    return Verdict(asked, given, category, Outcome.SENT, reason)
+        return Verdict(asked, Priority.MEDIUM, category, Outcome.WAITS, reason, reason)
+    return Verdict(asked, given, category, Outcome.SENT, reason, reason)
 
 
 def call(finding: FoundFinding, patient: str, rules: Sequence[Rule]) -> Call:
@@ -234,13 +236,20 @@ def patient_class(birth_date: str, at: float) -> str:
 
 
 def head_start(priority: Priority, policy: Policy) -> float:
-    """Seconds that a work item is put before one of LOW which came at the same time.
-
-    The list is ordered by the time of coming less this, so that nothing starves: a study that waits is overtaken only
-    by those that came within the difference of the two head starts.
-    """
+    """Seconds that a work item is put before one of LOW which came at the same time."""
     high, medium = (3600.0 * hours for hours in policy.head_start_hours)
     return {Priority.HIGH: high + medium, Priority.MEDIUM: medium, Priority.LOW: 0.0}[priority]
+
+
+def place(priority: Priority, came: float, policy: Policy, now: float) -> tuple[bool, float]:
+    """Where a work item stands in a list that ages, the smallest first.
+
+    Those of HIGH that came within `late_hours` stand before all others, however old. The rest is ordered by the time
+    of coming less the head start, so that nothing starves: a study that waits is overtaken only by those that came
+    within the difference of the two head starts, and by such alerts, of which the budget lets only so many through.
+    """
+    fresh = priority is Priority.HIGH and came > now - 3600.0 * policy.late_hours
+    return not fresh, came - head_start(priority, policy)
 
 
 def said(calls: Sequence[Call], priority: Priority) -> str:

@@ -149,6 +149,8 @@ def _string(header: Dataset, keyword: str) -> str:
     element = header[keyword]
     first = element.value[0] if element.VM > 1 else element.value
     clean = "".join(character for character in str(first) if character.isprintable() and character != "\\")
+    if element.VR == "PN":  # 64 characters a component group, PS3.5 6.2
+        return "=".join(group[:64].strip() for group in clean.split("=")[:3]).rstrip("=")
     return clean[: _LONGEST.get(element.VR, 64)].strip()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
 
 from node.settings import Policy
 from node.tables import WORK_ITEM
@@ -15,7 +15,7 @@ from node.worklist.moments import date_time
 from node.worklist.policy import Priority, Source, head_start
 from node.worklist.states import State
 
-_DAY = 86400.0  # seconds
+_HOUR, _DAY = 3600.0, 86400.0  # seconds
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # the SOP Class of every instance, PS3.4 CC.3.1
 
 
@@ -35,27 +35,30 @@ class Item:
     created_at: float
 
 
-def by_urgency(policy: Policy | None = None) -> tuple[ColumnElement[Any], ...]:
+def by_urgency(policy: Policy | None = None, now: float = 0.0) -> tuple[ColumnElement[Any], ...]:
     """The order of the worklist: priority, then age; the UID makes it total.
 
-    With `policy` it is the time of coming less the head start of the priority, so that nothing starves.
+    With `policy` it is that of `node.worklist.policy.place` at the time `now`.
     """
     rank = case({priority.value: priority.rank for priority in Priority}, value=WORK_ITEM.c.priority)
     if policy is None:
         return rank, WORK_ITEM.c.created_at, WORK_ITEM.c.sop_instance_uid
     starts = {priority.value: head_start(priority, policy) for priority in Priority}
-    return WORK_ITEM.c.created_at - case(starts, value=WORK_ITEM.c.priority), rank, WORK_ITEM.c.sop_instance_uid
+    since = now - policy.late_hours * _HOUR
+    fresh = case((and_(WORK_ITEM.c.priority == Priority.HIGH.value, WORK_ITEM.c.created_at > since), 0), else_=1)
+    aged = WORK_ITEM.c.created_at - case(starts, value=WORK_ITEM.c.priority)
+    return fresh, aged, rank, WORK_ITEM.c.sop_instance_uid
 
 
 def reading_order(connection: Connection, policy: Policy | None, now: float) -> tuple[ColumnElement[Any], ...]:
     """`by_urgency`, aged by the policy where the list is worked off."""
-    return by_urgency(policy if policy and is_worked_off(connection, now) else None)
+    return by_urgency(policy if policy and is_worked_off(connection, now) else None, now)
 
 
 def is_worked_off(connection: Connection, now: float) -> bool:
     """Whether somebody took a work item of this list within a day.
 
-    Where people read without telling us, every old item is still unread here: it must not come before a new alert.
+    Where people read without telling us, every old item is still unread here: it must not come before newer ones.
     """
     taken = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.transaction_uid != "")
     return connection.execute(taken.where(WORK_ITEM.c.updated_at > now - _DAY).limit(1)).first() is not None

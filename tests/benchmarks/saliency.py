@@ -173,7 +173,8 @@ def networks() -> dict[str, tuple[CamNetwork | DenseNet121, int]]:
         dense.head.weight.mul_(1 / logits.std())  # logits that differ by about one, as trained ones do
     shipped = packages.load(packages.find("chest-xray"), "cpu")
     lite = shipped.localizer.network  # type: ignore[attr-defined]
-    return {"DenseNet-121, random": (dense, 224), "EfficientNet-Lite0, shipped": (lite, 512)}
+    assert shipped.card.input.size is not None
+    return {"DenseNet-121, random": (dense, 224), "EfficientNet-Lite0, shipped": (lite, shipped.card.input.size[0])}
 
 
 def main() -> None:

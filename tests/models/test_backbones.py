@@ -107,3 +107,20 @@ def test_weights_that_end_too_early_are_named(tmp_path: Path) -> None:
     for read in (EfficientNetLite0((2,)).load_imagenet, backbone_note):
         with pytest.raises(PackageError, match="cannot be read as weights of EfficientNet-Lite0"):
             read(path)
+
+
+def test_folded_it_computes_the_same_without_normalizations() -> None:
+    torch.manual_seed(0)
+    for taps in ((), (2, 6)):
+        network = EfficientNetLite0(taps).train()
+        with torch.no_grad():
+            for _ in range(3):
+                network(torch.randn(4, 3, 64, 64))  # means and variances that change something
+        x = torch.randn(2, 3, 64, 64)
+        with torch.inference_mode():
+            before = network.eval()(x)
+            network.fold()
+            after = network(x)
+        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+        for one, other in zip(before, after, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

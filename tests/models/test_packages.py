@@ -120,6 +120,14 @@ def test_add_refuses_what_is_not_whole(package: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "models").exists()
 
 
+def test_a_link_in_a_package_is_not_followed(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of another")
+    (package / "NOTICE").symlink_to(tmp_path / "secret")
+    with pytest.raises(PackageError, match="NOTICE is a link"):
+        add(package, tmp_path / "models")
+    assert not (tmp_path / "models" / "chest-xray").exists()
+
+
 def test_training_never_writes_over_a_package(tmp_path: Path) -> None:
     check_free(tmp_path)
     with pytest.raises(PackageError, match="already holds a package"):

@@ -84,6 +84,8 @@ def test_names_stay_apart_and_a_file_given_twice_is_one(tmp_path: Path) -> None:
     one, two = spot(tmp_path / "x" / "same.png"), spot(tmp_path / "y" / "same.png")
     assert list(image_files([one, tmp_path / "y", two])) == ["x/same.png", "y/same.png"]
     assert list(image_files([one])) == ["same.png"]
+    here = tmp_path / "y"
+    assert list(image_files([here / ".." / "x" / "same.png", two])) == ["x/same.png", "y/same.png"]
     with pytest.raises(DataError, match=r"no file or folder .*nothing"):
         image_files([one, tmp_path / "nothing"])
     (tmp_path / "empty").mkdir()

@@ -103,6 +103,13 @@ def test_the_same_seed_makes_the_same_package(trained: Trained, tmp_path: Path) 
     assert packages.digest(again) == packages.digest(folder)
 
 
+def test_what_is_fitted_on_is_no_test(trained: Trained, tmp_path: Path) -> None:
+    data, *_ = trained
+    with pytest.raises(DataError, match="The split train cannot be the test, too"):
+        train(data, phantoms.card(), imagenet_weights(), tmp_path, seed=1, test="train", advance=lambda *step: None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_label_too_rare_to_train_is_named(trained: Trained, tmp_path: Path) -> None:
     folder = phantoms.write_folder(tmp_path / "few", train=12, validation=4)
     with pytest.raises(DataError, match="Too few positive images to train: Disc, Half"):

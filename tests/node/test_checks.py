@@ -23,7 +23,7 @@ from node.checks import Line, run_checks
 from node.contexts import RESULT_SOP_CLASSES
 from node.embedded import EmbeddedRedis
 from node.errors import ConfigurationError
-from node.settings import Database, Models, Node, Peer, Queue, Results, Settings, Worklist
+from node.settings import Database, Models, Node, Peer, Queue, Results, Settings, Web, Worklist
 from tests.node.conftest import House, free_port
 
 FIND = StudyRootQueryRetrieveInformationModelFind
@@ -364,3 +364,24 @@ def test_a_template_that_cannot_be_used_is_a_failure(settings: Settings, tmp_pat
     lines = sinks(settings, sinks=["hl7"], hl7={"host": "h", "template": file})
     assert list(lines) == ["worklist sinks"]
     assert "'control_it' is undefined" in lines["worklist sinks"].detail
+
+
+def test_a_page_without_tls_is_said_and_is_no_failure(settings: Settings, start: Start) -> None:
+    def page(**keys: object) -> list[Line]:
+        web = Web.model_validate({"token": "a token of many letters", **keys})
+        return [line for line in check(settings.model_copy(update={"web": web})) if line.what == "page"]
+
+    assert page() == []
+    (line,) = page(host="0.0.0.0")
+    assert line.ok
+    assert "without TLS" in line.detail
+    assert "web.tls" in line.detail
+
+
+@refusal_is_meant
+def test_a_port_of_the_page_that_is_taken_is_a_failure(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        web = Web(port=taken.getsockname()[1])
+        lines = check(settings.model_copy(update={"web": web}))
+    assert [line.ok for line in lines if line.what == "page"] == [False]
+    assert [line for line in check(settings.model_copy(update={"web": web})) if line.what == "page"] == []

@@ -162,8 +162,9 @@ def test_without_a_ledger_it_says_where_it_looked_and_makes_none(
 
 
 def test_verdicts_are_written_as_csv(readfirst: Readfirst, known: Path, ledger: Ledger, tmp_path: Path) -> None:
+    seen = feedback.Seen(UID, 1, "chest-xray", "Pneumothorax")
     with ledger.write() as connection:
-        assert feedback.give(connection, UID, "chest-xray", "Pneumothorax", feedback.Verdict.DISAGREE, 1.0)
+        assert feedback.give(connection, seen, feedback.Verdict.DISAGREE, 1.0)
     out = tmp_path / "out.csv"
     done = readfirst("worklist", "feedback", "--config", known, "--out", out)
     assert (done.code, done.out) == (0, f"1 verdicts written to {out}\n")
@@ -193,7 +194,7 @@ def test_status_shows_states_reasons_and_what_waits(readfirst: Readfirst, known:
     lines = {line.split()[0]: line for line in done.out.splitlines() if line.strip()}
     assert "analysed" in lines[UID]
     assert "HIGH" in lines[UID]
-    assert "association released, then 2 s quiet" in lines[UID]
+    assert "the peer refused it with status 0xA700" in lines[UID]  # why what waits is not sent
     assert "the analysis failed: [bold] is a fault" in lines[FAILED]  # printed as it is
     assert "not analysed, because: modality MG" in lines[REFUSED]
     assert "0 studies unfinished, 1 objects not yet delivered" in done.out

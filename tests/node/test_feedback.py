@@ -8,7 +8,7 @@ import pytest
 
 from node import feedback, studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
-from node.feedback import COLUMNS, Verdict
+from node.feedback import COLUMNS, Seen, Verdict
 from node.ledger import Ledger
 from tests.node.phantoms import STUDY, stored
 
@@ -21,9 +21,11 @@ def analyse(ledger: Ledger, generation: int, finding: FoundFinding) -> None:
         assert studies.finish(connection, STUDY, generation, AnalysisReport(StudyState.ANALYSED, "", (finding,)), 2.0)
 
 
-def say(ledger: Ledger, verdict: Verdict | None, label: str = "Pneumothorax", now: float = 3.0) -> bool:
+def say(
+    ledger: Ledger, verdict: Verdict | None, label: str = "Pneumothorax", now: float = 3.0, generation: int = 1
+) -> bool:
     with ledger.write() as connection:
-        return feedback.give(connection, STUDY, "chest-xray", label, verdict, now)
+        return feedback.give(connection, Seen(STUDY, generation, "chest-xray", label), verdict, now)
 
 
 def exported(ledger: Ledger) -> list[dict[str, str]]:
@@ -56,10 +58,18 @@ def test_a_verdict_outlives_the_finding_that_it_was_on(ledger: Ledger) -> None:
     analyse(ledger, 2, replace(FINDING, probability=0.2, present=False))
     with ledger.read() as connection:
         assert feedback.of_study(connection, STUDY) == {("chest-xray", "Pneumothorax", 1): Verdict.AGREE}
-    say(ledger, Verdict.DISAGREE, now=5.0)
+    assert say(ledger, Verdict.DISAGREE, now=5.0, generation=2)
     assert [(row["generation"], row["present"], row["verdict"]) for row in exported(ledger)] == [
         ("1", "yes", "agree"), ("2", "no", "disagree")
     ]  # fmt: skip
+
+
+def test_a_word_on_a_finding_that_was_replaced_is_not_kept(ledger: Ledger) -> None:
+    analyse(ledger, 1, FINDING)
+    analyse(ledger, 2, replace(FINDING, probability=0.2, present=False))
+    assert not say(ledger, Verdict.AGREE, generation=1)
+    assert not say(ledger, None, generation=1)
+    assert exported(ledger) == []
 
 
 def test_what_was_not_found_has_no_verdict(ledger: Ledger) -> None:

@@ -4,14 +4,18 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select, text
+from sqlalchemy import MetaData, Table, func, insert, select, text
 
+import node
+from node import turns
 from node.errors import ConfigurationError, OutOfResources
 from node.ledger import Ledger, note, open_ledger, sqlite_url
 from node.settings import Database, Node, Settings
-from node.tables import EVENT, METADATA
+from node.tables import EVENT, METADATA, STUDY
 
 
 def count(ledger: Ledger) -> int:
@@ -30,6 +34,38 @@ def test_the_migrated_schema_is_what_the_tables_say(ledger: Ledger) -> None:
     with ledger.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
+
+
+def test_a_ledger_of_the_first_version_comes_over_whole(tmp_path: Path) -> None:
+    ledger = Ledger(sqlite_url(tmp_path))
+    config = Config()
+    config.set_main_option("script_location", str(Path(node.__file__).parent / "migrations"))
+    with ledger.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        first = MetaData()
+        first.reflect(connection)
+        tables = [table for table in first.sorted_tables if table.name != "alembic_version"]
+        for table in tables:
+            connection.execute(insert(table), [_row(table, number) for number in (1, 2)])
+        before = {table.name: connection.execute(select(table)).mappings().all() for table in tables}
+    assert {"study", "instance", "result", "outbox", "finding", "work_item", "event"} <= before.keys()
+    ledger.migrate()
+    with ledger.read() as connection:
+        for table in tables:
+            after = connection.execute(select(*(METADATA.tables[table.name].c[column.name] for column in table.c)))
+            assert after.mappings().all() == before[table.name], table.name
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        assert connection.execute(select(STUDY.c.sent_rank, STUDY.c.rung_rank)).all() == [(turns.MEDIUM, None)] * 2
+    ledger.close()
+
+
+def _row(table: Table, number: int) -> dict[str, object]:
+    """A row with a value in every column; the same UIDs in all tables."""
+    values: dict[type, object] = {str: f"1.{number}", int: number, float: number + 0.5, bool: bool(number % 2)}
+    item = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Müller^Änne"}]}}
+    return {column.name: values.get(column.type.python_type, item) for column in table.columns}  # else JSON
 
 
 def test_sqlite_keeps_what_was_committed(ledger: Ledger) -> None:

@@ -145,12 +145,15 @@ def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
 
 
 def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> None:
-    for uid, name in (("1.2.77", "Müller^Änne"), ("1.2.78", "Doe^Jane")):
+    for uid, name in (("1.2.77", "Müller^Änne"), ("1.2.78", "Doe^Jane"), ("1.2.79", 'Wang^"Weiß"=王^小明')):
         arrive(ledger, uid, PatientName=name)
     analyse(ledger, tmp_path, "1.2.78")
     settings = Settings(node=Node(data=tmp_path))
     with ledger.read() as connection:
-        assert [line.row.study_instance_uid for line in find(connection, Wanted(words="MÜLLER")).lines] == ["1.2.77"]
+        for words, uids in {
+            "MÜLLER": ["1.2.77"], "än": ["1.2.77"], "王": ["1.2.79"], '"weiss': ["1.2.79"], "\\": [], "e_%/": [],
+        }.items():  # fmt: skip
+            assert [line.row.study_instance_uid for line in find(connection, Wanted(words=words)).lines] == uids, words
         lines = {line.row.study_instance_uid: line for line in find(connection, Wanted()).lines}
         assert lines["1.2.78"].called[0].label == "Pneumothorax"
         assert mark(connection)[0]

@@ -285,6 +285,21 @@ def test_an_urgent_study_is_first_and_a_small_sender_is_not_held_up(
     assert order[-1] == "1.3.0"
 
 
+def test_one_who_sends_all_as_urgent_does_not_hold_up_anothers_urgent_study(
+    rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
+) -> None:
+    for number in range(20):
+        send(rounds, ledger, f"1.1.{number}", "MANY", NOW - 100 + number, HIGH)
+
+    def late(number: int) -> None:
+        if number == 5:
+            send(rounds, ledger, "1.2.0", "FEW", NOW, HIGH)
+
+    order = work_off(rounds, ledger, redis_server, late)
+    assert len(order) == len(set(order)) == 21
+    assert order.index("1.2.0") <= 5 + MOST_WAITING + 1
+
+
 def test_a_study_that_a_person_orders_stat_overtakes_those_that_wait(
     rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
 ) -> None:
@@ -327,7 +342,24 @@ def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, led
     rounds.go_round(NOW + 89 * 86400)
     assert set(priorities(ledger)) == {"1.1", "1.2"}
     rounds.go_round(NOW + 91 * 86400)
-    assert set(priorities(ledger)) == {"1.2"}
+    assert priorities(ledger) == {}
+
+
+def test_no_alert_that_waited_is_raised_where_triage_is_off(rounds: Rounds, ledger: Ledger) -> None:
+    policy = Policy(alerts_an_hour=1)
+    found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
+    with ledger.write() as connection:
+        for uid in ("1.1", "1.2"):
+            studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
+            header = Dataset()
+            header.StudyInstanceUID = uid
+            items.ensure_item(connection, header, NOW)
+            deciding.decide_study(connection, deciding.Analysed(uid, 1, found), policy, NOW)
+    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(sinks=(), policy=policy)})
+    rounds.go_round(NOW + 3605)
+    assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}
+    with ledger.read() as connection:
+        assert deciding.waiting(connection) == 0
 
 
 def priorities(ledger: Ledger) -> dict[str, str]:

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from node import service, studies
 from node.ledger import Ledger
-from node.settings import Settings
+from node.settings import Settings, Web
 from node.worklist import Priority, items, orders
 from node.worklist.orders import Order
 from tests.node.conftest import House, free_port
@@ -141,3 +141,9 @@ def test_an_address_in_use_stops_the_start_and_leaves_nothing_running(house: Hou
     assert done.returncode == 1
     assert "ready" not in done.stdout
     assert f"readfirst: node.host and node.port: 127.0.0.1:{port} cannot be listened on" in done.stderr
+
+
+def test_a_page_that_others_can_read_along_is_warned_of_at_the_start(settings: Settings) -> None:
+    with capture_logs() as logs:
+        service._announce(settings.model_copy(update={"web": Web(host="0.0.0.0", token="a token of many letters")}))
+    assert [line["log_level"] for line in logs if "without TLS" in line["event"]] == ["warning"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigurationError
-from node.settings import Settings, load
+from node.settings import Settings, Web, load
 
 
 def read(tmp_path: Path, text: str) -> Settings:
@@ -67,12 +67,18 @@ def test_peers_are_told_apart(tmp_path: Path) -> None:
         ("[node", "is not valid TOML"),
         ('[worklist]\nsinks = ["hl7"]', "worklist: sinks names hl7: write its table [worklist.hl7]"),
         ('[worklist]\nsinks = ["webhook"]', "worklist: sinks names webhook: write its table [worklist.webhook]"),
+        ('[worklist.hl7]\nhost = "h"', 'table [worklist.hl7]: add it, sinks = ["ups", "hl7"], or remove the table'),
+        ('[worklist.webhook]\nurl = "https://h/"', 'add it, sinks = ["ups", "webhook"], or remove the table'),
+        ('[worklist]\nsinks = ["webhook"]\nwebhook.url = "https://h/"\nups.peer = "r"', 'sinks = ["webhook", "ups"]'),
         ('[worklist.ups]\npeer = "ris"', "worklist.ups.peer: there is no table [peers.ris]"),
         ('[peers.ris]\nfolder = "f"\n[worklist.ups]\npeer = "ris"', "worklist.ups.peer: peers.ris is a folder"),
         ("[worklist.hl7]\nport = 1", "worklist.hl7.host: "),
         ('[worklist.hl7]\nhost = "h"\nmessage = "ADT^A08"', "worklist.hl7.message: "),
         ('[worklist.hl7]\nhost = "h"\nencoding = "KLINGON"', "worklist.hl7.encoding: the character set 'KLINGON'"),
-        ('[worklist.hl7]\nhost = "h"\ntls = true', "worklist.hl7.tls is true: node.tls must name"),
+        (
+            '[worklist]\nsinks = ["hl7"]\n[worklist.hl7]\nhost = "h"\ntls = true',
+            "worklist.hl7.tls is true: node.tls must name",
+        ),
         ('[worklist.hl7]\nhost = "h"\npriorities = { URGENT = "S" }', "worklist.hl7.priorities.URGENT"),
         ('[worklist.webhook]\nurl = "ftp://h/"', "worklist.webhook: url must be http://host/path or https://host/path"),
         ('[worklist.webhook]\nurl = "https://u:p@h/"', "worklist.webhook: url must be"),
@@ -134,3 +140,32 @@ def test_a_token_may_come_from_the_environment_and_is_never_shown(
     assert settings.worklist.webhook is not None
     assert settings.worklist.webhook.token.get_secret_value() == "hush"
     assert "hush" not in repr(settings)
+
+
+def test_tables_of_sinks_may_stay_where_triage_is_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READFIRST_WORKLIST__SINKS", "[]")  # one switch, without taking the file apart
+    settings = read(tmp_path, '[worklist]\nsinks = ["hl7"]\n[worklist.hl7]\nhost = "h"')
+    assert (settings.worklist.sinks, settings.worklist.hl7 is not None) == ((), True)
+
+
+LONG = "a token of many letters"
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({}, []),
+        ({"host": "0.0.0.0", "token": LONG}, ["without TLS"]),
+        ({"public_url": "http://r.example", "token": LONG}, ["without TLS"]),
+        ({"public_url": "https://r.example", "token": LONG}, []),
+        ({"host": "0.0.0.0", "public_url": "https://r.example", "token": LONG}, []),
+        ({"host": "0.0.0.0", "token": LONG, "tls": {"certificate": "c", "key": "k"}}, []),
+        ({"host": "0.0.0.0", "token": LONG, "port": 0}, []),
+        ({"token": "short"}, ["can be guessed"]),
+        ({"host": "0.0.0.0", "token": "short"}, ["without TLS", "can be guessed"]),
+    ],
+)
+def test_a_page_that_others_can_read_along_is_warned_of(keys: dict[str, object], says: list[str]) -> None:
+    warnings = Web.model_validate(keys).warnings
+    assert len(warnings) == len(says)
+    assert all(word in warning for word, warning in zip(says, warnings, strict=True))

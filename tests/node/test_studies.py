@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import pytest
+from pydicom import Dataset
 from sqlalchemy import RowMapping, insert, select
 
-from node import outbox, studies
+from node import outbox, studies, turns
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import Ledger
 from node.studies import Recorded
 from node.tables import EVENT, FINDING, STUDY
+from node.worklist import items, keeping, rows
+from node.worklist.policy import Priority, Source
+from node.worklist.states import State
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -92,8 +99,21 @@ def test_a_late_image_opens_the_next_generation(ledger: Ledger) -> None:
     row = study(ledger)
     assert (row["generation"], row["state"], row["attempts"], row["finished_at"]) == (2, "receiving", 0, None)
     assert story(ledger)[-1] == "late images"
-    with ledger.read() as connection:
-        assert [row["sop_instance_uid"] for row in studies.predecessors(connection, UID, 2)] == ["2.25.1"]
+
+
+def test_only_what_a_peer_has_is_a_predecessor(ledger: Ledger) -> None:
+    def named() -> list[str]:
+        with ledger.read() as connection:
+            return [row["sop_instance_uid"] for row in studies.predecessors(connection, UID, 2)]
+
+    analysed(ledger)
+    assert named() == []  # it waits: the next generation takes its place
+    with ledger.write() as connection:
+        (row,) = outbox.claim(connection, UID, "pacs", NOW, LEASE)
+    assert named() == ["2.25.1"]  # it is on its way
+    with ledger.write() as connection:
+        outbox.settle(connection, row, "pacs", "", NOW)
+    assert named() == ["2.25.1"]
 
 
 def test_our_own_result_that_comes_back_opens_none(ledger: Ledger) -> None:
@@ -168,6 +188,33 @@ def test_the_bell_is_rung_once_until_it_counts_as_lost(ledger: Ledger) -> None:
         studies.rung(connection, UID, NOW)
         assert studies.unrung(connection, NOW) == []
         assert len(studies.unrung(connection, NOW + 10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "rank"),
+    [
+        ({}, turns.HIGH),
+        ({"state": State.IN_PROGRESS}, turns.MEDIUM),
+        ({"state": State.COMPLETED}, turns.MEDIUM),
+        ({"state": State.CANCELED}, turns.MEDIUM),
+        ({"source": Source.TRIAGE}, turns.MEDIUM),
+        ({"attributes": {}}, turns.MEDIUM),  # not for reading
+    ],
+)
+def test_only_an_unclaimed_reading_that_a_person_wants_at_once_is_urgent(
+    ledger: Ledger, change: dict[str, Any], rank: int
+) -> None:
+    record(ledger)
+    complete(ledger)
+    header = Dataset()
+    header.StudyInstanceUID = UID
+    with ledger.write() as connection:
+        item = rows.load(connection, items.ensure_item(connection, header, NOW))
+        assert item is not None
+        high = replace(item, priority=Priority.HIGH, source=Source.HUMAN)
+        keeping.save(connection, replace(high, **change), NOW)
+        (row,) = studies.unrung(connection, NOW)
+    assert row["rank"] == rank
 
 
 def test_a_finished_analysis_is_written_down(ledger: Ledger) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -31,9 +33,9 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def maker(name: str) -> Dataset:
+def maker(name: str, versions: Sequence[str] = ()) -> Dataset:
     item = Dataset()
-    item.Manufacturer = name
+    item.Manufacturer, item.SoftwareVersions = name, list(versions)
     return item
 
 
@@ -115,6 +117,8 @@ def test_a_frontal_chest_radiograph_is_analysed(attributes):
         ({"ImageType": ["DERIVED", "SECONDARY"]}, "derived secondary image, such as a screen capture"),
         ({"Manufacturer": "ReadFirst"}, "our own result"),
         ({"ContributingEquipmentSequence": [maker("ACME"), maker("ReadFirst")]}, "our own result"),
+        ({"Manufacturer": "PACS", "SoftwareVersions": ["1.2.3", "ReadFirst 0.1.0"]}, "our own result"),
+        ({"ContributingEquipmentSequence": [maker("PACS", ["1.2.3", "ReadFirst 0.1.0"])]}, "our own result"),
         ({"PatientSpeciesDescription": "Dog"}, "not a human (Patient Species DOG)"),
         (
             {"PatientSpeciesCodeSequence": [code("448771007", "SCT", "Canis lupus familiaris")]},

@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
@@ -34,9 +35,10 @@ from node.tables import EVENT, OUTBOX, RESULT
 from tests.node.conftest import free_port
 from tests.workers.study_phantoms import STUDY, TinyModel
 from tests.workers.test_analyze import close, complete, receive, with_packages
-from workers import rules
+from workers import results, rules
 from workers.analyze import Analyzer
 from workers.deliver import Deliverer
+from workers.results import Made
 from workers.rules import Rule
 
 STORESCP = Path("/usr/bin/storescp")  # DCMTK's; pynetdicom has a program of the same name
@@ -111,14 +113,24 @@ class House:
             return list(connection.execute(query).scalars())
 
 
+class Analysed(Protocol):
+    """Of a study of so many radiographs."""
+
+    def __call__(self, peer: Peer, images: int = 1) -> House: ...
+
+
+Start = Callable[[Pacs], Peer]
+
+
 @pytest.fixture
-def analysed(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Callable[[Peer], House]]:
+def analysed(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Analysed]:
     """Analyse a radiograph with a finding for this peer, by the real worker; nothing is delivered yet."""
     with ExitStack() as stack:
 
-        def analysed(peer: Peer) -> House:
+        def analysed(peer: Peer, images: int = 1) -> House:
             with_peer = settings.model_copy(update={"peers": {"pacs": peer}})
-            complete(ledger, read_header(receive(ledger, tmp_path)))
+            came = [receive(ledger, tmp_path, number) for number in range(1, images + 1)]
+            complete(ledger, read_header(came[0]))
             model = TinyModel()
             analyzer = Analyzer(with_packages(with_peer, model.card.name))
             analyzer._loaded[model.card.name] = model
@@ -129,10 +141,6 @@ def analysed(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Cal
             return House(ledger, tmp_path, deliverer)
 
         yield analysed
-
-
-Analysed = Callable[[Peer], House]
-Start = Callable[[Pacs], Peer]
 
 
 @pytest.mark.parametrize(
@@ -236,6 +244,34 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     assert (story["objects_quarantined"], story["objects_delivered"]) == (1, 3)
     (row,) = [row for row in story["deliveries"] if row["state"] == "quarantined"]
     assert (row["kind"], row["delivered_at"], row["last_error"]) == ("segmentation", None, broken.reason)
+
+
+def test_for_what_could_not_be_made_the_next_rung_is_sent(
+    analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_made: Made) -> Iterable[Dataset | None]:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(results.MAKERS, "segmentation", fails)
+    house = analysed(start(Pacs(ALL)))
+    house.deliver()
+    assert (house.states()["segmentation"], house.states()["capture"]) == ("quarantined", "delivered")
+
+
+@refusal_is_meant
+def test_one_rung_that_was_kept_back_does_not_hold_the_others(
+    analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def holds(capture: Dataset) -> bool:
+        return not str(capture.SourceImageSequence[0].ReferencedSOPInstanceUID).endswith(".1")
+
+    broken = Rule(SecondaryCaptureImageStorage, holds, "A rule that the first image's picture breaks.")
+    monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
+    pacs = Pacs((Comprehensive3DSRStorage, SecondaryCaptureImageStorage))
+    house = analysed(start(pacs), images=2)
+    house.deliver()
+    assert pacs.came.count(SecondaryCaptureImageStorage) == 1
+    assert house.events("stands in") == ["capture goes to pacs instead"]
 
 
 def test_the_command_study_shows_what_was_kept_back(

@@ -12,7 +12,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from models.prediction import Model
 from node.entities import AnalysisReport, StudyState
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
-from workers import rules
+from workers import results, rules
 from workers.decode import Decoder
 from workers.pipeline import Instance, analyze
 from workers.rules import Rule
@@ -76,7 +76,7 @@ def test_where_nothing_is_present_only_the_statement_is_made(decoder: Decoder, t
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["statement"])
     assert not any(finding.present for finding in report.findings)
     assert "PRESENT: none." in said(report)
-    assert "Pneumothorax: not present. The probability of 10.0 %" in said(report)
+    assert "Pneumothorax: not present. The probability of 10 %" in said(report)
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
@@ -214,6 +214,36 @@ def test_one_object_that_fails_is_quarantined_and_the_others_are_results(
     assert quarantined.parent == tmp_path / "quarantine" / "study"
     assert dcmread(quarantined).SOPClassUID == SegmentationStorage
     assert set(folder.iterdir()) == set(sent)
+
+
+def fails(*_: object) -> bool:
+    raise ZeroDivisionError
+
+
+def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are_results(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "RULES", (*rules.RULES, Rule(SegmentationStorage, fails, "")))
+    report = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
+    assert report.state == StudyState.ANALYSED
+    reason = "Our own checks cannot read it (ZeroDivisionError); see the worker's log."
+    assert [result.fault for result in report.results] == [reason, "", ""]
+
+
+def test_an_object_that_cannot_be_made_is_a_fault_and_the_others_are_results(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(results.MAKERS, "segmentation", fails)
+    report = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
+    assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["regions", "statement", "segmentation"])
+    fault = "no segmentation could be made: ZeroDivisionError in our software; see the worker's log"
+    assert [result.fault for result in report.results] == ["", "", fault]
+    assert report.notes == (fault,)
+    for kind in ("regions", "statement"):
+        monkeypatch.setitem(results.MAKERS, kind, fails)
+    nothing = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
+    assert nothing.state == StudyState.FAILED
+    assert fault in nothing.reason
 
 
 def test_results_carry_the_patient_and_study_of_their_source(decoder: Decoder, tmp_path: Path) -> None:

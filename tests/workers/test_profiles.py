@@ -37,10 +37,12 @@ def test_there_is_a_profile_for_each_viewer_and_a_maker_and_a_class_for_each_kin
     assert set(RESULT_SOP_CLASSES) == set(SOP_CLASSES.values())
 
 
-def test_what_may_be_asked_for_beside_a_profile_is_a_kind_that_no_profile_needs() -> None:
+def test_what_may_be_asked_for_beside_a_profile_is_a_kind_that_is_made() -> None:
     (options, *_) = get_args(Peer.model_fields["also"].annotation)
     assert set(get_args(options)) <= set(Kind)
     assert kinds_for(peer("basic", "report-pdf", "saliency-map")) == (Kind.CAPTURE, Kind.REPORT_PDF, Kind.SALIENCY_MAP)
+    assert kinds_for(peer("ohif", "capture")) == (*PROFILES["ohif"].kinds, Kind.CAPTURE)
+    assert Kind.CAPTURE not in standby_for(peer("ohif", "capture"))
     assert kinds_for(peer("weasis", "key-objects")).count(Kind.KEY_OBJECTS) == 1
 
 

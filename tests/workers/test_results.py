@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from pydicom import Dataset, dcmread
 
 from tests.workers import results_phantoms as phantoms
 from tests.workers.test_gate import needs_dciodvfy
-from workers import gate
+from workers import gate, results
 from workers.profiles import SOP_CLASSES, Kind
-from workers.results import objects
+from workers.results import Made, objects
+from workers.volume import SourceVolume
 
 OF_IMAGE = sorted(set(Kind) - {Kind.SALIENCY_MAP})  # a radiograph has no Frame of Reference
 EVERY = [("image", kind) for kind in OF_IMAGE] + [("volume", kind) for kind in sorted(Kind)]
@@ -107,6 +111,25 @@ def test_the_same_input_gives_the_same_bytes(source: str) -> None:
     assert [name for name in again if again[name] != encoded(source)[name]] == []
 
 
+@pytest.mark.parametrize(("source", "kind"), EVERY)
+def test_what_was_left_out_is_part_of_the_identity_of_what_tells_it(source: str, kind: str) -> None:
+    told = (Kind.STATEMENT, Kind.STATEMENT_2D, Kind.REPORT_TEXT, Kind.REPORT_PDF)
+    ((_, other), *_) = objects(replace(phantoms.made(source), unseen=(("1.2.3", "lateral view"),)), {Kind(kind)})
+    before = read(source, kind)
+    assert (other.SOPInstanceUID != before.SOPInstanceUID) == (kind in told)
+    assert (as_bytes(other) != encoded(source)[kind]) == (kind in told)
+
+
+def test_reports_tell_the_slices_that_a_volume_left_out() -> None:
+    made = phantoms.made("volume")
+    (volume,) = made.sources
+    assert isinstance(volume, SourceVolume)
+    fewer = replace(made, sources=[replace(volume, left_out=(("1.2.3", "it is torn"),))])
+    ((_, report),) = objects(fewer, {Kind.REPORT_TEXT})
+    assert "Not analysed, because it is torn: 1.2.3." in said_in_content(report)["121106"]
+    assert report.SOPInstanceUID != read("volume", Kind.REPORT_TEXT).SOPInstanceUID
+
+
 @pytest.mark.parametrize("source", ["image", "volume"])
 def test_no_two_objects_share_an_identity(source: str) -> None:
     found = [read(source, kind) for kind in encoded(source)]
@@ -123,6 +146,19 @@ def test_another_language_is_another_instance_of_the_same_device() -> None:
         said_in_content(read("image", Kind.REGIONS, language="zh"))["112040"],
     ]
     assert tracking[0] == tracking[1]
+
+
+@pytest.mark.parametrize("kind", [Kind.REGIONS, Kind.STATEMENT, Kind.REGIONS_2D, Kind.STATEMENT_2D])
+def test_a_document_that_says_it_is_in_english_is(kind: Kind) -> None:
+    def texts(item: Dataset) -> Iterator[str]:
+        yield str(item.get("TextValue", ""))
+        for child in item.get("ContentSequence", ()):
+            yield from texts(child)
+
+    one = read("image", kind, language="zh")
+    languages = [item for item in one.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "121049"]
+    assert [item.ConceptCodeSequence[0].CodeValue for item in languages] == ["en-US"]
+    assert "".join(texts(one)).isascii()
 
 
 def test_the_plain_documents_say_what_the_others_say() -> None:
@@ -182,13 +218,34 @@ def test_a_saliency_map_is_the_raw_map_on_its_slices() -> None:
         assert (frame == maps[0][round((z + 100) / 2.5)]).all()
 
 
-def test_an_object_that_nobody_needs_and_that_cannot_be_made_costs_no_other() -> None:
+def test_an_object_that_cannot_be_made_costs_no_other() -> None:
     made = phantoms.made()
     del made.sources[0].image.dataset.SamplesPerPixel  # type: ignore[union-attr]  # highdicom asks for it
-    notes: list[str] = []
-    found = objects(made, {Kind.SEGMENTATION, Kind.PRESENTATION_STATE, Kind.REPORT_TEXT}, notes)
+    faults: dict[str, str] = {}
+    found = objects(made, {Kind.SEGMENTATION, Kind.PRESENTATION_STATE, Kind.REPORT_TEXT}, faults)
     assert [kind for kind, _ in found] == [Kind.SEGMENTATION, Kind.REPORT_TEXT]
-    (note,) = notes
-    assert note.startswith("no presentation-state could be made: AttributeError")
+    assert list(faults) == [Kind.PRESENTATION_STATE]
+    assert faults[Kind.PRESENTATION_STATE].startswith("no presentation-state could be made: AttributeError")
     with pytest.raises(AttributeError):
         objects(made, {Kind.PRESENTATION_STATE})
+
+
+@pytest.mark.parametrize("kind", OF_IMAGE)
+def test_whatever_kind_cannot_be_made_the_others_are(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_made: Made) -> Iterable[Dataset | None]:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(results.MAKERS, kind, fails)
+    faults: dict[str, str] = {}
+    found = objects(phantoms.made(), set(OF_IMAGE), faults)
+    assert {one for one, _ in found} == set(OF_IMAGE) - {kind}
+    assert list(faults) == [kind]
+
+
+def test_the_end_of_the_time_is_no_fault_of_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(_made: Made) -> Iterable[Dataset | None]:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setitem(results.MAKERS, Kind.CAPTURE, late)
+    with pytest.raises(SoftTimeLimitExceeded):
+        objects(phantoms.made(), {Kind.CAPTURE}, {})

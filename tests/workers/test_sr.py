@@ -85,8 +85,10 @@ def test_each_region_is_a_group_with_outline_finding_site_and_likelihood(kind: s
         (number,) = (item for item in group.ContentSequence if item.ConceptNameCodeSequence[0].CodeMeaning == (
             f"{finding.label.title} {'probability' if kind == 'image' else 'score'}"
         ))  # fmt: skip
-        assert number.MeasuredValueSequence[0].NumericValue == pytest.approx(100 * finding.probability, abs=0.01)
-        assert number.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue == "%"
+        (measured,) = number.MeasuredValueSequence
+        times, unit = (100, "%") if kind == "image" else (1, "{score}")
+        assert measured.NumericValue == pytest.approx(times * finding.probability, abs=times * 0.0001)
+        assert measured.MeasurementUnitsCodeSequence[0].CodeValue == unit
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,23 +135,24 @@ def test_an_area_says_in_which_plane_it_was_measured(spacing: dict[str, object],
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_statement_names_every_finding_in_sentences_that_read_alone(kind: str) -> None:
     quantity = "probability" if kind == "image" else "score"
+    values = ("87 %", "50 %", "10 %", "30 %") if kind == "image" else ("0.87", "0.50", "0.10", "0.30")
+    high, half, low, point = values
     dataset = _statement(kind)
     assert dataset.ConceptNameCodeSequence[0].CodeValue == "18748-4"
     assert not _named(dataset, "111030")
     texts = _texts(dataset)
     assert texts[0] == RESEARCH
-    assert "PRESENT: Pneumothorax 87.0 %, Nodule 50.0 %." in texts
-    assert "Not present: Pleural Thickening 10.0 %." in texts
-    start = (
-        f"Pneumothorax: PRESENT. The {quantity} of 87.0 % reaches the operating point of 30.0 %. Region Pneumothorax 1:"
-    )
+    assert f"PRESENT: Pneumothorax {high}, Nodule {half}." in texts
+    assert f"Not present: Pleural Thickening {low}." in texts
+    start = f"Pneumothorax: PRESENT. The {quantity} of {high} reaches the operating point of {point}. Region Pneu"
     (pneumothorax,) = (text for text in texts if text.startswith(start))
     assert pneumothorax.endswith("ACR category 1, actionable within minutes.")
-    assert f"Pleural Thickening: not present. The {quantity} of 10.0 % is below the operating point of 50.0 %." in texts
+    assert f"Pleural Thickening: not present. The {quantity} of {low} is below the operating point of {half}." in texts
     presence = [item.ConceptCodeSequence[0].CodeValue for item in _named(dataset, "705057003")]
     assert presence == ["52101004", "52101004", "272519000"]
     points = [item.MeasuredValueSequence[0].NumericValue for item in _named(dataset, "OPERATING_POINT")]
-    assert [float(point) for point in points] == [30, 40, 50]
+    assert [float(point) for point in points] == ([30, 40, 50] if kind == "image" else [0.3, 0.4, 0.5])
+    assert (any("%" in text for text in texts if text.startswith(("Pleura", "Lungs", "PRESENT")))) == (kind == "image")
     assert "Limit: Adults only." in texts
 
 
@@ -189,7 +192,7 @@ def test_of_two_images_the_higher_probability_counts_and_each_region_is_drawn(tm
     assert regions is not None
     gate.check_all([(regions, tmp_path / "regions.dcm"), (statement, tmp_path / "statement.dcm")])
     assert len(_named(regions, "125007")) == 3  # Pneumothorax on the second, Nodule on both
-    assert "PRESENT: Pneumothorax 70.0 %, Nodule 50.0 %." in _texts(statement)
+    assert "PRESENT: Pneumothorax 70 %, Nodule 50 %." in _texts(statement)
     (evidence,) = statement.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     assert len(evidence.ReferencedSOPSequence) == 2
     (sentence,) = (line for line in _texts(statement) if line.startswith("Nodule: PRESENT."))

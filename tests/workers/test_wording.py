@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,8 @@ def measured(*rows: tuple[str, int, float | None]) -> Card:
         ((("validation", 100, 0.95),), False),  # 0.888
         ((("validation", 300, 0.95),), True),  # 0.919
         ((("training, out of fold, A", 1000, 1.0),), False),  # what it was fitted on shows nothing
+        ((("train A", 1000, 1.0),), False),  # nor where it is measured once more on those
+        ((("train", 1000, 1.0), ("validation", 10, 1.0)), False),
         ((("validation", 1000, None),), False),
         ((("validation A", 20, 1.0), ("validation B", 20, 1.0)), True),  # put together
         ((("validation A", 400, 1.0), ("validation B", 400, 0.5)), False),
@@ -139,3 +142,20 @@ def test_a_score_is_no_percentage() -> None:
     finding, *_ = phantoms.two_findings(source)
     words = wording.present_sentence(finding, finding.regions, phantoms.context("volume"), "en")
     assert words == "Pneumothorax, score 0.87: midline, slice at z = -87.5 mm (image 7)."
+
+
+@pytest.mark.parametrize(
+    ("values", "quantity", "expected"),
+    [
+        ((0.87, 0.3), "probability", ("87 %", "30 %")),
+        ((0.114, 0.1142), "probability", ("11.40 %", "11.42 %")),
+        ((0.4996, 0.5), "score", ("0.4996", "0.5000")),
+        ((0.5, 0.5), "score", ("0.50", "0.50")),
+    ],
+)
+def test_a_number_and_its_operating_point_never_read_alike_where_they_differ(
+    values: tuple[float, float], quantity: str, expected: tuple[str, str]
+) -> None:
+    finding, *_ = phantoms.two_findings(phantoms.ct_source())
+    probability, point = values
+    assert wording.compared(replace(finding, probability=probability, operating_point=point), quantity) == expected

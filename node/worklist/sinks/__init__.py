@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from node.settings import Settings
+from node.worklist.policy import Priority
 from node.worklist.sinks import hl7, ups, webhook
 from node.worklist.sinks.facts import Notice
 
@@ -20,6 +21,10 @@ class Sink(Protocol):
     @property
     def longest(self) -> float:
         """Seconds that `send` may take at most."""
+
+    @property
+    def least(self) -> Priority:
+        """The least urgent priority that it is told of."""
 
     def reach(self) -> str:
         """Whether it could be told something now; nothing is told. A sentence, or the error that `send` would have."""

@@ -60,10 +60,10 @@ class Courier:
     def _find(self) -> None:
         now = self._clock()
         with self._ledger.read() as connection:
-            found = notices.untold(connection, self._name, self._seen_until - _OVERLAP)
+            found = notices.untold(connection, self._name, self._seen_until - _OVERLAP, self._sink.least)
         for uid in found:
             with self._ledger.write() as connection:
-                notices.put(connection, self._name, uid, now)
+                notices.put(connection, self._name, uid, now, self._sink.least)
         self._seen_until = now
 
     def _claim(self) -> Notice | None:

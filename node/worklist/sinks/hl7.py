@@ -12,6 +12,7 @@ from node.settings import Hl7Sink, Settings, Tls
 from node.tls import client_context
 from node.worklist.er7 import Message, NotHl7
 from node.worklist.mllp import Blocks, Deadline, block
+from node.worklist.policy import Priority
 from node.worklist.sinks.facts import FINDING, Notice, facts
 from node.worklist.sinks.template import Template
 
@@ -55,6 +56,11 @@ class Hl7:
     def longest(self) -> float:
         """Seconds that `send` may take."""
         return 2 * self.table.timeout
+
+    @property
+    def least(self) -> Priority:
+        """HIGH: what is called routine would take the urgency from an order that a person had made."""
+        return Priority.HIGH
 
     def reach(self) -> str:
         """Connect and leave."""

@@ -56,6 +56,11 @@ class Ups:
         """Seconds that `send` may take: a peer that answers, if slowly, to each of at most eight requests."""
         return 600.0
 
+    @property
+    def least(self) -> Priority:
+        """MEDIUM: an item there is only ever raised."""
+        return Priority.MEDIUM
+
     def reach(self) -> str:
         """Propose what `send` needs."""
         accepted = scu.accepted(self.requestor, self.peer, _CLASSES)

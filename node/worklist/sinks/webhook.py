@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from node.errors import ConfigurationError, NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook
+from node.worklist.policy import Priority
 from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.fhir import RESOURCES, SYSTEM, Resource
 
@@ -48,6 +49,11 @@ class Hook:
     def longest(self) -> float:
         """Seconds that `send` may take: connecting, sending, and the answer."""
         return 3 * self.table.timeout
+
+    @property
+    def least(self) -> Priority:
+        """HIGH: what is called routine would take the urgency from an order that a person had made."""
+        return Priority.HIGH
 
     def reach(self) -> str:
         """Connect, with TLS where the URL says so, and leave; no request is made."""

@@ -93,25 +93,69 @@ def test_a_line_says_what_the_model_called(three: Ledger, tmp_path: Path) -> Non
     assert (line.analysis, line.packages, line.row.priority) == ("analysed", ("chest-xray",), "HIGH")
 
 
-def test_ten_thousand_work_items_are_listed_and_searched_in_time(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Ärztä^Weiß", ("ärztä", "ÄRZTÄ", "weiß", "weiss", "WEISS", "WEIẞ", "ä^w")),
+        ("WEISS^STRASSE", ("weiß", "straße")),
+        ("Süßbier^Hüß", ("süssbier", "SÜẞBIER", "hüß", "üss")),
+        ("Παπαδόπουλος^Άννα", ("παπαδόπουλος", "ΠΑΠΑΔΌΠΟΥΛΟΣ", "άννα")),
+        ("İbrahim^Işık", ("İbrahim", "brahim", "şık")),
+        ("Wang^XiaoMing=王^小明", ("王", "小明", "王^小明", "xiaoming=王", "wang^xiaoming=王^小明")),
+        ('a\\b/c^"d%e_f', ("a\\b", "b/c", '"d', "d%e", "e_f")),
+    ],
+)
+def test_names_are_found_however_they_are_written(ledger: Ledger, name: str, words: tuple[str, ...]) -> None:
+    insert_items(ledger, {"00100010": {"vr": "PN", "Value": [_groups(name)]}}, 1)
+    for typed in words:
+        assert found(ledger, words=typed) == ["1.2.10000"], typed
+    assert found(ledger, words=f"{words[0]}§") == []
+
+
+def test_a_reason_beyond_ascii_is_found(three: Ledger) -> None:
+    with three.write() as connection:
+        connection.execute(
+            WORK_ITEM.update().where(WORK_ITEM.c.study_instance_uid == "1.2.1").values(priority_reason="Ödem, 肺炎")
+        )
+    assert found(three, words="ödem") == found(three, words="肺炎 ÖDEM") == ["1.2.1"]
+
+
+def test_the_longest_words_are_searched(three: Ledger) -> None:
+    letters = "".join(map(chr, range(0x4E00, 0x4E00 + 200)))
+    assert found(three, words=letters) == found(three, words=" ".join(letters[:100])) == []
+    assert found(three, words="üss" * 66) == []
+
+
+def _groups(name: str) -> dict[str, str]:
+    return dict(zip(("Alphabetic", "Ideographic"), name.split("="), strict=False))
+
+
+def insert_items(ledger: Ledger, rare: dict[str, object], number: int) -> None:
+    """So many work items, the last of which has these attributes."""
     with ledger.write() as connection:
         uid = items.ensure_item(connection, header("1.2.0", PatientName="Common^Name", PatientID="P"), 0.0)
         item = load(connection, uid)
         assert item is not None
-        row = connection.execute(select(WORK_ITEM)).mappings().one()
+        row = dict(connection.execute(select(WORK_ITEM)).mappings().one())
         rows = [
-            dict(row)
-            | {"sop_instance_uid": f"1.9.{number}", "study_instance_uid": f"1.2.{number}", "created_at": number}
-            for number in range(1, 10_000)
+            row | {"sop_instance_uid": f"1.9.{one}", "study_instance_uid": f"1.2.{one}", "created_at": one}
+            for one in range(1, number)
         ]
-        connection.execute(WORK_ITEM.insert(), rows)
+        if rows:
+            connection.execute(WORK_ITEM.insert(), rows)
         other = Item(
             "1.9.10000", "1.2.10000", item.state, item.priority, item.source, "", None, "",
-            item.attributes | {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Rare^Name"}]}}, 10_000.0,
+            item.attributes | rare, 10_000.0,
         )  # fmt: skip
         add(connection, other)
-    for wanted, count in ((Wanted(), 100), (Wanted(words="rare"), 1), (Wanted(words="common"), 100)):
+
+
+def test_ten_thousand_work_items_are_listed_and_searched_in_time(ledger: Ledger) -> None:
+    rare = {"Alphabetic": "Rare\\x^Jäger", "Ideographic": "王^小明"}
+    insert_items(ledger, {"00100010": {"vr": "PN", "Value": [rare]}}, 10_000)
+    searches = [("", 100), ("common", 100), *((word, 1) for word in ("rare", "ä", "JÄGER", "王", "小明", "e\\x"))]
+    for words, count in (*searches, ("ö", 0), ("李", 0), ("common ä", 0)):
         with ledger.read() as connection:
             started = time.thread_time()  # not the clock on the wall: other tests may want the same core
-            assert len(find(connection, wanted).lines) == count
-            assert time.thread_time() - started < 0.3, wanted
+            assert len(find(connection, Wanted(words=words)).lines) == count, words
+            assert time.thread_time() - started < 0.3, words

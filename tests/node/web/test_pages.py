@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -12,8 +13,8 @@ import pytest
 from sqlalchemy import insert, select, update
 from structlog.testing import capture_logs
 
-from node import outbox
-from node.entities import StudyState
+from node import outbox, studies
+from node.entities import AnalysisReport, StudyState
 from node.errors import QueueUnavailable
 from node.ledger import Ledger
 from node.tables import EVENT, OUTBOX, STUDY, WORK_ITEM
@@ -23,8 +24,8 @@ from node.worklist.elements import Json, items, put, text
 from node.worklist.rows import load
 from node.worklist.states import State
 from tests.node.phantoms import STUDY as UID
-from tests.node.phantoms import result
-from tests.node.web.conftest import KEY, Serve, Site, analyse, arrive
+from tests.node.phantoms import result, stored
+from tests.node.web.conftest import FINDINGS, KEY, Serve, Site, analyse, arrive
 
 HOSTILE = {
     "PatientName": "<script>alert(1)</script>^\"'><img src=x onerror=alert(2)>",
@@ -191,7 +192,7 @@ def test_the_transaction_uid_is_the_nodes_secret(site: Site, analysed: str) -> N
 def test_a_verdict_is_kept_changed_taken_back_and_exported(site: Site, ledger: Ledger, analysed: str) -> None:
     def say(verdict: str) -> str:
         return site.post(
-            f"/study/{UID}/verdict", package="chest-xray", label="Pneumothorax", verdict=verdict
+            f"/study/{UID}/verdict", generation="1", package="chest-xray", label="Pneumothorax", verdict=verdict
         ).text  # fmt: skip
 
     def exported() -> list[dict[str, str]]:
@@ -207,10 +208,26 @@ def test_a_verdict_is_kept_changed_taken_back_and_exported(site: Site, ledger: L
 
 
 def test_a_verdict_on_nothing_is_refused(site: Site, analysed: str) -> None:
-    path, fields = f"/study/{UID}/verdict", {"package": "chest-xray", "label": "Pneumothorax"}
+    path, fields = f"/study/{UID}/verdict", {"generation": "1", "package": "chest-xray", "label": "Pneumothorax"}
     assert site.post(path, **fields, verdict="maybe").status_code == 400
     assert site.post(path, **fields | {"label": "Fracture"}, verdict="agree").status_code == 409
     assert site.post(path, **fields, verdict="agree", more="x" * 20000).status_code == 413
+
+
+def test_a_verdict_from_a_stale_page_is_refused_with_a_sentence(
+    site: Site, ledger: Ledger, tmp_path: Path, analysed: str
+) -> None:
+    form = site.client.get(f"/study/{UID}").text.split('<form class="verdict"')[1].split("</form>")[0]
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+    with ledger.write() as connection:  # late images: the study is analysed anew, and what was called no longer is
+        studies.record_instance(connection, stored(f"{UID}.2", study_instance_uid=UID), "MODALITY", 9.0)
+        report = AnalysisReport(StudyState.ANALYSED, "", (replace(FINDINGS[0], probability=0.1, present=False),))
+        assert studies.finish(connection, UID, 2, report, 10.0)
+    for stale in (fields, fields | {"generation": ""}, fields | {"generation": "x"}):
+        refused = site.post(f"/study/{UID}/verdict", **stale, verdict="agree")
+        assert (refused.status_code, "analysed anew" in refused.text) == (409, True)
+    assert "agree" not in site.client.get("/feedback.csv").text
+    assert site.post(f"/study/{UID}/verdict", **fields | {"generation": "2"}, verdict="agree").status_code == 200
 
 
 def test_the_status_page_shows_queues_peers_disk_models_and_failures(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from structlog.testing import capture_logs
 
 from node import overview
@@ -17,8 +18,9 @@ from node.settings import Policy
 from node.tables import DECISION, SUBSCRIPTION, WORK_ITEM
 from node.tables import STUDY as STUDIES
 from node.worklist import items, keeping, rows, subscriptions
-from node.worklist.deciding import Analysed, decide_study, release, stuck, waiting
-from node.worklist.policy import Outcome, Priority, Source, Verdict, head_start
+from node.worklist.deciding import Analysed, decide_study, release, silent_packages, stuck, waiting
+from node.worklist.elements import text
+from node.worklist.policy import Outcome, Priority, Source, Verdict, place
 from node.worklist.reports import Subscriber
 from node.worklist.states import State
 from node.worklist.subscriptions import Subscription
@@ -157,8 +159,76 @@ def test_shadow_mode_leaves_the_item_as_it_is(connection: Connection) -> None:
     item = rows.load(connection, uid)
     assert item is not None
     assert (item.priority, item.source, item.heard) == (MEDIUM, Source.DEFAULT, None)
-    assert item.reason.startswith("shadow mode, it would be HIGH")
+    assert item.reason == "shadow mode"
     assert connection.execute(select(DECISION.c.outcome)).scalar_one() == "shadow"
+    assert "Pneumothorax" in connection.execute(select(DECISION.c.reason)).scalar_one()
+
+
+@pytest.mark.parametrize(
+    ("shadow", "off", "told"),
+    [
+        (("*",), False, "shadow mode"),
+        (("chest-xray",), False, "MEDIUM: Nodule (probability 90 %, called from 50 %), ACR category 2"),
+        ((), True, "triage is off (worklist.sinks)"),
+    ],
+)
+def test_the_work_item_says_nothing_of_what_is_silenced(
+    connection: Connection, shadow: tuple[str, ...], off: bool, told: str
+) -> None:
+    uid = come(connection, "1.1")
+    nodule = replace(finding("MEDIUM", "chest-ct"), label="Nodule")
+    decide(connection, "1.1", Policy(shadow=shadow), NOW, finding(), nodule, off=off)
+    item = rows.load(connection, uid)
+    assert item is not None
+    assert item.reason.removeprefix("stays ") == told  # MEDIUM it was
+    comments = text(item.attributes, "CommentsOnTheScheduledProcedureStep")
+    assert comments == f"ReadFirst: {item.reason}"
+    assert "Pneumothorax" not in json.dumps(item.attributes)
+    assert "Pneumothorax" in connection.execute(select(DECISION.c.reason)).scalar_one()
+    silenced = {"chest-xray", "chest-ct"} if shadow == ("*",) else set(shadow)
+    assert silent_packages(connection, "1.1") == silenced
+
+
+def test_the_newest_decision_says_which_packages_are_silent(connection: Connection) -> None:
+    come(connection, "1.1")
+    assert silent_packages(connection, "1.1") == frozenset()
+    decide(connection, "1.1", Policy(shadow=("*",)))
+    decide(connection, "1.1", Policy())
+    assert silent_packages(connection, "1.1") == frozenset()
+
+
+def let_go(connection: Connection, policy: Policy, *, off: bool = False) -> tuple[str, str, bool, Priority]:
+    """Release an hour later; the newest decision's outcome and given priority, whether it waits still, the item's."""
+    assert release(connection, policy, NOW + HOUR + 1, off=off) == ()
+    query = select(DECISION.c.outcome, DECISION.c.given).order_by(DECISION.c.id.desc()).limit(1)
+    outcome, given = connection.execute(query).one()
+    (item,) = rows.of_study(connection, "1.1")
+    assert "Pneumothorax" not in json.dumps(item.attributes)
+    return outcome, given, waiting(connection) > 0, item.priority
+
+
+@pytest.fixture
+def one_waits(connection: Connection) -> None:
+    for uid in ("1.0", "1.1"):
+        come(connection, uid)
+        decide(connection, uid, ONE_AN_HOUR)
+    assert waiting(connection) == 1
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_waits_is_not_raised_once_its_package_is_in_shadow_mode(connection: Connection) -> None:
+    assert let_go(connection, Policy(shadow=("chest-xray",))) == ("shadow", "", False, MEDIUM)
+    assert silent_packages(connection, "1.1") == {"chest-xray"}
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_waits_is_not_raised_once_its_package_is_stuck(connection: Connection) -> None:
+    assert let_go(connection, Policy(alerts_an_hour=1, stuck_studies=2)) == ("shadow", "", False, MEDIUM)
+
+
+@pytest.mark.usefixtures("one_waits")
+def test_what_waits_is_not_raised_once_triage_is_off(connection: Connection) -> None:
+    assert let_go(connection, ONE_AN_HOUR, off=True) == ("off", "", False, MEDIUM)
 
 
 @pytest.mark.parametrize(("birth_date", "patient"), [("20200101", "child"), ("", "unknown")])
@@ -185,27 +255,63 @@ def test_a_routine_study_ages_where_the_list_is_worked_off(connection: Connectio
         come(connection, f"1.{number}", NOW + hours * HOUR)
         decide(connection, f"1.{number}", Policy(), NOW + hours * HOUR)
     now = NOW + 26 * HOUR
-    assert [uid for uid in listed(connection, now) if uid != "1.9"] == ["1.1", "1.0", "1.2"]
+    assert [uid for uid in listed(connection, now) if uid != "1.9"] == ["1.1", "1.2", "1.0"]  # fresh alerts first
+    claim(connection, come(connection, "1.8", now), now + 22 * HOUR)
+    assert [uid for uid in listed(connection, now + 22 * HOUR) if uid < "1.3"] == ["1.2", "1.1", "1.0"]  # 1.1 is late
+    come(connection, "1.3", now + 22 * HOUR)
+    now += 24 * HOUR
+    assert [uid for uid in listed(connection, now) if uid < "1.4"] == ["1.1", "1.0", "1.2", "1.3"]  # 1.2 is late, too
     assert listed(connection, now + 24 * HOUR)[:2] == ["1.1", "1.2"]  # nobody takes anything any more: alerts first
 
 
+def test_one_claim_does_not_put_an_old_backlog_before_a_new_alert(connection: Connection) -> None:
+    for number in range(5):
+        come(connection, f"1.{number}", NOW)
+    now = NOW + 60 * 24 * HOUR
+    claim(connection, come(connection, "2.0", now), now)
+    come(connection, "3.0", now)
+    decide(connection, "3.0", Policy(), now)
+    assert listed(connection, now + 23 * HOUR)[0] == "3.0"
+
+
 def test_the_databases_order_is_that_of_the_policy(connection: Connection) -> None:
-    claim(connection, come(connection, "2.1", NOW), NOW)
+    claim(connection, come(connection, "2.1", NOW), NOW + 59 * HOUR)
     for number in range(60):
         uid = come(connection, f"1.{number}", NOW + (number * 7919 % 60) * HOUR)
         item = rows.load(connection, uid)
         assert item is not None
         priority = tuple(Priority)[number % 3]
         keeping.save(connection, replace(item, priority=priority), NOW)
-    shown = items.listing(connection, policy=Policy(), now=NOW)
-    keys = [row.created_at - head_start(Priority(row.priority), Policy()) for row in shown]
+    now = NOW + 60 * HOUR
+    shown = items.listing(connection, policy=Policy(), now=now)
+    keys = [place(Priority(row.priority), row.created_at, Policy(), now) for row in shown]
     assert keys == sorted(keys)
+    assert {fresh for fresh, _ in keys} == {False, True}
+
+
+@pytest.mark.parametrize(("locked", "kept"), [(True, True), (False, False)])
+def test_items_that_nobody_claimed_go_with_the_age_of_their_study(
+    connection: Connection, locked: bool, kept: bool
+) -> None:
+    uid = come(connection, "1.1")
+    claimed = come(connection, "1.2")
+    claim(connection, claimed, NOW)
+    header = Dataset()
+    header.StudyInstanceUID = "1.3"
+    waits_for_images = items.ensure_item(connection, header, NOW)
+    late_images = come(connection, "1.4")
+    connection.execute(update(STUDIES).where(STUDIES.c.study_instance_uid == "1.4").values(last_received_at=NOW + 9))
+    subscriptions.subscribe(connection, Subscription(Subscriber("READER"), uid, locked, {}), NOW)
+    assert keeping.forget_ended(connection, NOW) == 0
+    assert keeping.forget_ended(connection, NOW + 1) == (not kept)
+    left = set(connection.execute(select(WORK_ITEM.c.sop_instance_uid)).scalars())
+    assert left == {claimed, waits_for_images, late_images} | ({uid} if kept else set())
 
 
 @pytest.mark.parametrize(("locked", "kept"), [(True, True), (False, False), (None, False)])
 def test_ended_items_go_unless_a_lock_keeps_them(connection: Connection, locked: bool | None, kept: bool) -> None:
     uid = come(connection, "1.1")
-    waits = come(connection, "1.2")
+    waits = come(connection, "1.2", NOW + 1)
     if locked is not None:
         subscriptions.subscribe(connection, Subscription(Subscriber("READER"), uid, locked, {}), NOW)
     item = rows.load(connection, uid)

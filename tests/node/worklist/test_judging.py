@@ -21,6 +21,7 @@ from node.worklist.policy import (
     head_start,
     judge,
     patient_class,
+    place,
     stuck_packages,
 )
 
@@ -221,15 +222,41 @@ def test_nobody_is_overtaken_by_what_comes_later_than_the_head_starts(
     arrivals: list[tuple[int, Priority]], hours: tuple[int, int]
 ) -> None:
     policy = Policy(head_start_hours=hours)
-    order = sorted(arrivals, key=lambda one: one[0] - head_start(one[1], policy))
-    for place, (came, priority) in enumerate(order):
-        for earlier, other in order[:place]:
-            assert earlier - came <= head_start(other, policy) - head_start(priority, policy)
-        assert all(earlier - came <= 3600 * sum(hours) for earlier, _ in order[:place])
+    now = max(came for came, _ in arrivals)
+    order = sorted(arrivals, key=lambda one: place(one[1], one[0], policy, now))
+    for number, (came, priority) in enumerate(order):
+        for earlier, other in order[:number]:
+            fresh = other is HIGH and earlier > now - 86400
+            assert fresh or earlier - came <= head_start(other, policy) - head_start(priority, policy)
+            assert fresh or earlier - came <= 3600 * sum(hours)
+
+
+@given(ARRIVALS)
+def test_a_new_alert_stands_before_all_that_is_routine(arrivals: list[tuple[int, Priority]]) -> None:
+    now = max(came for came, _ in arrivals)
+    order = sorted(arrivals, key=lambda one: place(one[1], one[0], Policy(), now))
+    fresh = [one[1] is HIGH and one[0] > now - 86400 for one in order]
+    assert fresh == sorted(fresh, reverse=True)
+
+
+@given(ARRIVALS, st.integers(0, 400_000), st.sampled_from([MEDIUM, LOW]))
+def test_routine_advances_while_alerts_come_within_their_budget(
+    arrivals: list[tuple[int, Priority]], came: int, priority: Priority
+) -> None:
+    """In the end only what came before it, or in the head start, or the alerts of the last day stand before it."""
+    policy, days = Policy(), 10
+    alerts = [(came + 3600 * hour, HIGH) for hour in range(24 * days) for _ in range(policy.alerts_an_hour)]
+    now = came + 86400 * days
+    mine = place(priority, came, policy, now)
+    before = [other for other, one in [*arrivals, *alerts] if place(one, other, policy, now) < mine]
+    lasting = [other for other in before if other <= now - 86400]
+    assert all(other - came <= 3600 * sum(policy.head_start_hours) for other in lasting)
+    assert len(before) - len(lasting) <= 24 * policy.alerts_an_hour + len(arrivals)
 
 
 @given(ARRIVALS)
 def test_of_those_that_come_together_the_most_urgent_is_first(arrivals: list[tuple[int, Priority]]) -> None:
     policy = Policy()
-    order = sorted(Priority, key=lambda priority: arrivals[0][0] - head_start(priority, policy))
+    came = arrivals[0][0]
+    order = sorted(Priority, key=lambda priority: place(priority, came, policy, came))
     assert order == [HIGH, MEDIUM, LOW]

@@ -20,8 +20,10 @@ from node.tables import IMAGING_ORDER, WORK_ITEM
 from node.worklist import Priority, Triage, ensure_item, items, operations, orders, raise_priority
 from node.worklist.elements import from_dataset
 from node.worklist.listener import listening
-from node.worklist.reading import reading_uid
+from node.worklist.reading import Station, reading_uid
+from node.worklist.statuses import Status
 from tests.node.conftest import free_port
+from tests.node.worklist.scu import pushed
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, header
 
 OMG = """MSH|^~\\&|RIS|RAD|READFIRST|NODE|20260921||OMG^O19^OMG_O19|{id}|P|2.5.1||||||{charset}
@@ -170,6 +172,19 @@ def test_triage_does_not_lower_an_order_and_an_old_order_does_not_undo_a_person(
     sender(fill(OMG, id="M2", control="SC"))  # the same order again: nothing new
     make_item(ledger)
     assert item(ledger).priority == "LOW"
+
+
+def test_an_order_that_is_known_raises_the_work_item_that_the_ris_pushes_later(sender: Sender, ledger: Ledger) -> None:
+    sender(fill(ORM, study=STUDY))
+    given = from_dataset(pushed("MEDIUM", STUDY))[0]
+    with ledger.write() as connection:
+        status = operations.create(connection, "1.2.3", given, Station(), NOW)
+    assert status is Status.CREATED_WITH_MODIFICATIONS
+    assert (item(ledger).priority, item(ledger).reason) == ("HIGH", "HIGH: ordered as S")
+    with ledger.write() as connection:
+        operations.modify(connection, "1.2.3", from_dataset(_priority("LOW"))[0], NOW)
+    make_item(ledger)  # the images come
+    assert (item(ledger).sop_instance_uid, item(ledger).priority) == ("1.2.3", "LOW")  # the last word is a person's
 
 
 def _priority(priority: str) -> Any:

@@ -4,7 +4,7 @@ import pytest
 from pydicom import Dataset
 
 from node.identity import is_uid
-from node.worklist.elements import items, put, text, to_dataset
+from node.worklist.elements import items, put, tag_of, text, to_dataset
 from node.worklist.reading import Reference, input_information, is_reading, reading_attributes, reading_uid, remark
 from tests.node.worklist.scu import NOW, STATION, STUDY
 
@@ -84,3 +84,15 @@ def test_the_input_is_one_item_a_series():
     assert text(second, "SeriesInstanceUID") == "1.2"
     assert text(items(first, "DICOMRetrievalSequence")[0], "RetrieveAETitle") == "PACS"
     assert text(first, "TypeOfInstances") == "DICOM"
+
+
+@pytest.mark.filterwarnings("ignore:The PN component")
+def test_a_name_in_three_scripts_keeps_its_groups() -> None:
+    header = Dataset()
+    header.SpecificCharacterSet = "ISO_IR 192"
+    header.PatientName = "Zhang^San=张^三="
+    (value,) = reading_attributes(STUDY, header, STATION, NOW)[tag_of("PatientName")]["Value"]
+    assert value == {"Alphabetic": "Zhang^San", "Ideographic": "张^三"}
+    header.PatientName = f"{'a' * 70}={'张' * 70}"
+    (value,) = reading_attributes(STUDY, header, STATION, NOW)[tag_of("PatientName")]["Value"]
+    assert value == {"Alphabetic": "a" * 64, "Ideographic": "张" * 64}  # 64 characters a group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -21,21 +22,28 @@ from pydicom import Dataset
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
+from node import studies
 from node.embedded import EmbeddedRedis
+from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import NotAccepted, NotTaken, ReadFirstError, SinkUnreachable
 from node.ledger import Ledger, open_ledger
-from node.settings import Hl7Sink, load
+from node.settings import Hl7Sink, Peer, Policy, Settings, UpsSink, Webhook, Worklist, load
 from node.tables import EVENT, NOTICE
-from node.worklist import notices, operations
+from node.worklist import Priority, Triage, ensure_item, notices, operations, raise_priority
+from node.worklist.deciding import Analysed, decide_study
 from node.worklist.elements import from_dataset
+from node.worklist.keeping import save
 from node.worklist.reading import reading_uid
+from node.worklist.rows import load as load_item
+from node.worklist.sinks import make_sinks
 from node.worklist.sinks.courier import Courier, couriers
 from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.hl7 import Hl7
 from node.worklist.sinks.template import Template
 from tests.node.conftest import free_port
+from tests.node.phantoms import stored
 from tests.node.worklist.scu import LOCK, change
-from tests.node.worklist.sinks.phantoms import NOW, STUDY, Hl7Receiver, acknowledgement, control_id, raised
+from tests.node.worklist.sinks.phantoms import NOW, STUDY, Hl7Receiver, acknowledgement, control_id, header, raised
 
 ROOT = Path(__file__).parents[4]
 
@@ -48,6 +56,7 @@ class Told:
     notices: list[Notice] = field(default_factory=list)
     where: str = "nowhere"
     longest: float = 1.0
+    least: Priority = Priority.HIGH
     meanwhile: Callable[[], object] = lambda: None
 
     def reach(self) -> str:
@@ -103,6 +112,49 @@ def set_priority(ledger: Ledger, priority: str) -> None:
     values.ScheduledProcedureStepPriority = priority
     with ledger.write() as connection:
         operations.modify(connection, reading_uid(STUDY), from_dataset(values)[0], NOW)
+
+
+@pytest.mark.parametrize(("least", "told"), [(Priority.HIGH, []), (Priority.MEDIUM, ["MEDIUM"])])
+def test_what_stays_routine_is_told_only_where_that_lowers_nothing(
+    ledger: Ledger, courier: Courier, sink: Told, least: Priority, told: list[str]
+) -> None:
+    sink.least = least
+    with ledger.write() as connection:
+        uid = ensure_item(connection, header(), NOW)
+        item = load_item(connection, uid)
+        assert item is not None
+        save(connection, replace(item, priority=Priority.LOW), NOW)
+        raise_priority(connection, STUDY, Triage(Priority.MEDIUM, "nodule"), NOW)
+    courier.go_round()
+    assert [notice.priority for notice in sink.notices] == told
+    with ledger.write() as connection:
+        raise_priority(connection, STUDY, Triage(Priority.HIGH, "pneumothorax"), NOW)
+    courier.go_round()
+    assert [notice.priority for notice in sink.notices] == [*told, "HIGH"]
+
+
+def test_hl7_and_fhir_are_told_of_alerts_alone() -> None:
+    hook = Webhook(url="https://fhir.example/r4")
+    worklist = Worklist(sinks=("hl7", "webhook", "ups"), hl7=Hl7Sink(host="h"), webhook=hook, ups=UpsSink(peer="ris"))
+    settings = Settings(peers={"ris": Peer(ae_title="RIS", host="h")}, worklist=worklist)
+    least = {name: sink.least.value for name, sink in make_sinks(settings).items()}
+    assert least == {"hl7": "HIGH", "webhook": "HIGH", "ups": "MEDIUM"}
+
+
+def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, courier: Courier, sink: Told) -> None:
+    loud = FoundFinding("chest-ct", "Nodule", "score", 0.9, 0.5, True, "", "HIGH")
+    quiet = FoundFinding("chest-xray", "Secret", "probability", 0.9, 0.5, True, "", "HIGH")
+    policy = Policy(shadow=("chest-xray",))
+    with ledger.write() as connection:
+        ensure_item(connection, header(), NOW)
+        studies.record_instance(connection, stored(study_instance_uid=STUDY), "CR", NOW)
+        report = AnalysisReport(StudyState.ANALYSED, "", findings=(loud, quiet))
+        assert studies.finish(connection, STUDY, 1, report, NOW)
+        decide_study(connection, Analysed(STUDY, 1, report.findings), policy, NOW)
+    courier.go_round()
+    (told,) = sink.notices
+    assert [finding["label"] for finding in told.content["findings"]] == ["Nodule"]
+    assert "Secret" not in json.dumps(told.content) + told.reason
 
 
 def test_a_raised_priority_is_told_once_with_its_acknowledgement(ledger: Ledger, courier: Courier, sink: Told) -> None:
