@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, ma
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from node.errors import ConfigurationError, OutOfResources
+from node.group_commit import GroupCommit
 from node.settings import Settings
 from node.tables import EVENT
 
@@ -39,6 +41,9 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._turn = threading.Lock()
+        self.grouped = GroupCommit(self.write)
+        """Writes of which many come at once."""
         options: dict[str, Any] = {}
         try:
             if make_url(url).get_backend_name() == "sqlite":
@@ -82,6 +87,8 @@ class Ledger:
         OutOfResources
             The database is locked, full, read-only or gone.
         """
+        if not self._turn.acquire(timeout=_BUSY_SECONDS):  # SQLite would have the second one sleep and look again
+            raise OutOfResources("the ledger did not take a write: another one of this process takes too long")
         try:
             with self.engine.begin() as connection:
                 yield connection
@@ -89,6 +96,8 @@ class Ledger:
             raise OutOfResources(
                 f"the ledger did not take a write: {type(error.orig).__name__}: {error.orig}"
             ) from error
+        finally:
+            self._turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

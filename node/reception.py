@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import structlog
 from pydicom.uid import UID
 from pynetdicom.association import Association
+from sqlalchemy import Connection
 
 from node import studies
 from node.contexts import STORAGE_SOP_CLASSES
 from node.dimse import StoreRequest, file_meta
-from node.entities import InstanceKey
+from node.entities import InstanceKey, StoredInstance
 from node.errors import NotUnderstood, OutOfResources, Refused
 from node.identity import identify, is_uid
 from node.ledger import Ledger
@@ -100,12 +101,7 @@ class StoreReception:
         key = self._identified(self._incoming)
         receiver.senders.brought(self._association, key.study_instance_uid)
         stored = self._incoming.keep(key, str(self._syntax))
-        with receiver.ledger.write() as connection:
-            recorded = studies.record_instance(
-                connection, stored, self._peer, now := time.time(), BY_DIMSE_PRIORITY.get(request.priority, MEDIUM)
-            )
-            if recorded.reopened:
-                items.set_ready(connection, key.study_instance_uid, now, ready=False)
+        recorded = receiver.ledger.grouped.write(lambda connection: self._record(connection, stored))
         names = {"study": key.study_instance_uid, "instance": request.sop_instance_uid, "peer": self._peer}
         if recorded.conflict:
             _log.warning("same UID with other content, kept beside", **names)
@@ -113,6 +109,13 @@ class StoreReception:
             _log.warning("same UID as an instance of another study, both kept", **names)
         else:
             _log.debug("instance stored", new=recorded.new, **names)
+
+    def _record(self, connection: Connection, stored: StoredInstance) -> studies.Recorded:
+        now, rank = time.time(), BY_DIMSE_PRIORITY.get(self._request.priority, MEDIUM)
+        recorded = studies.record_instance(connection, stored, self._peer, now, rank)
+        if recorded.reopened:
+            items.set_ready(connection, stored.key.study_instance_uid, now, ready=False)
+        return recorded
 
     def _identified(self, incoming: Incoming) -> InstanceKey:
         """The identity, from as little of the Data Set as tells it."""

@@ -11,11 +11,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from node.durable import PART, make_folder, sync_folder
+from node.durable import PART, make_folder, start_writing, sync_folder
 from node.entities import InstanceKey, StoredInstance
 from node.errors import OutOfResources
 
 _PREAMBLE = 132  # 128 bytes and "DICM", PS3.10 7.1
+_STRIDE = 1 << 20  # bytes after which the free space is looked at again
 _LEFT_BEHIND = 3600.0  # seconds; no instance takes so long to write
 _GROUP_LENGTH = 12  # the element (0002,0000) UL, whose value counts the rest of the File Meta Information
 
@@ -89,6 +90,7 @@ class Incoming:
     def __init__(self, store: Store, meta: bytes) -> None:
         self._store, self._meta_bytes = store, len(meta)
         self._hash = hashlib.sha256()
+        self._unchecked = 0  # bytes written since the free space was looked at
         self.size = 0
         """Of the Data Set, in bytes."""
         try:
@@ -98,9 +100,13 @@ class Incoming:
         self._append(meta)
 
     def write(self, data: memoryview) -> None:
-        """Append bytes of the Data Set as sent; OutOfResources where they cannot be."""
-        self._store.check_space(len(data))
+        """Append bytes of the Data Set as sent, and let the disk begin with them; OutOfResources where it cannot."""
+        self._unchecked += len(data)
+        if self._unchecked >= _STRIDE:
+            self._store.check_space(self._unchecked)
+            self._unchecked = 0
         self._append(data)
+        start_writing(self._descriptor, self._meta_bytes + self.size, len(data))
         self._hash.update(data)
         self.size += len(data)
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from node import turns
 from node.entities import AnalysisReport, DeliveryState, StoredInstance, StudyState
@@ -26,9 +40,24 @@ _STUDY = select(STUDY).where(STUDY.c.study_instance_uid == bindparam("uid")).wit
 _GROW = (
     update(STUDY)
     .where(STUDY.c.study_instance_uid == bindparam("uid"))
-    .values(last_received_at=bindparam("now"), sent_rank=bindparam("rank"))
+    .values(
+        last_received_at=bindparam("now"),
+        sent_rank=case((STUDY.c.sent_rank < bindparam("rank"), STUDY.c.sent_rank), else_=bindparam("rank")),
+    )
+    .returning(STUDY.c.generation)
 )
 _ADD_INSTANCE = insert(INSTANCE)
+_BROUGHT = (  # columns of an instance that the one who brings it says
+    "sop_instance_uid", "sop_class_uid", "series_instance_uid", "study_instance_uid", "transfer_syntax_uid", "path",
+    "sha256", "size", "calling_ae_title", "received_at",
+)  # fmt: skip
+_JOIN = insert(INSTANCE).from_select(  # the usual case whole: a new instance of a study that still receives
+    [*_BROUGHT, "generation", "conflict"],
+    select(*(bindparam(name, type_=INSTANCE.c[name].type) for name in _BROUGHT), STUDY.c.generation, false())
+    .where(STUDY.c.study_instance_uid == bindparam("study_instance_uid"), STUDY.c.state == StudyState.RECEIVING)
+    .where(~exists().where(INSTANCE.c.sop_instance_uid == bindparam("sop_instance_uid")))
+    .where(~exists().where(RESULT.c.sop_instance_uid == bindparam("sop_instance_uid"))),
+)
 
 _UNFINISHED = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.ANALYSING)
 
@@ -52,6 +81,20 @@ def record_instance(
     `rank` is that of the DIMSE priority that it came with (`node.turns`); the study has its most urgent instance's.
     """
     uid, key = stored.key.study_instance_uid, stored.key
+    values = {
+        "study_instance_uid": uid,
+        "series_instance_uid": key.series_instance_uid,
+        "sop_instance_uid": key.sop_instance_uid,
+        "sop_class_uid": key.sop_class_uid,
+        "transfer_syntax_uid": stored.transfer_syntax_uid,
+        "path": stored.path,
+        "sha256": stored.sha256,
+        "size": stored.size,
+        "calling_ae_title": calling_ae_title,
+        "received_at": now,
+    }
+    if connection.execute(_JOIN, values).rowcount:
+        return Recorded(new=True, conflict=False, generation=_grow(connection, uid, now, rank))
     known = connection.execute(_KNOWN, {"uid": key.sop_instance_uid}).all()
     for row in known:
         if row.study_instance_uid == uid and row.sha256 == stored.sha256:
@@ -59,29 +102,19 @@ def record_instance(
     conflict = any(row.study_instance_uid == uid for row in known)
     analysed = not conflict and not _is_own_result(connection, key.sop_instance_uid)
     generation, reopened = _join_study(connection, uid, calling_ae_title, now, rank, grows=analysed)
-    connection.execute(
-        _ADD_INSTANCE,
-        {
-            "study_instance_uid": uid,
-            "series_instance_uid": key.series_instance_uid,
-            "sop_instance_uid": key.sop_instance_uid,
-            "sop_class_uid": key.sop_class_uid,
-            "transfer_syntax_uid": stored.transfer_syntax_uid,
-            "path": stored.path,
-            "sha256": stored.sha256,
-            "size": stored.size,
-            "calling_ae_title": calling_ae_title,
-            "received_at": now,
-            "generation": generation,
-            "conflict": conflict,
-        },
-    )
+    connection.execute(_ADD_INSTANCE, values | {"generation": generation, "conflict": conflict})
     if conflict:
         note(connection, uid, now, "conflict", f"{key.sop_instance_uid} came again with other content, kept beside")
     elsewhere = bool(known) and not conflict
     if elsewhere:
         note(connection, uid, now, "same UID elsewhere", f"{key.sop_instance_uid} is known in another study, too")
     return Recorded(new=True, conflict=conflict, generation=generation, reopened=reopened, elsewhere=elsewhere)
+
+
+def _grow(connection: Connection, uid: str, now: float, rank: int) -> int:
+    """The generation that grew."""
+    generation: int = connection.execute(_GROW, {"uid": uid, "now": now, "rank": rank}).scalar_one()
+    return generation
 
 
 def _is_own_result(connection: Connection, sop_instance_uid: str) -> bool:
@@ -107,8 +140,7 @@ def _join_study(
     if not grows:
         return generation, False
     if study.state == StudyState.RECEIVING:
-        connection.execute(_GROW, {"uid": uid, "now": now, "rank": min(study.sent_rank, rank)})
-        return generation, False
+        return _grow(connection, uid, now, rank), False
     generation += 1
     values: dict[str, object] = {"last_received_at": now, "generation": generation, "state": StudyState.RECEIVING}
     values |= {"sent_rank": rank, "reason": "", "evidence": "", "attempts": 0}

@@ -31,7 +31,7 @@ def need(program: str) -> str:
 
 def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
     """The node's own SCP, store and ledger."""
-    from node import scp
+    from node import logs, scp
     from node.ledger import Ledger, sqlite_url
     from node.reception import Receiver
     from node.senders import Senders
@@ -39,6 +39,7 @@ def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
     from node.store import Store
 
     settings = Settings(node=Node(port=port, data=folder, min_free_mb=0, accept_unknown=True, max_associations=64))
+    logs.configure()
     ledger = Ledger(sqlite_url(folder))
     ledger.migrate()
     store = Store(folder, 0)
