@@ -42,6 +42,8 @@ class GroupCommit:
                 with self._guard:
                     group, self._waiting = self._waiting, []
                 self._commit(group)
+        if not mine.done:
+            raise RuntimeError("the transaction was left in the middle")
         if mine.error is not None:
             raise mine.error
         return cast("T", mine.outcome)

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url
+from sqlalchemy import (
+    URL,
+    ClauseElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    Engine,
+    Executable,
+    create_engine,
+    event,
+    insert,
+    make_url,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from node.errors import ConfigurationError, OutOfResources
 from node.group_commit import GroupCommit
@@ -111,6 +125,25 @@ class Ledger:
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+
+
+def run_plainly(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any]:
+    """Execute a statement that is made once and run often, past what SQLAlchemy does anew each time (five sixths).
+
+    Its values are of types that the driver knows.
+    """
+    text, names, constants = _text(statement, connection.dialect)
+    given = {**constants, **values}
+    return connection.exec_driver_sql(text, tuple(given[name] for name in names) if names else given)
+
+
+@cache
+def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    """Statement, names of its values where their order counts, and the values that it has itself."""
+    compiled = cast("ClauseElement", statement).compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return str(compiled), tuple(compiled.positiontup or ()), constants
 
 
 def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:

@@ -73,13 +73,12 @@ class StoreReception:
             self._guarded(lambda: self._write(data))
 
     def finish(self) -> int:
-        """Make the instance safe and known; the status to answer."""
+        """Make the instance safe and known; the status to answer, before `close` is called."""
         if self._status == SUCCESS:
             self._guarded(self._keep)
-        self.abandon()
         return self._status
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Let go of what was not kept."""
         incoming, self._incoming = self._incoming, None
         if incoming is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from contextlib import closing
 from typing import Any
 
 import structlog
@@ -75,8 +76,9 @@ def on_c_store(event: Event, receiver: Receiver) -> int:
     reception = receiver.begin(event.assoc, request, event.context.context_id)
     if reception is None:
         return NOT_UNDERSTOOD
-    reception.write(memoryview(event.encoded_dataset(include_meta=False)))
-    return reception.finish()
+    with closing(reception):
+        reception.write(memoryview(event.encoded_dataset(include_meta=False)))
+        return reception.finish()
 
 
 def on_rejected(event: Event, settings: Settings) -> None:

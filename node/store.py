@@ -17,6 +17,7 @@ from node.errors import OutOfResources
 
 _PREAMBLE = 132  # 128 bytes and "DICM", PS3.10 7.1
 _STRIDE = 1 << 20  # bytes after which the free space is looked at again
+_BURST = 1 << 18  # bytes with which the disk begins at once
 _LEFT_BEHIND = 3600.0  # seconds; no instance takes so long to write
 _GROUP_LENGTH = 12  # the element (0002,0000) UL, whose value counts the rest of the File Meta Information
 
@@ -91,6 +92,7 @@ class Incoming:
         self._store, self._meta_bytes = store, len(meta)
         self._hash = hashlib.sha256()
         self._unchecked = 0  # bytes written since the free space was looked at
+        self._begun = 0  # bytes that the disk was told to begin with
         self.size = 0
         """Of the Data Set, in bytes."""
         try:
@@ -106,9 +108,11 @@ class Incoming:
             self._store.check_space(self._unchecked)
             self._unchecked = 0
         self._append(data)
-        start_writing(self._descriptor, self._meta_bytes + self.size, len(data))
         self._hash.update(data)
         self.size += len(data)
+        if self.size - self._begun >= _BURST:
+            start_writing(self._descriptor, self._meta_bytes + self._begun, self.size - self._begun)
+            self._begun = self.size
 
     def _append(self, data: bytes | memoryview) -> None:
         try:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from node import turns
 from node.entities import AnalysisReport, DeliveryState, StoredInstance, StudyState
-from node.ledger import note
+from node.ledger import note, run_plainly
 from node.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY, WORK_ITEM
 from node.worklist.policy import Priority, Source
 from node.worklist.reading import is_reading
@@ -93,7 +93,7 @@ def record_instance(
         "calling_ae_title": calling_ae_title,
         "received_at": now,
     }
-    if connection.execute(_JOIN, values).rowcount:
+    if run_plainly(connection, _JOIN, values).rowcount:
         return Recorded(new=True, conflict=False, generation=_grow(connection, uid, now, rank))
     known = connection.execute(_KNOWN, {"uid": key.sop_instance_uid}).all()
     for row in known:
@@ -113,7 +113,7 @@ def record_instance(
 
 def _grow(connection: Connection, uid: str, now: float, rank: int) -> int:
     """The generation that grew."""
-    generation: int = connection.execute(_GROW, {"uid": uid, "now": now, "rank": rank}).scalar_one()
+    generation: int = run_plainly(connection, _GROW, {"uid": uid, "now": now, "rank": rank}).scalar_one()
     return generation
 
 

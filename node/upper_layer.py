@@ -41,8 +41,8 @@ class Reception(Protocol):
     def finish(self) -> int:
         """Make it safe; the status to answer."""
 
-    def abandon(self) -> None:
-        """The rest will not come."""
+    def close(self) -> None:
+        """It was finished and answered, or the rest will not come."""
 
 
 Receive = Callable[[Association, StoreRequest, int], Reception | None]
@@ -215,8 +215,8 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             reception.write(data)
             left -= len(data)
         if control & _LAST:
-            self._storing = None
             self._answer(context_id, store_response(request, reception.finish()))
+            self._drop()
 
     def _answer(self, context_id: int, command: bytes) -> None:
         item = _ITEM.pack(len(command) + 2, context_id, _COMMAND | _LAST)
@@ -255,8 +255,9 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
 
     def _drop(self) -> None:
         if self._storing is not None:
-            self._storing[2].abandon()
+            _, _, reception = self._storing
             self._storing = None
+            reception.close()
 
 
 def request_handler(receive: Receive) -> type[RequestHandler]:

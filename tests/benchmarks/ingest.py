@@ -1,15 +1,21 @@
 """How fast instances are taken, beside DCMTK's storescp, Orthanc and plain pynetdicom. Run by hand, nothing beside it:
 
-    python -m tests.benchmarks.ingest [--rounds 5] [--associations 1 2 8] [--only ct]
+    python -m tests.benchmarks.ingest [--rounds 5] [--associations 1 2 8] [--only ct] [--delay] [--memory]
 
 DCMTK's dcmsend sends 300 CT slices of 0.5 MB and 10 radiographs of 15 MB. Each receiver is started on an empty folder
 for each round, they take turns in an order that turns round, and a ratio is the median over rounds of the ratio within
 the round. `ceiling` is our receiver with fdatasync, fsync and the ledger's writes switched off.
+
+dcmsend and storescp run with TCP_NODELAY=1: as they come (`--delay`) they leave Nagle's algorithm on, and each object
+from the one to the other then waits 40 ms for a delayed acknowledgement, which is no measure of a receiver.
+
+`--memory` measures instead the most memory that our process had while it took 16 objects of 50 MB at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import socket
 import statistics
@@ -61,7 +67,7 @@ def write_files(folder: Path, count: int, sop_class: str, shape: tuple[int, int]
 
 
 @contextmanager
-def process(command: Sequence[str | Path], port: int) -> Iterator[int]:
+def process(command: Sequence[str | Path], port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A receiver that listens; ended on leaving."""
     child = subprocess.Popen(list(map(str, command)), preexec_fn=die_with_parent, stdout=subprocess.DEVNULL)  # noqa: PLW1509
     try:
@@ -74,7 +80,7 @@ def process(command: Sequence[str | Path], port: int) -> Iterator[int]:
                 if child.poll() is not None or time.monotonic() > until:
                     raise SystemExit(f"{command[0]} does not listen") from None
                 time.sleep(0.02)
-        yield port
+        yield child
     finally:
         child.terminate()
         child.wait()
@@ -97,6 +103,25 @@ def receiver(name: str, folder: Path, associations: int) -> Iterator[tuple[str, 
     }
     with process(commands[name], port):
         yield "READFIRST", port
+
+
+def peak_memory(room: Path, count: int = 16) -> None:
+    """Print the most memory of our receiver, before and while it takes `count` multi-frame objects of 50 MB at once."""
+    files = write_files(room, count, CTImageStorage, (50, 1 << 19))
+    port, folder = free_port(), room / "received"
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.benchmarks.receivers", OURS, str(folder), str(port)]
+    with process(command, port) as child:
+        before = _high_water(child.pid)
+        seconds = send(files, "READFIRST", port, count)
+        print(
+            f"{count} associations, 50 MB each, {seconds:.1f} s: at most {_high_water(child.pid)} MB, idle {before} MB"
+        )
+
+
+def _high_water(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 // 1_000_000
 
 
 def send(files: Sequence[Path], ae_title: str, port: int, associations: int) -> float:
@@ -131,9 +156,16 @@ def main() -> None:
     parser.add_argument("--associations", type=int, nargs="+", default=[1, 2, 8])
     parser.add_argument("--only", choices=list(LOADS))
     parser.add_argument("--receivers", nargs="+", default=[OURS, CEILING, STORESCP, PLAIN, ORTHANC])
+    parser.add_argument("--delay", action="store_true")
+    parser.add_argument("--memory", action="store_true")
     chosen = parser.parse_args()
+    if not chosen.delay:
+        os.environ["TCP_NODELAY"] = "1"
     room = Path(tempfile.mkdtemp(prefix="ingest-"))
     try:
+        if chosen.memory:
+            peak_memory(room)
+            return
         for load, (count, sop_class, shape) in LOADS.items():
             if chosen.only not in (None, load):
                 continue

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pydicom import dcmread
@@ -28,6 +29,7 @@ from structlog.testing import capture_logs
 
 from node import scp, studies
 from node.errors import ConfigurationError
+from node.group_commit import GroupCommit
 from node.ledger import Ledger
 from node.settings import Settings
 from node.tables import EVENT, INSTANCE, STUDY
@@ -289,12 +291,12 @@ def test_an_open_association_counts_as_sending_until_it_ends(
 def test_a_bug_of_ours_is_no_success_and_the_association_goes_on(
     house: House, associate: Associate, ledger: Ledger, tmp_path: Path
 ) -> None:
-    def break_down() -> None:
+    def break_down() -> NoReturn:
         raise ZeroDivisionError(PATIENT_NAME)
 
     association, path = associate(house, CT), save(tmp_path / "sent", image())
     with pytest.MonkeyPatch.context() as bug, capture_logs() as logs:
-        bug.setattr(house.receiver.ledger, "write", break_down)
+        bug.setattr(house.receiver.ledger, "grouped", GroupCommit(break_down))
         assert [send(association, path), send(association, path)] == [0x0110] * 2
     assert [(log["event"], log["log_level"], log["status"], log["exc_info"]) for log in logs] == [
         ("instance refused", "error", "0x0110", True)
