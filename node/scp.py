@@ -20,7 +20,7 @@ from node.reception import NOT_UNDERSTOOD, SUCCESS, Receiver
 from node.senders import Senders
 from node.settings import Settings
 from node.tls import server_context
-from node.upper_layer import request_handler
+from node.upper_layer import SharedContexts, request_handler
 from node.worklist import ups
 from node.worklist.reading import Station
 from node.worklist.watch import Watching
@@ -62,6 +62,7 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
     except OSError as error:
         message = f"node.host and node.port: {node.host}:{node.port} cannot be listened on: {error.strerror}"
         raise ConfigurationError(message) from error
+    server.contexts = SharedContexts(server.contexts)
     ae._servers.append(server)  # where `server.shutdown` looks for it
     threading.Thread(target=server.serve_forever, name="scp", daemon=True).start()
     return server

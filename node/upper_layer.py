@@ -18,6 +18,7 @@ from typing import Protocol
 
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.dimse import StoreRequest, read_store_request, store_response
@@ -258,6 +259,13 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             _, _, reception = self._storing
             self._storing = None
             reception.close()
+
+
+class SharedContexts(list[PresentationContext]):
+    """A server's presentation contexts, which no association changes: pynetdicom would copy all of them for each."""
+
+    def __deepcopy__(self, _memo: object) -> SharedContexts:
+        return self
 
 
 def request_handler(receive: Receive) -> type[RequestHandler]:

@@ -4,7 +4,8 @@
 
 DCMTK's dcmsend sends 300 CT slices of 0.5 MB and 10 radiographs of 15 MB. Each receiver is started on an empty folder
 for each round, they take turns in an order that turns round, and a ratio is the median over rounds of the ratio within
-the round. `ceiling` is our receiver with fdatasync, fsync and the ledger's writes switched off.
+the round. `ceiling` is our receiver with fdatasync, fsync and the ledger's writes switched off; `patched` is plain
+pynetdicom with the patch of deploy/upstream.
 
 dcmsend and storescp run with TCP_NODELAY=1: as they come (`--delay`) they leave Nagle's algorithm on, and each object
 from the one to the other then waits 40 ms for a delayed acknowledgement, which is no measure of a receiver.
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,17 +34,19 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from node.processes import die_with_parent
-from tests.benchmarks.receivers import free_port, need
+from tests.benchmarks.receivers import free_port, need, patched_pynetdicom
 
 LOADS = {
     "ct": (300, CTImageStorage, (512, 512)),
     "radiograph": (10, DigitalXRayImageStorageForPresentation, (2739, 2739)),
 }
-OURS, CEILING, STORESCP, ORTHANC, PLAIN = "readfirst", "ceiling", "storescp", "orthanc", "pynetdicom"
+OURS, CEILING, STORESCP, ORTHANC, PLAIN, PATCHED = (
+    "readfirst", "ceiling", "storescp", "orthanc", "pynetdicom", "patched",
+)  # fmt: skip
 READY_SECONDS = 30.0
 
 
-def write_files(folder: Path, count: int, sop_class: str, shape: tuple[int, int]) -> list[Path]:
+def write_files(folder: Path, count: int, sop_class: str, shape: tuple[int, ...]) -> list[Path]:
     """One series of noise, 16 bits a pixel."""
     rng, study, series = np.random.default_rng(0), generate_uid(), generate_uid()
     files = []
@@ -54,7 +57,9 @@ def write_files(folder: Path, count: int, sop_class: str, shape: tuple[int, int]
         dataset.PatientName, dataset.PatientID, dataset.Modality = "Bench^Mark", "BENCH", "CT"
         dataset.InstanceNumber, dataset.AccessionNumber, dataset.StudyID = number + 1, "", ""
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.Rows, dataset.Columns = shape
+        dataset.Rows, dataset.Columns = shape[-2:]
+        if len(shape) > 2:
+            dataset.NumberOfFrames = shape[0]
         dataset.BitsAllocated = dataset.BitsStored = 16
         dataset.HighBit, dataset.PixelRepresentation = 15, 0
         dataset.PixelData = rng.integers(0, 4096, shape, np.uint16).tobytes()
@@ -67,9 +72,16 @@ def write_files(folder: Path, count: int, sop_class: str, shape: tuple[int, int]
 
 
 @contextmanager
-def process(command: Sequence[str | Path], port: int) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    command: Sequence[str | Path], port: int, environment: Mapping[str, str] = {}
+) -> Iterator[subprocess.Popen[bytes]]:
     """A receiver that listens; ended on leaving."""
-    child = subprocess.Popen(list(map(str, command)), preexec_fn=die_with_parent, stdout=subprocess.DEVNULL)  # noqa: PLW1509
+    child = subprocess.Popen(
+        list(map(str, command)),
+        preexec_fn=die_with_parent,  # noqa: PLW1509
+        stdout=subprocess.DEVNULL,
+        env=os.environ | environment,
+    )
     try:
         until = time.monotonic() + READY_SECONDS
         while True:
@@ -98,25 +110,25 @@ def receiver(name: str, folder: Path, associations: int) -> Iterator[tuple[str, 
         STORESCP: [need("storescp"), "-od", folder, *(["--fork"] if associations > 1 else []), str(port)],
         **{
             one: [sys.executable, "-m", "tests.benchmarks.receivers", one, str(folder), str(port)]
-            for one in (OURS, CEILING, PLAIN)
+            for one in (OURS, CEILING, PLAIN, PATCHED)
         },
     }
-    with process(commands[name], port):
+    environment = {"PYTHONPATH": f"{patched_pynetdicom(folder)}{os.pathsep}{Path.cwd()}"} if name == PATCHED else {}
+    with process(commands[name], port, environment):
         yield "READFIRST", port
 
 
 def peak_memory(room: Path, count: int = 16) -> None:
     """Print the most memory of our receiver, before and while it takes `count` multi-frame objects of 50 MB at once."""
-    files = write_files(room, count, CTImageStorage, (50, 1 << 19))
+    files = write_files(room, count, CTImageStorage, (100, 512, 512))
     port, folder = free_port(), room / "received"
     folder.mkdir()
     command = [sys.executable, "-m", "tests.benchmarks.receivers", OURS, str(folder), str(port)]
     with process(command, port) as child:
         before = _high_water(child.pid)
         seconds = send(files, "READFIRST", port, count)
-        print(
-            f"{count} associations, 50 MB each, {seconds:.1f} s: at most {_high_water(child.pid)} MB, idle {before} MB"
-        )
+        peak = _high_water(child.pid)
+    print(f"{count} associations, 52 MB each, {seconds:.1f} s: at most {peak} MB, idle {before} MB")
 
 
 def _high_water(pid: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -83,9 +84,20 @@ def serve_plain(folder: Path, port: int) -> None:
     ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
 
 
+def patched_pynetdicom(room: Path) -> Path:
+    """A folder with a copy of pynetdicom that has the patch of deploy/upstream."""
+    import pynetdicom
+
+    folder = room / "patched"
+    shutil.copytree(Path(pynetdicom.__file__).parent, folder / "pynetdicom")
+    patch = Path(__file__).parents[2] / "deploy/upstream/pynetdicom-3.0.4-receive.patch"
+    subprocess.run(["git", "apply", "-p1", patch], cwd=folder, check=True, env=os.environ | {"GIT_DIR": "/dev/null"})
+    return folder
+
+
 if __name__ == "__main__":
     kind, into, at = sys.argv[1:]
-    if kind == "pynetdicom":
+    if kind in ("pynetdicom", "patched"):
         serve_plain(Path(into), int(at))
     else:
         serve_ours(Path(into), int(at), durable=kind == "readfirst")

@@ -71,6 +71,13 @@ def test_it_answers_c_echo(house: House, associate: Associate) -> None:
     assert associate(house, (Verification, ImplicitVRLittleEndian)).send_c_echo().Status == 0x0000
 
 
+def test_associations_share_the_contexts_that_they_may_choose_from(house: House, associate: Associate) -> None:
+    associate(house, CT), associate(house, CT)
+    acceptors = [one for one in threading.enumerate() if isinstance(one, Association) and one.is_acceptor]
+    first, second = (one.acceptor._contexts for one in acceptors)
+    assert first is second
+
+
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, RLELossless])
 def test_a_compressed_instance_is_kept_byte_for_byte(
     house: House, associate: Associate, ledger: Ledger, tmp_path: Path, syntax: UID
