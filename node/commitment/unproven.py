@@ -93,7 +93,7 @@ def send_again(
     for row in rows:
         pause = pause_after(row["attempts"], random.random() if jitter is None else jitter)  # noqa: S311
         values = {"state": DeliveryState.PENDING, "next_attempt_at": now + pause, "last_error": why}
-        _change(connection, row, transaction_uid=None, rung_at=None, lease_until=None, **values)
+        _change(connection, row, transaction_uid=None, delivered_at=None, rung_at=None, lease_until=None, **values)
         detail = f"{row['kind']} to {peer}: {why}; sent again in {pause:.0f} s"
         note(connection, row["study_instance_uid"], now, "not delivered", detail)
 
