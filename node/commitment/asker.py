@@ -29,7 +29,8 @@ from node.scu import Requestor, associate
 from node.settings import Peer, Settings
 
 _log = structlog.get_logger(__name__)
-_ANSWER = 60.0  # seconds in which a request that was not answered is not made again
+_ANSWER_SECONDS = 30.0  # to answer one message; nothing has to be done for it
+_UNANSWERED = 60.0  # seconds until a peer that did not answer a request is queried
 _LOOK = 0.1  # seconds between looks whether the report came
 
 Rows = Sequence[RowMapping]
@@ -79,6 +80,7 @@ class Asker:
         handler = partial(on_report, ledger=self._ledger, names=(name,), clock=self._clock)
         with associate(self._requestor, peer, contexts, handlers=[(evt.EVT_N_EVENT_REPORT, handler)]) as association:
             without_stalling(association)
+            association.dimse_timeout = _ANSWER_SECONDS
             commits = _accepts(association, COMMITMENT_SOP_CLASSES)
             transactions = []
             for _study, of_study in groupby(rows, key=lambda row: row["study_instance_uid"]):
@@ -92,7 +94,7 @@ class Asker:
         """Ask the peer to commit; the Transaction UID, empty where it refused."""
         transaction_uid = str(generate_uid(prefix=None))
         with self._ledger.write() as connection:
-            request = unproven.begin(connection, rows, transaction_uid, self._clock() + _ANSWER)
+            request = unproven.begin(connection, rows, transaction_uid, self._clock() + _UNANSWERED)
         status = _n_action(association, request)
         with self._ledger.write() as connection:
             if status == 0:
