@@ -78,7 +78,7 @@ def write_report(report: Report) -> tuple[int, Dataset]:
 
 
 def read_report(dataset: Dataset) -> Report:
-    """The report that an Event Information holds; what is named as failed is not committed, whatever else is said.
+    """The report that an Event Information holds.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_report(dataset: Dataset) -> Report:
     items = dataset.get("FailedSOPSequence") or ()
     reasons = [int(item.get("FailureReason") or Reason.PROCESSING_FAILURE) for item in items]
     failed = dict(zip(_references(items), reasons, strict=True))
-    committed = frozenset(_references(dataset.get("ReferencedSOPSequence"))) - failed.keys()
+    committed = frozenset(_references(dataset.get("ReferencedSOPSequence")))
     return Report(_transaction(dataset), committed, failed)
 
 

@@ -99,7 +99,9 @@ def send_again(
 
 
 def take_report(connection: Connection, names: Collection[str], report: Report, now: float) -> dict[str, int] | None:
-    """Write down what a peer reports; again, if it reports again: nothing is changed then.
+    """Write down what a peer reports; what is named as committed and as failed has failed.
+
+    The same report again changes nothing.
 
     Parameters
     ----------
