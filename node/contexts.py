@@ -19,7 +19,11 @@ from pydicom.uid import (
 )
 from pynetdicom import build_context
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
 # Syntaxes whose pixels are not in the Data Set (PS3.5 A.6, A.7; PS3.22): what is not sent cannot be kept.
 _PIXELS_ELSEWHERE = ("1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205", "1.2.840.10008.1.2.7.")
@@ -49,6 +53,8 @@ RESULT_SOP_CLASSES: tuple[UID, ...] = (
     EncapsulatedPDFStorage,
 )
 QUERY_SOP_CLASSES: tuple[UID, ...] = (UID(StudyRootQueryRetrieveInformationModelFind),)
+# In both roles, whoever opens the association (PS3.4 Annex J).
+COMMITMENT_SOP_CLASSES: tuple[UID, ...] = (UID(StorageCommitmentPushModel),)
 
 
 def scp_contexts() -> list[PresentationContext]:

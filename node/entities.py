@@ -21,6 +21,7 @@ class DeliveryState(StrEnum):
     """Where an object stands on its way to a peer."""
 
     PENDING = "pending"
+    STORED = "stored"  # the peer answered Success to C-STORE; it is not proven yet that it keeps it
     DELIVERED = "delivered"
     SUPERSEDED = "superseded"  # a newer generation, priority or person replaced it before it was sent
     STANDBY = "standby"  # sent only where the peer refuses the class of what it stands in for

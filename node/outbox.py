@@ -13,6 +13,7 @@ from node.tables import OUTBOX, RESULT
 
 FIRST_PAUSE = 5.0  # seconds
 LONGEST_PAUSE = 6 * 3600.0
+HELD = (DeliveryState.STORED, DeliveryState.DELIVERED)  # the peer answered Success to C-STORE
 FAILING = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.last_error != "")  # it waits, and failed before
 
 # What becomes of an object of a kind (second) at a peer (first): PENDING, STANDBY, or None where it does not get it.
@@ -171,12 +172,26 @@ def renew(connection: Connection, study_instance_uid: str, peer: str, lease_unti
 
 
 def settle(
-    connection: Connection, row: RowMapping, peer: str, error: str, now: float, *, jitter: float | None = None
+    connection: Connection,
+    row: RowMapping,
+    peer: str,
+    error: str,
+    now: float,
+    *,
+    taken: DeliveryState = DeliveryState.DELIVERED,
+    jitter: float | None = None,
 ) -> None:
-    """Write down how one object fared: delivered where `error` is empty, else tried again after a growing pause."""
+    """Write down how one object fared: `taken` where `error` is empty, else tried again after a growing pause.
+
+    Parameters
+    ----------
+    taken
+        DELIVERED, or STORED where the peer is still to prove that it keeps it (`node.commitment`).
+    """
     here = OUTBOX.c.id == row["id"]
     if not error:
-        values: dict[str, object] = {"state": DeliveryState.DELIVERED, "delivered_at": now, "last_error": ""}
+        values: dict[str, object] = {"state": taken, "delivered_at": now, "last_error": ""}
+        values |= {"next_attempt_at": now, "transaction_uid": None}
     else:
         pause = pause_after(row["attempts"] + 1, random.random() if jitter is None else jitter)  # noqa: S311
         values = {"next_attempt_at": now + pause, "last_error": error}
@@ -231,8 +246,13 @@ def stand_in(connection: Connection, study_instance_uid: str, peer: str, package
 
 
 def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
-    """Make due at once what of the study is not delivered, also what a peer refused; returns how many objects."""
+    """Make due at once what of the study is not delivered, also what a peer refused; returns how many objects.
+
+    What a peer stored and has not proven is not sent again: the peer is asked once more.
+    """
     again = (DeliveryState.PENDING, DeliveryState.REFUSED)
+    stored = and_(OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.state == DeliveryState.STORED)
+    connection.execute(update(OUTBOX).where(stored).values(next_attempt_at=now))
     done = connection.execute(
         update(OUTBOX)
         .where(OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.state.in_(again))
@@ -244,8 +264,9 @@ def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
 
 
 def undelivered(connection: Connection) -> int:
-    """How many objects wait for a peer."""
-    query = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.state == DeliveryState.PENDING)
+    """How many objects wait for a peer, or for its word that it keeps them."""
+    waiting = (DeliveryState.PENDING, DeliveryState.STORED)
+    query = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.state.in_(waiting))
     return connection.execute(query).scalar_one()
 
 
@@ -253,7 +274,7 @@ def delivered_count(connection: Connection, study_instance_uid: str, peer: str) 
     """How many of our objects of this study the peer holds."""
     query = select(func.count()).select_from(OUTBOX)
     query = query.where(OUTBOX.c.study_instance_uid == study_instance_uid, OUTBOX.c.peer == peer)
-    return connection.execute(query.where(OUTBOX.c.state == DeliveryState.DELIVERED)).scalar_one()
+    return connection.execute(query.where(OUTBOX.c.state.in_(HELD))).scalar_one()
 
 
 def _to(study_instance_uid: str, peer: str) -> ColumnElement[bool]:

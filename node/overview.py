@@ -16,6 +16,8 @@ from node.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUD
 from node.worklist import deciding, notices
 from node.worklist.rows import by_urgency
 
+_WAITING = (DeliveryState.PENDING, DeliveryState.STORED)  # to be sent, or for the peer's word that it keeps it
+
 
 def moment(at: float | None) -> str | None:
     """A time as ISO 8601 in UTC, to the millisecond."""
@@ -94,7 +96,7 @@ def _studies() -> Select[Any]:
         STUDY,
         instances.scalar_subquery().label("instances"),
         objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
-        objects.where(OUTBOX.c.state == DeliveryState.PENDING).scalar_subquery().label("objects_waiting"),
+        objects.where(OUTBOX.c.state.in_(_WAITING)).scalar_subquery().label("objects_waiting"),
         faulty.scalar_subquery().label("objects_quarantined"),
         error.order_by(OUTBOX.c.id.desc()).limit(1).scalar_subquery().label("last_error"),
         items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),

@@ -12,6 +12,7 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
+from node import commitment
 from node.contexts import scp_contexts
 from node.dimse import StoreRequest
 from node.errors import ConfigurationError
@@ -48,7 +49,9 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
         (evt.EVT_C_STORE, on_c_store, [receiver]),
         (evt.EVT_REJECTED, on_rejected, [receiver.settings]),
         *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
-        *ups.handlers(receiver.ledger, station(receiver.settings), watching(receiver.settings)),
+        *commitment.handlers(
+            receiver, ups.handlers(receiver.ledger, station(receiver.settings), watching(receiver.settings))
+        ),
     ]
     try:
         server = ae.make_server(
@@ -56,7 +59,7 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
             server_class=ThreadedAssociationServer,
             ssl_context=server_context(node.tls) if node.tls else None,
             evt_handlers=handlers,
-            contexts=[*scp_contexts(), *ups.contexts()],
+            contexts=[*scp_contexts(), *ups.contexts(), *commitment.contexts()],
             request_handler=request_handler(receiver.begin),
         )
     except OSError as error:

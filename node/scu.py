@@ -12,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import AE, Association, _config, build_context, build_role
+from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
@@ -50,7 +51,11 @@ class Outcome:
 
 @contextmanager
 def associate(
-    requestor: Requestor, peer: Peer, contexts: Sequence[PresentationContext], scp_of: Sequence[str] = ()
+    requestor: Requestor,
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    scp_of: Sequence[str] = (),
+    handlers: Sequence[EventHandlerType] = (),
 ) -> Iterator[Association]:
     """An association with `peer`, released at the end, aborted on an error.
 
@@ -58,6 +63,8 @@ def associate(
     ----------
     scp_of
         SOP classes in which we are the SCP, though we open the association (PS3.7 D.3.3.4).
+    handlers
+        pynetdicom's events and our functions, for what the peer asks over it.
 
     Raises
     ------
@@ -73,8 +80,9 @@ def associate(
     roles = [build_role(sop_class, scp_role=True) for sop_class in scp_of]
     try:
         association = ae.associate(
-            peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments, ext_neg=roles
-        )
+            peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments, ext_neg=roles,
+            evt_handlers=list(handlers),
+        )  # fmt: skip
     except OSError as error:  # socket.gaierror
         raise PeerError(f"{where}: the host name {peer.host} cannot be resolved") from error
     if not association.is_established:
@@ -136,17 +144,28 @@ def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -
     query.QueryRetrieveLevel = "STUDY"
     query.StudyInstanceUID = study_instance_uid
     query.NumberOfStudyRelatedInstances = None
-    model = StudyRootQueryRetrieveInformationModelFind
     count = None
-    with associate(requestor, peer, [build_context(model)]) as association:
-        for status, identifier in association.send_c_find(query, model):
-            code = status.get("Status")
-            if code not in (0x0000, 0xFF00, 0xFF01):  # PS3.4 C.4.1.1.4
-                raise PeerError(f"{peer.ae_title} answered C-FIND with {_hex(code)}")
-            if identifier is not None:
-                value = identifier.get("NumberOfStudyRelatedInstances")
-                count = int(value) if value not in (None, "") else count
+    with associate(requestor, peer, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as association:
+        for identifier in find(association, query):
+            value = identifier.get("NumberOfStudyRelatedInstances")
+            count = int(value) if value not in (None, "") else count
     return count
+
+
+def find(association: Association, query: Dataset) -> Iterator[Dataset]:
+    """The matches of a Study Root C-FIND (PS3.4 C.4.1).
+
+    Raises
+    ------
+    PeerError
+        The peer answered with a failure status, or not at all.
+    """
+    for status, identifier in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
+        code = status.get("Status")
+        if code not in (0x0000, 0xFF00, 0xFF01):  # PS3.4 C.4.1.1.4
+            raise PeerError(f"{association.acceptor.ae_title} answered C-FIND with {_hex(code)}")
+        if identifier is not None:
+            yield identifier
 
 
 def store(

@@ -18,7 +18,7 @@ import structlog
 from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
 
-from node import dicomweb, scp, studies, web
+from node import commitment, dicomweb, scp, studies, web
 from node.broker import TASKS, Broker, make_app
 from node.dicomweb.workitems import Desk
 from node.embedded import EmbeddedRedis, embedded_redis
@@ -80,6 +80,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(web.serving(settings.web, web.make_app(desk, workitems)))
         stack.enter_context(couriers(sinks, ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
+        stack.enter_context(commitment.keeping_promises(settings, ledger))
         server = scp.start(Receiver(settings, ledger, store, rounds.senders))
         stack.callback(server.shutdown)
         _announce(settings)

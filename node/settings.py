@@ -12,6 +12,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from node.errors import ConfigurationError
+from node.promises import Commitment
 from node.sections import (
     LOOPBACK,
     AETitle,
@@ -40,6 +41,7 @@ __all__ = [
     "LOOPBACK",
     "AETitle",
     "Charset",
+    "Commitment",
     "Database",
     "Hl7Sink",
     "Models",
@@ -77,6 +79,7 @@ class Settings(BaseSettings):
     models: Models = Models()
     results: Results = Results()
     worklist: Worklist = Worklist()
+    commitment: Commitment = Commitment()
 
     @model_validator(mode="after")
     def _the_ups_peer_is_there(self) -> Settings:
@@ -121,6 +124,11 @@ class Settings(BaseSettings):
     def receivers(self) -> dict[str, Peer]:
         """The peers that get results, by name."""
         return self.peers_that(lambda peer: "results" in peer.receive)
+
+    @property
+    def committers(self) -> dict[str, Peer]:
+        """The receivers that are asked whether they keep what they took (`query = true`), by name."""
+        return {name: peer for name, peer in self.receivers.items() if peer.query}
 
 
 def load(path: Path | None = None) -> Settings:

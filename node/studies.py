@@ -289,7 +289,8 @@ def predecessors(connection: Connection, study_instance_uid: str, generation: in
     """Each package's objects of its newest generation before `generation` that a peer has, or is just being sent."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
     under_way = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.lease_until.is_not(None))
-    held = select(OUTBOX.c.sop_instance_uid).where(or_(OUTBOX.c.state == DeliveryState.DELIVERED, under_way))
+    taken = OUTBOX.c.state.in_((DeliveryState.STORED, DeliveryState.DELIVERED))
+    held = select(OUTBOX.c.sop_instance_uid).where(or_(taken, under_way))
     older = and_(older, RESULT.c.sop_instance_uid.in_(held), RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}

@@ -151,9 +151,26 @@ OUTBOX = Table(  # one row an object and a peer
     Column("rung_at", Float),
     Column("lease_until", Float),
     Column("last_error", Text, nullable=False),
-    Column("delivered_at", Float),
+    Column("delivered_at", Float),  # when the peer answered Success to C-STORE
+    Column("transaction_uid", UID),  # under which the peer was last asked for storage commitment
     UniqueConstraint("sop_instance_uid", "peer"),
     Index(None, "state", "next_attempt_at"),
+    Index(None, "transaction_uid"),
+)
+
+COMMITMENT_REQUEST = Table(  # what senders asked us to commit to, and were not told yet, PS3.4 J.3.2
+    "commitment_request",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("ae_title", AE, nullable=False),
+    Column("transaction_uid", UID, nullable=False),
+    Column("instances", JSON, nullable=False),  # [SOP Class UID, SOP Instance UID] pairs
+    Column("duplicate", Boolean, nullable=False),  # the Transaction UID is in use for other instances
+    Column("created_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Index(None, "ae_title", "transaction_uid"),
+    Index(None, "next_attempt_at"),
 )
 
 WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC

@@ -19,6 +19,7 @@ STATEMENT = (Path(__file__).parents[1] / "deploy" / "CONFORMANCE.md").read_text(
         ("SOP classes accepted for Storage", contexts.STORAGE_SOP_CLASSES),
         ("transfer syntaxes kept", contexts.KEPT_TRANSFER_SYNTAXES),
         ("SOP classes proposed", (*contexts.RESULT_SOP_CLASSES, *contexts.QUERY_SOP_CLASSES)),
+        ("storage commitment SOP classes (SCU and SCP)", contexts.COMMITMENT_SOP_CLASSES),
         ("worklist SOP classes (SCP)", ups.SOP_CLASSES),
         ("worklist SOP classes proposed", notifier.SOP_CLASSES),
     ],

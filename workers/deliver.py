@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping
 
 from node import outbox, scu
 from node.durable import replace_file
+from node.entities import DeliveryState
 from node.errors import ReadFirstError
 from node.ledger import Ledger, note, open_ledger
 from node.scu import Outcome, Requestor
@@ -71,18 +72,20 @@ class Deliverer:
         now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
         errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
+        proven = peer not in self.settings.committers
+        taken = DeliveryState.DELIVERED if proven else DeliveryState.STORED
         with self.ledger.write() as connection:
             for row in rows:
-                ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now)
+                ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now, taken)
             if stored:
                 kinds = ", ".join(row["kind"] for row in stored)
-                note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")
+                note(connection, uid, now, taken, f"{len(stored)} objects to {peer}: {kinds}")
         failed = [error for error in errors.values() if error]
         if failed:
             counts = {"stored": len(stored), "failed": len(failed)}
             _log.warning("not delivered", study=uid, peer=peer, **counts, reason=failed[0])
         else:
-            _log.info("delivered", study=uid, peer=peer, stored=len(stored))
+            _log.info(str(taken), study=uid, peer=peer, stored=len(stored))
 
 
 def _put_into(folder: Path, path: Path) -> Outcome:

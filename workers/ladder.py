@@ -14,17 +14,25 @@ from workers.profiles import LADDER, below
 _NOT_TAKEN = {DeliveryState.REFUSED, DeliveryState.QUARANTINED}
 
 
-def settle(connection: Connection, row: RowMapping, peer: str, outcome: Outcome, now: float) -> None:
+def settle(
+    connection: Connection,
+    row: RowMapping,
+    peer: str,
+    outcome: Outcome,
+    now: float,
+    taken: DeliveryState = DeliveryState.DELIVERED,
+) -> None:
     """Write down how one object fared at a peer; refused by its class, the next rung becomes due in its place.
 
-    What has no rung below it is not given up: it stays in the outbox and is tried again.
+    What has no rung below it is not given up: it stays in the outbox and is tried again. `taken` is the state of what
+    the peer took (`outbox.settle`).
     """
     uid, package, kind = row["study_instance_uid"], row["package"], row["kind"]
     if outcome.refused and _rungs(outbox.states_of_kinds(connection, uid, peer, package), kind):
         outbox.refuse(connection, row, peer, outcome.error, now)
         descend(connection, uid, peer, package, now)
     else:
-        outbox.settle(connection, row, peer, outcome.error, now)
+        outbox.settle(connection, row, peer, outcome.error, now, taken=taken)
 
 
 def descend(connection: Connection, study_instance_uid: str, peer: str, package: str, now: float) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, Select, case, func, or_, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -123,7 +123,7 @@ def _deliveries() -> Select[Any]:
     return select(
         OUTBOX.c.peer,
         func.sum(case((OUTBOX.c.state == DeliveryState.DELIVERED, 1), else_=0)).label("delivered"),
-        func.sum(case((pending, 1), else_=0)).label("waiting"),
+        func.sum(case((or_(pending, OUTBOX.c.state == DeliveryState.STORED), 1), else_=0)).label("waiting"),
         func.max(OUTBOX.c.delivered_at).label("last_delivered_at"),
         func.min(case((pending, OUTBOX.c.next_attempt_at))).label("next_attempt_at"),
         func.max(case((pending, OUTBOX.c.attempts), else_=0)).label("tries"),

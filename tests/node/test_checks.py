@@ -20,7 +20,7 @@ from pynetdicom.sop_class import (
 )
 
 from node.checks import Line, run_checks
-from node.contexts import RESULT_SOP_CLASSES
+from node.contexts import COMMITMENT_SOP_CLASSES, RESULT_SOP_CLASSES
 from node.embedded import EmbeddedRedis
 from node.errors import ConfigurationError
 from node.settings import Database, Models, Node, Peer, Queue, Results, Settings, Web, Worklist
@@ -90,17 +90,23 @@ def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) ->
     lines = check(settings, pacs=start(Pacs()))
     assert [line for line in lines if not line.ok] == []
     assert [line.what for line in lines] == [
-        "configuration", "disk", "database", "queue", "address", *["peer pacs"] * 6, "model chest-ct", "device",
+        "configuration", "disk", "database", "queue", "address", *["peer pacs"] * 7, "model chest-ct", "device",
     ]  # fmt: skip
     said = [line.detail for line in lines if line.what == "peer pacs"]
     assert said[0].endswith("answers C-ECHO")
     assert said[1:] == [
         "accepts Study Root Query/Retrieve Information Model - FIND (query)",
         "answers C-FIND",
+        "does not accept storage commitment: a query shows what it has",
         "accepts Segmentation Storage (segmentation)",
         "accepts Comprehensive 3D SR Storage (regions)",
         "accepts Comprehensive 3D SR Storage (statement)",
     ]
+
+
+def test_a_peer_that_commits_is_said(settings: Settings, start: Start) -> None:
+    lines = check(settings, pacs=start(Pacs(accepts=(*ALL, *COMMITMENT_SOP_CLASSES))))
+    assert "accepts storage commitment" in [line.detail for line in lines]
 
 
 def test_a_peer_is_asked_only_for_what_it_is_there_for(settings: Settings, start: Start) -> None:
@@ -215,7 +221,7 @@ def test_one_bad_peer_does_not_hide_another(settings: Settings, start: Start) ->
     down = Peer(ae_title="PACS", host="127.0.0.1", port=free_port(), receive=("results",))
     lines = check(settings, first=down, second=start(Pacs(find=0x0124)), third=start(Pacs()))
     assert [line.what for line in lines if not line.ok] == ["peer first", "peer second"]
-    assert len([line for line in lines if line.what == "peer third" and line.ok]) == 6
+    assert len([line for line in lines if line.what == "peer third" and line.ok]) == 7
 
 
 def test_a_node_without_peers_fails(settings: Settings) -> None:

@@ -84,6 +84,12 @@ def results(data: Path) -> list[ResultObject]:
     return made
 
 
+def known_results() -> list[ResultObject]:
+    """What `results` made, without making it again."""
+    paths = {uid: f"results/{UID}/{uid}.dcm" for uid, _, _ in KINDS}
+    return [ResultObject(uid, sop, "2.25.9", "chest-xray", kind, paths[uid]) for uid, kind, sop in KINDS]
+
+
 @pytest.fixture
 def due(ledger: Ledger, tmp_path: Path) -> Ledger:
     """The study's three objects, due for the peer `pacs`."""
@@ -158,6 +164,21 @@ def test_a_study_goes_out_over_one_association(deliverer: Callable[..., Delivere
     assert [(row.state, row.attempts, row.last_error) for row in rows(due)] == [("delivered", 1, "")] * 3
     assert story(due, "delivered") == ["3 objects to pacs: segmentation, regions, statement"]
     assert [(log["event"], log["log_level"], log["stored"]) for log in logs] == [("delivered", "info", 3)]
+
+
+def test_what_a_receiver_took_that_can_be_asked_is_not_delivered_yet_and_not_sent_again(
+    deliverer: Callable[..., Deliverer], due: Ledger, pacs: Pacs
+) -> None:
+    pacs.answer = lambda event: 0xC000 if event.request.AffectedSOPInstanceUID == "2.25.2" else 0x0000
+    worker = deliverer(pacs=pacs.peer.model_copy(update={"query": True}))
+    worker.run(UID, "pacs")
+    worker.run(UID, "pacs")
+    assert states(due) == ["stored", "pending", "stored"]
+    assert (story(due, "delivered"), len(story(due, "stored"))) == ([], 1)
+    assert len(pacs.came) == 3
+    with due.write() as connection:  # the very same results once more: nothing is sent again
+        outbox.put(connection, UID, 1, known_results(), ["pacs"], time.time())
+    assert states(due) == ["stored", "pending", "stored"]
 
 
 def test_a_second_message_sends_nothing(deliverer: Callable[..., Deliverer], due: Ledger, pacs: Pacs) -> None:

@@ -1,0 +1,190 @@
+"""Asks receivers whether they keep what they took: storage commitment as SCU (PS3.4 Annex J), or else a query.
+
+The report may come on the association on which we asked, or on one that the peer opens, also after a restart: the
+transaction is in the ledger before the peer is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import groupby
+from threading import Event
+
+import structlog
+from pydicom.uid import UID, generate_uid
+from pynetdicom import Association, build_context, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel
+from sqlalchemy import RowMapping
+
+from node.commitment import unproven
+from node.commitment.holdings import held
+from node.commitment.listening import on_report, without_stalling
+from node.commitment.messages import INSTANCE, REQUEST, Request, write_request
+from node.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
+from node.errors import NothingAccepted, PeerError
+from node.ledger import Ledger
+from node.scu import Requestor, associate
+from node.settings import Peer, Settings
+
+_log = structlog.get_logger(__name__)
+_ANSWER_SECONDS = 30.0  # to answer one message; nothing has to be done for it
+_UNANSWERED = 60.0  # seconds until a peer that did not answer a request is queried
+_LOOK = 0.1  # seconds between looks whether the report came
+
+Rows = Sequence[RowMapping]
+
+
+class Asker:
+    """What there is to ask of the receivers, and the asking; one thread a peer at a time.
+
+    Parameters
+    ----------
+    stopping
+        Set when the node ends; what is waited for then may come after the next start.
+    clock
+        Seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, stopping: Event, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings, self._ledger, self._stopping, self._clock = settings, ledger, stopping, clock
+        self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+
+    def due(self, now: float) -> Iterable[str]:
+        """The peers of which there is something to ask."""
+        with self._ledger.read() as connection:
+            return unproven.peers(connection, now)
+
+    def serve(self, name: str) -> None:
+        """Ask one peer what there is to ask, over one association."""
+        with self._ledger.read() as connection:
+            rows = unproven.due(connection, name, self._clock())
+        peer = self._settings.committers.get(name)
+        if peer is None:
+            self._believe(name, rows, "which is not asked any more whether it keeps them")
+            return
+        try:
+            self._ask(name, peer, rows)
+        except NothingAccepted:
+            self._believe(name, rows, "which can neither commit to them nor be queried")
+        except PeerError as error:
+            self._wait(rows, str(error))
+            _log.warning("whether a peer keeps our objects is not known yet", peer=name, reason=str(error))
+
+    def _ask(self, name: str, peer: Peer, rows: Rows) -> None:
+        sop_classes = (*COMMITMENT_SOP_CLASSES, *QUERY_SOP_CLASSES)
+        contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in sop_classes]
+        handler = partial(on_report, ledger=self._ledger, names=(name,), clock=self._clock)
+        with associate(self._requestor, peer, contexts, handlers=[(evt.EVT_N_EVENT_REPORT, handler)]) as association:
+            without_stalling(association)
+            association.dimse_timeout = _ANSWER_SECONDS
+            commits = _accepts(association, COMMITMENT_SOP_CLASSES)
+            transactions = []
+            for _study, of_study in groupby(rows, key=lambda row: row["study_instance_uid"]):
+                new, overdue = _split(of_study, lambda row: row["transaction_uid"])
+                transaction_uid = self._request(association, name, new) if new and commits else ""
+                transactions += [transaction_uid] if transaction_uid else []
+                self._query(association, name, overdue if transaction_uid else [*overdue, *new])
+            self._stay(association, transactions)
+
+    def _request(self, association: Association, name: str, rows: Rows) -> str:
+        """Ask the peer to commit; the Transaction UID, empty where it refused."""
+        transaction_uid = str(generate_uid(prefix=None))
+        with self._ledger.write() as connection:
+            request = unproven.begin(connection, rows, transaction_uid, self._clock() + _UNANSWERED)
+        status = _n_action(association, request)
+        with self._ledger.write() as connection:
+            if status == 0:
+                until = self._clock() + self._settings.commitment.answer_seconds
+                unproven.asked(connection, transaction_uid, until)
+            else:
+                unproven.not_asked(connection, rows)
+        log = _log.info if status == 0 else _log.warning
+        said = {"peer": name, "objects": len(rows), "status": f"0x{status:04X}"}
+        log("storage commitment asked for", transaction=transaction_uid, **said)
+        return transaction_uid if status == 0 else ""
+
+    def _query(self, association: Association, name: str, rows: Rows) -> None:
+        """Look whether the peer shows the objects; what it took long ago and does not show is sent again."""
+        if not rows:
+            return
+        if not _accepts(association, QUERY_SOP_CLASSES):
+            self._give_up(name, rows, "it cannot be queried")
+            return
+        try:
+            shown = held(association, rows)
+        except PeerError as error:
+            if not association.is_established:
+                raise
+            self._give_up(name, rows, str(error))
+            return
+        missing, here = _split(rows, lambda row: row["sop_instance_uid"] in shown)
+        never_asked, unanswered = _split(here, lambda row: row["transaction_uid"])
+        self._prove(name, never_asked, "a query shows them")
+        self._prove(name, unanswered, "no commitment came, a query shows them")
+        young, lost = _split(missing, self._is_old)
+        self._wait(young, "the peer does not show it yet")
+        with self._ledger.write() as connection:
+            unproven.send_again(connection, lost, name, "the peer took it and does not show it", self._clock())
+
+    def _is_old(self, row: RowMapping) -> bool:
+        return bool(self._clock() - row["delivered_at"] >= self._settings.commitment.answer_seconds)
+
+    def _give_up(self, name: str, rows: Rows, why: str) -> None:
+        """Nothing is proven; what has waited long enough is taken for delivered, as where nobody is asked."""
+        young, old = _split(rows, self._is_old)
+        self._wait(young, why)
+        self._believe(name, old, f"which did not say whether it keeps them ({why})")
+
+    def _believe(self, name: str, rows: Rows, how: str) -> None:
+        if rows:
+            _log.warning("taken for delivered", peer=name, objects=len(rows), reason=f"stored by {name}, {how}")
+        self._prove(name, rows, how)
+
+    def _prove(self, name: str, rows: Rows, how: str) -> None:
+        if rows:
+            with self._ledger.write() as connection:
+                unproven.prove(connection, rows, name, how, self._clock())
+
+    def _wait(self, rows: Rows, error: str) -> None:
+        with self._ledger.write() as connection:
+            unproven.wait(connection, rows, error, self._clock())
+
+    def _stay(self, association: Association, transactions: Sequence[str]) -> None:
+        """Keep the association open for the reports, unless they come over others."""
+        until = time.monotonic() + self._settings.commitment.stay_seconds
+        while transactions and association.is_established and time.monotonic() < until:
+            with self._ledger.read() as connection:
+                if not unproven.open_transactions(connection, transactions):
+                    return
+            if self._stopping.wait(_LOOK):
+                return
+
+
+def _n_action(association: Association, request: Request) -> int:
+    if not association.is_established:
+        raise PeerError("the peer ended the association")
+    answer, _ = association.send_n_action(write_request(request), REQUEST, StorageCommitmentPushModel, INSTANCE)
+    status = answer.get("Status")
+    if status is None:
+        association.abort()
+        raise PeerError("the peer did not answer a request for storage commitment")
+    return 0 if status & 0xF000 == 0xB000 else int(status)
+
+
+def _accepts(association: Association, sop_classes: Iterable[UID]) -> bool:
+    accepted = {context.abstract_syntax for context in association.accepted_contexts}
+    return accepted.issuperset(sop_classes)
+
+
+def _split(
+    rows: Iterable[RowMapping], holds: Callable[[RowMapping], object]
+) -> tuple[list[RowMapping], list[RowMapping]]:
+    """Those for which it does not hold, and those for which it does."""
+    found: tuple[list[RowMapping], list[RowMapping]] = ([], [])
+    for row in rows:
+        found[bool(holds(row))].append(row)
+    return found

@@ -1,0 +1,125 @@
+"""Storage commitment on the node's port: what senders ask, and what the receivers that we asked report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import structlog
+from pydicom import Dataset
+from pynetdicom import Association
+from pynetdicom.sop_class import StorageCommitmentPushModel
+
+from node.commitment import requests
+from node.commitment.listening import on_report
+from node.commitment.messages import INSTANCE, REQUEST, Request, read_request
+from node.commitment.reporter import report_of, say_told
+from node.commitment.returning import ANSWER_SECONDS, GRACE_SECONDS, Way
+from node.contexts import COMMITMENT_SOP_CLASSES
+from node.errors import NotUnderstood, OutOfResources
+from node.reception import Receiver
+
+_log = structlog.get_logger(__name__)
+# PS3.7 10.1.4.1.10 and Annex C
+_SUCCESS, _PROCESSING_FAILURE, _NO_SUCH_INSTANCE, _NO_SUCH_ACTION = 0x0000, 0x0110, 0x0112, 0x0123
+_INVALID_ARGUMENT_VALUE, _NO_SUCH_CLASS, _NOT_AUTHORIZED = 0x0115, 0x0118, 0x0124
+_RESOURCE_LIMITATION = 0x0213
+_HOLD = GRACE_SECONDS + ANSWER_SECONDS + 5.0  # seconds before a report goes over another association
+
+
+class Provider:
+    """The handlers of the SCP; safe to call from several associations at once."""
+
+    def __init__(self, receiver: Receiver, clock: Callable[[], float] = time.time) -> None:
+        self._settings, self._ledger, self._clock = receiver.settings, receiver.ledger, clock
+        self._may_send = receiver.may_send
+        self._asked: dict[Association, list[int]] = {}  # IDs of requests, by the association that they came over
+        self._lock = Lock()
+
+    def n_event_report(self, event: Any) -> tuple[int, Dataset | None]:
+        """A receiver reports."""
+        caller = event.assoc.requestor.ae_title
+        names = [name for name, peer in self._settings.committers.items() if peer.ae_title == caller]
+        return on_report(event, self._ledger, names, self._clock)
+
+    def n_action(self, event: Any) -> tuple[int, Dataset | None]:
+        """A sender asks: Success when the question is in the ledger; the report follows."""
+        caller = event.assoc.requestor.ae_title
+        said: dict[str, Any] = {}
+        try:
+            status, said = self._take(event, caller)
+        except NotUnderstood as error:
+            status, said = _INVALID_ARGUMENT_VALUE, {"reason": str(error)}
+        except OutOfResources as error:
+            status, said = _RESOURCE_LIMITATION, {"reason": str(error)}
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
+            status = _PROCESSING_FAILURE
+            _log.exception("commitment asked for")
+        log = _log.warning if status else _log.info
+        log("commitment asked for", peer=caller, status=f"0x{status:04X}", **said)
+        return status, None
+
+    def _take(self, event: Any, caller: str) -> tuple[int, dict[str, Any]]:
+        if event.request.RequestedSOPClassUID != StorageCommitmentPushModel:
+            return _NO_SUCH_CLASS, {}
+        if event.request.RequestedSOPInstanceUID != INSTANCE:
+            return _NO_SUCH_INSTANCE, {}
+        if event.action_type != REQUEST:
+            return _NO_SUCH_ACTION, {}
+        if self._settings.peer_called(caller) is None or not self._may_send(caller):
+            return _NOT_AUTHORIZED, {"reason": "this peer has no table with send = ['images']"}
+        request = _read(event)
+        with self._ledger.write() as connection:
+            request_id = requests.put(connection, caller, request, self._clock(), _HOLD)
+        if request_id is not None:
+            with self._lock:
+                self._asked.setdefault(event.assoc, []).append(request_id)
+        return _SUCCESS, {"transaction": request.transaction_uid, "instances": len(request.references)}
+
+    def established(self, event: Any) -> None:
+        """Report over an association that a peer opened, behind its questions."""
+        association = event.assoc
+        if not association.is_acceptor or not _commits(association):
+            return
+        serve = association._serve_request
+
+        def serve_and_report(message: object, context_id: int) -> None:
+            serve(message, context_id)
+            while waiting := self._waiting(association):
+                for request_id in waiting:
+                    self._report(Way(association, serve), request_id)
+
+        association._serve_request = serve_and_report
+
+    def _waiting(self, association: Association) -> list[int]:
+        with self._lock:
+            return self._asked.pop(association, [])
+
+    def _report(self, way: Way, request_id: int) -> None:
+        with self._ledger.read() as connection:
+            asked = requests.get(connection, request_id)
+        if asked is None:
+            return
+        report = way.tell(lambda: report_of(asked, self._settings, self._ledger))
+        with self._ledger.write() as connection:
+            if report is None:
+                requests.release(connection, request_id, self._clock())
+            else:
+                requests.told(connection, request_id)
+        if report is not None:
+            say_told(asked, report, "the association of the request")
+
+
+def _commits(association: Association) -> bool:
+    return any(context.abstract_syntax in COMMITMENT_SOP_CLASSES for context in association.accepted_contexts)
+
+
+def _read(event: Any) -> Request:
+    try:
+        return read_request(event.action_information)
+    except NotUnderstood:
+        raise
+    except Exception as error:  # the bytes are the peer's; whatever pydicom met in them means the same
+        raise NotUnderstood("the Action Information cannot be read") from error

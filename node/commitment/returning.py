@@ -1,0 +1,85 @@
+"""Reports over the association on which a sender asked, as long as it stays (PS3.4 J.3.3.2).
+
+pynetdicom's loop of an association serves one message after the other. Behind a request for commitment it is kept here:
+the answer is out then, and what comes meanwhile is served here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from pynetdicom import Association
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.dsutils import encode
+from pynetdicom.sop_class import StorageCommitmentPushModel
+
+from node.commitment.messages import INSTANCE, Report, write_report
+
+GRACE_SECONDS = 0.5  # a sender that leaves after its question is let go, and told over another association
+ANSWER_SECONDS = 10.0  # to answer the report
+_LOOK = 0.005
+
+Serve = Callable[[Any, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An association that the peer opened, and how pynetdicom serves its messages."""
+
+    association: Association
+    serve: Serve
+
+    def tell(self, make: Callable[[], Report]) -> Report | None:
+        """Send a report; None where the peer left, or did not answer it with Success."""
+        if self._listen(GRACE_SECONDS, lambda _message: False) is None:
+            return None
+        context_id = self._context_id()
+        if context_id is None:
+            return None
+        report = make()
+        self.association.dimse.send_msg(self._primitive(report, context_id), context_id)
+        answer = self._listen(ANSWER_SECONDS, _is_answer)
+        return report if answer and answer.Status is not None and answer.Status in _TAKEN else None
+
+    def _listen(self, seconds: float, wanted: Callable[[Any], bool]) -> Any:
+        """The first message that is wanted, False where none came in time, None where the peer left."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not self.association.is_established or self.association.dul.peek_next_pdu() is not None:
+                return None  # it wants to release, or it has aborted: pynetdicom's loop sees to it
+            context_id, message = self.association.dimse.get_msg(block=False)
+            if message is None:
+                time.sleep(_LOOK)
+            elif wanted(message):
+                return message
+            else:
+                self.serve(message, context_id)
+        return False
+
+    def _context_id(self) -> int | None:
+        found = [one for one in self.association.accepted_contexts if one.abstract_syntax == StorageCommitmentPushModel]
+        return found[0].context_id if found else None
+
+    def _primitive(self, report: Report, context_id: int) -> N_EVENT_REPORT:
+        event_type, information = write_report(report)
+        syntax = self.association._accepted_cx[context_id].transfer_syntax[0]
+        content = encode(information, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+        assert content is not None
+        primitive = N_EVENT_REPORT()
+        primitive.MessageID = 1
+        primitive.AffectedSOPClassUID = StorageCommitmentPushModel
+        primitive.AffectedSOPInstanceUID = INSTANCE
+        primitive.EventTypeID = event_type
+        primitive.EventInformation = BytesIO(content)
+        return primitive
+
+
+_TAKEN = {0x0000}
+
+
+def _is_answer(message: Any) -> bool:
+    return isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None
