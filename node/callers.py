@@ -50,11 +50,6 @@ def calling_not_recognized(hint: str) -> Rejection:
     return Rejection(1, 1, 3, hint)
 
 
-def no_reason_given(hint: str) -> Rejection:
-    """Permanent, service provider (ACSE): no reason given."""
-    return Rejection(1, 2, 1, hint)
-
-
 def version_not_supported(hint: str) -> Rejection:
     """Permanent, service provider (ACSE): protocol version not supported."""
     return Rejection(1, 2, 2, hint)

@@ -23,7 +23,6 @@ from node.callers import (
     Callers,
     Rejection,
     local_limit_exceeded,
-    no_reason_given,
     plain_address,
     version_not_supported,
 )
@@ -35,9 +34,9 @@ from node.tls import HINTS, Certificates, certificate_names
 from node.upper_layer import Receive, StoringLayer, request_handler
 
 LONGEST_REQUEST = 1 << 18  # bytes of an A-ASSOCIATE-RQ; 128 contexts with 45 transfer syntaxes each have 160,000
-_FIXED = struct.Struct(">BxLHxx16s16s32x")  # type, length, protocol version, called, calling; Table 9-11
-_HEADER = 6
-_A_ASSOCIATE_RQ, _A_ABORT = 0x01, 0x07
+_HEADER = struct.Struct(">BxL")
+_FIXED = struct.Struct(">Hxx16s16s32x")  # protocol version, called and calling AE title; Table 9-11
+_A_ASSOCIATE_RQ, _A_ASSOCIATE_RJ, _A_ABORT = 0x01, 0x03, 0x07
 _TLS_HELLO = 0x16
 _VERSION = 0x0001  # bit 0, the only one that is tested
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 6))  # half-open: 2 minutes
@@ -104,17 +103,17 @@ class Doorkeeper:
 
     def _heard(self, visitor: Visitor) -> Admitted | None:
         names = self._secured(visitor)
-        head = visitor.exactly(_HEADER)
-        if head[0] != _A_ASSOCIATE_RQ:
-            self._not_a_request(visitor, head[0])
+        head = visitor.exactly(_HEADER.size)
+        kind, length = _HEADER.unpack(head)
+        if kind != _A_ASSOCIATE_RQ or not _FIXED.size <= length <= LONGEST_REQUEST:
+            self._not_a_request(visitor, kind)
             return None
-        head += visitor.exactly(_FIXED.size - _HEADER)
-        _, length, version, called, calling = _FIXED.unpack(head)
+        fixed = visitor.exactly(_FIXED.size)
+        version, called, calling = _FIXED.unpack(fixed)
         caller = Caller(_ae_title(called), _ae_title(calling), visitor.address, names)
-        left = length + _HEADER - len(head)
-        rejection = self._rejection(caller, version, left)
+        rejection = self._rejection(caller, version)
         if rejection is None:
-            request = head + visitor.exactly(left)
+            request = head + fixed + visitor.exactly(length - _FIXED.size)
             seat = self._callers.key(caller)
             full = self.places.sit(seat)
             if not full:
@@ -123,14 +122,10 @@ class Doorkeeper:
         self._reject(visitor, caller, rejection)
         return None
 
-    def _rejection(self, caller: Caller, version: int, left: int) -> Rejection | None:
-        """Why the caller may not come in, from what is read of it."""
+    def _rejection(self, caller: Caller, version: int) -> Rejection | None:
         if not version & _VERSION:
             return version_not_supported("it must offer version 1 of the DICOM upper layer protocol")
-        found = self._callers.rejection(caller)
-        if found is None and not 0 <= left <= LONGEST_REQUEST:
-            return no_reason_given(f"its A-ASSOCIATE-RQ is longer than {LONGEST_REQUEST} bytes")
-        return found
+        return self._callers.rejection(caller)
 
     def _secured(self, visitor: Visitor) -> frozenset[str] | None:
         """Shake hands; whom the certificate names."""
@@ -146,14 +141,15 @@ class Doorkeeper:
         """Sta2: an A-ABORT ends the connection (AA-2), everything else is answered with one (AA-1)."""
         hint = "it speaks TLS, and there is no node.tls" if kind == _TLS_HELLO else ""
         if kind != _A_ABORT:
-            self._say("connection refused", visitor, hint, reason="what came first is no A-ASSOCIATE-RQ")
-            self._answer(visitor, struct.pack(">BxLxxBB", _A_ABORT, 4, 0, 0))
+            reason = f"what came first is no A-ASSOCIATE-RQ of at most {LONGEST_REQUEST} bytes"
+            self._say("connection refused", visitor, hint, reason=reason)
+            self._answer(visitor, _HEADER.pack(_A_ABORT, 4) + bytes(4))  # service user
 
     def _reject(self, visitor: Visitor, caller: Caller, rejection: Rejection) -> None:
         self._say("association rejected", visitor, rejection.hint, peer=caller.ae_title)
         self._rejected(caller, rejection)
-        answer = struct.pack(">BxLxBBB", 0x03, 4, rejection.result, rejection.source, rejection.reason)
-        self._answer(visitor, answer)
+        why = bytes((0, rejection.result, rejection.source, rejection.reason))
+        self._answer(visitor, _HEADER.pack(_A_ASSOCIATE_RJ, len(why)) + why)
 
     def _answer(self, visitor: Visitor, pdu: bytes) -> None:
         """Send a last PDU and wait until the caller has closed: what it sends meanwhile is let go (Sta13, AR-2)."""
