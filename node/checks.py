@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 
 from node import certificates, scu
 from node.contexts import QUERY_SOP_CLASSES
-from node.errors import ReadFirstError
+from node.errors import NotRecognized, ReadFirstError
 from node.ledger import open_ledger
 from node.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings
@@ -152,12 +152,14 @@ def _free(host: str, port: int) -> bool:
 
 
 def _answers(settings: Settings) -> bool:
-    """Whether it is this node that listens: called by its AE title as one of its peers, it answers."""
+    """Whether it is this node that listens: called by its AE title as one of its peers, it answers or knows us not."""
     node = settings.node
     ourselves = Peer(ae_title=node.ae_title, host=node.host, port=node.port, tls=node.tls is not None)
     callers = [peer.ae_title for peer in settings.peers.values() if not peer.folder] or [node.ae_title]
     try:
         scu.echo(Requestor(callers[0], node.tls), ourselves)
+    except NotRecognized:  # the peer's addresses or certificate are not ours
+        return True
     except ReadFirstError:
         return False
     return True

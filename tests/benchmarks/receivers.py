@@ -35,7 +35,7 @@ def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
     from node.ledger import Ledger, sqlite_url
     from node.reception import Receiver
     from node.senders import Senders
-    from node.settings import Node, Settings
+    from node.settings import Limits, Node, Settings
     from node.store import Store
 
     settings = Settings(
