@@ -19,8 +19,8 @@ from fhir.resources.R4B.task import Task
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook, Worklist
 from node.worklist.sinks.webhook import Hook, make
-from tests.node.conftest import free_port
 from tests.node.authority import Authority
+from tests.node.conftest import free_port
 from tests.node.worklist.sinks.phantoms import REASON, STUDY, notice
 
 MODELS: dict[str, Any] = {"Task": Task, "ServiceRequest": ServiceRequest}  # R4B: for these two the same elements as R4
