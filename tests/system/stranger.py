@@ -76,6 +76,15 @@ class Stranger:
             for sock in crowd:
                 sock.close()
 
+    def crowds_page(self, count: int) -> str:
+        """So many silent connections to the page, and what somebody else gets then."""
+        crowd = [socket.create_connection((HOST, self.web), timeout=20) for _ in range(count)]
+        try:
+            return self.browses("GET", "/")
+        finally:
+            for sock in crowd:
+                sock.close()
+
     def repeats(self, count: int) -> str:
         """An association again and again."""
         answers = {self.says(associate_request("STRANGER")) for _ in range(count)}

@@ -206,6 +206,7 @@ def web_tries(stranger: Stranger) -> list[Try]:
         Try("UPS-RS: subscribe", lambda: browses("POST", f"{item}/subscribers/KNOWN"), "401"),
         Try("UPS-RS: WebSocket of a known peer", stranger.opens_socket, "403"),
         Try("a header of 1 MB", lambda: refused(browses("GET", "/", Cookie="x" * MB)), "refused"),
+        Try("600 silent connections to the page", lambda: stranger.crowds_page(600), "303 to /login"),
         Try("20 wrong tokens", lambda: stranger.guesses(20), "401, then 429"),
         Try("an HL7 order from an address that may not", lambda: stranger.orders_stat(ELSEWHERE), "closed"),
     ]  # fmt: skip
