@@ -110,9 +110,13 @@ def _certificates(settings: Settings) -> Iterator[Line]:
     try:
         if node:
             server_context(node)
-        found = list(certificates.warnings(files, time.time()))
     except ReadFirstError as error:
         yield Line(False, "tls", str(error))
+        return
+    try:
+        found = list(certificates.warnings(files, time.time()))
+    except ReadFirstError as error:
+        yield Line(True, "tls", f"WARNING: it is not known how long a certificate is good: {error}")
         return
     for over, sentence in found:
         yield Line(not over, "tls", sentence if over else f"WARNING: {sentence}")

@@ -22,6 +22,8 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 # 3.3 no compression, 3.5 no renegotiation; no tickets: who comes again shows its certificate again
 _OPTIONS = ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
 
+_DAY = 86400.0
+
 HINTS = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS: turn TLS on there",
     "HTTP_REQUEST": "it speaks HTTP; the page has another port",
@@ -65,18 +67,20 @@ class Certificates:
         self._tls, self._make, self._lock = tls, make, threading.Lock()
         self._seen = self._state()
         self._context = make(tls)
-        self._warn()
+        self._warn(time.time())
 
     def context(self) -> ssl.SSLContext:
         """The one for a new association."""
         with self._lock:
-            state = self._state()
+            now, state = time.time(), self._state()
             if state != self._seen:
                 self._seen = state
-                self._read_again()
+                self._read_again(now)
+            elif now - self._warned > _DAY:
+                self._warn(now)
             return self._context
 
-    def _read_again(self) -> None:
+    def _read_again(self, now: float) -> None:
         try:
             self._context = self._make(self._tls)
         except ConfigurationError as error:
@@ -87,11 +91,16 @@ class Certificates:
             )
             return
         _log.info("TLS certificates read again", certificate=str(self._tls.certificate))
-        self._warn()
+        self._warn(now)
 
-    def _warn(self) -> None:
-        for _, sentence in certificates.warnings(files(self._tls), time.time()):
-            _log.warning(sentence)
+    def _warn(self, now: float) -> None:
+        """Once a day, of what ends soon; what OpenSSL has read and we cannot is no reason to stop."""
+        self._warned = now
+        try:
+            for _, sentence in certificates.warnings(files(self._tls), now):
+                _log.warning(sentence)
+        except ConfigurationError as error:
+            _log.warning("it is not known how long a certificate is good", reason=str(error))
 
     def _state(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_state_of(path) for _, path in self._tls)

@@ -6,6 +6,7 @@ import gc
 import socket
 import ssl
 import subprocess
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from structlog.testing import capture_logs
 from node.errors import ConfigurationError, PeerError
 from node.scu import Requestor, echo
 from node.settings import Settings, Tls
-from node.tls import HINTS, certificate_names, server_context
+from node.tls import HINTS, Certificates, certificate_names, server_context
 from tests.conftest import need
 from tests.node.authority import Authority
 from tests.node.conftest import House
@@ -234,6 +235,18 @@ def test_new_certificates_are_used_without_a_restart_and_broken_ones_are_not(
     assert "there is no file" in logs[0]["reason"]
     authority.issue("mended", file="node")
     assert shown(secure, mine) == "mended"
+
+
+def test_the_log_says_each_day_that_a_certificate_ends(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    with capture_logs() as logs:
+        certificates = Certificates(authority.issue(days=40))
+        for days in (0, 1.1, 9, 11, 11.5, 12.1, 41):
+            monkeypatch.setattr(time, "time", lambda days=days: now + days * 86400)
+            certificates.context()
+    assert ["in 29 days" in line["event"] for line in logs] == [True, False, False]
+    assert "in 28 days" in logs[1]["event"] and "ended on" in logs[2]["event"]
 
 
 def test_a_new_authority_is_used_without_a_restart(secure: House, tls: Tls, tmp_path: Path) -> None:
