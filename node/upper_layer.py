@@ -14,6 +14,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -139,8 +140,8 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         if self._broken and self.state_machine.current_state == "Sta13" and self.socket is not None:
             self.socket.close()  # the A-ABORT is sent; what still comes is not worth reading
             return True
-        if self.assoc.dimse.msg_queue.qsize() >= MOST_MESSAGES:
-            return False  # the peer waits, not we: what it sends stays in its own buffers
+        if self.state_machine.current_state == "Sta6" and self.assoc.dimse.msg_queue.qsize() >= MOST_MESSAGES:
+            return True  # the peer waits for us, it is not idle: what it sends stays in its own buffers
         if self._reader.pending and self.socket is not None and self.socket.socket is not None:
             self._read_pdu_data()
             return True
@@ -166,7 +167,8 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         except (EOFError, OSError):
             self._lose("Evt17")
         finally:
-            sock.settimeout(self._reader.seconds)  # for what pynetdicom sends
+            with suppress(OSError):
+                sock.settimeout(self._reader.seconds)  # for what pynetdicom sends
             self._idle_timer.restart()
             pause.set()
 

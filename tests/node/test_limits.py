@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
@@ -148,6 +149,15 @@ def test_requests_that_nobody_waited_for_lie_at_the_peer(house: House, monkeypat
             caller.pdu(4, both + item(encoded(image()), LAST))
         assert {caller.status() for _ in range(200)} == {0x0000}
     assert max(most) < 16
+
+
+def test_who_leaves_while_his_requests_wait_leaves_nothing(house: House) -> None:
+    said = command()
+    both = item(said[:30], COMMAND) + item(said[30:], COMMAND | LAST) + item(encoded(image()), LAST)
+    with called(house) as caller:
+        for _ in range(40):
+            caller.pdu(4, both)
+    wait_until(lambda: not [one for one in threading.enumerate() if "AcceptorThread" in one.name])
 
 
 @pytest.mark.parametrize(

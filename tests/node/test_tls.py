@@ -15,12 +15,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.errors import ConfigurationError, PeerError
-from node.scu import Requestor, echo
-from node.settings import Settings, Tls
+from node.scu import Requestor, echo, store
+from node.settings import Peer, Settings, Tls
 from node.tls import HINTS, Certificates, certificate_names, server_context
 from tests.conftest import need
 from tests.node.authority import Authority
-from tests.node.conftest import House
+from tests.node.conftest import House, free_port
+from tests.node.phantoms import encoded, image, save
 from tests.node.test_upper_layer import wait_until
 
 pytestmark = pytest.mark.filterwarnings(  # pynetdicom leaves the socket of a refused connection to the collector
@@ -94,6 +95,40 @@ def test_dcmtk_talks_tls_with_us(secure: House, tls: Tls) -> None:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dcmtk_stores_over_tls(
+    listen: Callable[[Settings], House], settings: Settings, tls: Tls, tmp_path: Path
+) -> None:
+    house = listen(bound(settings, tls, "node"))
+    path = save(tmp_path / "sent", dataset := encoded(image()))
+    keys = ["+tls", str(tls.key), str(tls.certificate), "+cf", str(tls.ca), "-aet", "MODALITY", "-aec", "READFIRST"]
+    command = [need("storescu", "dcmtk"), *keys, *map(str, house.address), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert house.files[0].read_bytes().endswith(dataset)
+
+
+def test_we_store_at_dcmtk_over_tls(authority: Authority, tls: Tls, tmp_path: Path) -> None:
+    port, folder = free_port(), tmp_path / "received"
+    folder.mkdir()
+    keys = ["+tls", str(tls.key), str(tls.certificate), "+cf", str(tls.ca), "--fork"]
+    command = [need("storescp", "dcmtk"), *keys, "-od", str(folder), str(port)]
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, tls=True)
+    path = save(tmp_path / "sent", image())
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as storescp:
+        try:
+            wait_until(lambda: listens(port))
+            (outcome,) = store(Requestor("READFIRST", authority.issue("us")), peer, [path])
+        finally:
+            storescp.terminate()
+    assert outcome.error == ""
+    assert len(list(folder.iterdir())) == 1
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_missing_certificate_is_named(listen: Callable[[Settings], House], settings: Settings, tls: Tls) -> None:
