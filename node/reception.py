@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import structlog
 from pydicom.uid import UID
@@ -12,12 +13,14 @@ from pynetdicom.association import Association
 from sqlalchemy import Connection
 
 from node import studies
+from node.callers import RIGHTS, Callers, caller_of
 from node.contexts import STORAGE_SOP_CLASSES
 from node.dimse import StoreRequest, file_meta
 from node.entities import InstanceKey, StoredInstance
 from node.errors import NotUnderstood, OutOfResources, Refused
 from node.identity import identify, is_uid
 from node.ledger import Ledger
+from node.pace import Pace
 from node.senders import Senders
 from node.settings import Settings
 from node.store import Incoming, Store
@@ -31,7 +34,7 @@ _HEADS = (1 << 14, 1 << 20)  # bytes in which the UIDs are looked for: nearly al
 _STORAGE = frozenset(STORAGE_SOP_CLASSES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Receiver:
     """The parts that receiving an instance needs."""
 
@@ -39,6 +42,7 @@ class Receiver:
     ledger: Ledger
     store: Store
     senders: Senders
+    pace: Pace = field(default_factory=Pace)
 
     def begin(self, association: Association, request: StoreRequest, context_id: int) -> StoreReception | None:
         """Begin to take an instance; None where the presentation context is not one of storage."""
@@ -47,10 +51,10 @@ class Receiver:
             return None
         return StoreReception(self, association, request, UID(context.transfer_syntax[0]))
 
-    def may_send(self, calling_ae_title: str) -> bool:
-        """Whether the settings let this peer push images."""
-        tables = [one for one in self.settings.peers.values() if one.ae_title == calling_ae_title and not one.folder]
-        return any("images" in one.send for one in tables) or (not tables and self.settings.node.accept_unknown)
+    @cached_property
+    def callers(self) -> Callers:
+        """Who may do what."""
+        return Callers(self.settings)
 
 
 class StoreReception:
@@ -61,16 +65,22 @@ class StoreReception:
         self._peer: str = association.requestor.ae_title
         self._status = SUCCESS
         self._incoming: Incoming | None = None
-        if receiver.may_send(self._peer):
+        callers, limits = receiver.callers, receiver.settings.limits
+        self._key, self._most = callers.key(caller_of(association)), limits.object_mb << 20
+        if callers.may(association, "images"):
+            receiver.pace.keep("instances", self._key, 1, limits.instances_per_second)
             self._guarded(self._open)
         else:
-            _log.warning("instance refused", peer=self._peer, reason="this peer has no send = ['images']")
+            _log.warning("instance refused", peer=self._peer, reason=f"its table has no {RIGHTS['images'][0]}")
             self._status = NOT_AUTHORIZED
 
     def write(self, data: memoryview) -> None:
-        """Take the next bytes of the Data Set; once something went wrong they are let go."""
+        """Take the next bytes of the Data Set; once something went wrong they are let go, with those before them."""
+        self._receiver.pace.keep("bytes", self._key, len(data), self._receiver.settings.limits.mb_per_second << 20)
         if self._incoming is not None and self._status == SUCCESS:
             self._guarded(lambda: self._write(data))
+            if self._status != SUCCESS:
+                self.close()
 
     def finish(self) -> int:
         """Make the instance safe and known; the status to answer, before `close` is called."""
@@ -92,6 +102,8 @@ class StoreReception:
 
     def _write(self, data: memoryview) -> None:
         assert self._incoming is not None
+        if self._incoming.size + len(data) > self._most:
+            raise OutOfResources(f"the instance is longer than limits.object_mb = {self._most >> 20}")
         self._incoming.write(data)
 
     def _keep(self) -> None:

@@ -2,70 +2,66 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from contextlib import closing
 from typing import Any
 
-import structlog
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
-from pynetdicom.transport import ThreadedAssociationServer
 
 from node import commitment
 from node.contexts import scp_contexts
 from node.dimse import StoreRequest
+from node.door import Door, Doorkeeper, handler
 from node.errors import ConfigurationError
 from node.intake import ABORTED, RELEASED
 from node.reception import NOT_UNDERSTOOD, SUCCESS, Receiver
 from node.senders import Senders
 from node.settings import Settings
-from node.tls import server_context
-from node.upper_layer import SharedContexts, request_handler
+from node.upper_layer import SharedContexts
 from node.worklist import ups
 from node.worklist.reading import Station
 from node.worklist.watch import Watching
 
-_log = structlog.get_logger(__name__)
+_UNLIMITED = 1 << 20
 
 
-def start(receiver: Receiver) -> ThreadedAssociationServer:
+def start(receiver: Receiver) -> Door:
     """Listen for associations in a background thread; `server.shutdown()` ends it.
 
     Raises
     ------
     ConfigurationError
-        The address cannot be listened on.
+        The address cannot be listened on, or the certificates cannot be used.
     """
-    node = receiver.settings.node
+    settings, node = receiver.settings, receiver.settings.node
+    keeper = Doorkeeper(settings)
     ae = AE(node.ae_title)
-    ae.maximum_associations = node.max_associations
+    ae.maximum_associations = _UNLIMITED  # whom the door has let in has a seat
     ae.maximum_pdu_size = node.max_pdu
     ae.network_timeout = ae.dimse_timeout = node.network_timeout
-    ae.require_called_aet = True
-    ae.require_calling_aet = _callers(receiver.settings)
+    ae.acse_timeout = settings.limits.request_seconds
     handlers: list[Any] = [
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, on_c_store, [receiver]),
-        (evt.EVT_REJECTED, on_rejected, [receiver.settings]),
         *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
         *commitment.handlers(
-            receiver, ups.handlers(receiver.ledger, station(receiver.settings), watching(receiver.settings))
+            receiver,
+            ups.handlers(receiver.ledger, station(settings), watching(settings), may=receiver.callers.may),
         ),
     ]
     try:
-        server = ae.make_server(
+        server: Door = ae.make_server(
             (node.host, node.port),
-            server_class=ThreadedAssociationServer,
-            ssl_context=server_context(node.tls) if node.tls else None,
+            server_class=Door,
             evt_handlers=handlers,
             contexts=[*scp_contexts(), *ups.contexts(), *commitment.contexts()],
-            request_handler=request_handler(receiver.begin),
+            request_handler=handler(keeper, receiver.begin, settings.limits),
         )
     except OSError as error:
         message = f"node.host and node.port: {node.host}:{node.port} cannot be listened on: {error.strerror}"
         raise ConfigurationError(message) from error
-    server.contexts = SharedContexts(server.contexts)
+    server.contexts, server.keeper = SharedContexts(server.contexts), keeper
     ae._servers.append(server)  # where `server.shutdown` looks for it
     threading.Thread(target=server.serve_forever, name="scp", daemon=True).start()
     return server
@@ -85,18 +81,6 @@ def on_c_store(event: Event, receiver: Receiver) -> int:
         return reception.finish()
 
 
-def on_rejected(event: Event, settings: Settings) -> None:
-    """Say whom we did not let in, and what would let them in."""
-    requestor, node = event.assoc.requestor, settings.node
-    if requestor.primitive.called_ae_title != node.ae_title:
-        hint = f"it must call us by node.ae_title = {node.ae_title}"
-    elif requestor.ae_title not in (known := _callers(settings)) and known:
-        hint = "name its AE title in a [peers.…] table"
-    else:
-        hint = f"node.max_associations = {node.max_associations} are open already; it may try again"
-    _log.warning("association rejected", peer=requestor.ae_title, address=requestor.address, hint=hint)
-
-
 def on_ended(event: Event, senders: Senders) -> None:
     """An association is over."""
     senders.end(event.assoc, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
@@ -110,13 +94,6 @@ def station(settings: Settings) -> Station:
 
 
 def watching(settings: Settings) -> Watching:
-    """Who may subscribe to the worklist: the peers that we know how to reach."""
-    return Watching(lambda ae_title: settings.peer_called(ae_title) is not None, settings.worklist.deletion_locks)
-
-
-def _callers(settings: Settings) -> list[str]:
-    """AE titles that may associate; an empty list would mean everybody to pynetdicom."""
-    if settings.node.accept_unknown:
-        return []
-    known = sorted({peer.ae_title for peer in settings.peers.values() if not peer.folder})
-    return known or [secrets.token_hex(8)]
+    """Who may be subscribed to the worklist: the peers that may read it."""
+    readers = {peer.ae_title for peer in settings.peers_that(lambda peer: "read" in peer.worklist).values()}
+    return Watching(readers.__contains__, settings.worklist.deletion_locks)

@@ -17,7 +17,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from node.contexts import PLAIN_TRANSFER_SYNTAXES
-from node.errors import ConfigurationError, NothingAccepted, PeerError
+from node.errors import ConfigurationError, NothingAccepted, NotRecognized, PeerError
 from node.settings import Peer, Tls
 from node.tls import client_context
 
@@ -108,9 +108,10 @@ def _why_not(association: Association, requestor: Requestor, peer: Peer, where: 
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "") if answer else ""
-        hint = "; it must know this AE title, or call with one that it knows (send: --as)" if "alling" in reason else ""
-        said = reason or "no reason given"
-        return PeerError(f"{where} rejected the association of {requestor.ae_title}: {said}{hint}")
+        said = f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}"
+        if "alling" in reason:
+            return NotRecognized(f"{said}; it must know this AE title, or call with one that it knows (send: --as)")
+        return PeerError(said)
     if association.acceptor.primitive is not None:
         return NothingAccepted(f"{where} accepted none of the presentation contexts")
     tls = ", do both sides speak TLS with certificates of one authority" if peer.tls else ""

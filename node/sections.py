@@ -134,6 +134,9 @@ class Peer(Section):
     send: tuple[Literal["images"], ...] = ()
     receive: tuple[Literal["results"], ...] = ()
     query: bool = False
+    worklist: tuple[Literal["read", "change"], ...] = ()  # what it may do as SCU of our Unified Procedure Steps
+    addresses: tuple[IPvAnyNetwork, ...] = ()  # it may call from there alone; empty: from everywhere
+    certificate: str = ""  # a name that the certificate must carry with which it calls; empty: any of node.tls.ca
     tls: bool = False
     viewer: Literal["ohif", "stone", "weasis", "basic"] = "ohif"
     also: tuple[
@@ -142,8 +145,11 @@ class Peer(Section):
 
     @model_validator(mode="after")
     def _address_or_folder(self) -> Peer:
-        if self.folder and (self.host or self.send or self.query):
-            raise ValueError("a peer with `folder` only receives: give neither host, send nor query")
+        calls = self.send or self.query or self.worklist or self.addresses or self.certificate
+        if self.folder and (self.host or calls):
+            raise ValueError(
+                "a peer with `folder` only receives: give neither host, send, query, worklist, addresses, certificate"
+            )
         if not self.folder and not self.host:
             raise ValueError("give host and port (a DICOM node) or folder (a directory that gets the results)")
         if not self.folder and "ae_title" not in self.model_fields_set:

@@ -12,6 +12,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from node.errors import ConfigurationError
+from node.limits import Limits
 from node.promises import Commitment
 from node.sections import (
     LOOPBACK,
@@ -44,6 +45,7 @@ __all__ = [
     "Commitment",
     "Database",
     "Hl7Sink",
+    "Limits",
     "Models",
     "Node",
     "Orders",
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="READFIRST_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     node: Node = Node()
+    limits: Limits = Limits()
     queue: Queue = Queue()
     database: Database = Database()
     web: Web = Web()
@@ -97,6 +100,9 @@ class Settings(BaseSettings):
             raise ValueError("worklist.hl7.tls is true: node.tls must name certificate, key and ca")
         if wanting and self.node.tls is None:
             raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
+        bound = self.peers_that(lambda peer: bool(peer.certificate))
+        if bound and self.node.tls is None:
+            raise ValueError(f"peers.{next(iter(bound))}.certificate: without node.tls nobody shows a certificate")
         return self
 
     @model_validator(mode="after")

@@ -14,19 +14,25 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
+import structlog
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.dimse import StoreRequest, read_store_request, store_response
+from node.limits import Limits
 
+_log = structlog.get_logger(__name__)
 P_DATA = 0x04
 BUFFER = 1 << 18
 LONGEST_COMMAND = 1 << 16  # bytes of a command set, PS3.7: a few hundred
 LONGEST_OTHER = 1 << 20  # bytes of any PDU that is kept in memory: an A-ASSOCIATE-RQ with 128 contexts has a quarter
+LONGEST_MESSAGE = 1 << 26  # bytes of a message that pynetdicom keeps in memory
+MOST_MESSAGES = 16  # that wait for their answers; no more is read before
 MOMENT = 0.5  # seconds after which a reader looks whether it shall stop
 LINGER = 0.1  # seconds without a byte, then pynetdicom's own loop looks after the association
 _HEADER, _ITEM = struct.Struct(">BxL"), struct.Struct(">LBB")
@@ -119,9 +125,14 @@ class Reader:
 class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     """The upper layer of an association that we accepted; `receive` begins receptions."""
 
-    def __init__(self, assoc: Association, receive: Receive) -> None:
+    def __init__(self, assoc: Association, receive: Receive, limits: Limits = Limits()) -> None:  # noqa: B008  # frozen
         super().__init__(assoc)
-        self._receive = receive
+        self._receive, self._limits = receive, limits
+        self._until = time.monotonic() + limits.association_hours * 3600
+        self._object_until = 0.0
+        self._handed_over = 0  # bytes of the message that pynetdicom is putting together
+        self.ended: Callable[[], object] = lambda: None
+        """Called when the association is over."""
         self._reader = Reader(assoc.network_timeout, self._wanted)
         self._storing: tuple[int, StoreRequest, Reception] | None = None
         self._broken = False  # PDUs do not follow each other any more
@@ -130,6 +141,8 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         if self._broken and self.state_machine.current_state == "Sta13" and self.socket is not None:
             self.socket.close()  # the A-ABORT is sent; what still comes is not worth reading
             return True
+        if self.state_machine.current_state == "Sta6" and self.assoc.dimse.msg_queue.qsize() >= MOST_MESSAGES:
+            return True  # the peer waits for us, it is not idle: what it sends stays in its own buffers
         if self._reader.pending and self.socket is not None and self.socket.socket is not None:
             self._read_pdu_data()
             return True
@@ -148,12 +161,15 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         try:
             while self._read_pdu(sock) and self._more(sock):
                 pass
-        except InvalidPDU:
+        except InvalidPDU as error:
+            _log.warning("association aborted", peer=self.assoc.requestor.ae_title, reason=str(error))
             self._broken = True
             self._lose("Evt19")
         except (EOFError, OSError):
             self._lose("Evt17")
         finally:
+            with suppress(OSError):
+                sock.settimeout(self._reader.seconds)  # for what pynetdicom sends
             self._idle_timer.restart()
             pause.set()
 
@@ -163,10 +179,21 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             super().run_reactor()
         finally:
             self._drop()
+            self.ended()
+
+    def requested(self, pdu: bytes) -> None:
+        """Begin with an A-ASSOCIATE-RQ that was read before, instead of waiting for one."""
+        try:
+            self._hand_over(pdu[0], pdu[_HEADER.size :])
+        except InvalidPDU as error:
+            _log.warning("association aborted", address=self.assoc.requestor.address, reason=f"A-ASSOCIATE-RQ: {error}")
+            self._broken = True
+            self.event_queue.put("Evt19")
 
     def _read_pdu(self, sock: socket.socket) -> bool:
         """Whether the PDU was ours."""
         self._reader.begin()
+        self._check_time(time.monotonic())
         kind, length = _HEADER.unpack(self._reader.exactly(sock, _HEADER.size))
         if kind == P_DATA and self._may_stream():
             return self._stream(sock, length)
@@ -174,6 +201,13 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             self._drop()
         self._hand_over(kind, self._rest(sock, length))
         return False
+
+    def _check_time(self, now: float) -> None:
+        limits = self._limits
+        if self._storing is None and now > self._until:
+            raise InvalidPDU(f"it was open longer than limits.association_hours = {limits.association_hours:g}")
+        if self._storing is not None and now > self._object_until:
+            raise InvalidPDU(f"the instance took longer than limits.object_minutes = {limits.object_minutes:g}")
 
     def _may_stream(self) -> bool:
         if self.state_machine.current_state != "Sta6":
@@ -204,6 +238,7 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         reception = None if request is None else self._receive(self.assoc, request, context_id)
         if request is not None and reception is not None:
             self._storing = context_id, request, reception
+            self._object_until = time.monotonic() + self._limits.object_minutes * 60
         return reception is not None
 
     def _take(self, sock: socket.socket, left: int, context_id: int, control: int) -> None:
@@ -231,6 +266,10 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
 
     def _hand_over(self, kind: int, body: bytes) -> None:
         """Give a whole PDU to pynetdicom's state machine."""
+        if kind == P_DATA:
+            self._handed_over = len(body) + (self._handed_over if self.assoc.dimse.message is not None else 0)
+            if self._handed_over > LONGEST_MESSAGE:
+                raise InvalidPDU(f"a message that is kept in memory has at most {LONGEST_MESSAGE} bytes")
         try:
             pdu, event = self._decode_pdu(bytearray(_HEADER.pack(kind, len(body)) + body))
         except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
@@ -268,7 +307,7 @@ class SharedContexts(list[PresentationContext]):
         return self
 
 
-def request_handler(receive: Receive) -> type[RequestHandler]:
+def request_handler(receive: Receive, limits: Limits = Limits()) -> type[RequestHandler]:  # noqa: B008  # frozen
     """What makes associations with a `StoringLayer` of a server's connections."""
 
     class Handler(RequestHandler):  # type: ignore[misc]
@@ -276,7 +315,7 @@ def request_handler(receive: Receive) -> type[RequestHandler]:
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc = super()._create_association()
             given = assoc.dul
-            assoc.dul = StoringLayer(assoc, receive)
+            assoc.dul = StoringLayer(assoc, receive, limits)
             for name in ("acse_timeout", "dimse_timeout", "network_timeout"):  # they set timers of the layer
                 setattr(assoc, name, getattr(assoc, name))
             assert isinstance(given.socket, AssociationSocket)

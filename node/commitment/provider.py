@@ -34,7 +34,7 @@ class Provider:
 
     def __init__(self, receiver: Receiver, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._ledger, self._clock = receiver.settings, receiver.ledger, clock
-        self._may_send = receiver.may_send
+        self._callers = receiver.callers
         self._asked: dict[Association, list[int]] = {}  # IDs of requests, by the association that they came over
         self._lock = Lock()
 
@@ -68,7 +68,7 @@ class Provider:
             return _NO_SUCH_INSTANCE, {}
         if event.action_type != REQUEST:
             return _NO_SUCH_ACTION, {}
-        if self._settings.peer_called(caller) is None or not self._may_send(caller):
+        if self._settings.peer_called(caller) is None or not self._callers.may(event.assoc, "images"):
             return _NOT_AUTHORIZED, {"reason": "this peer has no table with send = ['images']"}
         request = _read(event)
         with self._ledger.write() as connection:

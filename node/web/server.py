@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from node.errors import ConfigurationError
 from node.settings import Web
+from node.web.patience import PatientProtocol
 
 _log = structlog.get_logger(__name__)
 _MOST_AT_ONCE = 256  # requests and open event streams; more are answered 503
@@ -55,6 +56,7 @@ def _server(web: Web, app: ASGIApp) -> uvicorn.Server:
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it would print values in exceptions; the app logs itself
     config = uvicorn.Config(
         app,
+        http=PatientProtocol,
         access_log=False,
         log_config=None,
         proxy_headers=False,

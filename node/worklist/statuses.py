@@ -33,6 +33,7 @@ class Status(IntEnum):
     MISSING_ATTRIBUTE_VALUE = 0x0121, "Missing Attribute Value", "PS3.7 C.5.16"
     CLASS_NOT_SUPPORTED = 0x0122, "SOP Class does not offer this operation", "PS3.4 CC.2.8.4"
     NO_SUCH_ACTION = 0x0123, "No such action in this SOP Class", "PS3.7 C.5.18"
+    NOT_AUTHORIZED = 0x0124, "Not authorized", "PS3.7 C.5"
     UNRECOGNIZED_OPERATION = 0x0211, "SOP Class does not offer this operation", "PS3.7 C.5.24, PS3.4 CC.2"
     RESOURCE_LIMITATION = 0x0213, "Resource limitation, try again later", "PS3.7 C.5.26"
 

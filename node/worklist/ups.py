@@ -23,6 +23,7 @@ from pynetdicom.sop_class import (
 )
 from sqlalchemy import Connection
 
+from node.callers import RIGHTS, Right
 from node.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.errors import OutOfResources
 from node.identity import is_uid
@@ -37,6 +38,9 @@ from node.worklist.watch import Watching
 _LOG = structlog.get_logger(__name__)
 _HERE = Station()
 _NOBODY = Watching(reachable=lambda _ae_title: False)
+
+May = Callable[[Any, Right], bool]
+"""Whether the caller of an association has a right."""
 
 Answer = tuple[Dataset, Dataset | None]
 Handler = tuple[Any, Callable[[Any], Any]]  # pynetdicom's event and our function, as start_server takes them
@@ -61,22 +65,28 @@ _ACTIONS: Mapping[str, tuple[int, ...]] = {
 }
 
 
+_READING = ("C-FIND", "N-GET")  # what needs the right to read; subscribing, too, and all else the right to change
+
+
 def contexts() -> list[PresentationContext]:
     """The presentation contexts that the SCP accepts for the worklist."""
     return [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in SOP_CLASSES]
 
 
 def handlers(
-    ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time
-) -> list[Handler]:
+    ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time, *,
+    may: May = lambda _association, _right: True,
+) -> list[Handler]:  # fmt: skip
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
     Parameters
     ----------
     clock
         Seconds since 1970 UTC.
+    may
+        Asked before each operation.
     """
-    scp = UpsProvider(ledger, station, watching, clock)
+    scp = UpsProvider(ledger, station, watching, clock, may)
     return [
         (evt.EVT_N_CREATE, scp.n_create),
         (evt.EVT_N_SET, scp.n_set),
@@ -94,6 +104,7 @@ class UpsProvider:
     station: Station
     watching: Watching
     clock: Callable[[], float]
+    may: May
 
     def n_create(self, event: Any) -> Answer:
         """Create a work item (CC.2.5)."""
@@ -150,6 +161,7 @@ class UpsProvider:
         """Search the worklist (CC.2.8); most urgent first."""
         sent = 0
         try:
+            self._check_right("C-FIND", event)
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
             query = compile_query(*_identifier(event))
             pending = Status.PENDING_WITH_UNSUPPORTED if query.unsupported else Status.PENDING
@@ -180,6 +192,7 @@ class UpsProvider:
     ) -> Answer:
         """Do the work in one transaction and answer with its status, or with that of the refusal."""
         try:
+            self._check_right(operation, event)
             _check_class(operation, event, Status.UNRECOGNIZED_OPERATION)
             if not is_uid(uid):
                 raise UpsRefused(Status.INVALID_INSTANCE)
@@ -196,6 +209,14 @@ class UpsProvider:
             return _status(Status.PROCESSING_FAILURE), None
         _log(operation, event, uid, status)
         return _status(status), None if attributes is None else to_dataset(attributes)
+
+    def _check_right(self, operation: str, event: Any) -> None:
+        reads = operation in _READING or (operation == "N-ACTION" and event.action_type in watch.ACTIONS)
+        right: Right = "read" if reads else "change"
+        if not self.may(event.assoc, right):
+            caller = event.assoc.requestor
+            _LOG.warning("not authorized", peer=caller.ae_title, reason=f"its table has no {RIGHTS[right][0]}")
+            raise UpsRefused(Status.NOT_AUTHORIZED)
 
 
 def _check_class(operation: str, event: Any, refusal: Status) -> None:

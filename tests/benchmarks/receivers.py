@@ -36,10 +36,13 @@ def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
     from node.ledger import Ledger, sqlite_url
     from node.reception import Receiver
     from node.senders import Senders
-    from node.settings import Node, Settings
+    from node.settings import Limits, Node, Settings
     from node.store import Store
 
-    settings = Settings(node=Node(port=port, data=folder, min_free_mb=0, accept_unknown=True, max_associations=64))
+    settings = Settings(
+        node=Node(port=port, data=folder, min_free_mb=0, accept_unknown=True, max_associations=64),
+        limits=Limits(associations_per_peer=64),
+    )
     logs.configure()
     ledger = Ledger(sqlite_url(folder))
     ledger.migrate()

@@ -66,7 +66,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as room:
         data = Path(room)
-        reader = Peer(ae_title="READER", host="127.0.0.1", receive=("results",))
+        reader = Peer(ae_title="READER", host="127.0.0.1", receive=("results",), worklist=("read",))
         keys = Web(port=free_port())
         settings = Settings(node=Node(port=free_port(), data=data), web=keys, peers={"reader": reader})
         ledger = Ledger(sqlite_url(data))

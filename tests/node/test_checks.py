@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from node.contexts import COMMITMENT_SOP_CLASSES, RESULT_SOP_CLASSES
 from node.embedded import EmbeddedRedis
 from node.errors import ConfigurationError
 from node.settings import Database, Models, Node, Peer, Queue, Results, Settings, Web, Worklist
+from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
 
 FIND = StudyRootQueryRetrieveInformationModelFind
@@ -391,3 +393,44 @@ def test_a_port_of_the_page_that_is_taken_is_a_failure(settings: Settings) -> No
         lines = check(settings.model_copy(update={"web": web}))
     assert [line.ok for line in lines if line.what == "page"] == [False]
     assert [line for line in check(settings.model_copy(update={"web": web})) if line.what == "page"] == []
+
+
+@pytest.mark.parametrize(
+    ("days", "good", "said"), [(400, True, "good for more than 30 days"), (9, True, "WARNING"), (-1, False, "ended on")]
+)
+def test_how_long_a_certificate_is_good_is_said(
+    settings: Settings, start: Start, tmp_path: Path, *, days: int, good: bool, said: str
+) -> None:
+    tls = Authority(tmp_path / "ca").issue(days=days)
+    lines = check(
+        settings.model_copy(update={"node": settings.node.model_copy(update={"tls": tls})}), pacs=start(Pacs())
+    )
+    (line,) = [line for line in lines if line.what == "tls"]
+    assert (line.ok, said in line.detail) == (good, True)
+    tls.key.unlink()
+    lines = check(settings.model_copy(update={"node": settings.node.model_copy(update={"tls": tls})}))
+    assert [(line.ok, line.detail) for line in lines if line.what == "tls"] == [
+        (False, f"node.tls.key: there is no file {tls.key}")
+    ]
+
+
+def test_a_peer_whose_ae_title_is_all_that_it_must_know_is_said_where_others_reach_us(
+    settings: Settings, start: Start
+) -> None:
+    peer = start(Pacs())
+    near = peer.model_copy(update={"addresses": (ip_network("127.0.0.1"),)})
+    assert not [line for line in check(settings, peer=peer) if "WARNING" in line.detail]
+    public = settings.model_copy(update={"node": settings.node.model_copy(update={"host": "0.0.0.0"})})
+    (line,) = [line for line in check(public, peer=peer, near=near) if "WARNING" in line.detail]
+    assert (line.ok, line.what) == (True, "peer peer")
+    assert "whoever calls itself PACS is let in, from every address: give addresses" in line.detail
+
+
+def test_a_node_that_runs_already_is_known_though_its_peers_call_from_elsewhere(
+    listen: Callable[[Settings], House], settings: Settings
+) -> None:
+    far = Peer(ae_title="FAR", host="127.0.0.1", send=("images",), addresses=(ip_network("10.0.0.0/8"),))
+    given = settings.model_copy(update={"peers": {"far": far}})
+    given.node.data.mkdir()
+    listen(given)
+    assert [line.ok for line in check(given) if line.what == "address"] == [True]

@@ -54,7 +54,7 @@ class Reader:
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Up, int, int]]:
     """A node, the port of the peer READER, and that of the web server."""
     reader, web = free_port(), free_port()
-    peer = f'[peers.reader]\nae_title = "READER"\nhost = "127.0.0.1"\nport = {reader}\n'
+    peer = f'[peers.reader]\nae_title = "READER"\nhost = "127.0.0.1"\nport = {reader}\nworklist = ["read"]\n'
     monkeypatch.setenv("READFIRST_WEB__PORT", str(web))
     running = Up(tmp_path, peer + POLICY)
     yield running, reader, web

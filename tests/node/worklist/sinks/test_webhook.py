@@ -19,8 +19,8 @@ from fhir.resources.R4B.task import Task
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook, Worklist
 from node.worklist.sinks.webhook import Hook, make
+from tests.node.authority import Authority
 from tests.node.conftest import free_port
-from tests.node.test_tls import certified
 from tests.node.worklist.sinks.phantoms import REASON, STUDY, notice
 
 MODELS: dict[str, Any] = {"Task": Task, "ServiceRequest": ServiceRequest}  # R4B: for these two the same elements as R4
@@ -158,7 +158,7 @@ def test_nobody_there() -> None:
 
 
 def test_https_wants_a_certificate_of_the_configured_authority(tmp_path: Path) -> None:
-    files = certified(tmp_path / "server")
+    files = Authority(tmp_path / "server").issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
     with Server().running(context) as server:

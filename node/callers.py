@@ -1,0 +1,131 @@
+"""Who may come in, and what each may do: a decision on the settings, without the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Literal
+
+from node.settings import Peer, Settings
+
+Right = Literal["images", "read", "change"]
+RIGHTS: Mapping[Right, tuple[str, Callable[[Peer], bool]]] = {
+    "images": ('send = ["images"]', lambda peer: "images" in peer.send),
+    "read": ('worklist = ["read"]', lambda peer: "read" in peer.worklist),
+    "change": ('worklist = ["change"]', lambda peer: "change" in peer.worklist),
+}
+"""What a peer's table has to say for each right, and whether it does."""
+_OF_UNKNOWN = ("images",)  # with node.accept_unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: AE titles as it says them, where it calls from, and whom its certificate names."""
+
+    called: str
+    ae_title: str
+    address: str
+    names: frozenset[str] | None = None
+    """Common Name and subjectAltName in small letters; None without TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21), and what would let the caller in."""
+
+    result: int
+    source: int
+    reason: int
+    hint: str
+
+
+def called_not_recognized(hint: str) -> Rejection:
+    """Permanent, service user: called AE title not recognized."""
+    return Rejection(1, 1, 7, hint)
+
+
+def calling_not_recognized(hint: str) -> Rejection:
+    """Permanent, service user: calling AE title not recognized."""
+    return Rejection(1, 1, 3, hint)
+
+
+def version_not_supported(hint: str) -> Rejection:
+    """Permanent, service provider (ACSE): protocol version not supported."""
+    return Rejection(1, 2, 2, hint)
+
+
+def local_limit_exceeded(hint: str) -> Rejection:
+    """Transient, service provider (presentation): local limit exceeded."""
+    return Rejection(2, 3, 2, hint)
+
+
+class Callers:
+    """What the settings say of those who call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._node = settings.node
+        self._peers = settings.peers_that(lambda peer: not peer.folder)
+
+    def rejection(self, caller: Caller) -> Rejection | None:
+        """Why the caller is not let in; None where it is."""
+        if caller.called != self._node.ae_title:
+            return called_not_recognized(f"it must call us by node.ae_title = {self._node.ae_title}")
+        named = {name: peer for name, peer in self._peers.items() if peer.ae_title == caller.ae_title}
+        if not named:
+            hint = "name its AE title in a [peers.…] table"
+            return None if self._node.accept_unknown else calling_not_recognized(hint)
+        near = {name: peer for name, peer in named.items() if _calls_from(peer, caller.address)}
+        if not near:
+            hint = f"it calls from {caller.address}: add that to addresses of [peers.{next(iter(named))}]"
+            return calling_not_recognized(hint)
+        if not any(_shows(peer, caller.names) for peer in near.values()):
+            name, peer = next(iter(near.items()))
+            return calling_not_recognized(
+                f"its certificate names {', '.join(sorted(caller.names or ())) or 'nobody'}, "
+                f"not certificate = {peer.certificate} of [peers.{name}]"
+            )
+        return None
+
+    def key(self, caller: Caller) -> str:
+        """What limits of one peer are counted under: its AE title; all that no table names share one."""
+        return caller.ae_title if self._tables(caller) else ""
+
+    def may(self, association: Any, right: Right) -> bool:
+        """Whether a table of the association's caller gives the right."""
+        caller = caller_of(association)
+        tables = self._tables(caller)
+        if not tables and not any(peer.ae_title == caller.ae_title for peer in self._peers.values()):
+            return self._node.accept_unknown and right in _OF_UNKNOWN
+        return any(RIGHTS[right][1](peer) for peer in tables)
+
+    def _tables(self, caller: Caller) -> Iterable[Peer]:
+        return [
+            peer
+            for peer in self._peers.values()
+            if peer.ae_title == caller.ae_title and _calls_from(peer, caller.address) and _shows(peer, caller.names)
+        ]
+
+
+def caller_of(association: Any) -> Caller:
+    """Who called, as the door saw it; without a door (tests of a service alone) as pynetdicom did."""
+    found = getattr(association, "caller", None)
+    if isinstance(found, Caller):
+        return found
+    return Caller("", association.requestor.ae_title, plain_address(association.requestor.address))
+
+
+def plain_address(text: str) -> str:
+    """An address without its zone; IPv4 where it is one that IPv6 carries."""
+    address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return str(address)
+
+
+def _calls_from(peer: Peer, address: str) -> bool:
+    return not peer.addresses or any(ip_address(address) in network for network in peer.addresses)
+
+
+def _shows(peer: Peer, names: frozenset[str] | None) -> bool:
+    return not peer.certificate or peer.certificate.lower() in (names or ())

@@ -1,0 +1,58 @@
+"""HTTP requests must come whole within a time: uvicorn waits for them for ever, and its connections are limited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+PATIENCE = 10.0  # seconds; twice as long at most
+_INCOMPLETE = (h11.IDLE, h11.SEND_BODY)
+
+
+class PatientProtocol(H11Protocol):
+    """Closes a connection that has not finished the same request for a while; open event streams are finished ones.
+
+    Where all connections are taken the oldest that has not finished a request makes room, of the address that has most
+    of them: who is silent keeps nobody out.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to look at it."""
+        super().connection_made(transport)
+        self._began = self.loop.time()
+        self._make_room()
+        self._watch()
+
+    def _make_room(self) -> None:
+        live = [one for one in self.connections if not one.transport.is_closing()]
+        if self.limit_concurrency is None or len(live) < self.limit_concurrency:
+            return
+        waiting = [one for one in live if isinstance(one, PatientProtocol) and one._unfinished()]
+        held = Counter(one._address for one in waiting)
+        most = max(held.values())
+        min((one for one in waiting if held[one._address] == most), key=lambda one: one._began).transport.abort()
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _watch(self) -> None:
+        self._seen: Any = self._unfinished()
+        self.loop.call_later(PATIENCE, self._look)
+
+    def _look(self) -> None:
+        if self.transport.is_closing() or self not in self.connections:  # it became a WebSocket
+            return
+        if self._seen is not None and self._seen == self._unfinished():
+            self.transport.abort()
+            return
+        self._watch()
+
+    def _unfinished(self) -> tuple[object, object] | None:
+        """Which request has not come whole yet."""
+        state = self.conn.their_state
+        return (self.cycle, state) if state in _INCOMPLETE else None
