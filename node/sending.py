@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import MediaStorageDirectoryStorage
 
-from node.errors import ReadFirstError
+from node.errors import ReadFirstError, UnreadableInstance
+from node.part10 import read_part10
 from node.scu import Requestor
 from node.settings import AETitle, Peer
 
+_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 I.4
 _ADDRESS = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>[^@]+):(?P<port>\d{1,5})")
 
 
@@ -76,8 +75,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _is_instance(path: Path) -> bool:
     try:
-        meta = read_file_meta_info(path)
-    except (InvalidDicomError, OSError, EOFError):
+        file = read_part10(path)
+    except UnreadableInstance:
         return False
-    kind = meta.get("MediaStorageSOPClassUID")
-    return bool(kind and kind != MediaStorageDirectoryStorage and meta.get("TransferSyntaxUID"))
+    return file.sop_class_uid not in ("", _DIRECTORY) and file.transfer_syntax_uid != ""
