@@ -157,21 +157,23 @@ class Wire:
         InvalidPDU
             It is longer than an answer can be.
         """
-        if (
-            _QUICKACK
-        ):  # a peer with Nagle's algorithm sends the second half of its answer when the first is acknowledged
-            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         until = time.monotonic() + self._seconds
         try:
             kind, length = HEADER.unpack(self._exactly(HEADER.size, until))
             if length > LONGEST_COMING:
                 raise InvalidPDU("a PDU of this kind is not so long")
+            self._acknowledge()
             return kind, self._exactly(length, until)
         except TimeoutError as error:
             raise self.end("the peer did not answer") from error
         except (EOFError, OSError) as error:
             self._lose()
             raise self.end("the peer did not answer", told=True) from error
+
+    def _acknowledge(self) -> None:
+        """Now, not 40 ms later: a peer with Nagle's algorithm keeps a PDU's rest until its header is acknowledged."""
+        if _QUICKACK is not None:
+            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _exactly(self, count: int, until: float) -> bytes:
         whole = bytearray()
