@@ -17,7 +17,7 @@ from node.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.errors import ConfigurationError, NothingAccepted, PeerError, UnreadableInstance
 from node.outgoing import Outgoing, outgoing
 from node.part10 import Part10, read_part10
-from node.settings import Peer, Tls
+from node.sections import Peer, Tls
 from node.tls import client_context
 from node.wire import Caller
 

@@ -8,7 +8,7 @@ import ssl
 import structlog
 
 from node.errors import ConfigurationError
-from node.settings import Tls
+from node.sections import Tls
 
 _log = structlog.get_logger(__name__)
 _SILENCE_SECONDS = 60.0  # a caller that says nothing so long is given up
