@@ -3,7 +3,7 @@
 pynetdicom sends a PDU as an object that is handed from thread to thread over queues polled each millisecond. Here one
 thread sends and reads PDUs as bytes while pynetdicom's threads stand still; what comes and is not for it, and the end
 of the connection, goes to pynetdicom's state machine. What is overridden is private there, so its version is pinned,
-and tests/node/test_wire.py holds what this file relies on.
+and tests/node/test_outgoing.py holds what this file relies on.
 """
 
 from __future__ import annotations
@@ -201,7 +201,8 @@ class Wire:
     def _lose(self) -> None:
         self._torn = False
         if self._layer.socket:
-            self._layer.socket.close()  # it tells pynetdicom
+            self._layer.socket.close()  # it tells the state machine
+        self._sock.close()  # which leaves it open where the peer was faster
 
 
 def _send_all(sock: socket.socket, parts: Sequence[bytes | memoryview]) -> None:

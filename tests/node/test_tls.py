@@ -12,10 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.errors import ConfigurationError, PeerError
-from node.scu import Requestor, echo
+from node.outgoing import BURST
+from node.scu import Outcome, Requestor, echo, store
 from node.settings import Settings, Tls
 from tests.conftest import need
 from tests.node.conftest import House
+from tests.node.phantoms import INSTANCE, image, save
 
 pytestmark = pytest.mark.filterwarnings(  # pynetdicom leaves the socket of a refused connection to the collector
     "ignore:Exception ignored in. <(ssl.SSLS|s)ocket:pytest.PytestUnraisableExceptionWarning"
@@ -106,3 +108,12 @@ def test_a_missing_certificate_is_named(listen: Callable[[Settings], House], set
     gone = settings.node.model_copy(update={"tls": tls.model_copy(update={"key": tls.key.with_name("gone.key")})})
     with pytest.raises(ConfigurationError, match=r"node\.tls\.key: there is no file"):
         listen(settings.model_copy(update={"node": gone}))
+
+
+def test_files_go_out_over_tls(secure: House, tls: Tls, tmp_path: Path) -> None:
+    large = image(f"{INSTANCE}.2")
+    large.PixelData = bytes(3 * BURST)
+    paths = [save(tmp_path / "1", image()), save(tmp_path / "2", large)]
+    outcomes = store(Requestor("MODALITY", tls), secure.peer.model_copy(update={"tls": True}), paths)
+    assert outcomes == tuple(Outcome(path, "") for path in paths)
+    assert sorted(file.read_bytes()[-200:] for file in secure.files) == sorted(p.read_bytes()[-200:] for p in paths)
