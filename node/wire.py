@@ -95,9 +95,9 @@ def held(association: Association) -> Iterator[Wire]:
     finally:
         layer.restart_idle_timer()
         reactor.set()
-    until = time.monotonic() + (association.acse_timeout or 0)
-    while wire.told and association.is_established and time.monotonic() < until:
-        time.sleep(0.001)  # pynetdicom ends what it was told the end of
+    if wire.told:
+        association.join(association.acse_timeout)  # pynetdicom ends what it was told the end of
+        wire.discard()
     if wire.over and association.is_established:
         association.abort()
 
@@ -106,16 +106,13 @@ class Wire:
     """PDUs to and from the peer, as bytes."""
 
     def __init__(self, layer: SharedLayer, seconds: float | None) -> None:
-        self.over = self.told = False
+        sock = layer.socket.socket if layer.socket else None
+        self.over = self.told = sock is None
         """Whether nothing can be sent any more, and whether pynetdicom knows."""
         self._layer, self._seconds = layer, seconds or float("inf")
         self._torn = False  # a PDU was not sent whole
-        sock = layer.socket.socket if layer.socket else None
-        if sock is None:
-            self.over = self.told = True
-        else:
-            self._sock: socket.socket = sock
-            sock.settimeout(seconds)
+        self._sock: socket.socket = sock or socket.socket()  # that leads nowhere
+        self._sock.settimeout(seconds)
 
     def close(self) -> None:
         """Leave the socket as pynetdicom had it, and closed where another PDU could not be understood."""
@@ -123,6 +120,10 @@ class Wire:
             self._lose()
         if not self.told:
             self._sock.settimeout(None)
+
+    def discard(self) -> None:
+        """Close the socket, which pynetdicom leaves open where the peer was faster to close the connection."""
+        self._sock.close()
 
     def end(self, why: str, *, told: bool = False) -> Ended:
         """The error that says why no more goes over this wire."""
@@ -202,7 +203,6 @@ class Wire:
         self._torn = False
         if self._layer.socket:
             self._layer.socket.close()  # it tells the state machine
-        self._sock.close()  # which leaves it open where the peer was faster
 
 
 def _send_all(sock: socket.socket, parts: Sequence[bytes | memoryview]) -> None:
