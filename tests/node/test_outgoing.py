@@ -265,6 +265,25 @@ def test_a_file_that_ends_too_early_ends_the_association_between_pdus(large: Par
         assert not association.is_established
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="only Linux lets us acknowledge at once")
+def test_a_peer_with_nagles_algorithm_does_not_wait_for_our_acknowledgement(file: Part10) -> None:
+    count = 50
+
+    def peer(said: Said) -> None:
+        for _ in range(count):
+            asked = said.request()
+            said.message()
+            answer = item(store_response(asked, 0))
+            said.sock.sendall(struct.pack(">BxL", P_DATA, len(answer)) + answer[:6])
+            said.sock.sendall(answer[6:])  # the kernel sends it when the first half is acknowledged: 40 ms later
+        said.released()
+
+    with called(peer) as association, outgoing(association) as sender:
+        begun = time.monotonic()
+        assert [sender.store(file) for _ in range(count)] == [0] * count
+        assert time.monotonic() - begun < 1
+
+
 @pytest.mark.parametrize("pieces", [1, 7, 1000])
 def test_an_answer_may_come_in_pieces(file: Part10, pieces: int) -> None:
     def peer(said: Said) -> None:
