@@ -139,7 +139,6 @@ class Wire:
             else:
                 _send_all(self._sock, parts)
         except OSError as error:
-            self._lose()
             raise self.end("the peer ended the association before it had everything", told=True) from error
         self._torn = False
 

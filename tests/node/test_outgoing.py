@@ -350,6 +350,24 @@ def test_a_peer_that_ends_it_is_said_at_once(
     assert time.monotonic() - begun < 5
 
 
+def test_what_is_aborted_in_the_middle_is_not_sent_to_its_end(file: Part10) -> None:
+    size, taken = 128 * BURST, [0]
+    with file.path.open("r+b") as content:
+        content.truncate(size)
+
+    def peer(said: Said) -> None:
+        said.request()
+        end_by_abort(said)
+        while some := said.sock.recv(1 << 20):
+            taken[0] += len(some)
+
+    with called(peer) as association:
+        with outgoing(association) as sender, pytest.raises(Ended):
+            sender.store(read_part10(file.path))
+        assert not association.is_established
+    assert taken[0] < size // 2
+
+
 @pytest.mark.parametrize("when", ["before the answer", "between two"])
 def test_a_release_by_the_peer_is_answered(file: Part10, when: str) -> None:
     def peer(said: Said) -> None:
