@@ -60,8 +60,8 @@ def storescp(folder: Path, environment: dict[str, str], *, disk: bool) -> Iterat
         preexec_fn=die_with_parent,  # noqa: PLW1509
     )
     try:
-        until = time.monotonic() + 10
-        while subprocess.run([need("echoscu"), "-q", "127.0.0.1", str(port)], check=False).returncode:
+        until, quiet = time.monotonic() + 10, subprocess.DEVNULL
+        while subprocess.run([need("echoscu"), "-q", "127.0.0.1", str(port)], check=False, stderr=quiet).returncode:
             if child.poll() is not None or time.monotonic() > until:
                 raise SystemExit("storescp does not listen")
             time.sleep(0.05)
