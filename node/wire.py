@@ -3,7 +3,7 @@
 pynetdicom sends a PDU as an object that is handed from thread to thread over queues polled each millisecond. Here one
 thread sends and reads PDUs as bytes while pynetdicom's threads stand still; what comes and is not for it, and the end
 of the connection, goes to pynetdicom's state machine. What is overridden is private there, so its version is pinned,
-and tests/node/test_outgoing.py holds what this file relies on.
+and tests/node/test_wire.py holds what this file relies on.
 """
 
 from __future__ import annotations
