@@ -1,5 +1,5 @@
 """`python -m node` is the command `readfirst`."""
 
-from node.cli import main
+from node.entry import main
 
 main()

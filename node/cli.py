@@ -12,15 +12,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
-from node import __version__, logs, outbox, overview, retrying, sending, service, studies
+from node import __version__, entry, logs, outbox, overview, retrying, sending, service, studies
 from node.checks import Line, run_checks
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
-from node.scu import Outcome
-from node.scu import store as store_files
 from node.settings import load
 from node.worklist import commands, items, notices
 
@@ -46,17 +43,13 @@ _WHOLE = ("study", "time (UTC)", "since (UTC)", "priority", "state")  # columns 
 
 def main() -> None:
     """Entry point: our commands and those that other packages add; an expected error is one sentence and exit 1."""
-    for entry in entry_points(group="readfirst.commands"):
-        command = entry.load()
+    for added in entry_points(group="readfirst.commands"):
+        command = added.load()
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=entry.name)
+            app.add_typer(command, name=added.name)
         else:
-            app.command(entry.name)(command)
-    try:
-        app()
-    except ReadFirstError as error:
-        print(f"readfirst: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+            app.command(added.name)(command)
+    entry.run(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -82,31 +75,7 @@ def node(config: Config = None, verbose: Verbose = False) -> None:
     service.run_node(load(config), config, with_workers=False)
 
 
-@app.command()
-def send(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files or folders.")],
-    to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to; for example READFIRST@127.0.0.1:11112.")],
-    calling: Annotated[str, typer.Option("--as", metavar="AET", help="Our AE title.")] = "READFIRST_SCU",
-) -> None:
-    """Push DICOM files or folders to a node (C-STORE). Exit 1 if one was not taken."""
-    logs.configure()
-    peer = sending.parse_address(to)
-    files, others = sending.find_dicom(paths)
-    requestor = sending.requestor_named(calling)
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("sending", total=len(files))
-
-        def done(outcome: Outcome) -> None:
-            progress.advance(task)
-
-        outcomes = store_files(requestor, peer, files, done)
-    failed = [outcome for outcome in outcomes if outcome.error]
-    for outcome in failed:
-        _out.print(f"not sent: {outcome.path}: {outcome.error}", markup=False, soft_wrap=True)
-    if not files:
-        raise ReadFirstError(f"there is no DICOM instance in {', '.join(map(str, paths))} ({others} other files)")
-    _out.print(f"{len(outcomes) - len(failed)} of {len(files)} instances sent, {others} other files left alone")
-    raise typer.Exit(1 if failed else 0)
+app.command()(sending.send)
 
 
 @app.command()

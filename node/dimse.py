@@ -9,7 +9,8 @@ from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_
 
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _RESPONDED_TO, _PRIORITY = 0x0002, 0x0100, 0x0110, 0x0120, 0x0700
 _DATA_SET_TYPE, _STATUS, _SOP_INSTANCE = 0x0800, 0x0900, 0x1000
-_C_STORE_RQ, _C_STORE_RSP, _NO_DATA_SET = 0x0001, 0x8001, 0x0101
+_C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
+_SOME_DATA_SET, _NO_DATA_SET = 0x0001, 0x0101
 _ELEMENT = struct.Struct("<HHL")
 _US = struct.Struct("<H")
 
@@ -25,19 +26,18 @@ class StoreRequest:
     """Priority (0000,0700), PS3.7 9.1.1.1."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoreResponse:
+    """What a C-STORE-RSP says that we need."""
+
+    responded_to: int
+    """Message ID Being Responded To (0000,0120)."""
+    status: int
+
+
 def read_store_request(command: bytes) -> StoreRequest | None:
     """The request that a command set is; None for every other message, and where an element is missing or broken."""
-    elements: dict[int, bytes] = {}
-    at = 0
-    while at < len(command):
-        if len(command) - at < _ELEMENT.size:
-            return None
-        group, element, length = _ELEMENT.unpack_from(command, at)
-        at += _ELEMENT.size
-        if group != 0 or len(command) - at < length:
-            return None
-        elements[element] = command[at : at + length]
-        at += length
+    elements = _read_elements(command)
     try:
         if _number(elements, _COMMAND_FIELD) != _C_STORE_RQ or _number(elements, _DATA_SET_TYPE) == _NO_DATA_SET:
             return None
@@ -48,23 +48,64 @@ def read_store_request(command: bytes) -> StoreRequest | None:
         return None
 
 
+def read_store_response(command: bytes) -> StoreResponse | None:
+    """The answer that a command set is; None for every other message, and where an element is missing or broken."""
+    elements = _read_elements(command)
+    try:
+        if _number(elements, _COMMAND_FIELD) != _C_STORE_RSP or _number(elements, _DATA_SET_TYPE) != _NO_DATA_SET:
+            return None
+        return StoreResponse(_number(elements, _RESPONDED_TO), _number(elements, _STATUS))
+    except (KeyError, struct.error):
+        return None
+
+
+def _read_elements(command: bytes) -> dict[int, bytes]:
+    """Values of group 0000 by element; none of a command set that is cut off or has another group."""
+    elements: dict[int, bytes] = {}
+    at = 0
+    while at < len(command):
+        if len(command) - at < _ELEMENT.size:
+            return {}
+        group, element, length = _ELEMENT.unpack_from(command, at)
+        at += _ELEMENT.size
+        if group != 0 or len(command) - at < length:
+            return {}
+        elements[element] = command[at : at + length]
+        at += length
+    return elements
+
+
 def _number(elements: dict[int, bytes], key: int) -> int:
     (number,) = _US.unpack(elements[key])
     return int(number)
 
 
+def store_request(request: StoreRequest) -> bytes:
+    """The command set that asks for a Data Set to be kept."""
+    return _command(
+        _uid(_SOP_CLASS, request.sop_class_uid),
+        _us(_COMMAND_FIELD, _C_STORE_RQ),
+        _us(_MESSAGE_ID, request.message_id),
+        _us(_PRIORITY, request.priority),
+        _us(_DATA_SET_TYPE, _SOME_DATA_SET),
+        _uid(_SOP_INSTANCE, request.sop_instance_uid),
+    )
+
+
 def store_response(request: StoreRequest, status: int) -> bytes:
     """The command set of the answer."""
-    body = b"".join(
-        (
-            _uid(_SOP_CLASS, request.sop_class_uid),
-            _us(_COMMAND_FIELD, _C_STORE_RSP),
-            _us(_RESPONDED_TO, request.message_id),
-            _us(_DATA_SET_TYPE, _NO_DATA_SET),
-            _us(_STATUS, status),
-            _uid(_SOP_INSTANCE, request.sop_instance_uid),
-        )
+    return _command(
+        _uid(_SOP_CLASS, request.sop_class_uid),
+        _us(_COMMAND_FIELD, _C_STORE_RSP),
+        _us(_RESPONDED_TO, request.message_id),
+        _us(_DATA_SET_TYPE, _NO_DATA_SET),
+        _us(_STATUS, status),
+        _uid(_SOP_INSTANCE, request.sop_instance_uid),
     )
+
+
+def _command(*elements: bytes) -> bytes:
+    body = b"".join(elements)
     return _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
 
 

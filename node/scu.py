@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
-from pynetdicom import AE, Association, _config, build_context, build_role
+from pynetdicom import Association, _config, build_context, build_role
 from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from node.contexts import PLAIN_TRANSFER_SYNTAXES
-from node.errors import ConfigurationError, NothingAccepted, NotRecognized, PeerError
+from node.errors import ConfigurationError, NothingAccepted, NotRecognized, PeerError, UnreadableInstance
+from node.outgoing import Outgoing, outgoing
+from node.part10 import Part10, read_part10
 from node.settings import Peer, Tls
 from node.tls import client_context
+from node.wire import Caller
 
-_config.STORE_SEND_CHUNKED_DATASET = True  # files go out as they are, never decoded and encoded again
+_config.STORE_SEND_CHUNKED_DATASET = True  # what goes over pynetdicom's own path goes out as it is, too
 
 MOST_CONTEXTS = 128  # presentation contexts of one association, PS3.8 9.3.2.2: odd numbers 1 to 255
-_UNREADABLE = (OSError, EOFError, InvalidDicomError, AttributeError)
 _CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 C.5.6
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
 
@@ -72,7 +72,7 @@ def associate(
         It was not established; the text says why and what to look at. NothingAccepted: it would have been, but for the
         presentation contexts.
     """
-    ae = AE(requestor.ae_title)
+    ae = Caller(requestor.ae_title)
     ae.connection_timeout = _CONNECT_SECONDS
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_SECONDS
     where = f"{peer.ae_title}@{peer.host}:{peer.port}"
@@ -185,52 +185,53 @@ def store(
     for contexts, batch in _batches(paths, outcomes):
         left = list(batch)
         try:
-            with associate(requestor, peer, contexts) as association:
+            with associate(requestor, peer, contexts) as association, outgoing(association) as sender:
                 while left:
-                    outcomes.append(_store_one(association, left.pop(0)))
+                    outcomes.append(_store_one(sender, left.pop(0)))
                     done(outcomes[-1])
         except NothingAccepted as error:
-            outcomes.extend(Outcome(path, str(error), refused=True) for path in left)
+            outcomes.extend(Outcome(file.path, str(error), refused=True) for file in left)
         except PeerError as error:
-            outcomes.extend(Outcome(path, str(error)) for path in left)
+            outcomes.extend(Outcome(file.path, str(error)) for file in left)
     return tuple(outcomes)
 
 
-def _store_one(association: Association, path: Path) -> Outcome:
-    if not association.is_established:
-        return Outcome(path, "the peer ended the association")
+def _store_one(sender: Outgoing, file: Part10) -> Outcome:
     try:
-        status = association.send_c_store(path).get("Status")
-    except ValueError as error:  # pynetdicom: no accepted context for the file's class and syntax
-        return Outcome(path, f"the peer does not accept it: {error}", refused=True)
-    except _UNREADABLE as error:
-        return Outcome(path, f"the file cannot be read: {error}")
-    if status is None:
-        association.abort()  # else the next file would wait for an answer until the timeout
-        return Outcome(path, "the peer did not answer")
+        status = sender.store(file)
+    except NothingAccepted:
+        what = f"{UID(file.sop_class_uid).name}, {UID(file.transfer_syntax_uid).name}"
+        return Outcome(file.path, f"the peer does not accept it: no presentation context for {what}", refused=True)
+    except UnreadableInstance as error:
+        return Outcome(file.path, f"the file cannot be read: {error}")
+    except PeerError as error:
+        return Outcome(file.path, str(error))
     if status == 0 or status & 0xFF00 == 0xB000:
-        return Outcome(path, "")
-    return Outcome(path, f"the peer refused it with {_hex(status)}", refused=status == _CLASS_NOT_SUPPORTED)
+        return Outcome(file.path, "")
+    return Outcome(file.path, f"the peer refused it with {_hex(status)}", refused=status == _CLASS_NOT_SUPPORTED)
 
 
 def _batches(
     paths: Sequence[Path], unreadable: list[Outcome]
-) -> Iterator[tuple[list[PresentationContext], list[Path]]]:
+) -> Iterator[tuple[list[PresentationContext], list[Part10]]]:
     """Split files so that each part needs no more presentation contexts than an association can hold."""
     contexts: dict[tuple[str, str], PresentationContext] = {}
-    batch: list[Path] = []
+    batch: list[Part10] = []
     for path in paths:
         try:
-            meta = read_file_meta_info(path)
-            need = (str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
-        except _UNREADABLE as error:
+            file = read_part10(path)
+            if not (file.sop_class_uid and file.sop_instance_uid and file.transfer_syntax_uid):
+                raise UnreadableInstance("its File Meta Information lacks a UID")
+        except UnreadableInstance as error:
             unreadable.append(Outcome(path, f"the file cannot be read: {error}"))
             continue
+        need = (file.sop_class_uid, file.transfer_syntax_uid)
         if need not in contexts and len(contexts) == MOST_CONTEXTS:
             yield list(contexts.values()), batch
             contexts, batch = {}, []
-        contexts.setdefault(need, build_context(*need))
-        batch.append(path)
+        if need not in contexts:
+            contexts[need] = build_context(*need)
+        batch.append(file)
     if batch:
         yield list(contexts.values()), batch
 

@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from pydantic import TypeAdapter, ValidationError
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import MediaStorageDirectoryStorage
+from rich.console import Console
+from rich.progress import Progress
 
-from node.errors import ReadFirstError
-from node.scu import Requestor
-from node.settings import AETitle, Peer
+from node import logs
+from node.errors import ReadFirstError, UnreadableInstance
+from node.part10 import read_part10
+from node.scu import Outcome, Requestor, store
+from node.sections import AETitle, Peer
 
+_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 I.4
 _ADDRESS = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>[^@]+):(?P<port>\d{1,5})")
+
+
+app = typer.Typer(name="readfirst", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _one_of_many() -> None:
+    """Without it typer would take `send` for a path."""
+
+
+@app.command()
+def send(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files or folders.")],
+    to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to; for example READFIRST@127.0.0.1:11112.")],
+    calling: Annotated[str, typer.Option("--as", metavar="AET", help="Our AE title.")] = "READFIRST_SCU",
+) -> None:
+    """Push DICOM files or folders to a node (C-STORE). Exit 1 if one was not taken."""
+    logs.configure()
+    peer = parse_address(to)
+    files, others = find_dicom(paths)
+    requestor = requestor_named(calling)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("sending", total=len(files))
+
+        def done(_outcome: Outcome) -> None:
+            progress.advance(task)
+
+        outcomes = store(requestor, peer, files, done)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    out = Console(width=None if sys.stdout.isatty() else 200)
+    for outcome in failed:
+        out.print(f"not sent: {outcome.path}: {outcome.error}", markup=False, soft_wrap=True)
+    if not files:
+        raise ReadFirstError(f"there is no DICOM instance in {', '.join(map(str, paths))} ({others} other files)")
+    out.print(f"{len(outcomes) - len(failed)} of {len(files)} instances sent, {others} other files left alone")
+    raise typer.Exit(1 if failed else 0)
 
 
 def parse_address(text: str) -> Peer:
@@ -76,8 +117,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _is_instance(path: Path) -> bool:
     try:
-        meta = read_file_meta_info(path)
-    except (InvalidDicomError, OSError, EOFError):
+        file = read_part10(path)
+    except UnreadableInstance:
         return False
-    kind = meta.get("MediaStorageSOPClassUID")
-    return bool(kind and kind != MediaStorageDirectoryStorage and meta.get("TransferSyntaxUID"))
+    return file.sop_class_uid not in ("", _DIRECTORY) and file.transfer_syntax_uid != ""

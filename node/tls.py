@@ -14,7 +14,7 @@ import structlog
 
 from node import certificates
 from node.errors import ConfigurationError
-from node.settings import Tls
+from node.sections import Tls
 
 _log = structlog.get_logger(__name__)
 # RFC 9325 4.2: ephemeral keys and authenticated encryption alone, RSA of 2048 bits at least; TLS 1.3 has its own

@@ -12,10 +12,13 @@ from pynetdicom import AE, Association, build_context
 from node import scp, scu  # noqa: F401  # scu: files go out as they are, also from the tests
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.ledger import Ledger, sqlite_url
+from node.outgoing import BURST
+from node.part10 import Part10, read_part10
 from node.reception import Receiver
 from node.senders import Senders
 from node.settings import Node, Peer, Settings
 from node.store import Store
+from tests.node.phantoms import image, part10, save
 
 PEERS = {
     "modality": Peer(ae_title="MODALITY", host="127.0.0.1", send=("images",)),
@@ -107,3 +110,16 @@ def associate() -> Iterator[Callable[..., Association]]:
 def redis_server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
     with embedded_redis(tmp_path / "redis") as server:
         yield server
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Part10:
+    return read_part10(save(tmp_path / "1", image()))
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Part10:
+    """Three and a half bursts."""
+    path = tmp_path / "large"
+    path.write_bytes(part10(bytes(range(256)) * (7 * BURST // 512)))
+    return read_part10(path)

@@ -15,13 +15,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.errors import ConfigurationError, PeerError
-from node.scu import Requestor, echo, store
+from node.outgoing import BURST
+from node.scu import Outcome, Requestor, echo, store
 from node.settings import Peer, Settings, Tls
 from node.tls import HINTS, Certificates, certificate_names, server_context
 from tests.conftest import need
 from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
-from tests.node.phantoms import encoded, image, save
+from tests.node.phantoms import INSTANCE, encoded, image, save
 from tests.node.test_upper_layer import wait_until
 
 pytestmark = pytest.mark.filterwarnings(  # pynetdicom leaves the socket of a refused connection to the collector
@@ -324,3 +325,12 @@ def test_a_peer_that_is_bound_to_a_name_must_show_it(
     with capture_logs() as logs, pytest.raises(PeerError, match=r"[Cc]alling AE title not recogni[sz]ed"):
         echo(Requestor("MODALITY", authority.issue("mr.hospital")), peer)
     assert "its certificate names 127.0.0.1, mr.hospital, not certificate = CT.hospital" in logs[0]["hint"]
+
+
+def test_files_go_out_over_tls(secure: House, tls: Tls, tmp_path: Path) -> None:
+    large = image(f"{INSTANCE}.2")
+    large.PixelData = bytes(3 * BURST)
+    paths = [save(tmp_path / "1", image()), save(tmp_path / "2", large)]
+    outcomes = store(Requestor("MODALITY", tls), secure.peer.model_copy(update={"tls": True}), paths)
+    assert outcomes == tuple(Outcome(path, "") for path in paths)
+    assert sorted(file.read_bytes()[-200:] for file in secure.files) == sorted(p.read_bytes()[-200:] for p in paths)
