@@ -82,9 +82,10 @@ class Asker:
             without_stalling(association)
             association.dimse_timeout = _ANSWER_SECONDS
             commits = _accepts(association, COMMITMENT_SOP_CLASSES)
+            shows = _accepts(association, QUERY_SOP_CLASSES)
             transactions = []
             for _study, of_study in groupby(rows, key=lambda row: row["study_instance_uid"]):
-                new, overdue = _split(of_study, lambda row: row["transaction_uid"])
+                new, overdue = _split(of_study, lambda row: row["transaction_uid"] and (shows or self._is_old(row)))
                 transaction_uid = self._request(association, name, new) if new and commits else ""
                 transactions += [transaction_uid] if transaction_uid else []
                 self._query(association, name, overdue if transaction_uid else [*overdue, *new])

@@ -262,6 +262,21 @@ def test_a_pacs_that_aborts_instead_of_answering_is_queried_later_and_not_asked_
     assert pacs.call(node, report) == 0x0000
 
 
+def test_a_request_that_was_not_answered_is_made_again_where_nothing_can_be_queried(
+    start: Start, beside: MakeBeside
+) -> None:
+    node = beside(pacs := start(COMMITMENT))
+    pacs.first = lambda event, _request: event.assoc.abort()
+    node.ask()
+    pacs.first = lambda _event, _request: None
+    node.now += 60.0
+    node.ask()
+    assert (node.states, len(pacs.asked)) == ([STORED] * 3, 2)
+    assert pacs.call(node, pacs.report(pacs.asked[0])) == 0x0115
+    assert pacs.call(node, pacs.report(pacs.asked[1])) == 0x0000
+    assert node.states == [DELIVERED] * 3
+
+
 def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) -> None:
     node = beside(pacs := start(COMMITMENT, FIND))
     node.ask()
