@@ -9,7 +9,7 @@ import pytest
 from pynetdicom import Association
 
 from node import outbox
-from node.commitment import Loop, listening
+from node.commitment import Loop, asker, listening
 from node.commitment.messages import Report
 from node.entities import DeliveryState
 from tests.node.commitment.conftest import (
@@ -275,6 +275,16 @@ def test_a_request_that_was_not_answered_is_made_again_where_nothing_can_be_quer
     assert pacs.call(node, pacs.report(pacs.asked[0])) == 0x0115
     assert pacs.call(node, pacs.report(pacs.asked[1])) == 0x0000
     assert node.states == [DELIVERED] * 3
+
+
+def test_a_release_that_a_report_crosses_is_not_waited_for_long(
+    start: Start, beside: MakeBeside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PACS that waits for the answer to its report does not answer a release; pynetdicom's patience is 60 s."""
+    seen: list[Association] = []
+    monkeypatch.setattr(asker, "without_stalling", seen.append)
+    beside(start(COMMITMENT)).ask()
+    assert [association.acse_timeout for association in seen] == [asker._RELEASE_SECONDS] == [3.0]
 
 
 def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) -> None:
