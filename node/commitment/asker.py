@@ -30,6 +30,7 @@ from node.settings import Peer, Settings
 
 _log = structlog.get_logger(__name__)
 _ANSWER_SECONDS = 30.0  # to answer one message; nothing has to be done for it
+_RELEASE_SECONDS = 3.0  # to answer a release, before the association is aborted: its report may cross it
 _UNANSWERED = 60.0  # seconds until a peer that did not answer a request is queried
 _LOOK = 0.1  # seconds between looks whether the report came
 
@@ -81,10 +82,12 @@ class Asker:
         with associate(self._requestor, peer, contexts, handlers=[(evt.EVT_N_EVENT_REPORT, handler)]) as association:
             without_stalling(association)
             association.dimse_timeout = _ANSWER_SECONDS
+            association.acse_timeout = _RELEASE_SECONDS
             commits = _accepts(association, COMMITMENT_SOP_CLASSES)
+            shows = _accepts(association, QUERY_SOP_CLASSES)
             transactions = []
             for _study, of_study in groupby(rows, key=lambda row: row["study_instance_uid"]):
-                new, overdue = _split(of_study, lambda row: row["transaction_uid"])
+                new, overdue = _split(of_study, lambda row: row["transaction_uid"] and (shows or self._is_old(row)))
                 transaction_uid = self._request(association, name, new) if new and commits else ""
                 transactions += [transaction_uid] if transaction_uid else []
                 self._query(association, name, overdue if transaction_uid else [*overdue, *new])

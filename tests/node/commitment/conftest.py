@@ -33,7 +33,7 @@ from tests.node.phantoms import STUDY, result, stored
 __all__ = ["ledger", "listen"]
 COMMITMENT, FIND = StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind
 UIDS = ("2.25.1", "2.25.2", "2.25.3")
-PATIENCE = 10.0
+PATIENCE = 30.0
 LONG_AGO = 7200.0  # seconds
 
 

@@ -9,7 +9,7 @@ import pytest
 from pynetdicom import Association
 
 from node import outbox
-from node.commitment import Loop, listening
+from node.commitment import Loop, asker, listening
 from node.commitment.messages import Report
 from node.entities import DeliveryState
 from tests.node.commitment.conftest import (
@@ -260,6 +260,31 @@ def test_a_pacs_that_aborts_instead_of_answering_is_queried_later_and_not_asked_
     node.ask()
     assert (node.states, pacs.queried, len(pacs.asked)) == ([DELIVERED] * 3, 1, 1)
     assert pacs.call(node, report) == 0x0000
+
+
+def test_a_request_that_was_not_answered_is_made_again_where_nothing_can_be_queried(
+    start: Start, beside: MakeBeside
+) -> None:
+    node = beside(pacs := start(COMMITMENT))
+    pacs.first = lambda event, _request: event.assoc.abort()
+    node.ask()
+    pacs.first = lambda _event, _request: None
+    node.now += 60.0
+    node.ask()
+    assert (node.states, len(pacs.asked)) == ([STORED] * 3, 2)
+    assert pacs.call(node, pacs.report(pacs.asked[0])) == 0x0115
+    assert pacs.call(node, pacs.report(pacs.asked[1])) == 0x0000
+    assert node.states == [DELIVERED] * 3
+
+
+def test_a_release_that_a_report_crosses_is_not_waited_for_long(
+    start: Start, beside: MakeBeside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PACS that waits for the answer to its report does not answer a release; pynetdicom's patience is 60 s."""
+    seen: list[Association] = []
+    monkeypatch.setattr(asker, "without_stalling", seen.append)
+    beside(start(COMMITMENT)).ask()
+    assert [association.acse_timeout for association in seen] == [asker._RELEASE_SECONDS] == [3.0]
 
 
 def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) -> None:
