@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from pydicom.uid import UID
@@ -20,6 +20,7 @@ from node.ledger import Ledger
 from node.senders import Senders
 from node.settings import Settings
 from node.store import Incoming, Store
+from node.tallies import Answer, Sender, Tallies
 from node.turns import BY_DIMSE_PRIORITY, MEDIUM
 from node.worklist import items
 
@@ -38,6 +39,7 @@ class Receiver:
     ledger: Ledger
     store: Store
     senders: Senders
+    tallies: Tallies = field(default_factory=Tallies)
 
     def begin(self, association: Association, request: StoreRequest, context_id: int) -> StoreReception | None:
         """Begin to take an instance; None where the presentation context is not one of storage."""
@@ -60,6 +62,7 @@ class StoreReception:
         self._peer: str = association.requestor.ae_title
         self._status = SUCCESS
         self._incoming: Incoming | None = None
+        self._study, self._held = "", False
         if receiver.may_send(self._peer):
             self._guarded(self._open)
         else:
@@ -75,7 +78,11 @@ class StoreReception:
         """Make the instance safe and known; the status to answer."""
         if self._status == SUCCESS:
             self._guarded(self._keep)
+        size = self._incoming.size if self._incoming else 0
         self.abandon()
+        answer = Answer(self._request.sop_class_uid, self._status, self._study, size, self._held)
+        sender = Sender(self._peer, self._association.requestor.address)
+        self._receiver.tallies.answered(self._association, sender, answer)
         return self._status
 
     def abandon(self) -> None:
@@ -98,12 +105,14 @@ class StoreReception:
         assert self._incoming is not None
         receiver, request = self._receiver, self._request
         key = self._identified(self._incoming)
+        self._study = key.study_instance_uid
         receiver.senders.brought(self._association, key.study_instance_uid)
         stored = self._incoming.keep(key, str(self._syntax))
         with receiver.ledger.write() as connection:
             recorded = studies.record_instance(
                 connection, stored, self._peer, now := time.time(), BY_DIMSE_PRIORITY.get(request.priority, MEDIUM)
             )
+            self._held = not recorded.new
             if recorded.reopened:
                 items.set_ready(connection, key.study_instance_uid, now, ready=False)
         names = {"study": key.study_instance_uid, "instance": request.sop_instance_uid, "peer": self._peer}

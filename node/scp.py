@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -11,13 +12,15 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
+from node.audit import Recorder
 from node.contexts import scp_contexts
 from node.dimse import StoreRequest
 from node.errors import ConfigurationError
 from node.intake import ABORTED, RELEASED
+from node.metrics import Metrics
 from node.reception import NOT_UNDERSTOOD, SUCCESS, Receiver
-from node.senders import Senders
 from node.settings import Settings
+from node.tallies import Sender
 from node.tls import server_context
 from node.upper_layer import request_handler
 from node.worklist import ups
@@ -25,10 +28,20 @@ from node.worklist.reading import Station
 from node.worklist.watch import Watching
 
 _log = structlog.get_logger(__name__)
+_ENDS = evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE
 
 
-def start(receiver: Receiver) -> ThreadedAssociationServer:
+def start(
+    receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | None = None
+) -> ThreadedAssociationServer:
     """Listen for associations in a background thread; `server.shutdown()` ends it.
+
+    Parameters
+    ----------
+    audit
+        Is told who was not let in, and who asked for what.
+    metrics
+        Counts associations.
 
     Raises
     ------
@@ -42,18 +55,23 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
     ae.network_timeout = ae.dimse_timeout = node.network_timeout
     ae.require_called_aet = True
     ae.require_calling_aet = _callers(receiver.settings)
+    audit = audit or Recorder(receiver.settings, receiver.ledger)
     handlers: list[Any] = [
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, on_c_store, [receiver]),
-        (evt.EVT_REJECTED, on_rejected, [receiver.settings]),
-        *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
-        *ups.handlers(receiver.ledger, station(receiver.settings), watching(receiver.settings)),
-    ]
+        (evt.EVT_REJECTED, on_rejected, [receiver.settings, audit]),
+        *(_counting(metrics) if metrics else ()),
+        *((event, on_ended, [receiver]) for event in _ENDS),
+        *ups.handlers(
+            receiver.ledger, station(receiver.settings), watching(receiver.settings),
+            asked=lambda event: on_c_find(event, audit),
+        ),
+    ]  # fmt: skip
     try:
         server = ae.make_server(
             (node.host, node.port),
             server_class=ThreadedAssociationServer,
-            ssl_context=server_context(node.tls) if node.tls else None,
+            ssl_context=server_context(node.tls, _tls_failed(audit)) if node.tls else None,
             evt_handlers=handlers,
             contexts=[*scp_contexts(), *ups.contexts()],
             request_handler=request_handler(receiver.begin),
@@ -64,6 +82,18 @@ def start(receiver: Receiver) -> ThreadedAssociationServer:
     ae._servers.append(server)  # where `server.shutdown` looks for it
     threading.Thread(target=server.serve_forever, name="scp", daemon=True).start()
     return server
+
+
+def _counting(metrics: Metrics) -> list[Any]:
+    return [
+        (evt.EVT_ESTABLISHED, lambda event: metrics.opened(event.assoc)),
+        (evt.EVT_REJECTED, lambda _event: metrics.rejected()),
+        *((event, lambda event: metrics.ended(event.assoc)) for event in _ENDS),
+    ]
+
+
+def _tls_failed(audit: Recorder) -> Callable[[str, str], None]:
+    return lambda address, reason: audit.rejected("", address, f"TLS failed: {reason}")
 
 
 def on_c_store(event: Event, receiver: Receiver) -> int:
@@ -79,7 +109,7 @@ def on_c_store(event: Event, receiver: Receiver) -> int:
     return reception.finish()
 
 
-def on_rejected(event: Event, settings: Settings) -> None:
+def on_rejected(event: Event, settings: Settings, audit: Recorder) -> None:
     """Say whom we did not let in, and what would let them in."""
     requestor, node = event.assoc.requestor, settings.node
     if requestor.primitive.called_ae_title != node.ae_title:
@@ -89,11 +119,21 @@ def on_rejected(event: Event, settings: Settings) -> None:
     else:
         hint = f"node.max_associations = {node.max_associations} are open already; it may try again"
     _log.warning("association rejected", peer=requestor.ae_title, address=requestor.address, hint=hint)
+    audit.rejected(requestor.ae_title, requestor.address, f"association rejected: {hint}")
 
 
-def on_ended(event: Event, senders: Senders) -> None:
+def on_ended(event: Event, receiver: Receiver) -> None:
     """An association is over."""
-    senders.end(event.assoc, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
+    receiver.senders.end(event.assoc, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
+    receiver.tallies.end(event.assoc)
+
+
+def on_c_find(event: Event, audit: Recorder) -> None:
+    """Somebody asks."""
+    requestor, context = event.assoc.requestor, event.context
+    keys = event.request.Identifier.getvalue() if event.request.Identifier else b""
+    sender = Sender(requestor.ae_title, requestor.address)
+    audit.was_asked(sender, str(context.abstract_syntax), keys, str(context.transfer_syntax))
 
 
 def station(settings: Settings) -> Station:

@@ -10,8 +10,9 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom import AE, Association, _config, build_context, build_role
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
@@ -132,11 +133,7 @@ def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -
     PeerError
         It cannot be asked, or answers with a failure status.
     """
-    query = Dataset()
-    query.QueryRetrieveLevel = "STUDY"
-    query.StudyInstanceUID = study_instance_uid
-    query.NumberOfStudyRelatedInstances = None
-    model = StudyRootQueryRetrieveInformationModelFind
+    query, model = _count_keys(study_instance_uid), StudyRootQueryRetrieveInformationModelFind
     count = None
     with associate(requestor, peer, [build_context(model)]) as association:
         for status, identifier in association.send_c_find(query, model):
@@ -147,6 +144,20 @@ def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -
                 value = identifier.get("NumberOfStudyRelatedInstances")
                 count = int(value) if value not in (None, "") else count
     return count
+
+
+def study_query(study_instance_uid: str) -> tuple[str, bytes, str]:
+    """What `count_instances` asks, as the audit trail tells it: SOP Class UID, Identifier, its transfer syntax."""
+    keys = encode(_count_keys(study_instance_uid), is_implicit_vr=True, is_little_endian=True) or b""
+    return str(StudyRootQueryRetrieveInformationModelFind), keys, str(ImplicitVRLittleEndian)
+
+
+def _count_keys(study_instance_uid: str) -> Dataset:
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = study_instance_uid
+    query.NumberOfStudyRelatedInstances = None
+    return query
 
 
 def store(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 
 from node.errors import ConfigurationError
 from node.settings import Tls
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _log = structlog.get_logger(__name__)
 _SILENCE_SECONDS = 60.0  # a caller that says nothing so long is given up
@@ -18,10 +24,22 @@ class _ServerSocket(ssl.SSLSocket):
     """Logs why TLS was not established; pynetdicom only closes the connection."""
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        try:
+        with self._told():
             return super().recv(buflen, flags)
+
+    def recv_into(self, buffer: Buffer, nbytes: int | None = None, flags: int = 0) -> int:
+        with self._told():
+            return super().recv_into(buffer, nbytes, flags)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except ssl.SSLError as error:
-            _log.warning("TLS failed", address=self.getpeername()[0], reason=error.reason or str(error))
+            address, reason = self.getpeername()[0], error.reason or str(error)
+            _log.warning("TLS failed", address=address, reason=reason)
+            assert isinstance(self.context, _ServerContext)
+            self.context.failed(address, reason)
             raise
 
 
@@ -29,6 +47,7 @@ class _ServerContext(ssl.SSLContext):
     """Shakes hands when the association first reads, in its thread: a silent caller must not stop the listener."""
 
     sslsocket_class = _ServerSocket
+    failed: Callable[[str, str], None] = staticmethod(lambda _address, _reason: None)
 
     def wrap_socket(
         self,
@@ -45,9 +64,12 @@ class _ServerContext(ssl.SSLContext):
         )  # its own order
 
 
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """Context of the SCP; a peer without a valid certificate is not let in."""
-    return _prepared(_ServerContext(ssl.PROTOCOL_TLS_SERVER), tls)
+def server_context(tls: Tls, failed: Callable[[str, str], None] | None = None) -> ssl.SSLContext:
+    """Context of the SCP; a peer without a valid certificate is not let in. `failed` hears its address, and why."""
+    context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    if failed:
+        context.failed = failed
+    return _prepared(context, tls)
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:

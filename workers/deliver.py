@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import RowMapping
 
 from node import outbox, scu
+from node.audit import Recorder
 from node.durable import replace_file
 from node.errors import ReadFirstError
 from node.ledger import Ledger, note, open_ledger
@@ -41,9 +43,26 @@ class Deliverer:
         if not rows:
             return
         paths = [self.settings.node.data / row["path"] for row in rows]
+        self._tell_begin(study_instance_uid, peer, rows)
         with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
             outcomes = self._outcomes(study_instance_uid, peer, paths)
         self._write_down(study_instance_uid, peer, rows, outcomes)
+
+    @cached_property
+    def audit(self) -> Recorder:
+        """Makes audit messages; the node tells them."""
+        return Recorder(self.settings, self.ledger)
+
+    def _tell_begin(self, uid: str, name: str, rows: Sequence[RowMapping]) -> None:
+        if peer := self.settings.receivers.get(name):
+            self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows))
+
+    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], errors: Mapping[str, str]) -> None:
+        stored, failed = Counter[str](), Counter[str]()
+        for row in rows:
+            (failed if errors[row["sop_instance_uid"]] else stored)[row["sop_class_uid"]] += 1
+        if peer := self.settings.receivers.get(name):
+            self.audit.sent(peer, uid, stored, failed, next(filter(None, errors.values()), ""))
 
     def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[Outcome]:
         """However sending ends, each object has an outcome: none is left claimed and unsaid."""
@@ -77,6 +96,7 @@ class Deliverer:
             if stored:
                 kinds = ", ".join(row["kind"] for row in stored)
                 note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")
+        self._tell_end(uid, peer, rows, errors)
         failed = [error for error in errors.values() if error]
         if failed:
             counts = {"stored": len(stored), "failed": len(failed)}

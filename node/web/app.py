@@ -30,6 +30,7 @@ _ROUTES = (
     Route("/status/panel", status.panel),
     Route("/status/retry/{uid}", posting(status.retry), methods=["POST"]),
     Route("/status/check", posting(status.check), methods=["POST"]),
+    Route("/metrics", status.metrics),
     Route("/feedback.csv", study.feedback_csv),
     Route("/events", live.events),
     Route("/login", login.show),

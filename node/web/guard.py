@@ -24,6 +24,7 @@ API = "/dicomweb"  # below it programs speak, not browsers: a Bearer token inste
 
 _LOG = structlog.get_logger(__name__)
 _PUBLIC = ("/login", "/static/")
+_FOR_PROGRAMS = ("/events", "/metrics")  # no login page helps who asks for these
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -204,7 +205,7 @@ def too_many(wait: float) -> Response:
 
 
 def _to_login(visit: Visit) -> Response:
-    if visit.is_api or visit.path == "/events":
+    if visit.is_api or visit.path in _FOR_PROGRAMS:
         return JSONResponse({"error": "log in, or send Authorization: Bearer"}, 401, {"WWW-Authenticate": "Bearer"})
     if visit.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": "/login"})

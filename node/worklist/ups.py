@@ -67,16 +67,19 @@ def contexts() -> list[PresentationContext]:
 
 
 def handlers(
-    ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time
-) -> list[Handler]:
+    ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time,
+    asked: Callable[[Any], None] = lambda _event: None,
+) -> list[Handler]:  # fmt: skip
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
     Parameters
     ----------
     clock
         Seconds since 1970 UTC.
+    asked
+        Called with the event of each C-FIND before it is answered.
     """
-    scp = UpsProvider(ledger, station, watching, clock)
+    scp = UpsProvider(ledger, station, watching, clock, asked)
     return [
         (evt.EVT_N_CREATE, scp.n_create),
         (evt.EVT_N_SET, scp.n_set),
@@ -94,6 +97,7 @@ class UpsProvider:
     station: Station
     watching: Watching
     clock: Callable[[], float]
+    asked: Callable[[Any], None] = lambda _event: None
 
     def n_create(self, event: Any) -> Answer:
         """Create a work item (CC.2.5)."""
@@ -149,6 +153,7 @@ class UpsProvider:
     def c_find(self, event: Any) -> Iterator[tuple[Dataset | Status, Dataset | None]]:
         """Search the worklist (CC.2.8); most urgent first."""
         sent = 0
+        self.asked(event)
         try:
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
             query = compile_query(*_identifier(event))
