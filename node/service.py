@@ -28,6 +28,7 @@ from node.errors import ConfigurationError, UnreadableInstance
 from node.headers import read_header
 from node.ledger import open_ledger
 from node.metrics import Metrics
+from node.privacy import close_to_others
 from node.processes import die_with_parent
 from node.reception import NOT_AUTHORIZED, Receiver
 from node.rounds import Rounds
@@ -61,6 +62,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     ConfigurationError
         Something that is needed cannot be used; nothing keeps running.
     """
+    close_to_others(settings.node.data)
     if with_workers:
         for entry in entry_points(group="readfirst.preflight"):
             entry.load()(settings)

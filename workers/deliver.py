@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -115,6 +116,14 @@ def _put_into(folder: Path, path: Path) -> Outcome:
         target = folder / path.parent.name
         target.mkdir(parents=True, exist_ok=True)
         replace_file(target / path.name, content)
+        _open_like(folder, target, target / path.name)
     except OSError as error:
         return Outcome(path, f"the folder {folder} did not take it: {error.strerror}")
     return Outcome(path, "")
+
+
+def _open_like(folder: Path, target: Path, file: Path) -> None:
+    """Whom the site lets into the folder may read what is in it, though our own files are for us alone."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    target.chmod(mode)
+    file.chmod(mode & 0o666)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import ssl
+import struct
+import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import RowMapping
@@ -20,6 +24,7 @@ from node.tls import client_context
 _NOTICE, _WARNING = 10 * 8 + 5, 10 * 8 + 4  # PRI: facility 10, severity 5 or 4
 _BOM = "\ufeff"  # RFC 5424 6.4: MSG-UTF8
 _MSGID = "DICOM+RFC3881"
+_CLOSE_SECONDS = 5.0
 _MOST_DATAGRAM = 65507  # bytes, of UDP over IPv4
 
 
@@ -27,8 +32,8 @@ _MOST_DATAGRAM = 65507  # bytes, of UDP over IPv4
 class Repository:
     """Another machine's audit record repository.
 
-    Syslog has no acknowledgement. Over TLS a batch counts as taken when the receiver has closed its side after our
-    close_notify: it closes with what it had not read still there as a reset, and a reset is no success. Over UDP a
+    Syslog has no acknowledgement. Over TLS a batch counts as taken when the receiver has closed the connection after
+    our close_notify and its system acknowledged every byte: one that closes with bytes unread resets. Over UDP a
     message counts as taken when it has left.
     """
 
@@ -84,11 +89,24 @@ class Repository:
 
 
 def _end(sock: ssl.SSLSocket) -> None:
-    """Say that it is all, and wait until the receiver has read it."""
-    try:
-        sock.unwrap()
-    except ssl.SSLEOFError:
-        return  # it closed without close_notify, but after what came before: a reset is another error
+    """Say that it is all, and wait until the receiver has read it: it answers (RFC 5425 4.4) and closes.
+
+    OpenSSL takes an alert for an answer, and Python a connection that was closed: so what its system does counts.
+    """
+    answered: socket.socket = sock
+    with suppress(ssl.SSLEOFError):
+        answered = sock.unwrap()
+    deadline = time.monotonic() + _CLOSE_SECONDS
+    with suppress(TimeoutError):  # it answered, and keeps the connection
+        answered.settimeout(_CLOSE_SECONDS)
+        while socket.socket.recv(answered, 1024):
+            pass
+    while struct.unpack("i", fcntl.ioctl(answered, termios.TIOCOUTQ, bytes(4)))[0]:
+        if time.monotonic() > deadline:
+            raise TimeoutError("it closed before it had all")
+        time.sleep(0.01)
+    if error := answered.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(error, os.strerror(error))
 
 
 def _line(row: RowMapping) -> bytes:

@@ -34,5 +34,5 @@ def drop(connection: Connection, ids: Collection[int]) -> None:
 
 def waiting(connection: Connection) -> dict[str, int]:
     """How many messages wait, by sink."""
-    query = select(AUDIT_MESSAGE.c.sink, func.count()).group_by(AUDIT_MESSAGE.c.sink)
-    return dict(connection.execute(query).tuples().all())
+    query = select(AUDIT_MESSAGE.c.sink, func.count().label("messages")).group_by(AUDIT_MESSAGE.c.sink)
+    return {row.sink: row.messages for row in connection.execute(query)}
