@@ -44,8 +44,8 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
     ours = cache(lambda: _answers(settings))  # whether it is us that listens: asked once, it may take long
     lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
-    lines += [*_page(settings, ours), *_peers(settings), *_sinks(settings), *_orders(settings, ours)]
-    lines += _audit(settings)
+    lines += [*_page(settings, ours), *_audit(settings), *_peers(settings), *_sinks(settings)]
+    lines += _orders(settings, ours)
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
     return lines
@@ -63,8 +63,8 @@ def _disk(settings: Settings) -> Iterator[Line]:
         yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
         return
     if is_open(data):
-        others = f"{data} is open to others than its owner: chmod 700, or start the node as its owner, which does that"
-        yield Line(False, "disk", others)
+        warning = f"WARNING: {data} is open to others than its owner; the node closes it when it starts"
+        yield Line(True, "disk", warning)
     yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
 
 

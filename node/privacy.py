@@ -21,7 +21,7 @@ def close_to_others(data: Path) -> None:
     """
     os.umask(_OTHERS)
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=_OURS, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
     if not is_open(data):

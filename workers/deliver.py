@@ -6,6 +6,7 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -125,5 +126,6 @@ def _put_into(folder: Path, path: Path) -> Outcome:
 def _open_like(folder: Path, target: Path, file: Path) -> None:
     """Whom the site lets into the folder may read what is in it, though our own files are for us alone."""
     mode = stat.S_IMODE(folder.stat().st_mode)
-    target.chmod(mode)
+    with suppress(PermissionError):  # a folder of another user's that is there already stays as it is
+        target.chmod(mode)
     file.chmod(mode & 0o666)
