@@ -91,7 +91,8 @@ def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) ->
     lines = check(settings, pacs=start(Pacs()))
     assert [line for line in lines if not line.ok] == []
     assert [line.what for line in lines] == [
-        "configuration", "disk", "database", "queue", "address", "audit file", *["peer pacs"] * 6, "model chest-ct", "device",
+        "configuration", "disk", "database", "queue", "address", "audit file", *["peer pacs"] * 6, "model chest-ct",
+        "device",
     ]  # fmt: skip
     said = [line.detail for line in lines if line.what == "peer pacs"]
     assert said[0].endswith("answers C-ECHO")
