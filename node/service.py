@@ -62,11 +62,11 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     ConfigurationError
         Something that is needed cannot be used; nothing keeps running.
     """
-    close_to_others(settings.node.data)
     if with_workers:
         for entry in entry_points(group="readfirst.preflight"):
             entry.load()(settings)
-    sinks, told = make_sinks(settings), audit.make_sinks(settings)
+    make_sinks(settings)  # what is wrong with one stops the start
+    close_to_others(settings.node.data)
     stop = _stop_signal()
     with ExitStack() as stack:
         ledger = open_ledger(settings)
@@ -76,7 +76,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         store = Store(settings.node.data, settings.node.min_free_mb << 20)
         store.prepare()
         broker = Broker(make_app(url, settings.models.time_limit))
-        recorder = stack.enter_context(audit.recording(settings, ledger, told))
+        recorder = stack.enter_context(audit.recording(settings, ledger, audit.make_sinks(settings)))
         metrics = Metrics(settings, ledger, broker.waiting)
         rounds = Rounds(
             settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row), audit=recorder
@@ -90,7 +90,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         asked = partial(_searched, recorder)
         workitems = dicomweb.routes(Desk(ledger, station(settings), settings.worklist.deletion_locks, asked=asked))
         stack.enter_context(web.serving(settings.web, web.make_app(desk, workitems)))
-        stack.enter_context(couriers(sinks, ledger))
+        stack.enter_context(couriers(make_sinks(settings, recorder.asked), ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
         tallies = Tallies(partial(_answered, recorder, metrics), recorder.received)
         server = scp.start(Receiver(settings, ledger, store, rounds.senders, tallies), recorder, metrics)

@@ -85,7 +85,7 @@ def family(pid: int) -> list[int]:
 
 def test_a_study_is_analysed_and_delivered_by_nobody(confined: Confined) -> None:
     confined.push(SAMPLES / "chest-xray-normal")
-    confined.until(lambda: [path for path in (confined.folder / "files").rglob("*.dcm")])
+    confined.until(lambda: list((confined.folder / "files").rglob("*.dcm")))
     story = confined.story("chest-xray-normal")
     assert story["state"] == "analysed"
 
