@@ -75,12 +75,16 @@ class Guard:
         Everything behind it.
     clock
         Seconds since 1970 UTC.
+    wrong
+        Hears the address of who sent a wrong token; called in the event loop.
     """
 
     def __init__(
-        self, app: ASGIApp, web: Web, sessions: Sessions, brake: Brake, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, app: ASGIApp, web: Web, sessions: Sessions, brake: Brake, clock: Callable[[], float] = time.time,
+        wrong: Callable[[str], None] = lambda _address: None,
+    ) -> None:  # fmt: skip
         self._app, self._web, self._sessions, self._brake, self._clock = app, web, sessions, brake, clock
+        self._wrong = wrong
         self._names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), web.host.lower()}
         self._names.add(urlsplit(web.public_url).hostname or "localhost")
 
@@ -168,6 +172,7 @@ class Guard:
             return too_many(wait)
         self._brake.failed(visit.address, now)
         _LOG.warning("wrong token", address=visit.address)
+        self._wrong(visit.address)
         return JSONResponse({"error": "wrong token"}, 401, {"WWW-Authenticate": "Bearer"})
 
     def _outward(self, visit: Visit, send: Send, new: Session | None) -> Send:

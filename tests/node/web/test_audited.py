@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 
-from tests.node.audit.test_recorder import event, things, told, users
+from tests.node.audit.test_recorder import event, things, told, until, users
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Serve, Site, analyse, arrive
 
@@ -41,6 +41,13 @@ def test_logging_in_and_out_is_told(serve: Serve) -> None:
     site.post("/logout", site.csrf("/"))
     found = [(one[0][1].attrib["csd-code"], event(one)[2]) for one in told(site.desk.ledger) if len(one[0]) > 1]
     assert found == [("110122", "4"), ("110122", "0"), ("110123", "0")]
+
+
+def test_a_program_with_a_wrong_token_is_told(serve: Serve) -> None:
+    site = serve(token="a long enough token")
+    site.client.get("/metrics", headers={"Authorization": "Bearer a wrong one"})
+    (message,) = until(site.desk.ledger, 1)
+    assert (event(message), users(message)) == (("110114", "E", "4"), ["127.0.0.1", "READFIRST"])
 
 
 def test_metrics_need_the_token_where_there_is_one(serve: Serve) -> None:
