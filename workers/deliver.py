@@ -92,13 +92,13 @@ class Deliverer:
         now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
         errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
+        self._tell_end(uid, peer, rows, errors)  # first: killed in between, it is sent and told again
         with self.ledger.write() as connection:
             for row in rows:
                 ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now)
             if stored:
                 kinds = ", ".join(row["kind"] for row in stored)
                 note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")
-        self._tell_end(uid, peer, rows, errors)
         failed = [error for error in errors.values() if error]
         if failed:
             counts = {"stored": len(stored), "failed": len(failed)}

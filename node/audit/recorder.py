@@ -180,10 +180,10 @@ class Recorder:
         made = [
             (message.at, as_xml(message, self._source), message.outcome is not Outcome.SUCCESS) for message in messages
         ]
+        if not made and not self._unkept:
+            return
         with self._lock:
             self._unkept.extend(made)
-            if not self._unkept:
-                return
             try:
                 with self._ledger.write() as connection:
                     spool.put(connection, self.sinks, self._unkept)
