@@ -17,7 +17,7 @@ from node.audit import events, spool, unaudited
 from node.audit.alarms import Alarm, Alarms
 from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, Outcome
 from node.audit.message import Message, Participant, Source, as_xml
-from node.audit.patients import WITHHELD, patient_id
+from node.audit.patients import UNKNOWN, WITHHELD, patient_id
 from node.audit.viewings import Viewings
 from node.errors import ReadFirstError
 from node.ledger import Ledger
@@ -199,7 +199,7 @@ class Recorder:
 
     def _remember(self, work: Callable[[Connection], None]) -> None:
         """Once messages are kept, what they speak of; killed before, they are made again."""
-        if not self.sinks:
+        if not self.sinks or self._unkept:
             return
         try:
             with self._ledger.write() as connection:
@@ -228,8 +228,11 @@ class Recorder:
     def _patient(self, study_instance_uid: str) -> str:
         if not self._settings.audit.patients:
             return WITHHELD
-        with self._ledger.read() as connection:
-            return patient_id(connection, self._settings.node.data, study_instance_uid)
+        try:
+            with self._ledger.read() as connection:
+                return patient_id(connection, self._settings.node.data, study_instance_uid)
+        except ReadFirstError:  # the message is worth more than the patient in it
+            return UNKNOWN
 
 
 def _node(ae_title: str, address: str = "") -> Participant:

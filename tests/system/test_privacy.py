@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -192,6 +193,8 @@ def test_nothing_of_a_patient_is_in_logs_queue_metrics_or_crashes(up: Up, tmp_pa
         "stories": json.dumps([up.ask("study", one["study_instance_uid"]) for one in kept]).encode(),
     }
     worker = int(children(up.process.pid)[0])
+    for pid in (up.process.pid, *map(int, children(up.process.pid))):  # no core dumps
+        assert re.search(r"Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text())
     os.kill(worker, signal.SIGABRT)
     up.until(lambda: "ended, started again" in up.said)
     up.process.send_signal(signal.SIGTERM)
