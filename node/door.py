@@ -42,7 +42,8 @@ _VERSION = 0x0001  # bit 0, the only one that is tested
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 6))  # half-open: 2 minutes
 
 _log = structlog.get_logger(__name__)
-Rejected = Callable[[Caller, Rejection], None]
+TurnedAway = Callable[[str, str, str], None]
+"""Told the AE title (empty where it said none), the address, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Doorkeeper:
 
     Parameters
     ----------
-    rejected
-        Told of each caller that said its name and was not let in.
+    turned_away
+        Told of each caller that said its name and was not let in, and of each that TLS did not let in.
 
     Raises
     ------
@@ -69,9 +70,9 @@ class Doorkeeper:
         The certificates cannot be used.
     """
 
-    def __init__(self, settings: Settings, rejected: Rejected = lambda _caller, _rejection: None) -> None:
+    def __init__(self, settings: Settings, turned_away: TurnedAway = lambda _ae_title, _address, _reason: None) -> None:
         node, limits = settings.node, settings.limits
-        self._callers, self._limits, self._node, self._rejected = Callers(settings), limits, node, rejected
+        self._callers, self._limits, self._node, self._turned_away = Callers(settings), limits, node, turned_away
         self._certificates = Certificates(node.tls) if node.tls else None
         self._refusals = Refusals()
         self.places = Places(limits.connections, node.max_associations, limits.associations_per_peer)
@@ -90,6 +91,7 @@ class Doorkeeper:
         except ssl.SSLError as error:
             said = getattr(error, "verify_message", "") or error.reason or str(error)
             self._say("TLS failed", visitor, HINTS.get(error.reason or "", ""), reason=said)
+            self._turned_away("", visitor.address, f"TLS failed: {said}")
         except TimeoutError:
             seconds = f"limits.request_seconds = {self._limits.request_seconds:g}"
             self._say("connection dropped", visitor, reason=f"no whole A-ASSOCIATE-RQ in {seconds}")
@@ -147,7 +149,7 @@ class Doorkeeper:
 
     def _reject(self, visitor: Visitor, caller: Caller, rejection: Rejection) -> None:
         self._say("association rejected", visitor, rejection.hint, peer=caller.ae_title)
-        self._rejected(caller, rejection)
+        self._turned_away(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
         why = bytes((0, rejection.result, rejection.source, rejection.reason))
         self._answer(visitor, _HEADER.pack(_A_ASSOCIATE_RJ, len(why)) + why)
 

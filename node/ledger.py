@@ -163,7 +163,7 @@ def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
     if not make and not settings.database.url and not (data / SQLITE).exists():
         raise ConfigurationError(f"there is no ledger in {data.resolve()}: start the node, or name its --config")
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
     ledger = Ledger(settings.database.url or sqlite_url(data))

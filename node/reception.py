@@ -24,6 +24,7 @@ from node.pace import Pace
 from node.senders import Senders
 from node.settings import Settings
 from node.store import Incoming, Store
+from node.tallies import Answer, Sender, Tallies
 from node.turns import BY_DIMSE_PRIORITY, MEDIUM
 from node.worklist import items
 
@@ -43,6 +44,7 @@ class Receiver:
     store: Store
     senders: Senders
     pace: Pace = field(default_factory=Pace)
+    tallies: Tallies = field(default_factory=Tallies)
 
     def begin(self, association: Association, request: StoreRequest, context_id: int) -> StoreReception | None:
         """Begin to take an instance; None where the presentation context is not one of storage."""
@@ -65,6 +67,7 @@ class StoreReception:
         self._peer: str = association.requestor.ae_title
         self._status = SUCCESS
         self._incoming: Incoming | None = None
+        self._study, self._held = "", False
         callers, limits = receiver.callers, receiver.settings.limits
         self._key, self._most = callers.key(caller_of(association)), limits.object_mb << 20
         if callers.may(association, "images"):
@@ -86,6 +89,10 @@ class StoreReception:
         """Make the instance safe and known; the status to answer, before `close` is called."""
         if self._status == SUCCESS:
             self._guarded(self._keep)
+        size = self._incoming.size if self._incoming else 0
+        answer = Answer(self._request.sop_class_uid, self._status, self._study, size, self._held)
+        sender = Sender(self._peer, self._association.requestor.address)
+        self._receiver.tallies.answered(self._association, sender, answer)
         return self._status
 
     def close(self) -> None:
@@ -110,9 +117,11 @@ class StoreReception:
         assert self._incoming is not None
         receiver, request = self._receiver, self._request
         key = self._identified(self._incoming)
+        self._study = key.study_instance_uid
         receiver.senders.brought(self._association, key.study_instance_uid)
         stored = self._incoming.keep(key, str(self._syntax))
         recorded = receiver.ledger.grouped.write(lambda connection: self._record(connection, stored))
+        self._held = not recorded.new
         names = {"study": key.study_instance_uid, "instance": request.sop_instance_uid, "peer": self._peer}
         if recorded.conflict:
             _log.warning("same UID with other content, kept beside", **names)

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from node import outbox, scu, studies
+from node.audit import Recorder
 from node.broker import ANALYZE, DELIVER, Broker
 from node.errors import QueueUnavailable, ReadFirstError
 from node.intake import Evidence, reason_complete
@@ -32,10 +33,10 @@ RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in 
 class Counts:
     """What peers with `query = true` say how many instances a study has; asked when a sender has finished."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, wake: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, wake: Callable[[], None], audit: Recorder) -> None:
         self._peers = settings.peers_that(lambda peer: peer.query)
         self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
-        self._ledger, self._wake = ledger, wake
+        self._ledger, self._wake, self._audit = ledger, wake, audit
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="count")
         self._answers: dict[str, dict[str, int]] = {}
 
@@ -59,6 +60,7 @@ class Counts:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, name: str, uid: str) -> None:
+        self._audit.asked(self._peers[name], *scu.study_query(uid))
         try:
             count = scu.count_instances(self._requestor, self._peers[name], uid)
         except ReadFirstError as error:
@@ -81,10 +83,11 @@ class Rounds:
         broker: Broker,
         on_complete: Callable[[Connection, RowMapping], None],
         clock: Callable[[], float] = time.time,
+        audit: Recorder | None = None,
     ) -> None:
         self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
         self._wakeup, self._stopping = threading.Event(), threading.Event()
-        self.counts = Counts(settings, ledger, self._wakeup.set)
+        self.counts = Counts(settings, ledger, self._wakeup.set, audit or Recorder(settings, ledger))
         self._clock = clock
         self.senders = Senders(self._ended, clock)
         self._alerts_again = self._forget_again = 0.0

@@ -10,24 +10,34 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from node import commitment
+from node.audit import Recorder
 from node.contexts import scp_contexts
 from node.dimse import StoreRequest
-from node.door import Door, Doorkeeper, handler
+from node.door import Door, Doorkeeper, TurnedAway, handler
 from node.errors import ConfigurationError
 from node.intake import ABORTED, RELEASED
+from node.metrics import Metrics
 from node.reception import NOT_UNDERSTOOD, SUCCESS, Receiver
-from node.senders import Senders
 from node.settings import Settings
+from node.tallies import Sender
 from node.upper_layer import SharedContexts
 from node.worklist import ups
 from node.worklist.reading import Station
 from node.worklist.watch import Watching
 
 _UNLIMITED = 1 << 20
+_ENDS = evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE
 
 
-def start(receiver: Receiver) -> Door:
+def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | None = None) -> Door:
     """Listen for associations in a background thread; `server.shutdown()` ends it.
+
+    Parameters
+    ----------
+    audit
+        Is told who was not let in, and who asked for what.
+    metrics
+        Counts associations.
 
     Raises
     ------
@@ -35,7 +45,8 @@ def start(receiver: Receiver) -> Door:
         The address cannot be listened on, or the certificates cannot be used.
     """
     settings, node = receiver.settings, receiver.settings.node
-    keeper = Doorkeeper(settings)
+    audit = audit or Recorder(settings, receiver.ledger)
+    keeper = Doorkeeper(settings, _turned_away(audit, metrics))
     ae = AE(node.ae_title)
     ae.maximum_associations = _UNLIMITED  # whom the door has let in has a seat
     ae.maximum_pdu_size = node.max_pdu
@@ -44,12 +55,16 @@ def start(receiver: Receiver) -> Door:
     handlers: list[Any] = [
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, on_c_store, [receiver]),
-        *((event, on_ended, [receiver.senders]) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
+        *(_counting(metrics) if metrics else ()),
+        *((event, on_ended, [receiver]) for event in _ENDS),
         *commitment.handlers(
             receiver,
-            ups.handlers(receiver.ledger, station(settings), watching(settings), may=receiver.callers.may),
+            ups.handlers(
+                receiver.ledger, station(settings), watching(settings),
+                may=receiver.callers.may, asked=lambda event: on_c_find(event, audit),
+            ),
         ),
-    ]
+    ]  # fmt: skip
     try:
         server: Door = ae.make_server(
             (node.host, node.port),
@@ -67,6 +82,22 @@ def start(receiver: Receiver) -> Door:
     return server
 
 
+def _counting(metrics: Metrics) -> list[Any]:
+    return [
+        (evt.EVT_ESTABLISHED, lambda event: metrics.opened(event.assoc)),
+        *((event, lambda event: metrics.ended(event.assoc)) for event in _ENDS),
+    ]
+
+
+def _turned_away(audit: Recorder, metrics: Metrics | None) -> TurnedAway:
+    def tell(ae_title: str, address: str, reason: str) -> None:
+        audit.rejected(ae_title, address, reason)
+        if metrics:
+            metrics.rejected()
+
+    return tell
+
+
 def on_c_store(event: Event, receiver: Receiver) -> int:
     """Keep one instance whose command pynetdicom has read; the returned status is what the peer sees."""
     said = event.request
@@ -81,9 +112,18 @@ def on_c_store(event: Event, receiver: Receiver) -> int:
         return reception.finish()
 
 
-def on_ended(event: Event, senders: Senders) -> None:
+def on_ended(event: Event, receiver: Receiver) -> None:
     """An association is over."""
-    senders.end(event.assoc, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
+    receiver.senders.end(event.assoc, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
+    receiver.tallies.end(event.assoc)
+
+
+def on_c_find(event: Event, audit: Recorder) -> None:
+    """Somebody asks."""
+    requestor, context = event.assoc.requestor, event.context
+    keys = event.request.Identifier.getvalue() if event.request.Identifier else b""
+    sender = Sender(requestor.ae_title, requestor.address)
+    audit.was_asked(sender, str(context.abstract_syntax), keys, str(context.transfer_syntax))
 
 
 def station(settings: Settings) -> Station:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom import Association, _config, build_context, build_role
+from pynetdicom.dsutils import encode
 from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
@@ -141,10 +142,7 @@ def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -
     PeerError
         It cannot be asked, or answers with a failure status.
     """
-    query = Dataset()
-    query.QueryRetrieveLevel = "STUDY"
-    query.StudyInstanceUID = study_instance_uid
-    query.NumberOfStudyRelatedInstances = None
+    query = _count_keys(study_instance_uid)
     count = None
     with associate(requestor, peer, [build_context(StudyRootQueryRetrieveInformationModelFind)]) as association:
         for identifier in find(association, query):
@@ -167,6 +165,20 @@ def find(association: Association, query: Dataset) -> Iterator[Dataset]:
             raise PeerError(f"{association.acceptor.ae_title} answered C-FIND with {_hex(code)}")
         if identifier is not None:
             yield identifier
+
+
+def study_query(study_instance_uid: str) -> tuple[str, bytes, str]:
+    """What `count_instances` asks, as the audit trail tells it: SOP Class UID, Identifier, its transfer syntax."""
+    keys = encode(_count_keys(study_instance_uid), is_implicit_vr=True, is_little_endian=True) or b""
+    return str(StudyRootQueryRetrieveInformationModelFind), keys, str(ImplicitVRLittleEndian)
+
+
+def _count_keys(study_instance_uid: str) -> Dataset:
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = study_instance_uid
+    query.NumberOfStudyRelatedInstances = None
+    return query
 
 
 def store(

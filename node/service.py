@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
@@ -17,20 +18,24 @@ from types import FrameType
 import structlog
 from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
+from starlette.requests import Request
 
-from node import commitment, dicomweb, scp, studies, web
+from node import audit, commitment, dicomweb, scp, studies, web
 from node.broker import TASKS, Broker, make_app
 from node.dicomweb.workitems import Desk
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
 from node.headers import read_header
 from node.ledger import open_ledger
+from node.metrics import Metrics
+from node.privacy import close_to_others
 from node.processes import die_with_parent
-from node.reception import Receiver
+from node.reception import NOT_AUTHORIZED, Receiver
 from node.rounds import Rounds
 from node.scp import station
 from node.settings import Settings
 from node.store import Store
+from node.tallies import Answer, Sender, Tallies
 from node.worklist import items, orders
 from node.worklist.listener import listening
 from node.worklist.notifier import Notifier
@@ -60,7 +65,8 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     if with_workers:
         for entry in entry_points(group="readfirst.preflight"):
             entry.load()(settings)
-    sinks = make_sinks(settings)
+    make_sinks(settings)  # what is wrong with one stops the start
+    close_to_others(settings.node.data)
     stop = _stop_signal()
     with ExitStack() as stack:
         ledger = open_ledger(settings)
@@ -70,18 +76,25 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         store = Store(settings.node.data, settings.node.min_free_mb << 20)
         store.prepare()
         broker = Broker(make_app(url, settings.models.time_limit))
-        rounds = Rounds(settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row))
+        recorder = stack.enter_context(audit.recording(settings, ledger, audit.make_sinks(settings)))
+        metrics = Metrics(settings, ledger, broker.waiting)
+        rounds = Rounds(
+            settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row), audit=recorder
+        )
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
         notifier = Notifier(settings, ledger)
         stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
         stack.enter_context(_thread("events", notifier.run, notifier.stop))
-        desk = web.Desk(settings, ledger, web.read_key(settings.node.data), broker.waiting, config, url)
-        workitems = dicomweb.routes(Desk(ledger, station(settings), settings.worklist.deletion_locks))
+        key = web.read_key(settings.node.data)
+        desk = web.Desk(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
+        asked = partial(_searched, recorder)
+        workitems = dicomweb.routes(Desk(ledger, station(settings), settings.worklist.deletion_locks, asked=asked))
         stack.enter_context(web.serving(settings.web, web.make_app(desk, workitems)))
-        stack.enter_context(couriers(sinks, ledger))
+        stack.enter_context(couriers(make_sinks(settings, recorder.asked), ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
         stack.enter_context(commitment.keeping_promises(settings, ledger))
-        server = scp.start(Receiver(settings, ledger, store, rounds.senders))
+        tallies = Tallies(partial(_answered, recorder, metrics), recorder.received)
+        server = scp.start(Receiver(settings, ledger, store, rounds.senders, tallies=tallies), recorder, metrics)
         stack.callback(server.shutdown)
         _announce(settings)
         while not stop.wait(0.5):
@@ -123,6 +136,17 @@ def _announce(settings: Settings) -> None:
         _log.warning(warning)
     _log.info("listening", ae_title=node.ae_title, host=node.host, port=node.port)
     print("readfirst: ready", flush=True)  # noqa: T201
+
+
+def _answered(recorder: audit.Recorder, metrics: Metrics, sender: Sender, answer: Answer) -> None:
+    metrics.answered(sender, answer)
+    if answer.status == NOT_AUTHORIZED:
+        recorder.forbidden(sender, "it pushed an instance, and may not")
+
+
+def _searched(recorder: audit.Recorder, request: Request) -> None:
+    address = request.client.host if request.client else ""
+    recorder.searched(address, request.url.path, request.url.query)
 
 
 def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from node.accountability import Audit, Repository
 from node.errors import ConfigurationError
 from node.limits import Limits
 from node.promises import Commitment
@@ -41,6 +42,7 @@ __all__ = [
     "DEFAULT_FILE",
     "LOOPBACK",
     "AETitle",
+    "Audit",
     "Charset",
     "Commitment",
     "Database",
@@ -53,6 +55,7 @@ __all__ = [
     "Policy",
     "Port",
     "Queue",
+    "Repository",
     "Results",
     "Rule",
     "Settings",
@@ -83,6 +86,7 @@ class Settings(BaseSettings):
     results: Results = Results()
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
+    audit: Audit = Audit()
 
     @model_validator(mode="after")
     def _the_ups_peer_is_there(self) -> Settings:
@@ -98,6 +102,8 @@ class Settings(BaseSettings):
         wanting = self.peers_that(lambda peer: peer.tls)
         if self.worklist.hl7 and self.worklist.hl7.tls and self.node.tls is None:
             raise ValueError("worklist.hl7.tls is true: node.tls must name certificate, key and ca")
+        if self.audit.syslog and self.audit.syslog.transport == "tls" and not (self.audit.syslog.tls or self.node.tls):
+            raise ValueError("audit.syslog speaks TLS: node.tls or audit.syslog.tls must name certificate, key and ca")
         if wanting and self.node.tls is None:
             raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
         bound = self.peers_that(lambda peer: bool(peer.certificate))

@@ -303,3 +303,22 @@ EVENT = Table(  # the story of a study, told by `readfirst study`
     Column("detail", Text, nullable=False),
     Index(None, "study_instance_uid", "at"),
 )
+
+AUDIT_MESSAGE = Table(  # the spool of audit messages: one row a message and a sink that has not taken it yet
+    "audit_message",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sink", String(16), nullable=False),  # node.accountability.AuditSink
+    Column("at", Float, nullable=False),
+    Column("message", Text, nullable=False),  # XML, PS3.15 A.5.1
+    Column("warning", Boolean, nullable=False),  # its severity, else it is a notice (PS3.15 A.6)
+    Index(None, "sink", "id"),
+)
+
+AUDITED = Table(  # until when audit messages speak of what a peer brought of a study; node.audit.unaudited
+    "audited",
+    METADATA,
+    Column("study_instance_uid", UID, primary_key=True),
+    Column("calling_ae_title", AE, primary_key=True),
+    Column("until", Float, nullable=False),
+)

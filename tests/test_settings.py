@@ -13,7 +13,7 @@ from node.settings import Peer, Settings
 TABLE = (Path(__file__).parents[1] / "deploy" / "SETTINGS.md").read_text()
 
 
-WHOLE = {"node.tls", "web.tls", "worklist.policy.rules"}  # told with all that is in them
+WHOLE = {"node.tls", "web.tls", "worklist.policy.rules", "audit.syslog.tls"}  # told with all that is in them
 
 
 def keys(model: type[BaseModel], prefix: str) -> set[str]:

@@ -14,6 +14,7 @@ from models.errors import ModelsError
 from node import logs
 from node.broker import ANALYZE, TASKS
 from node.errors import ConfigurationError
+from node.privacy import close_to_others
 from node.settings import Results, Settings, load
 from workers import probe
 
@@ -30,6 +31,7 @@ def worker(
         raise ConfigurationError(
             "queue.url is empty: `readfirst up` runs its own workers; for others name a Redis there"
         )
+    close_to_others(settings.node.data)
     from workers.app import make_worker_app  # noqa: PLC0415  # Celery is slow to import
 
     queues = [name.strip() for name in queue.split(",") if name.strip()]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import RowMapping
 
 from node import outbox, scu
+from node.audit import Recorder
 from node.durable import replace_file
 from node.entities import DeliveryState
 from node.errors import ReadFirstError
@@ -42,9 +46,26 @@ class Deliverer:
         if not rows:
             return
         paths = [self.settings.node.data / row["path"] for row in rows]
+        self._tell_begin(study_instance_uid, peer, rows)
         with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
             outcomes = self._outcomes(study_instance_uid, peer, paths)
         self._write_down(study_instance_uid, peer, rows, outcomes)
+
+    @cached_property
+    def audit(self) -> Recorder:
+        """Makes audit messages; the node tells them."""
+        return Recorder(self.settings, self.ledger)
+
+    def _tell_begin(self, uid: str, name: str, rows: Sequence[RowMapping]) -> None:
+        if peer := self.settings.receivers.get(name):
+            self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows))
+
+    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], errors: Mapping[str, str]) -> None:
+        stored, failed = Counter[str](), Counter[str]()
+        for row in rows:
+            (failed if errors[row["sop_instance_uid"]] else stored)[row["sop_class_uid"]] += 1
+        if peer := self.settings.receivers.get(name):
+            self.audit.sent(peer, uid, stored, failed, next(filter(None, errors.values()), ""))
 
     def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[Outcome]:
         """However sending ends, each object has an outcome: none is left claimed and unsaid."""
@@ -74,6 +95,7 @@ class Deliverer:
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
         proven = peer not in self.settings.committers
         taken = DeliveryState.DELIVERED if proven else DeliveryState.STORED
+        self._tell_end(uid, peer, rows, errors)  # first: killed in between, it is sent and told again
         with self.ledger.write() as connection:
             for row in rows:
                 ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now, taken)
@@ -98,6 +120,15 @@ def _put_into(folder: Path, path: Path) -> Outcome:
         target = folder / path.parent.name
         target.mkdir(parents=True, exist_ok=True)
         replace_file(target / path.name, content)
+        _open_like(folder, target, target / path.name)
     except OSError as error:
         return Outcome(path, f"the folder {folder} did not take it: {error.strerror}")
     return Outcome(path, "")
+
+
+def _open_like(folder: Path, target: Path, file: Path) -> None:
+    """Whom the site lets into the folder may read what is in it, though our own files are for us alone."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    with suppress(PermissionError):  # a folder of another user's that is there already stays as it is
+        target.chmod(mode)
+    file.chmod(mode & 0o666)

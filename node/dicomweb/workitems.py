@@ -40,6 +40,7 @@ class Desk:
     station: Station
     locks: bool = True
     clock: Callable[[], float] = time.time
+    asked: Callable[[Request], None] = lambda _request: None
 
     @property
     def watching(self) -> Watching:
@@ -157,6 +158,7 @@ def request_cancel(desk: Desk, call: Call) -> Response:
 
 def search(desk: Desk, call: Call) -> Response:
     """Search (11.9), the most urgent first."""
+    desk.asked(call.request)
     asked = searching.parse(call.request.query_params.multi_items())
     query = compile_query(asked.identifier)
     matches = operations.find(desk.ledger, query, desk.station, desk.clock(), whole=asked.everything)

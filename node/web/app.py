@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,6 +32,7 @@ _ROUTES = (
     Route("/status/panel", status.panel),
     Route("/status/retry/{uid}", posting(status.retry), methods=["POST"]),
     Route("/status/check", posting(status.check), methods=["POST"]),
+    Route("/metrics", status.metrics),
     Route("/feedback.csv", study.feedback_csv),
     Route("/events", live.events),
     Route("/login", login.show),
@@ -57,4 +60,10 @@ def make_app(desk: Desk, api: Sequence[BaseRoute] = ()) -> Guard:
     routes = [*_ROUTES, *([Mount(API, routes=list(api))] if api else [])]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refused})
     app.state.desk, app.state.watch = desk, watch
-    return Guard(app, desk.settings.web, desk.sessions, desk.brake, desk.clock)
+
+    def wrong(address: str) -> None:
+        """Beside the event loop, since the ledger is written."""
+        told = partial(desk.audit.logged, address, comes=True, known=False)
+        asyncio.get_running_loop().run_in_executor(None, told)
+
+    return Guard(app, desk.settings.web, desk.sessions, desk.brake, desk.clock, wrong)

@@ -14,8 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from node.audit import Recorder
 from node.errors import OutOfResources
 from node.ledger import Ledger
+from node.metrics import Metrics
 from node.settings import Settings
 from node.web.guard import SESSION
 from node.web.sessions import ENDED_FILE, Brake, Session, Sessions
@@ -47,6 +49,8 @@ class Desk:
     queue_url: str = ""
     clock: Callable[[], float] = time.time
     brake: Brake = field(default_factory=Brake)
+    audit: Recorder = field(default=None)  # type: ignore[assignment]  # made of the settings unless given
+    metrics: Metrics = field(default=None)  # type: ignore[assignment]  # likewise
     sessions: Sessions = field(init=False)
 
     @property
@@ -55,6 +59,8 @@ class Desk:
         return dict(os.environ) | ({"READFIRST_QUEUE__URL": self.queue_url} if self.queue_url else {})
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", self.metrics or Metrics(self.settings, self.ledger, self.waiting))
+        object.__setattr__(self, "audit", self.audit or Recorder(self.settings, self.ledger))
         object.__setattr__(
             self, "sessions", Sessions(self.key, self.settings.web.token, self.settings.node.data / ENDED_FILE)
         )
@@ -64,6 +70,11 @@ def desk_of(request: Request) -> Desk:
     """The desk that the app was made with."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+def address_of(request: Request) -> str:
+    """Where the visitor is."""
+    return request.client.host if request.client else ""
 
 
 def session_of(request: Request) -> Session:

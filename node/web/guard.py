@@ -24,6 +24,7 @@ API = "/dicomweb"  # below it programs speak, not browsers: a Bearer token inste
 
 _LOG = structlog.get_logger(__name__)
 _PUBLIC = ("/login", "/static/")
+_FOR_PROGRAMS = ("/events", "/metrics")  # no login page helps who asks for these
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -74,12 +75,16 @@ class Guard:
         Everything behind it.
     clock
         Seconds since 1970 UTC.
+    wrong
+        Hears the address of who sent a wrong token; called in the event loop.
     """
 
     def __init__(
-        self, app: ASGIApp, web: Web, sessions: Sessions, brake: Brake, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, app: ASGIApp, web: Web, sessions: Sessions, brake: Brake, clock: Callable[[], float] = time.time,
+        wrong: Callable[[str], None] = lambda _address: None,
+    ) -> None:  # fmt: skip
         self._app, self._web, self._sessions, self._brake, self._clock = app, web, sessions, brake, clock
+        self._wrong = wrong
         self._names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), web.host.lower()}
         self._names.add(urlsplit(web.public_url).hostname or "localhost")
 
@@ -167,6 +172,7 @@ class Guard:
             return too_many(wait)
         self._brake.failed(visit.address, now)
         _LOG.warning("wrong token", address=visit.address)
+        self._wrong(visit.address)
         return JSONResponse({"error": "wrong token"}, 401, {"WWW-Authenticate": "Bearer"})
 
     def _outward(self, visit: Visit, send: Send, new: Session | None) -> Send:
@@ -204,7 +210,7 @@ def too_many(wait: float) -> Response:
 
 
 def _to_login(visit: Visit) -> Response:
-    if visit.is_api or visit.path == "/events":
+    if visit.is_api or visit.path in _FOR_PROGRAMS:
         return JSONResponse({"error": "log in, or send Authorization: Bearer"}, 401, {"WWW-Authenticate": "Bearer"})
     if visit.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": "/login"})

@@ -6,7 +6,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from node.web.desk import Form, desk_of, session_of
+from node.web.desk import Form, address_of, desk_of, session_of
 from node.web.guard import cookie_name, set_cookie, too_many
 from node.web.rendering import page
 
@@ -24,15 +24,17 @@ def show(request: Request) -> Response:
 def log_in(request: Request, form: Form) -> Response:
     """`POST /login`: a new session for who knows the token."""
     desk, now = desk_of(request), desk_of(request).clock()
-    who = request.client.host if request.client else ""
+    who = address_of(request)
     if not desk.sessions.is_token(form.get("token", "")):
         wait = desk.brake.wait(who, now)
         if wait:
             return too_many(wait)
         desk.brake.failed(who, now)
+        desk.audit.logged(who, comes=True, known=False)
         _LOG.warning("wrong token", address=who)
         return Response("That is not the token of web.token.", 401, media_type="text/plain")
     _LOG.info("logged in", address=who)
+    desk.audit.logged(who, comes=True)
     desk.sessions.end(session_of(request), now)
     return _with(request, desk.sessions.cookie(desk.sessions.begin(now, known=True)), "/")
 
@@ -40,6 +42,7 @@ def log_in(request: Request, form: Form) -> Response:
 def log_out(request: Request, form: Form) -> Response:
     """`POST /logout`: the session is over, also for who has kept the cookie."""
     desk, now = desk_of(request), desk_of(request).clock()
+    desk.audit.logged(address_of(request), comes=False)
     desk.sessions.end(session_of(request), now)
     return _with(request, desk.sessions.cookie(desk.sessions.begin(now, known=False)), "/login")
 

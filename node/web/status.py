@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection, Select, case, func, or_, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -32,6 +33,11 @@ _CHECKING = threading.Lock()  # one check at a time: it calls every peer and loa
 def show(request: Request) -> Response:
     """`GET /status`."""
     return page(request, "status.html", **_values(desk_of(request)))
+
+
+def metrics(request: Request) -> Response:
+    """`GET /metrics`: what Prometheus scrapes, with the token as Bearer where there is one."""
+    return Response(desk_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def panel(request: Request) -> Response:

@@ -16,7 +16,7 @@ from node import feedback, overview
 from node.identity import is_uid
 from node.tables import FINDING, PICTURE, WORK_ITEM
 from node.web import claims
-from node.web.desk import Desk, Form, desk_of
+from node.web.desk import Desk, Form, address_of, desk_of
 from node.web.rendering import page
 from node.worklist.deciding import silent_packages
 from node.worklist.items import as_row
@@ -53,6 +53,7 @@ def show(request: Request) -> Response:
         values = _panel(connection, desk, uid)
         values |= {"images": _images(connection, uid), "findings": _findings(connection, uid)}
         values |= {"silent": silent_packages(connection, uid)}
+    desk.audit.shown(address_of(request), uid)
     colours = {(image.package, layer.label): layer.colour for image in values["images"] for layer in image.layers}
     viewer = desk.settings.web.viewer_url.replace("{StudyInstanceUID}", uid)
     return page(request, "study.html", viewer=viewer, colours=colours, **values)
@@ -70,11 +71,12 @@ def picture(request: Request) -> Response:
     """`GET /picture/N`: a PNG that the worker made."""
     desk = desk_of(request)
     with desk.ledger.read() as connection:
-        query = select(PICTURE.c.path).where(PICTURE.c.id == request.path_params["number"])
-        path = connection.execute(query).scalar()
-    file = desk.settings.node.data / path if path else None
-    if file is None or not file.is_file():
+        of_study = select(PICTURE.c.path, PICTURE.c.study_instance_uid)
+        found = connection.execute(of_study.where(PICTURE.c.id == request.path_params["number"])).first()
+    file = desk.settings.node.data / found.path if found else None
+    if found is None or file is None or not file.is_file():
         raise HTTPException(404, "This picture is no longer there: load the study again.")
+    desk.audit.shown(address_of(request), found.study_instance_uid, part=True)
     return FileResponse(file, media_type="image/png")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node.web.desk import Form, desk_of
+from node.web.desk import Form, address_of, desk_of
 from node.web.listing import STATES, STEP, Wanted, find
 from node.web.rendering import page
 from node.worklist.policy import Priority
@@ -15,12 +17,16 @@ _MOST = 10_000  # lines on one page
 
 def show(request: Request) -> Response:
     """`GET /`."""
+    desk_of(request).audit.searched(address_of(request), "/", "")
     return _page(request, "worklist.html", Wanted())
 
 
 def lines(request: Request, form: Form) -> Response:
     """`POST /lines`: the lines anew, by the filter."""
-    return _page(request, "_lines.html", _wanted(form))
+    wanted = _wanted(form)
+    keys = urlencode({"words": wanted.words}) if wanted.words else ""
+    desk_of(request).audit.searched(address_of(request), "/", keys, part=True)
+    return _page(request, "_lines.html", wanted)
 
 
 def _page(request: Request, template: str, wanted: Wanted) -> Response:

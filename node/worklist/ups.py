@@ -75,7 +75,7 @@ def contexts() -> list[PresentationContext]:
 
 def handlers(
     ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time, *,
-    may: May = lambda _association, _right: True,
+    may: May = lambda _association, _right: True, asked: Callable[[Any], None] = lambda _event: None,
 ) -> list[Handler]:  # fmt: skip
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
@@ -85,8 +85,10 @@ def handlers(
         Seconds since 1970 UTC.
     may
         Asked before each operation.
+    asked
+        Called with the event of each C-FIND before it is answered.
     """
-    scp = UpsProvider(ledger, station, watching, clock, may)
+    scp = UpsProvider(ledger, station, watching, clock, may, asked)
     return [
         (evt.EVT_N_CREATE, scp.n_create),
         (evt.EVT_N_SET, scp.n_set),
@@ -105,6 +107,7 @@ class UpsProvider:
     watching: Watching
     clock: Callable[[], float]
     may: May
+    asked: Callable[[Any], None] = lambda _event: None
 
     def n_create(self, event: Any) -> Answer:
         """Create a work item (CC.2.5)."""
@@ -160,6 +163,7 @@ class UpsProvider:
     def c_find(self, event: Any) -> Iterator[tuple[Dataset | Status, Dataset | None]]:
         """Search the worklist (CC.2.8); most urgent first."""
         sent = 0
+        self.asked(event)
         try:
             self._check_right("C-FIND", event)
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)

@@ -24,9 +24,10 @@ from node.checks import Line, run_checks
 from node.contexts import COMMITMENT_SOP_CLASSES, RESULT_SOP_CLASSES
 from node.embedded import EmbeddedRedis
 from node.errors import ConfigurationError
-from node.settings import Database, Models, Node, Peer, Queue, Results, Settings, Web, Worklist
+from node.settings import Audit, Database, Models, Node, Peer, Queue, Repository, Results, Settings, Web, Worklist
 from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
+from tests.node.test_tls import certified
 
 FIND = StudyRootQueryRetrieveInformationModelFind
 ALL = (*RESULT_SOP_CLASSES, FIND)
@@ -92,7 +93,8 @@ def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) ->
     lines = check(settings, pacs=start(Pacs()))
     assert [line for line in lines if not line.ok] == []
     assert [line.what for line in lines] == [
-        "configuration", "disk", "database", "queue", "address", *["peer pacs"] * 7, "model chest-ct", "device",
+        "configuration", "disk", "database", "queue", "address", "audit file", *["peer pacs"] * 7, "model chest-ct",
+        "device",
     ]  # fmt: skip
     said = [line.detail for line in lines if line.what == "peer pacs"]
     assert said[0].endswith("answers C-ECHO")
@@ -109,6 +111,20 @@ def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) ->
 def test_a_peer_that_commits_is_said(settings: Settings, start: Start) -> None:
     lines = check(settings, pacs=start(Pacs(accepts=(*ALL, *COMMITMENT_SOP_CLASSES))))
     assert "accepts storage commitment" in [line.detail for line in lines]
+
+
+def test_a_data_folder_that_others_may_enter_is_said(settings: Settings) -> None:
+    settings.node.data.mkdir(mode=0o755)
+    settings.node.data.chmod(0o755)
+    (line,) = [line for line in check(settings) if line.detail.startswith("WARNING")]
+    assert (line.what, "open to others" in line.detail) == ("disk", True)
+
+
+def test_an_audit_repository_that_is_down_is_one_failure(settings: Settings, start: Start, tmp_path: Path) -> None:
+    table = Repository(host="127.0.0.1", port=free_port(), tls=certified(tmp_path / "ours"), timeout=1.0)
+    audit = Audit(sinks=("syslog",), syslog=table)
+    line = the_failure(check(settings.model_copy(update={"audit": audit}), pacs=start(Pacs())))
+    assert (line.what, "did not take audit messages" in line.detail) == ("audit syslog", True)
 
 
 def test_a_peer_is_asked_only_for_what_it_is_there_for(settings: Settings, start: Start) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from node.callers import Caller, Rejection
 from node.door import LONGEST_REQUEST, Doorkeeper
 from node.settings import Limits, Node, Settings
 from tests.node.authority import Authority
@@ -194,8 +193,8 @@ def test_half_open_connections_are_found(tmp_path: Path) -> None:
 
 
 def test_who_was_rejected_is_told_to_who_wants_to_know(tmp_path: Path) -> None:
-    told = list[tuple[Caller, Rejection]]()
-    keeper = Doorkeeper(settings(tmp_path), lambda caller, rejection: told.append((caller, rejection)))
+    told = list[tuple[str, str, str]]()
+    keeper = Doorkeeper(settings(tmp_path), lambda *words: told.append(words))
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
         ours, address = listener.accept()
         theirs.sendall(associate_request("STRANGER"))
@@ -203,8 +202,8 @@ def test_who_was_rejected_is_told_to_who_wants_to_know(tmp_path: Path) -> None:
         assert keeper.admit(ours, address[0]) is None
         assert answer(theirs)[0] == REJECTED
         assert read(theirs, 1) == b""
-    ((caller, rejection),) = told
-    assert (caller.ae_title, caller.address, rejection.reason) == ("STRANGER", "127.0.0.1", 3)
+    hint = "name its AE title in a [peers.…] table"
+    assert told == [("STRANGER", "127.0.0.1", f"association rejected: {hint}")]
 
 
 def test_what_is_no_printable_name_is_shown_as_bytes(listen: Listen, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
-from sqlalchemy import select
+from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from node import durable, outbox, scu, studies
@@ -24,6 +24,7 @@ from node.ledger import Ledger
 from node.settings import Peer, Settings
 from node.tables import EVENT, OUTBOX
 from tests.node import phantoms
+from tests.node.audit.test_recorder import counts, event, told, users
 from tests.node.conftest import free_port
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import image, part10
@@ -440,3 +441,34 @@ def test_a_result_that_is_missing_is_not_the_folders_fault(
     deliverer(pacs=Peer(folder=tmp_path / "out", receive=("results",))).run(UID, "pacs")
     assert states(due) == ["delivered", "pending", "delivered"]
     assert errors(due)[1] == "the file cannot be read: No such file or directory"
+
+
+def test_a_delivery_is_told_to_the_audit_trail_before_and_after(
+    due: Ledger, deliverer: Callable[..., Deliverer], pacs: Pacs
+) -> None:
+    pacs.answer = lambda event: 0x0000 if event.request.AffectedSOPInstanceUID == "2.25.1" else 0xA700
+    deliverer(pacs=pacs.peer).run(UID, "pacs")
+    messages = told(due)
+    assert [event(one) for one in messages] == [("110102", "E", "0"), ("110104", "R", "0"), ("110104", "R", "4")]
+    assert counts(messages[0]) == {SegmentationStorage: "1", Comprehensive3DSRStorage: "2"}
+    assert counts(messages[1]) == {SegmentationStorage: "1"}
+    assert counts(messages[2]) == {Comprehensive3DSRStorage: "2"}
+    assert users(messages[0]) == ["READFIRST", "PACS"]
+    assert "0xA700" in (messages[2].findtext(".//EventOutcomeDescription") or "")
+
+
+def test_files_in_a_folder_are_as_readable_as_the_folder(
+    due: Ledger, deliverer: Callable[..., Deliverer], tmp_path: Path
+) -> None:
+    folder = tmp_path / "results-folder"
+    folder.mkdir()
+    folder.chmod(0o750)
+    with due.write() as connection:
+        connection.execute(update(OUTBOX).values(peer="files"))
+    before = os.umask(0o077)
+    try:
+        deliverer(files=Peer(folder=folder, receive=("results",))).run(UID, "files")
+    finally:
+        os.umask(before)
+    (inside,) = folder.iterdir()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (inside, *inside.iterdir())] == [0o750, *[0o640] * 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from node.settings import Settings
@@ -47,12 +48,19 @@ class Sink(Protocol):
 MAKERS: Mapping[str, Callable[[Settings], Sink | None]] = {"ups": ups.make, "hl7": hl7.make, "webhook": webhook.make}
 
 
-def make_sinks(settings: Settings) -> dict[str, Sink]:
+def make_sinks(settings: Settings, asked: ups.Asked = ups.nobody) -> dict[str, Sink]:
     """The configured sinks that are outside of this node, by name.
+
+    Parameters
+    ----------
+    asked
+        Called with each C-FIND that a sink sends.
 
     Raises
     ------
     ConfigurationError
     """
     made = {name: MAKERS[name](settings) for name in settings.worklist.sinks if name in MAKERS}
+    if isinstance(worklist := made.get("ups"), ups.Ups):
+        made["ups"] = replace(worklist, asked=asked)
     return {name: sink for name, sink in made.items() if sink is not None}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pydicom import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import Association, build_context
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import UnifiedProcedureStepPull, UnifiedProcedureStepPush
 
 from node import scu
@@ -39,12 +42,21 @@ _REFUSALS = (  # the same request would be refused again; all others are retried
 _NOT_SENT = tuple(map(tag_of, ("SOPClassUID", "SOPInstanceUID", "ScheduledProcedureStepModificationDateTime")))
 
 
+Asked = Callable[[Peer, str, bytes, str], None]
+"""Is told who is asked, for which SOP Class, the Identifier, and its transfer syntax."""
+
+
+def nobody(_peer: Peer, _sop_class_uid: str, _identifier: bytes, _transfer_syntax_uid: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ups:
     """One external worklist."""
 
     requestor: Requestor
     peer: Peer
+    asked: Asked = nobody
 
     @property
     def where(self) -> str:
@@ -81,7 +93,7 @@ class Ups:
         contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in _CLASSES]
         try:
             with scu.associate(self.requestor, self.peer, contexts) as association:
-                return _tell(association, notice)
+                return _tell(association, notice, self._say)
         except PeerError as error:
             raise SinkUnreachable(str(error)) from error
         except RuntimeError as error:  # pynetdicom: the peer has ended the association
@@ -89,18 +101,23 @@ class Ups:
         except ValueError as error:  # pynetdicom: no accepted context for the class
             raise NotTaken(f"{self.where} does not offer UPS Pull and Push") from error
 
+    def _say(self, keys: Dataset) -> None:
+        identifier = encode(keys, is_implicit_vr=True, is_little_endian=True) or b""
+        self.asked(self.peer, str(UnifiedProcedureStepPull), identifier, str(ImplicitVRLittleEndian))
 
-def _tell(association: Association, notice: Notice) -> str:
-    found = _found(association, notice)
+
+def _tell(association: Association, notice: Notice, say: Callable[[Dataset], None]) -> str:
+    found = _found(association, notice, say)
     if not found:
         return _create(association, notice)
     said = [_raise(association, notice, item) for item in found]
     return "; ".join(dict.fromkeys(said))
 
 
-def _found(association: Association, notice: Notice) -> list[Json]:
+def _found(association: Association, notice: Notice, say: Callable[[Dataset], None]) -> list[Json]:
     """The study's work items for reading; where none says what it is for, those that are without a code."""
     for query in _queries(notice):
+        say(to_dataset(query))
         matches = [item for item in _find(association, query) if _names(item, notice)]
         reading = [item for item in matches if is_reading(item)]
         uncoded = [item for item in matches if not items(item, "ScheduledWorkitemCodeSequence")]

@@ -1,0 +1,52 @@
+"""Alerts that repeat: the first of its kind is told at once, the others are counted and told together."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from node.audit.codes import Code
+from node.audit.message import Participant
+
+WINDOW = 60.0  # seconds in which alerts of one address count as one
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What happened, through whom, and how often since it was last told."""
+
+    kind: Code
+    peer: Participant
+    reason: str
+    times: int = 1
+
+    @property
+    def description(self) -> str:
+        """For people."""
+        return self.reason + (f" ({self.times} times within {WINDOW:g} s, the last one is told)" * (self.times > 1))
+
+
+class Alarms:
+    """Who knocks a thousand times a second fills no audit trail; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._quiet: dict[tuple[Code, str], tuple[float, int, Alarm]] = {}  # until when, how many, the last one
+
+    def rise(self, alarm: Alarm, now: float) -> tuple[Alarm, ...]:
+        """The alarms to tell now, this one among them unless one like it was told just before."""
+        key = alarm.kind, alarm.peer.address
+        with self._lock:
+            until, count, _ = self._quiet.get(key, (0.0, 0, alarm))
+            if now < until:
+                self._quiet[key] = until, count + 1, alarm
+                return ()
+            self._quiet[key] = now + WINDOW, 0, alarm
+        return (Alarm(alarm.kind, alarm.peer, alarm.reason, count + 1),)
+
+    def due(self, now: float, *, all_of_them: bool = False) -> tuple[Alarm, ...]:
+        """Those that were counted and whose time is over; addresses that are quiet again are forgotten."""
+        with self._lock:
+            over = [key for key, (until, _, _) in self._quiet.items() if until <= now or all_of_them]
+            ended = [self._quiet.pop(key) for key in over]
+        return tuple(Alarm(last.kind, last.peer, last.reason, count) for _, count, last in ended if count)

@@ -1,0 +1,248 @@
+"""The recorder: what the node's parts tell it becomes audit messages in the spool. It never hinders who tells."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Concatenate, ParamSpec
+
+import structlog
+from sqlalchemy import Connection
+
+from node.audit import events, spool, unaudited
+from node.audit.alarms import Alarm, Alarms
+from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, Outcome
+from node.audit.message import Message, Participant, Source, as_xml
+from node.audit.patients import UNKNOWN, WITHHELD, patient_id
+from node.audit.viewings import Viewings
+from node.errors import ReadFirstError
+from node.ledger import Ledger
+from node.settings import Peer, Settings
+from node.tallies import Brought, Sender
+
+_log = structlog.get_logger(__name__)
+_MOST_UNKEPT = 10_000  # messages in memory while the ledger takes none
+_KILLED = "the node ended before the association did; counted from what is kept"
+
+_Told = ParamSpec("_Told")
+_Messages = Iterable[Message]
+
+
+def _recorded(
+    method: Callable[Concatenate[Recorder, _Told], _Messages],
+) -> Callable[Concatenate[Recorder, _Told], None]:
+    """The method's messages are kept; where none are wanted it is not called."""
+
+    @functools.wraps(method)
+    def record(self: Recorder, /, *told: _Told.args, **more: _Told.kwargs) -> None:
+        if not self.sinks:
+            return
+        try:
+            self.keep(method(self, *told, **more))
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours must not hinder what is told of
+            _log.exception("an audit message could not be made", of=method.__name__)
+
+    return record
+
+
+class Recorder:
+    """Makes the messages of PS3.15 A.5.3; safe to use from many threads.
+
+    Parameters
+    ----------
+    clock
+        Seconds since 1970 UTC.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+        ae_title, keys = settings.node.ae_title, settings.audit
+        self.sinks = keys.sinks
+        self._settings, self._ledger, self._clock = settings, ledger, clock
+        self._us = Participant(ae_title, ae_title=ae_title, name="readfirst", address=socket.gethostname())
+        self._source = Source(keys.source or ae_title, keys.site)
+        self._alarms, self._viewings, self._lock = Alarms(), Viewings(), threading.Lock()
+        self._unkept: deque[tuple[float, str, bool]] = deque(maxlen=_MOST_UNKEPT)
+        self._troubled = False
+
+    def started(self) -> None:
+        """The application starts; what it was killed before it could tell is told."""
+        self._starts()
+        self._remember(lambda connection: unaudited.begin(connection, self._clock()))
+
+    @_recorded
+    def _starts(self) -> _Messages:
+        now = self._clock()
+        yield events.activity(self._us, now, starts=True)
+        with self._ledger.read() as connection:
+            left = unaudited.find(connection)
+        for one in left:
+            peer, study = _node(one.calling_ae_title), one.study_instance_uid
+            patient = self._patient(study)
+            yield events.transferred(
+                peer, self._us, now, study, patient, one.counts, Action.CREATE, description=_KILLED
+            )
+
+    @_recorded
+    def stopped(self) -> _Messages:
+        """The application ends."""
+        yield from self._alerts(self._alarms.due(self._clock(), all_of_them=True))
+        yield events.activity(self._us, self._clock(), starts=False)
+
+    @_recorded
+    def rejected(self, ae_title: str, address: str, reason: str) -> _Messages:
+        """An association was not accepted, or TLS not established (then without an AE title)."""
+        yield from self._alert(NODE_AUTHENTICATION, _node(ae_title, address), reason)
+
+    @_recorded
+    def forbidden(self, sender: Sender, reason: str) -> _Messages:
+        """A peer asked for what it may not do."""
+        yield from self._alert(RESTRICTED_FUNCTION, _node(sender.ae_title, sender.address), reason)
+
+    @_recorded
+    def logged(self, address: str, *, comes: bool, known: bool = True) -> _Messages:
+        """Somebody logged in at the page, tried to with a wrong token, or logged out."""
+        yield events.authentication(self._us, _person(address), self._clock(), comes=comes, known=known)
+
+    def received(self, sender: Sender, brought: Mapping[str, Brought]) -> None:
+        """An association ended that brought instances."""
+        now = self._clock()
+        self._received(_node(sender.ae_title, sender.address), brought, now)
+        self._remember(lambda connection: unaudited.covered(connection, brought, sender.ae_title, now))
+
+    @_recorded
+    def _received(self, peer: Participant, brought: Mapping[str, Brought], now: float) -> _Messages:
+        """A message a study, and a further one for what did not succeed (A.5.2)."""
+        for study, counts in brought.items():
+            patient = self._patient(study)
+            said = ", ".join(f"{count} with 0x{status:04X}" for status, count in sorted(counts.statuses.items()))
+            outcomes = (
+                (counts.new, Action.CREATE, Outcome.SUCCESS, ""),
+                (counts.held, Action.READ, Outcome.SUCCESS, ""),
+                (counts.refused, Action.CREATE, Outcome.MINOR, f"refused: {said}"),
+            )
+            for which, action, outcome, why in outcomes:
+                if which:
+                    yield events.transferred(peer, self._us, now, study, patient, which, action, outcome, why)
+
+    @_recorded
+    def sending(self, peer: Peer, study_instance_uid: str, counts: events.Counts) -> _Messages:
+        """We are about to send instances of a study."""
+        patient = self._patient(study_instance_uid)
+        yield events.transfer_begins(self._us, _peer(peer), self._clock(), study_instance_uid, patient, counts)
+
+    @_recorded
+    def sent(
+        self, peer: Peer, study_instance_uid: str, stored: events.Counts, failed: events.Counts, reason: str
+    ) -> _Messages:
+        """We sent; what the peer took and what it did not are a message each (A.5.2)."""
+        us, there, now, study = self._us, _peer(peer), self._clock(), study_instance_uid
+        patient = self._patient(study)
+        outcomes = ((stored, Outcome.SUCCESS, ""), (failed, Outcome.MINOR, reason))
+        for counts, outcome, said in outcomes:
+            if counts:
+                yield events.transferred(
+                    us, there, now, study_instance_uid, patient, counts, Action.READ, outcome, said
+                )
+
+    @_recorded
+    def shown(self, address: str, study_instance_uid: str, *, part: bool = False) -> _Messages:
+        """Somebody looks at a study on the page, or (`part`) gets one of its pictures, which belongs to that."""
+        if not self._viewings.is_new(address, study_instance_uid, self._clock()) and part:
+            return
+        patient = self._patient(study_instance_uid)
+        yield events.accessed(self._us, _person(address), self._clock(), study_instance_uid, patient)
+
+    @_recorded
+    def was_asked(self, sender: Sender, sop_class_uid: str, keys: bytes, syntax: str) -> _Messages:
+        """A peer asked us by C-FIND."""
+        peer = _node(sender.ae_title, sender.address)
+        yield events.query(peer, self._us, self._clock(), sop_class_uid, self._told(keys), syntax)
+
+    @_recorded
+    def asked(self, peer: Peer, sop_class_uid: str, keys: bytes, syntax: str) -> _Messages:
+        """We asked a peer by C-FIND."""
+        yield events.query(self._us, _peer(peer), self._clock(), sop_class_uid, self._told(keys), syntax)
+
+    @_recorded
+    def searched(self, address: str, path: str, query: str, *, part: bool = False) -> _Messages:
+        """Somebody, or a program, asked for the worklist by HTTP; `part`: a page that asks again by itself."""
+        if not self._viewings.is_new(address, f"{path}?{query}", self._clock()) and part:
+            return
+        keys = self._told(query.encode())
+        yield events.search(_person(address), self._us, self._clock(), path, keys)
+
+    def keep(self, messages: _Messages) -> None:
+        """Put messages into the spool, with those that it did not take before."""
+        made = [
+            (message.at, as_xml(message, self._source), message.outcome is not Outcome.SUCCESS) for message in messages
+        ]
+        if not made and not self._unkept:
+            return
+        with self._lock:
+            self._unkept.extend(made)
+            try:
+                with self._ledger.write() as connection:
+                    spool.put(connection, self.sinks, self._unkept)
+            except ReadFirstError as error:
+                self._say(error)
+                return
+            self._unkept.clear()
+            self._troubled = False
+
+    def flush(self) -> None:
+        """Keep what is left over: repeated alerts whose time is over, and messages that the ledger did not take."""
+        self.keep(self._alerts(self._alarms.due(self._clock())))
+
+    def _remember(self, work: Callable[[Connection], None]) -> None:
+        """Once messages are kept, what they speak of; killed before, they are made again."""
+        if not self.sinks or self._unkept:
+            return
+        try:
+            with self._ledger.write() as connection:
+                work(connection)
+        except ReadFirstError as error:
+            self._say(error)
+
+    def _say(self, error: ReadFirstError) -> None:
+        if not self._troubled:
+            _log.error(
+                "audit messages are in memory only until the ledger takes them", most=_MOST_UNKEPT, reason=str(error)
+            )
+        self._troubled = True
+
+    def _alert(self, kind: Code, peer: Participant, reason: str) -> _Messages:
+        return self._alerts(self._alarms.rise(Alarm(kind, peer, reason), self._clock()))
+
+    def _alerts(self, alarms: Iterable[Alarm]) -> _Messages:
+        for alarm in alarms:
+            yield events.alert(self._us, alarm.peer, self._clock(), alarm.kind, alarm.description)
+
+    def _told(self, keys: bytes) -> bytes:
+        """Keys of a query may be a patient's."""
+        return keys if self._settings.audit.patients else b""
+
+    def _patient(self, study_instance_uid: str) -> str:
+        if not self._settings.audit.patients:
+            return WITHHELD
+        try:
+            with self._ledger.read() as connection:
+                return patient_id(connection, self._settings.node.data, study_instance_uid)
+        except ReadFirstError:  # the message is worth more than the patient in it
+            return UNKNOWN
+
+
+def _node(ae_title: str, address: str = "") -> Participant:
+    return Participant(ae_title or address, ae_title=ae_title, address=address)
+
+
+def _peer(peer: Peer) -> Participant:
+    """A folder has no AE title: it is named by its path."""
+    return Participant(str(peer.folder), name="folder") if peer.folder else _node(peer.ae_title, peer.host)
+
+
+def _person(address: str) -> Participant:
+    return Participant(address, address=address)

@@ -1,0 +1,67 @@
+"""Instances that were kept, but of which no audit message speaks, since the node was killed before it was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+
+from node.tables import AUDITED, INSTANCE
+
+_SINCE = ("", "")  # the row that says from when on messages are made at all
+_LONGEST = 7 * 86400.0  # seconds; no association lasts so long
+
+
+@dataclass(frozen=True, slots=True)
+class Unaudited:
+    """What one peer brought of one study."""
+
+    study_instance_uid: str
+    calling_ae_title: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def covered(connection: Connection, studies: Iterable[str], calling_ae_title: str, now: float) -> None:
+    """Messages are kept of what this peer brought of the studies until now."""
+    for study_instance_uid in studies:
+        _put(connection, (study_instance_uid, calling_ae_title), now)
+    old = now - _LONGEST
+    if connection.execute(delete(AUDITED).where(AUDITED.c.until < old, AUDITED.c.study_instance_uid != "")).rowcount:
+        connection.execute(update(AUDITED).where(_is(_SINCE), AUDITED.c.until < old).values(until=old))
+
+
+def begin(connection: Connection, now: float) -> None:
+    """Messages are kept of all that came until now."""
+    connection.execute(delete(AUDITED))
+    _put(connection, _SINCE, now)
+
+
+def find(connection: Connection) -> tuple[Unaudited, ...]:
+    """What no message speaks of; nothing at the very first start."""
+    since = connection.execute(select(AUDITED.c.until).where(_is(_SINCE))).scalar()
+    if since is None:
+        return ()
+    of_peer = and_(
+        AUDITED.c.study_instance_uid == INSTANCE.c.study_instance_uid,
+        AUDITED.c.calling_ae_title == INSTANCE.c.calling_ae_title,
+    )
+    names = INSTANCE.c.study_instance_uid, INSTANCE.c.calling_ae_title, INSTANCE.c.sop_class_uid
+    query = select(*names, func.count()).select_from(INSTANCE.outerjoin(AUDITED, of_peer)).group_by(*names)
+    query = query.where(
+        INSTANCE.c.received_at > since, or_(AUDITED.c.until.is_(None), INSTANCE.c.received_at > AUDITED.c.until)
+    )
+    found: dict[tuple[str, str], Unaudited] = {}
+    for study, ae_title, sop_class_uid, count in connection.execute(query):
+        found.setdefault((study, ae_title), Unaudited(study, ae_title)).counts[sop_class_uid] += count
+    return tuple(found.values())
+
+
+def _put(connection: Connection, key: tuple[str, str], until: float) -> None:
+    if not connection.execute(update(AUDITED).where(_is(key)).values(until=until)).rowcount:
+        connection.execute(insert(AUDITED).values(study_instance_uid=key[0], calling_ae_title=key[1], until=until))
+
+
+def _is(key: tuple[str, str]) -> ColumnElement[bool]:
+    return and_(AUDITED.c.study_instance_uid == key[0], AUDITED.c.calling_ae_title == key[1])

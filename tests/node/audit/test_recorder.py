@@ -1,0 +1,267 @@
+"""What the node's parts do, as the spool tells it: real associations, a real ledger."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, fromstring
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import Association
+from pynetdicom.sop_class import UnifiedProcedureStepPull
+from sqlalchemy import text
+
+from node import scp, scu
+from node.accountability import Audit
+from node.audit import Recorder, spool
+from node.audit.alarms import WINDOW
+from node.audit.codes import NODE_AUTHENTICATION
+from node.ledger import Ledger
+from node.reception import Receiver
+from node.senders import Senders
+from node.settings import Peer, Settings
+from node.store import Store
+from node.tallies import Answer, Brought, Sender, Tallies
+from tests.node.audit.schema import faults
+from tests.node.conftest import House
+from tests.node.phantoms import INSTANCE, PATIENT_ID, STUDY, image, save
+
+CT = (CTImageStorage, ExplicitVRLittleEndian)
+MODALITY = Sender("MODALITY", "127.0.0.1")
+PACS = Peer(ae_title="PACS", host="10.0.0.5", receive=("results",))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def recorder(settings: Settings, ledger: Ledger, clock: Clock) -> Recorder:
+    return Recorder(settings, ledger, clock)
+
+
+def told(ledger: Ledger) -> list[Element]:
+    """The messages in the spool, each as the schema says."""
+    with ledger.read() as connection:
+        rows = spool.oldest(connection, "file", 1000)
+    assert [faults(row["message"]) for row in rows] == [[]] * len(rows)
+    return [fromstring(row["message"]) for row in rows]
+
+
+def until(ledger: Ledger, count: int) -> list[Element]:
+    """An association's end is told by its thread."""
+    deadline = time.monotonic() + 10
+    while len(found := told(ledger)) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def event(message: Element) -> tuple[str, str, str]:
+    said = message[0]
+    return said[0].attrib["csd-code"], said.attrib["EventActionCode"], said.attrib["EventOutcomeIndicator"]
+
+
+def things(message: Element) -> list[str]:
+    return [one.attrib["ParticipantObjectID"] for one in message.iter("ParticipantObjectIdentification")]
+
+
+def counts(message: Element) -> dict[str, str]:
+    return {one.attrib["UID"]: one.attrib["NumberOfInstances"] for one in message.iter("SOPClass")}
+
+
+def users(message: Element) -> list[str]:
+    return [one.attrib["UserID"] for one in message.iter("ActiveParticipant")]
+
+
+@pytest.fixture
+def audited(settings: Settings, ledger: Ledger, recorder: Recorder) -> Any:
+    store = Store(settings.node.data, 0)
+    store.prepare()
+    house = House(Receiver(settings, ledger, store, Senders(), Tallies(on_end=recorder.received)), [])
+    server = scp.start(house.receiver, recorder)
+    yield house
+    server.ae.shutdown()
+
+
+def test_an_association_is_one_message_a_study_and_a_second_time_a_read(
+    audited: House, associate: Callable[..., Association], ledger: Ledger, tmp_path: Path
+) -> None:
+    first, second = image(), image(f"{INSTANCE}.2")
+    paths = [save(tmp_path / str(number), one) for number, one in enumerate((first, second))]
+    for _ in range(2):
+        association = associate(audited, CT)
+        assert [association.send_c_store(path).Status for path in paths] == [0, 0]
+        association.release()
+    new, held = until(ledger, 2)
+    assert [event(new), event(held)] == [("110104", "C", "0"), ("110104", "R", "0")]
+    assert things(new) == things(held) == [STUDY, PATIENT_ID]
+    assert counts(new) == counts(held) == {CTImageStorage: "2"}
+    assert users(new) == ["MODALITY", "READFIRST"]
+
+
+def test_an_aborted_association_is_told_too(
+    audited: House, associate: Callable[..., Association], ledger: Ledger, tmp_path: Path
+) -> None:
+    association = associate(audited, CT)
+    assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
+    association.abort()
+    (message,) = until(ledger, 1)
+    assert (event(message), counts(message)) == (("110104", "C", "0"), {CTImageStorage: "1"})
+
+
+def test_who_is_not_let_in_is_an_alert(audited: House, associate: Callable[..., Association], ledger: Ledger) -> None:
+    assert not associate(audited, CT, calling="STRANGER").is_established
+    (message,) = until(ledger, 1)
+    assert event(message) == ("110113", "E", "8")
+    assert message[0][1].attrib["csd-code"] == "110126"
+    assert (users(message), things(message)) == (["READFIRST", "STRANGER"], ["127.0.0.1"])
+
+
+def test_a_query_of_the_worklist_is_told_with_its_keys(
+    audited: House, associate: Callable[..., Association], ledger: Ledger
+) -> None:
+    association = associate(audited, (UnifiedProcedureStepPull, ImplicitVRLittleEndian))
+    keys = image()
+    for element in list(keys):
+        if element.keyword not in ("PatientID", "StudyInstanceUID"):
+            del keys[element.tag]
+    list(association.send_c_find(keys, UnifiedProcedureStepPull))
+    (message,) = until(ledger, 1)
+    assert (event(message), things(message)) == (("110112", "E", "0"), [UnifiedProcedureStepPull])
+    assert PATIENT_ID.encode() in b64decode(message.findtext(".//ParticipantObjectQuery") or "")
+
+
+def test_what_succeeded_and_what_did_not_are_a_message_each(recorder: Recorder, ledger: Ledger) -> None:
+    brought = Brought()
+    for status in (0, 0, 0xA700):
+        brought.add(Answer(CTImageStorage, status, STUDY, 10))
+    recorder.received(MODALITY, {STUDY: brought})
+    recorder.sent(PACS, STUDY, {CTImageStorage: 1}, {CTImageStorage: 2}, "the peer refused it with status 0xA700")
+    messages = told(ledger)
+    assert [event(one) for one in messages] == [
+        ("110104", "C", "0"), ("110104", "C", "4"), ("110104", "R", "0"), ("110104", "R", "4"),
+    ]  # fmt: skip
+    assert [counts(one)[CTImageStorage] for one in messages] == ["2", "1", "1", "2"]
+    assert "0xA700" in (messages[1].findtext(".//EventOutcomeDescription") or "")
+    assert users(messages[3]) == ["READFIRST", "PACS"]
+
+
+def test_sending_is_told_before_and_after(recorder: Recorder, ledger: Ledger) -> None:
+    recorder.sending(PACS, STUDY, {CTImageStorage: 1})
+    recorder.sent(PACS, STUDY, {CTImageStorage: 1}, {}, "")
+    assert [event(one)[0] for one in told(ledger)] == ["110102", "110104"]
+
+
+def test_our_own_query_is_told(recorder: Recorder, ledger: Ledger) -> None:
+    recorder.asked(PACS, *scu.study_query(STUDY))
+    (message,) = told(ledger)
+    assert (event(message), users(message)) == (("110112", "E", "0"), ["READFIRST", "PACS"])
+    assert STUDY.encode() in b64decode(message.findtext(".//ParticipantObjectQuery") or "")
+
+
+def test_pictures_belong_to_the_page_that_shows_them(recorder: Recorder, ledger: Ledger, clock: Clock) -> None:
+    recorder.shown("10.0.0.9", STUDY)
+    recorder.shown("10.0.0.9", STUDY, part=True)
+    recorder.shown("10.0.0.8", STUDY, part=True)  # without the page
+    clock.now += 3600
+    recorder.shown("10.0.0.9", STUDY, part=True)
+    assert [users(one)[0] for one in told(ledger)] == ["10.0.0.9", "10.0.0.8", "10.0.0.9"]
+
+
+def test_who_knocks_again_and_again_is_told_once_a_minute(recorder: Recorder, ledger: Ledger, clock: Clock) -> None:
+    for _ in range(500):
+        recorder.rejected("STRANGER", "10.0.0.66", "not known")
+    recorder.rejected("STRANGER", "10.0.0.67", "not known")
+    assert len(told(ledger)) == 2
+    clock.now += WINDOW
+    recorder.flush()
+    recorder.flush()
+    *_, last = told(ledger)
+    assert len(told(ledger)) == 3
+    detail = last.find(".//ParticipantObjectDetail")
+    assert detail is not None
+    assert b"499 times" in b64decode(detail.attrib["value"])
+    assert last[0][1].attrib["csd-code"] == NODE_AUTHENTICATION.value
+
+
+def test_what_the_node_was_killed_before_it_told_is_told_at_the_next_start(
+    audited: House,
+    associate: Callable[..., Association],
+    ledger: Ledger,
+    settings: Settings,
+    clock: Clock,
+    tmp_path: Path,
+) -> None:
+    clock.now = time.time() - 60
+    Recorder(settings, ledger, clock).started()
+    association = associate(audited, CT)
+    assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
+    clock.now = time.time()  # and the association never ends: a new process starts
+    Recorder(settings, ledger, clock).started()
+    Recorder(settings, ledger, clock).started()
+    assert [event(one)[0] for one in told(ledger)] == ["110100", "110100", "110104", "110100"]
+    message = told(ledger)[2]
+    assert (users(message), counts(message)) == (["MODALITY", "READFIRST"], {CTImageStorage: "1"})
+    assert "ended before" in (message.findtext(".//EventOutcomeDescription") or "")
+
+
+def test_what_was_told_is_not_told_again_at_the_next_start(
+    audited: House,
+    associate: Callable[..., Association],
+    ledger: Ledger,
+    settings: Settings,
+    clock: Clock,
+    tmp_path: Path,
+) -> None:
+    clock.now = time.time() - 60
+    Recorder(settings, ledger, clock).started()
+    clock.now = time.time() + 1
+    association = associate(audited, CT)
+    assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
+    association.release()
+    assert len(until(ledger, 2)) == 2
+    association.join(10)
+    Recorder(settings, ledger, clock).started()
+    assert [event(one)[0] for one in told(ledger)] == ["110100", "110104", "110100"]
+
+
+def test_patients_are_left_out_where_the_settings_say_so(settings: Settings, ledger: Ledger) -> None:
+    recorder = Recorder(settings.model_copy(update={"audit": Audit(patients=False)}), ledger)
+    recorder.shown("10.0.0.9", STUDY)
+    recorder.searched("10.0.0.9", "/dicomweb/workitems", f"PatientID={PATIENT_ID}")
+    shown, searched = told(ledger)
+    assert things(shown) == [STUDY, "withheld"]
+    assert searched.findtext(".//ParticipantObjectQuery") == ""
+
+
+def test_without_a_sink_nothing_is_written(settings: Settings, ledger: Ledger) -> None:
+    recorder = Recorder(settings.model_copy(update={"audit": Audit(sinks=())}), ledger)
+    recorder.started()
+    recorder.received(MODALITY, {STUDY: Brought()})
+    with ledger.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM audit_message")).scalar() == 0
+        assert connection.execute(text("SELECT count(*) FROM audited")).scalar() == 0
+
+
+def test_a_ledger_that_takes_nothing_hinders_nobody_and_loses_nothing(recorder: Recorder, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        connection.execute(text("ALTER TABLE audit_message RENAME TO away"))
+    recorder.rejected("STRANGER", "10.0.0.66", "not known")
+    recorder.stopped()
+    with ledger.write() as connection:
+        connection.execute(text("ALTER TABLE away RENAME TO audit_message"))
+    recorder.flush()
+    assert [event(one)[0] for one in told(ledger)] == ["110113", "110100"]
