@@ -16,16 +16,21 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import StateMachine
+from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.dimse import StoreRequest, read_store_request, store_response
 
+_log = structlog.get_logger(__name__)
 P_DATA = 0x04
 BUFFER = 1 << 18
 LONGEST_COMMAND = 1 << 16  # bytes of a command set, PS3.7: a few hundred
 LONGEST_OTHER = 1 << 20  # bytes of any PDU that is kept in memory: an A-ASSOCIATE-RQ with 128 contexts has a quarter
+LONGEST_MESSAGE = 1 << 22  # bytes of a message that is left to pynetdicom, in all its fragments
 MOMENT = 0.5  # seconds after which a reader looks whether it shall stop
 LINGER = 0.1  # seconds without a byte, then pynetdicom's own loop looks after the association
 _HEADER, _ITEM = struct.Struct(">BxL"), struct.Struct(">LBB")
@@ -115,6 +120,20 @@ class Reader:
         return bytes(whole)
 
 
+class Machine(StateMachine):  # type: ignore[misc]
+    """pynetdicom's state machine, for which a PDU that it cannot act on is an invalid one (PS3.8 9.2.2: Evt19)."""
+
+    def do_action(self, event: str) -> None:
+        """Do what an event means; one that fails ends the association and not this thread."""
+        try:
+            super().do_action(event)
+        except Exception:
+            if event == "Evt19":
+                raise
+            self.dul._kill_thread = False  # the parent has set it
+            self.dul._refuse("a message or a request cannot be understood", answered=event != "Evt16")
+
+
 class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     """The upper layer of an association that we accepted; `receive` begins receptions."""
 
@@ -124,11 +143,17 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         self._reader = Reader(assoc.network_timeout, self._wanted)
         self._storing: tuple[int, StoreRequest, Reception] | None = None
         self._broken = False  # PDUs do not follow each other any more
+        self._command = bytearray()  # fragments of one whose last has not come
+        self._held = 0  # bytes that pynetdicom has of a message whose last fragment has not come
+        self._reason = ""  # why the association is aborted
+        self.state_machine = Machine(self)
 
     def _is_transport_event(self) -> bool:
         if self._broken and self.state_machine.current_state == "Sta13" and self.socket is not None:
             self.socket.close()  # the A-ABORT is sent; what still comes is not worth reading
             return True
+        if not self.assoc.dimse.msg_queue.empty():
+            return False  # a peer that asks faster than we answer waits
         if self._reader.pending and self.socket is not None and self.socket.socket is not None:
             self._read_pdu_data()
             return True
@@ -147,10 +172,11 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         try:
             while self._read_pdu(sock) and self._more(sock):
                 pass
-        except InvalidPDU:
-            self._broken = True
-            self._lose("Evt19")
-        except (EOFError, OSError):
+        except InvalidPDU as error:
+            self._refuse(str(error))
+        except (EOFError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                self._say("association lost", str(error))
             self._lose("Evt17")
         finally:
             self._idle_timer.restart()
@@ -162,6 +188,7 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             super().run_reactor()
         finally:
             self._drop()
+            self.to_user_queue.put(None)  # else the association's thread waits for a request that cannot come any more
 
     def _read_pdu(self, sock: socket.socket) -> bool:
         """Whether the PDU was ours."""
@@ -189,17 +216,31 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             if length < 2 or length + 4 > left:
                 raise InvalidPDU("a presentation data value reaches beyond its PDU")
             left -= length + 4
-            if self._storing is None:
-                command = self._rest(sock, length - 2) if control == _COMMAND | _LAST else b""
-                if not self._begin(command, context_id):
-                    self._hand_over(P_DATA, header + command + self._rest(sock, left + length - 2 - len(command)))
-                    return False
-            else:
+            if self._storing is not None:
                 self._take(sock, length - 2, context_id, control)
+            elif command := self._whole_command(sock, length - 2, control):
+                if not self._begin(command, context_id):
+                    whole = _ITEM.pack(len(command) + 2, context_id, _COMMAND | _LAST) + command
+                    self._hand_over(P_DATA, whole + self._rest(sock, left))
+                    return False
         return True
 
+    def _whole_command(self, sock: socket.socket, length: int, control: int) -> bytes:
+        """The command set that ends with this fragment; empty where more of it comes."""
+        if not control & _COMMAND:
+            raise InvalidPDU("a Data Set comes before its command")
+        if len(self._command) + length > LONGEST_COMMAND:
+            raise InvalidPDU("a command set is not so long")
+        self._command += self._rest(sock, length)
+        if not control & _LAST:
+            return b""
+        command, self._command = bytes(self._command), bytearray()
+        if not command:
+            raise InvalidPDU("a command set is empty")
+        return command
+
     def _begin(self, command: bytes, context_id: int) -> bool:
-        request = read_store_request(command) if 0 < len(command) <= LONGEST_COMMAND else None
+        request = read_store_request(command)
         reception = None if request is None else self._receive(self.assoc, request, context_id)
         if request is not None and reception is not None:
             self._storing = context_id, request, reception
@@ -230,10 +271,13 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
 
     def _hand_over(self, kind: int, body: bytes) -> None:
         """Give a whole PDU to pynetdicom's state machine."""
+        self._held = len(body) + (0 if self.assoc.dimse.message is None else self._held)
+        if self._held > LONGEST_MESSAGE:
+            raise InvalidPDU("a message that brings no instance is not so long")
         try:
             pdu, event = self._decode_pdu(bytearray(_HEADER.pack(kind, len(body)) + body))
         except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
-            raise InvalidPDU("it cannot be decoded") from error
+            raise InvalidPDU("a PDU cannot be decoded") from error
         self.event_queue.put(event)
         self._recv_pdu.put(pdu)
 
@@ -249,12 +293,28 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         ready, _, _ = select.select([sock], [], [], LINGER)
         return bool(ready)
 
+    def _refuse(self, reason: str, *, answered: bool = True) -> None:
+        """End the association, by an A-ABORT that is `answered` or by closing the connection."""
+        self._broken, self._reason = True, reason
+        self._lose("Evt19" if answered else "Evt17")
+
+    def _send(self, pdu: object) -> None:
+        if isinstance(pdu, A_ABORT_RQ):
+            self._say("association aborted", self._reason or "what was asked may not come here")
+        super()._send(pdu)
+
+    def _say(self, event: str, reason: str) -> None:
+        peer = self.assoc.requestor
+        _log.warning(event, peer=peer.ae_title, address=peer.address, reason=reason)
+
     def _lose(self, event: str) -> None:
         self._drop()
         self.event_queue.put(event)
 
     def _drop(self) -> None:
+        self._command.clear()
         if self._storing is not None:
+            self._say("instance dropped", "the association ended before it came whole")
             self._storing[2].abandon()
             self._storing = None
 
