@@ -32,10 +32,12 @@ def need(program: str, package: str) -> str:
 @pytest.fixture
 def own_logging() -> Iterator[None]:
     """What `node.logs.configure` changes in this process is undone when the test ends."""
-    identifiers = _config.LOG_REQUEST_IDENTIFIERS, _config.LOG_RESPONSE_IDENTIFIERS
+    names = ("LOG_REQUEST_IDENTIFIERS", "LOG_RESPONSE_IDENTIFIERS", "LOG_HANDLER_LEVEL")
+    before = {name: getattr(_config, name) for name in names}
     levels = {name: logging.getLogger(name).level for name in ("pydicom", "pynetdicom")}
     yield
     structlog.reset_defaults()
-    _config.LOG_REQUEST_IDENTIFIERS, _config.LOG_RESPONSE_IDENTIFIERS = identifiers
+    for name, value in before.items():
+        setattr(_config, name, value)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

@@ -7,7 +7,6 @@ one play takes a fraction of a millisecond, and the same bytes always do the sam
 from __future__ import annotations
 
 import os
-import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -186,15 +185,15 @@ def _accepted(number: int, supported: PresentationContext) -> PresentationContex
 
 def _reset(association: Any, state: str, wire: Wire) -> None:
     layer = association.dul
-    for name in ("event_queue", "to_provider_queue", "to_user_queue", "_recv_pdu"):
-        setattr(layer, name, queue.Queue())
+    for waiting in (layer.event_queue, layer.to_provider_queue, layer.to_user_queue, layer._recv_pdu):
+        waiting.queue.clear()
     layer.state_machine.current_state = state
     layer._reader._start = layer._reader._end = 0
     layer._storing, layer._broken, layer._kill_thread = None, False, False
     layer.artim_timer.stop()
     layer.socket.socket, layer.socket._is_connected = wire, True
     association.dimse.message = None
-    association.dimse.msg_queue = queue.Queue()
+    association.dimse.msg_queue.queue.clear()
     association._kill = association.is_aborted = association.is_released = association.is_rejected = False
     association._sent_abort = association._sent_release = False
     association._accepted_cx = dict(association.accepted) if state == ESTABLISHED else {}
