@@ -27,7 +27,7 @@ GUIDED: dict[str, tuple[tuple[str, ...], int]] = {
     "pdu": (_LAYER, 2048),
     "association": ((*_LAYER, *_PYNETDICOM), 2048),
     "command": (("node.dimse",), 512),
-    "identity": (("node.identity", *_PYDICOM), 2048),
+    "identity": (("node.identity", "node.elements"), 2048),
     "header": (("node.headers", *_PYDICOM), 2048),
     "pixels": ((), 16384),
     "codestream": (("workers.codestream",), 512),
