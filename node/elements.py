@@ -16,7 +16,7 @@ _Header = tuple[int, bytes, int, int]  # tag, VR (empty where it is implicit), v
 
 
 def elements(dataset: bytes, order: str = "<") -> Iterator[tuple[int, bytes]]:
-    """Tag and value of each element at the top; the end of what is whole is the end. Values of undefined length are empty.
+    """Tag and value of each element at the top, as far as they are whole; a value of undefined length is given empty.
 
     Explicit or implicit VR is seen in the first element, since senders exist that encode other than they said.
 

@@ -19,11 +19,11 @@ from typing import Protocol
 import structlog
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.fsm import StateMachine
-from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.dimse import StoreRequest, read_store_request, store_response
+from node.pdus import InvalidPDU, Machine, require_items
 
 _log = structlog.get_logger(__name__)
 P_DATA = 0x04
@@ -34,6 +34,7 @@ LONGEST_MESSAGE = 1 << 22  # bytes of a message that is left to pynetdicom, in a
 MOMENT = 0.5  # seconds after which a reader looks whether it shall stop
 LINGER = 0.1  # seconds without a byte, then pynetdicom's own loop looks after the association
 _HEADER, _ITEM = struct.Struct(">BxL"), struct.Struct(">LBB")
+_VERSION = 0x02, 0x02  # source and reason of an A-ASSOCIATE-RJ that pynetdicom tells nobody, PS3.8 9.3.4
 _COMMAND, _LAST = 0x01, 0x02  # bits of the message control header, PS3.8 E.2
 
 
@@ -52,10 +53,6 @@ class Reception(Protocol):
 
 Receive = Callable[[Association, StoreRequest, int], Reception | None]
 """Begins a reception of a request under a presentation context's ID; None leaves the message to pynetdicom."""
-
-
-class InvalidPDU(Exception):
-    """What came is no PDU of PS3.8, or none that may come here."""
 
 
 class Reader:
@@ -120,20 +117,6 @@ class Reader:
         return bytes(whole)
 
 
-class Machine(StateMachine):  # type: ignore[misc]
-    """pynetdicom's state machine, for which a PDU that it cannot act on is an invalid one (PS3.8 9.2.2: Evt19)."""
-
-    def do_action(self, event: str) -> None:
-        """Do what an event means; one that fails ends the association and not this thread."""
-        try:
-            super().do_action(event)
-        except Exception:
-            if event == "Evt19":
-                raise
-            self.dul._kill_thread = False  # the parent has set it
-            self.dul._refuse("a message or a request cannot be understood", answered=event != "Evt16")
-
-
 class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     """The upper layer of an association that we accepted; `receive` begins receptions."""
 
@@ -144,11 +127,15 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         self._storing: tuple[int, StoreRequest, Reception] | None = None
         self._broken = False  # PDUs do not follow each other any more
         self._command = bytearray()  # fragments of one whose last has not come
+        self._command_context = 0
         self._held = 0  # bytes that pynetdicom has of a message whose last fragment has not come
         self._reason = ""  # why the association is aborted
         self.state_machine = Machine(self)
 
     def _is_transport_event(self) -> bool:
+        if not self._broken and not self.assoc.is_alive():
+            self._refuse("a request cannot be answered")  # pynetdicom's other thread ended over it
+            return True
         if self._broken and self.state_machine.current_state == "Sta13" and self.socket is not None:
             self.socket.close()  # the A-ABORT is sent; what still comes is not worth reading
             return True
@@ -218,17 +205,21 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             left -= length + 4
             if self._storing is not None:
                 self._take(sock, length - 2, context_id, control)
-            elif command := self._whole_command(sock, length - 2, control):
-                if not self._begin(command, context_id):
-                    whole = _ITEM.pack(len(command) + 2, context_id, _COMMAND | _LAST) + command
-                    self._hand_over(P_DATA, whole + self._rest(sock, left))
-                    return False
+                continue
+            command = self._whole_command(sock, length - 2, context_id, control)
+            if command and not self._begin(command, context_id):
+                whole = _ITEM.pack(len(command) + 2, context_id, _COMMAND | _LAST) + command
+                self._hand_over(P_DATA, whole + self._rest(sock, left))
+                return False
         return True
 
-    def _whole_command(self, sock: socket.socket, length: int, control: int) -> bytes:
+    def _whole_command(self, sock: socket.socket, length: int, context_id: int, control: int) -> bytes:
         """The command set that ends with this fragment; empty where more of it comes."""
         if not control & _COMMAND:
             raise InvalidPDU("a Data Set comes before its command")
+        if self._command and context_id != self._command_context:
+            raise InvalidPDU("a command changes its presentation context")
+        self._command_context = context_id
         if len(self._command) + length > LONGEST_COMMAND:
             raise InvalidPDU("a command set is not so long")
         self._command += self._rest(sock, length)
@@ -278,6 +269,8 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             pdu, event = self._decode_pdu(bytearray(_HEADER.pack(kind, len(body)) + body))
         except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
             raise InvalidPDU("a PDU cannot be decoded") from error
+        if isinstance(pdu, A_ASSOCIATE_RQ):
+            require_items(pdu)
         self.event_queue.put(event)
         self._recv_pdu.put(pdu)
 
@@ -301,6 +294,8 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     def _send(self, pdu: object) -> None:
         if isinstance(pdu, A_ABORT_RQ):
             self._say("association aborted", self._reason or "what was asked may not come here")
+        if isinstance(pdu, A_ASSOCIATE_RJ) and (pdu.source, pdu.reason_diagnostic) == _VERSION:
+            self._say("association rejected", "it asks for another protocol version")
         super()._send(pdu)
 
     def _say(self, event: str, reason: str) -> None:

@@ -95,9 +95,9 @@ def _read(path: Path, largest_bytes: int) -> Any:
     content = inflated(path, most)
     if len(content) > most:
         raise ValueError(f"it inflates to more than {most} bytes, which is more than it declares")
-    dataset = read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
-    dataset.file_meta = header.file_meta
-    return dataset
+    whole = read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
+    whole.file_meta = header.file_meta
+    return whole
 
 
 def _require_size(shape: tuple[int, ...], itemsize: int, largest_bytes: int) -> int:

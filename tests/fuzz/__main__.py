@@ -1,7 +1,7 @@
 """`python -m tests.fuzz --target pdu --seconds 60`: coverage-guided fuzzing of one target with atheris.
 
-Begins with the seeds of `tests.fuzz.seeds` and the files of `corpus/<target>`; what an input made go wrong is written to
-the folder `--found` (a new temporary one) as `crash-…`, to be mended and moved into the corpus.
+Begins with the seeds of `tests.fuzz.seeds` and the files of `corpus/<target>`; an input that made something
+go wrong is written to the folder `--found` (a new temporary one) as `crash-…`, to be mended and moved into the corpus.
 """
 
 from __future__ import annotations

@@ -164,9 +164,12 @@ class Line:
         association.requestor.maximum_length = 16384
         association.network_timeout = 60
         association.dul = StoringLayer(association, self._receive)
-        association.set_socket(AssociationSocket(association, client_socket=self._wire))  # type: ignore[arg-type]
+        association.set_socket(AssociationSocket(association, client_socket=self._wire))
+        association.is_alive = lambda: True
         association.abort = association._abort_nonblocking  # the other waits for threads
-        association.accepted = {number: _accepted(number, cx) for number, cx in zip((1, 3), self._contexts, strict=True)}
+        association.accepted = {
+            number: _accepted(number, cx) for number, cx in zip((1, 3), self._contexts, strict=True)
+        }
         return association
 
     def _receive(self, _association: Any, request: StoreRequest, context_id: int) -> Basket | None:

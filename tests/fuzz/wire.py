@@ -80,13 +80,27 @@ def store(uid: str | bytes, message: int = 7, sop_class: str | bytes = CTImageSt
 def echo(message: int = 9) -> bytes:
     """A C-ECHO-RQ."""
     return command(
-        element(0x0002, even(_bytes(Verification))), number(0x0100, 0x30), number(0x0110, message), number(0x0800, 0x0101)
+        element(0x0002, even(_bytes(Verification))),
+        number(0x0100, 0x30),
+        number(0x0110, message),
+        number(0x0800, 0x0101),
     )
 
 
 def stored(uid: str | bytes, dataset: bytes, message: int = 7) -> bytes:
     """A whole instance as one P-DATA-TF of a command and a Data Set."""
     return pdu(P_DATA, item(store(uid, message), WHOLE)) + pdu(P_DATA, item(dataset, LAST))
+
+
+def status(said: bytes) -> int:
+    """The Status (0000,0900) of a command set."""
+    at = 0
+    while at < len(said):
+        _, tag, length = struct.unpack_from("<HHL", said, at)
+        if tag == 0x0900:
+            return int(struct.unpack_from("<H", said, at + 8)[0])
+        at += 8 + length
+    raise ValueError("a command set without a status")
 
 
 def even(value: bytes) -> bytes:
