@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pynetdicom.fsm import StateMachine
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+
+_OURS = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})  # what our side wants sent, PS3.8 9.2.2
 
 
 class InvalidPDU(Exception):
@@ -26,6 +29,9 @@ class Machine(StateMachine):  # type: ignore[misc]
 
     def do_action(self, event: str) -> None:
         """Do what an event means; one that fails ends the association and not this thread."""
+        if event in _OURS and (event, self.current_state) not in TRANSITION_TABLE:
+            self.dul.to_provider_queue.get(block=False)  # an answer that comes too late: the association has ended
+            return
         try:
             super().do_action(event)
         except Exception:

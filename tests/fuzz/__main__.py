@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import random
 import sys
 import tempfile
-from contextlib import nullcontext
+import time
 from importlib import import_module
 from pathlib import Path
+
+from tests.fuzz.chance import changed
 
 CORPUS = Path(__file__).parent / "corpus"
 _LAYER = ("node.upper_layer", "node.dimse")
@@ -45,10 +48,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--found", type=Path, help="where crashes are written")
     given = parser.parse_args(arguments)
 
+    modules, longest = GUIDED[given.target]
+    if not modules:
+        _blind(given.target, given.seconds, given.seed)
+        return
+
     import atheris
 
-    modules, longest = GUIDED[given.target]
-    with atheris.instrument_imports(include=list(modules)) if modules else nullcontext():
+    with atheris.instrument_imports(include=list(modules)):
         target = import_module("tests.fuzz.targets").TARGETS[given.target]
     _quiet()
     corpus = given.corpus or Path(tempfile.mkdtemp(prefix=f"fuzz-{given.target}-"))
@@ -66,6 +73,23 @@ def main(arguments: list[str]) -> None:
     with target() as play:
         atheris.Setup([sys.argv[0], *options, str(corpus), *map(str, CORPUS.glob(given.target))], play)
         atheris.Fuzz()
+
+
+def _blind(name: str, seconds: float, seed: int) -> None:
+    _quiet()
+    seeds = list(import_module("tests.fuzz.seeds").SEEDS[name].values())
+    count, begin = 0, time.perf_counter()
+    with import_module("tests.fuzz.targets").TARGETS[name]() as play:
+        for data in changed(seeds, random.Random(seed)):
+            try:
+                play(data)
+            except Exception:
+                Path(tempfile.mkdtemp(prefix="fuzz-found-"), "crash").write_bytes(data)
+                raise
+            count += 1
+            if (over := time.perf_counter() - begin) > seconds:
+                break
+    print(f"{count} executions in {over:.0f} s, {count / over:.0f} a second, none went wrong")
 
 
 def _quiet() -> None:

@@ -106,6 +106,7 @@ class Line:
         self._wire = Wire(ready)
         self.baskets: list[Basket] = []
         self.requests: list[StoreRequest] = []
+        self.most_waiting = 0  # messages that were decoded and not yet served
         self._association: Any = None
 
     @property
@@ -142,6 +143,7 @@ class Line:
         while not layer.event_queue.empty() and not layer._kill_thread:
             layer.state_machine.do_action(layer.event_queue.get(block=False))
             did = True
+        self.most_waiting = max(self.most_waiting, association.dimse.msg_queue.qsize())
         return _serve(association, self._serve) or did
 
     def _check(self) -> None:
@@ -151,6 +153,7 @@ class Line:
     def _prepared(self, state: str) -> Any:
         self.baskets.clear()
         self.requests.clear()
+        self.most_waiting = 0
         association = self._association = self._association or self._made()
         _reset(association, state, self._wire)
         return association

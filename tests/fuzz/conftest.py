@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+from node import logs
+
+
+@pytest.fixture(autouse=True)
+def as_in_production(own_logging: None) -> None:
+    """pydicom and pynetdicom say nothing of what they meet: it would quote the peer."""
+    logs.configure()
