@@ -83,10 +83,11 @@ def _read(path: Path, largest_bytes: int) -> Any:
     from pydicom import dcmread  # noqa: PLC0415
     from pydicom.filereader import read_dataset  # noqa: PLC0415
 
-    from node.headers import LONGEST, inflated, is_deflated, read_header  # noqa: PLC0415
+    from node.headers import LONGEST, Bounded, inflated, is_deflated, read_header  # noqa: PLC0415
 
     if not is_deflated(path):
-        dataset = dcmread(path)
+        with Bounded(path) as file:
+            dataset = dcmread(file)
         if not dataset:  # what pydicom makes of a value that has no end
             raise ValueError("its Data Set ends within an element")
         return dataset
