@@ -5,7 +5,6 @@ from __future__ import annotations
 from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-
 _OURS = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})  # what our side wants sent, PS3.8 9.2.2
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from node import logs
+from tests.node.conftest import ledger  # noqa: F401  # a fixture
 
 
 @pytest.fixture(autouse=True)

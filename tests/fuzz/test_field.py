@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from node.scu import Requestor, store
+from node.settings import Peer
 from tests.fuzz import wire
 from tests.fuzz.cases import CASES, Case
 from tests.node.conftest import free_port
-from tests.node.phantoms import INSTANCE, encoded, image
+from tests.node.phantoms import INSTANCE, encoded, image, part10
 
 ROOT = Path(__file__).parents[2]
 GROWTH = 24 << 10  # KiB of resident memory that all of the cases together may leave
@@ -190,6 +192,17 @@ def test_each_gets_its_answer_and_a_sentence_in_the_log(node: Node, healthy: Hea
         assert "exception" not in json.loads(line)
     until(lambda: len(healthy.kept) > kept or bool(healthy.failed))
     assert not healthy.failed
+
+
+def test_a_program_in_the_preamble_of_a_file_is_not_passed_on(node: Node, healthy: Healthy, tmp_path: Path) -> None:
+    """CVE-2019-11687: a preamble is no part of the Data Set (PS3.10 7.1); what we write has zeros in its place."""
+    uid, path = f"{INSTANCE}.9", tmp_path / "polyglot.dcm"
+    file = part10(encoded(image(uid)), sop_instance_uid=uid)
+    path.write_bytes(b"MZ" + bytes(58) + b"\x80\0\0\0" + bytes(64) + file[128:])
+    peer = Peer(ae_title="READFIRST", host="127.0.0.1", port=node.port)
+    assert [outcome.error for outcome in store(Requestor("MODALITY"), peer, [path])] == [""]
+    (kept,) = (node.folder / "instances").glob(f"*/*/{uid}.dcm")
+    assert kept.read_bytes().startswith(bytes(128) + b"DICM")
 
 
 def test_afterwards_nothing_is_lost_and_nothing_is_left(node: Node, healthy: Healthy) -> None:

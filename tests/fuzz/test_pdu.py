@@ -1,11 +1,11 @@
-"""The upper layer and commands without a network: whatever comes, an instance ends once and the layer comes to its end."""
+"""The upper layer and commands without a network: whatever comes, an instance ends once, and the layer, too."""
 
 from __future__ import annotations
 
 import random
 import struct
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -78,7 +78,7 @@ def test_wherever_it_is_cut_off_it_is_dropped(end: Line, data: st.DataObject) ->
 
 def _fragments(data: st.DataObject, whole: bytes, control: int) -> list[bytes]:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=5)) | {0, len(whole)})
-    parts = [whole[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [whole[a:b] for a, b in pairwise(cuts)]
     return [item(part, control | LAST * (at == len(parts) - 1)) for at, part in enumerate(parts)]
 
 
