@@ -22,7 +22,7 @@ from pydicom.uid import (
 from pynetdicom.sop_class import Verification
 
 from tests.fuzz import wire
-from tests.fuzz.datasets import DATASETS, Broken
+from tests.fuzz.datasets import DATASETS, Broken, nested, nested_whole
 from tests.fuzz.wire import COMMAND, LAST, P_DATA, WHOLE, item, pdu
 from tests.node.phantoms import INSTANCE, encoded, image
 
@@ -166,7 +166,7 @@ STREAMS: tuple[Case, ...] = (
                                         wire.number(0x0800, 0x0101)), WHOLE)) + _RELEASE, "RP"),
     _case("a context that was not accepted", pdu(P_DATA, item(_STORE, WHOLE, 99) + item(_DATASET, LAST, 99)),
           says=_BEFORE),
-    _case("a thousand echoes at once", pdu(P_DATA, item(wire.echo(), WHOLE, 3)) * 300 + _RELEASE, *["0x0000"] * 300,
+    _case("three hundred echoes at once", pdu(P_DATA, item(wire.echo(), WHOLE, 3)) * 300 + _RELEASE, *["0x0000"] * 300,
           "RP"),
     _case("a second request", wire.association_request(), says=_BEFORE),
     _case("an acceptance from the wrong side", pdu(wire.AC, wire.association_request()[6:]), says=_BEFORE),
@@ -204,5 +204,41 @@ def _object(one: Broken, number: int) -> Case:
     return Case(one.name, sends, (one.status, "RP"), one.says, contexts=contexts)
 
 
+_PUSH, _PULL, _QUERY = (f"1.2.840.10008.5.1.4.34.6.{number}" for number in (1, 3, 5))
+_WORKLIST = tuple((2 * at + 1, uid, (ExplicitVRLittleEndian,)) for at, uid in enumerate((_PUSH, _PULL, _QUERY)))
+_COMMANDS = {  # context ID, and the command
+    "N-CREATE": (1, wire.command(
+        wire.element(0x0002, wire.even(_PUSH.encode())), wire.number(0x0100, 0x140), wire.number(0x0110, 1),
+        wire.number(0x0800, 1), wire.element(0x1000, wire.even(_UID.encode())))),
+    "N-SET": (3, wire.command(
+        wire.element(0x0003, wire.even(_PUSH.encode())), wire.number(0x0100, 0x120), wire.number(0x0110, 1),
+        wire.number(0x0800, 1), wire.element(0x1001, wire.even(_UID.encode())))),
+    "C-FIND": (5, wire.command(
+        wire.element(0x0002, wire.even(_QUERY.encode())), wire.number(0x0100, 0x20), wire.number(0x0110, 1),
+        wire.number(0x0700, 0), wire.number(0x0800, 1))),
+}  # fmt: skip
+
+
+def _work_item(operation: str, name: str, dataset: bytes, status: str) -> Case:
+    context, command = _COMMANDS[operation]
+
+    def sends() -> Iterator[bytes]:
+        yield pdu(P_DATA, item(command, WHOLE, context))
+        for at in range(0, len(dataset), 16000):
+            yield pdu(P_DATA, item(dataset[at : at + 16000], 0, context))
+        yield pdu(P_DATA, item(b"", LAST, context))
+
+    return Case(f"{operation} of {name}", sends, (status,), status, contexts=_WORKLIST)
+
+
+WORK_ITEMS: tuple[Case, ...] = (
+    _work_item("N-CREATE", "garbage", b"\xff" * 999, "0x0120"),
+    _work_item("N-CREATE", "sequences 10,000 deep", nested(0x0040, 0xA730), "0x0106"),
+    _work_item("N-CREATE", "sequences 10,000 deep, of known length", nested_whole(0x0040, 0xA730), "0x0106"),
+    _work_item("N-SET", "sequences 10,000 deep", nested(0x0040, 0xA730), "0x0106"),
+    _work_item("C-FIND", "garbage", b"\xff" * 999, "0xA900"),
+    _work_item("C-FIND", "sequences 10,000 deep", nested(0x0040, 0xA730), "0xC000"),
+)
+
 OBJECTS: tuple[Case, ...] = tuple(_object(one, number) for number, one in enumerate(DATASETS))
-CASES: tuple[Case, ...] = (*REQUESTS, *STREAMS, *OBJECTS)
+CASES: tuple[Case, ...] = (*REQUESTS, *STREAMS, *WORK_ITEMS, *OBJECTS)

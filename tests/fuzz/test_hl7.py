@@ -23,13 +23,13 @@ from tests.node.worklist.test_listener import OMG, fill
 
 RIGHT = fill(OMG)
 SECRET = "Secret"
+PARTS = ["MSH", "^~\\&", "ORC", "OBR", "\\F\\", "\\", "^^^", "~", "&", "", "é", "\x1b"]
 
 lines = st.one_of(
     st.sampled_from(RIGHT.split("\r")),
-    st.builds("|".join, st.lists(st.sampled_from(["MSH", "^~\\&", "ORC", "OBR", "\\F\\", "\\", "^^^", "~", "&", "", "é", "\x1b"]),
-                                 max_size=30)),
+    st.builds("|".join, st.lists(st.sampled_from(PARTS), max_size=30)),
     st.text(max_size=30),
-)  # fmt: skip
+)
 messages = st.lists(lines, max_size=8).map("\r".join)
 
 
