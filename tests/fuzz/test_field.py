@@ -194,6 +194,20 @@ def test_each_gets_its_answer_and_a_sentence_in_the_log(node: Node, healthy: Hea
     assert not healthy.failed
 
 
+def test_strangers_take_no_place_of_those_that_are_known(node: Node, healthy: Healthy) -> None:
+    """As many as there are places, and more; each is gone when its garbage is refused."""
+    for _ in range(12):
+        stranger = Caller(node.port)
+        with stranger.sock:
+            stranger.send(b"GET / HTTP/1.1\r\n\r\n")
+            assert stranger.read() == "ended"
+    until(lambda: node.status("Threads") <= 6)
+    known = Caller(node.port)
+    with known.sock:
+        known.send(wire.association_request())
+        assert known.read() == "AC"
+
+
 def test_a_program_in_the_preamble_of_a_file_is_not_passed_on(node: Node, healthy: Healthy, tmp_path: Path) -> None:
     """CVE-2019-11687: a preamble is no part of the Data Set (PS3.10 7.1); what we write has zeros in its place."""
     uid, path = f"{INSTANCE}.9", tmp_path / "polyglot.dcm"
