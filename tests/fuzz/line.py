@@ -144,7 +144,7 @@ class Line:
             layer.state_machine.do_action(layer.event_queue.get(block=False))
             did = True
         self.most_waiting = max(self.most_waiting, association.dimse.msg_queue.qsize())
-        return _serve(association, self._serve) or did
+        return did or _serve(association, self._serve)  # the slowest service that there can be
 
     def _check(self) -> None:
         for basket in self.baskets:

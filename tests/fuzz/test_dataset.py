@@ -84,6 +84,19 @@ def test_whatever_else_a_data_set_has_it_is_identified(extra: list[DataElement],
     assert identify(dataset, syntax, CTImageStorage, INSTANCE) == key()
 
 
+def test_unknown_sequences_are_implicit_wherever_they_are() -> None:
+    """PS3.5 6.2.2: within UN of undefined length the VR is implicit, also where the rest is explicit."""
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    end = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    implicit = item + struct.pack("<HHL4s", 0x0009, 0x1010, 4, b"abcd") + end
+    explicit = struct.pack("<HH2sH4s", 0x0009, 0x1012, b"LO", 4, b"abcd")
+    unknown = struct.pack("<HH2sxxL", 0x0008, 0x0006, b"UN", 0xFFFFFFFF) + implicit
+    known = struct.pack("<HH2sxxL", 0x0008, 0x0006, b"SQ", 0xFFFFFFFF) + item + unknown + explicit + end
+    for sequence in (unknown, known):
+        dataset = sequence + encoded(image())
+        assert identify(dataset, SYNTAXES[0], CTImageStorage, INSTANCE) == key()
+
+
 @TRIES
 @given(st.binary(max_size=300), st.sampled_from(SYNTAXES), st.integers(0, 300))
 def test_any_bytes_are_refused_or_identified(garbage: bytes, syntax: UID, at: int) -> None:

@@ -236,6 +236,5 @@ def test_afterwards_nothing_is_lost_and_nothing_is_left(node: Node, healthy: Hea
         (path,) = (node.folder / "instances").glob(f"*/*/{uid}.dcm")
         assert path.read_bytes().endswith(dataset)
     assert not list((node.folder / "incoming").iterdir())
-    print(
-        f"{len(healthy.kept)} instances beside {len(CASES)} cases, slowest {healthy.slowest:.3f} s, {growth=}, {peak=} KiB"
-    )
+    print(f"{len(healthy.kept)} instances beside {len(CASES)} cases, slowest {healthy.slowest:.3f} s")
+    print(f"KiB: {growth=}, {peak=}")
