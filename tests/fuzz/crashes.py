@@ -10,5 +10,5 @@ FOLDER = Path(__file__).parent / "corpus"
 
 def replayed(target: str) -> Iterator[bytes]:
     """The inputs of one target."""
-    for path in sorted((FOLDER / target).iterdir()):
+    for path in sorted((FOLDER / target).glob("*")):
         yield path.read_bytes()
