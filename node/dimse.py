@@ -114,6 +114,9 @@ def _us(element: int, value: int) -> bytes:
 
 
 def _uid(element: int, uid: str) -> bytes:
+    """The element; nothing for what is too long for a UID, which a response may leave out (PS3.7 9.1.1.1)."""
+    if len(uid) > 64:
+        return b""
     value = uid.encode("ascii")
     value += b"\0" * (len(value) % 2)
     return _ELEMENT.pack(0, element, len(value)) + value

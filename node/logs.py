@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import MutableMapping
@@ -20,9 +21,11 @@ def configure(*, verbose: bool = False) -> None:
     Libraries that would quote values from Data Sets (pydicom's warnings, pynetdicom's identifiers) are silenced.
     """
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+    _config.LOG_HANDLER_LEVEL = "none"  # else every PDU and message is put into words that nobody reads
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\..*)?")
+    threading.excepthook = lambda _failure: structlog.get_logger(__name__).exception("a thread ended")
     on_terminal = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,23 +19,22 @@ from typing import Protocol
 import structlog
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.dimse import StoreRequest, read_store_request, store_response
 from node.limits import Limits
+from node.pdata import COMMAND, HEADER, ITEM, LAST, P_DATA, InvalidPDU, opening
+from node.pdus import Machine, require_items
+from node.reader import Reader
 
 _log = structlog.get_logger(__name__)
-P_DATA = 0x04
-BUFFER = 1 << 18
 LONGEST_COMMAND = 1 << 16  # bytes of a command set, PS3.7: a few hundred
 LONGEST_OTHER = 1 << 20  # bytes of any PDU that is kept in memory: an A-ASSOCIATE-RQ with 128 contexts has a quarter
-LONGEST_MESSAGE = 1 << 26  # bytes of a message that pynetdicom keeps in memory
-MOST_MESSAGES = 16  # that wait for their answers; no more is read before
-MOMENT = 0.5  # seconds after which a reader looks whether it shall stop
+LONGEST_MESSAGE = 1 << 22  # bytes of a message that is left to pynetdicom, in all its fragments
 LINGER = 0.1  # seconds without a byte, then pynetdicom's own loop looks after the association
-_HEADER, _ITEM = struct.Struct(">BxL"), struct.Struct(">LBB")
-_COMMAND, _LAST = 0x01, 0x02  # bits of the message control header, PS3.8 E.2
+_VERSION = 0x02, 0x02  # source and reason of an A-ASSOCIATE-RJ that pynetdicom tells nobody, PS3.8 9.3.4
 
 
 class Reception(Protocol):
@@ -56,72 +54,6 @@ Receive = Callable[[Association, StoreRequest, int], Reception | None]
 """Begins a reception of a request under a presentation context's ID; None leaves the message to pynetdicom."""
 
 
-class InvalidPDU(Exception):
-    """What came is no PDU of PS3.8, or none that may come here."""
-
-
-class Reader:
-    """Bytes of one socket, each of whose PDUs must come whole within a time."""
-
-    def __init__(self, seconds: float | None, stopped: Callable[[], bool]) -> None:
-        self.seconds = seconds
-        self._stopped = stopped
-        self._buffer = memoryview(bytearray(BUFFER))
-        self._start = self._end = 0
-        self._deadline = 0.0
-
-    @property
-    def pending(self) -> bool:
-        """Whether bytes were read that nobody took yet."""
-        return self._start < self._end
-
-    def begin(self) -> None:
-        """A PDU begins."""
-        self._deadline = time.monotonic() + (self.seconds or float("inf"))
-
-    def some(self, sock: socket.socket, limit: int) -> memoryview:
-        """The next bytes, at least one and at most `limit`; the next call may write over them.
-
-        Raises
-        ------
-        EOFError
-            The peer closed the connection.
-        TimeoutError
-            The PDU took too long.
-        """
-        while not self.pending:
-            self._start, self._end = 0, self._received(sock)
-        taken = self._buffer[self._start : min(self._end, self._start + limit)]
-        self._start += len(taken)
-        return taken
-
-    def _received(self, sock: socket.socket) -> int:
-        """Bytes now in the buffer; 0 after a moment in which none came."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the PDU did not come whole in time")
-        sock.settimeout(min(left, MOMENT))
-        try:
-            count = sock.recv_into(self._buffer)
-        except TimeoutError:
-            if self._stopped():
-                raise EOFError("the association ends here") from None
-            return 0
-        if not count:
-            raise EOFError("the peer closed the connection")
-        return count
-
-    def exactly(self, sock: socket.socket, count: int) -> bytes:
-        """The next `count` bytes."""
-        first = self.some(sock, count)
-        if len(first) == count:
-            return bytes(first)
-        whole = bytearray(first)
-        while len(whole) < count:
-            whole += self.some(sock, count - len(whole))
-        return bytes(whole)
-
-
 class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     """The upper layer of an association that we accepted; `receive` begins receptions."""
 
@@ -130,19 +62,27 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         self._receive, self._limits = receive, limits
         self._until = time.monotonic() + limits.association_hours * 3600
         self._object_until = 0.0
-        self._handed_over = 0  # bytes of the message that pynetdicom is putting together
+        self.connection: socket.socket | None = None
         self.ended: Callable[[], object] = lambda: None
         """Called when the association is over."""
         self._reader = Reader(assoc.network_timeout, self._wanted)
         self._storing: tuple[int, StoreRequest, Reception] | None = None
         self._broken = False  # PDUs do not follow each other any more
+        self._command = bytearray()  # fragments of one whose last has not come
+        self._command_context = 0
+        self._held = 0  # bytes that pynetdicom has of a message whose last fragment has not come
+        self._reason = ""  # why the association is aborted
+        self.state_machine = Machine(self)
 
     def _is_transport_event(self) -> bool:
+        if not self._broken and not self.assoc.is_alive():
+            self._refuse("a request cannot be answered")  # pynetdicom's other thread ended over it
+            return True
         if self._broken and self.state_machine.current_state == "Sta13" and self.socket is not None:
             self.socket.close()  # the A-ABORT is sent; what still comes is not worth reading
             return True
-        if self.state_machine.current_state == "Sta6" and self.assoc.dimse.msg_queue.qsize() >= MOST_MESSAGES:
-            return True  # the peer waits for us, it is not idle: what it sends stays in its own buffers
+        if not self.assoc.dimse.msg_queue.empty():
+            return True  # a peer that asks faster than we answer waits for us, and is not idle
         if self._reader.pending and self.socket is not None and self.socket.socket is not None:
             self._read_pdu_data()
             return True
@@ -162,10 +102,10 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             while self._read_pdu(sock) and self._more(sock):
                 pass
         except InvalidPDU as error:
-            _log.warning("association aborted", peer=self.assoc.requestor.ae_title, reason=str(error))
-            self._broken = True
-            self._lose("Evt19")
-        except (EOFError, OSError):
+            self._refuse(str(error))
+        except (EOFError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                self._say("association lost", str(error))
             self._lose("Evt17")
         finally:
             with suppress(OSError):
@@ -179,22 +119,23 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             super().run_reactor()
         finally:
             self._drop()
+            if self.connection is not None:
+                self.connection.close()  # pynetdicom leaves it open where the peer was faster
+            self.to_user_queue.put(None)  # else the association's thread waits for a request that cannot come any more
             self.ended()
 
     def requested(self, pdu: bytes) -> None:
         """Begin with an A-ASSOCIATE-RQ that was read before, instead of waiting for one."""
         try:
-            self._hand_over(pdu[0], pdu[_HEADER.size :])
+            self._hand_over(pdu[0], pdu[HEADER.size :])
         except InvalidPDU as error:
-            _log.warning("association aborted", address=self.assoc.requestor.address, reason=f"A-ASSOCIATE-RQ: {error}")
-            self._broken = True
-            self.event_queue.put("Evt19")
+            self._refuse(f"A-ASSOCIATE-RQ: {error}")
 
     def _read_pdu(self, sock: socket.socket) -> bool:
         """Whether the PDU was ours."""
         self._reader.begin()
         self._check_time(time.monotonic())
-        kind, length = _HEADER.unpack(self._reader.exactly(sock, _HEADER.size))
+        kind, length = HEADER.unpack(self._reader.exactly(sock, HEADER.size))
         if kind == P_DATA and self._may_stream():
             return self._stream(sock, length)
         if kind != P_DATA:
@@ -217,24 +158,42 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     def _stream(self, sock: socket.socket, left: int) -> bool:
         """Take the presentation data values of a P-DATA-TF of which `left` bytes come."""
         while left:
-            if left < _ITEM.size:
+            if left < ITEM.size:
                 raise InvalidPDU("a presentation data value has no header")
-            header = self._reader.exactly(sock, _ITEM.size)
-            length, context_id, control = _ITEM.unpack(header)
+            header = self._reader.exactly(sock, ITEM.size)
+            length, context_id, control = ITEM.unpack(header)
             if length < 2 or length + 4 > left:
                 raise InvalidPDU("a presentation data value reaches beyond its PDU")
             left -= length + 4
-            if self._storing is None:
-                command = self._rest(sock, length - 2) if control == _COMMAND | _LAST else b""
-                if not self._begin(command, context_id):
-                    self._hand_over(P_DATA, header + command + self._rest(sock, left + length - 2 - len(command)))
-                    return False
-            else:
+            if self._storing is not None:
                 self._take(sock, length - 2, context_id, control)
+                continue
+            command = self._whole_command(sock, length - 2, context_id, control)
+            if command and not self._begin(command, context_id):
+                whole = ITEM.pack(len(command) + 2, context_id, COMMAND | LAST) + command
+                self._hand_over(P_DATA, whole + self._rest(sock, left))
+                return False
         return True
 
+    def _whole_command(self, sock: socket.socket, length: int, context_id: int, control: int) -> bytes:
+        """The command set that ends with this fragment; empty where more of it comes."""
+        if not control & COMMAND:
+            raise InvalidPDU("a Data Set comes before its command")
+        if self._command and context_id != self._command_context:
+            raise InvalidPDU("a command changes its presentation context")
+        self._command_context = context_id
+        if len(self._command) + length > LONGEST_COMMAND:
+            raise InvalidPDU("a command set is not so long")
+        self._command += self._rest(sock, length)
+        if not control & LAST:
+            return b""
+        command, self._command = bytes(self._command), bytearray()
+        if not command:
+            raise InvalidPDU("a command set is empty")
+        return command
+
     def _begin(self, command: bytes, context_id: int) -> bool:
-        request = read_store_request(command) if 0 < len(command) <= LONGEST_COMMAND else None
+        request = read_store_request(command)
         reception = None if request is None else self._receive(self.assoc, request, context_id)
         if request is not None and reception is not None:
             self._storing = context_id, request, reception
@@ -244,20 +203,21 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     def _take(self, sock: socket.socket, left: int, context_id: int, control: int) -> None:
         assert self._storing is not None
         expected, request, reception = self._storing
-        if context_id != expected or control & _COMMAND:
+        if context_id != expected or control & COMMAND:
             raise InvalidPDU("another message begins within a Data Set")
         while left:
             data = self._reader.some(sock, left)
             reception.write(data)
             left -= len(data)
-        if control & _LAST:
-            self._answer(context_id, store_response(request, reception.finish()))
-            self._drop()
+        if control & LAST:
+            self._storing = None
+            self._answer(sock, context_id, store_response(request, reception.finish()))
+            reception.close()
 
-    def _answer(self, context_id: int, command: bytes) -> None:
-        item = _ITEM.pack(len(command) + 2, context_id, _COMMAND | _LAST)
+    def _answer(self, sock: socket.socket, context_id: int, command: bytes) -> None:
         assert self.socket is not None
-        self.socket.send(_HEADER.pack(P_DATA, len(item) + len(command)) + item + command)
+        sock.settimeout(self._reader.seconds)
+        self.socket.send(opening(len(command), context_id, COMMAND | LAST) + command)
 
     def _rest(self, sock: socket.socket, length: int) -> bytes:
         if length > LONGEST_OTHER:
@@ -267,13 +227,15 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
     def _hand_over(self, kind: int, body: bytes) -> None:
         """Give a whole PDU to pynetdicom's state machine."""
         if kind == P_DATA:
-            self._handed_over = len(body) + (self._handed_over if self.assoc.dimse.message is not None else 0)
-            if self._handed_over > LONGEST_MESSAGE:
-                raise InvalidPDU(f"a message that is kept in memory has at most {LONGEST_MESSAGE} bytes")
+            self._held = len(body) + (0 if self.assoc.dimse.message is None else self._held)
+            if self._held > LONGEST_MESSAGE:
+                raise InvalidPDU("a message that brings no instance is not so long")
         try:
-            pdu, event = self._decode_pdu(bytearray(_HEADER.pack(kind, len(body)) + body))
+            pdu, event = self._decode_pdu(bytearray(HEADER.pack(kind, len(body)) + body))
         except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
-            raise InvalidPDU("it cannot be decoded") from error
+            raise InvalidPDU("a PDU cannot be decoded") from error
+        if isinstance(pdu, A_ASSOCIATE_RQ):
+            require_items(pdu)
         self.event_queue.put(event)
         self._recv_pdu.put(pdu)
 
@@ -289,12 +251,30 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
         ready, _, _ = select.select([sock], [], [], LINGER)
         return bool(ready)
 
+    def _refuse(self, reason: str, *, answered: bool = True) -> None:
+        """End the association, by an A-ABORT that is `answered` or by closing the connection."""
+        self._broken, self._reason = True, reason
+        self._lose("Evt19" if answered else "Evt17")
+
+    def _send(self, pdu: object) -> None:
+        if isinstance(pdu, A_ABORT_RQ):
+            self._say("association aborted", self._reason or "what was asked may not come here")
+        if isinstance(pdu, A_ASSOCIATE_RJ) and (pdu.source, pdu.reason_diagnostic) == _VERSION:
+            self._say("association rejected", "it asks for another protocol version")
+        super()._send(pdu)
+
+    def _say(self, event: str, reason: str) -> None:
+        peer = self.assoc.requestor
+        _log.warning(event, peer=peer.ae_title, address=peer.address, reason=reason)
+
     def _lose(self, event: str) -> None:
         self._drop()
         self.event_queue.put(event)
 
     def _drop(self) -> None:
+        self._command.clear()
         if self._storing is not None:
+            self._say("instance dropped", "the association ended before it came whole")
             _, _, reception = self._storing
             self._storing = None
             reception.close()
@@ -320,6 +300,7 @@ def request_handler(receive: Receive, limits: Limits = Limits()) -> type[Request
                 setattr(assoc, name, getattr(assoc, name))
             assert isinstance(given.socket, AssociationSocket)
             assoc.set_socket(given.socket)
+            assoc.dul.connection = given.socket.socket
             assoc.dul.event_queue.put("Evt5")  # transport connection indication: the socket said it to the other layer
             return assoc
 

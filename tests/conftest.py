@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,10 +33,14 @@ def need(program: str, package: str) -> str:
 @pytest.fixture
 def own_logging() -> Iterator[None]:
     """What `node.logs.configure` changes in this process is undone when the test ends."""
-    identifiers = _config.LOG_REQUEST_IDENTIFIERS, _config.LOG_RESPONSE_IDENTIFIERS
+    names = ("LOG_REQUEST_IDENTIFIERS", "LOG_RESPONSE_IDENTIFIERS", "LOG_HANDLER_LEVEL")
+    before = {name: getattr(_config, name) for name in names}
+    hook = threading.excepthook
     levels = {name: logging.getLogger(name).level for name in ("pydicom", "pynetdicom")}
     yield
     structlog.reset_defaults()
-    _config.LOG_REQUEST_IDENTIFIERS, _config.LOG_RESPONSE_IDENTIFIERS = identifiers
+    threading.excepthook = hook
+    for name, value in before.items():
+        setattr(_config, name, value)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import resource
 import signal
 import sys
+from io import BytesIO
+from pathlib import Path
 from typing import Any, BinaryIO
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -62,15 +65,9 @@ def decode(path: str, largest_bytes: int) -> Any:
     ValueError
         No pixels, more declared than `largest_bytes`, or other than declared came out.
     """
-    from pydicom import dcmread  # noqa: PLC0415
-
-    dataset = dcmread(path)
+    dataset = _read(Path(path), largest_bytes)
     shape, itemsize = declared(dataset)
-    count = itemsize
-    for length in shape:
-        count *= length
-    if count > largest_bytes:
-        raise ValueError(f"it declares {count} bytes of pixels, more than the limit of {largest_bytes}")
+    _require_size(shape, itemsize, largest_bytes)
     if "PixelData" not in dataset:
         raise ValueError("it has no Pixel Data")
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -81,17 +78,54 @@ def decode(path: str, largest_bytes: int) -> Any:
     return _stored_bits(array, dataset)
 
 
+def _read(path: Path, largest_bytes: int) -> Any:
+    """The whole Data Set; a deflated one is inflated no further than it declares pixels."""
+    from pydicom import dcmread  # noqa: PLC0415
+    from pydicom.filereader import read_dataset  # noqa: PLC0415
+
+    from node.headers import LONGEST, Bounded, inflated, is_deflated, read_header  # noqa: PLC0415
+
+    if not is_deflated(path):
+        with Bounded(path) as file:
+            dataset = dcmread(file)
+        if not dataset:  # what pydicom makes of a value that has no end
+            raise ValueError("its Data Set ends within an element")
+        return dataset
+    header = read_header(path)
+    most = _require_size(*declared(header), largest_bytes) + LONGEST
+    content = inflated(path, most)
+    if len(content) > most:
+        raise ValueError(f"it inflates to more than {most} bytes, which is more than it declares")
+    whole = read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
+    whole.file_meta = header.file_meta
+    return whole
+
+
+def _require_size(shape: tuple[int, ...], itemsize: int, largest_bytes: int) -> int:
+    """Bytes of the pixels, which are not more than the limit."""
+    count = math.prod(shape) * itemsize
+    if count > largest_bytes:
+        raise ValueError(f"it declares {count} bytes of pixels, more than the limit of {largest_bytes}")
+    return count
+
+
 def declared(dataset: Any) -> tuple[tuple[int, ...], int]:
     """(shape, bytes a value) that the Image Pixel module declares (PS3.3 C.7.6.3)."""
-    missing = [keyword for keyword in REQUIRED if keyword not in dataset]
-    if missing:
-        raise ValueError(f"it has no {missing[0]}")
-    frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.SamplesPerPixel)
-    rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
-    if min(frames, samples, rows, columns, bits) < 1 or not 1 <= int(dataset.BitsStored) <= bits <= 64:
+    samples, rows, columns, bits, stored, _ = (_number(dataset, keyword) for keyword in REQUIRED)
+    frames = _number(dataset, "NumberOfFrames") if dataset.get("NumberOfFrames") else 1
+    if min(frames, samples, rows, columns, bits) < 1 or not 1 <= stored <= bits <= 64:
         raise ValueError("its Image Pixel attributes contradict each other")
     shape = (frames,) * (frames > 1) + (rows, columns) + (samples,) * (samples > 1)
     return shape, (bits + 7) // 8
+
+
+def _number(dataset: Any, keyword: str) -> int:
+    if keyword not in dataset:
+        raise ValueError(f"it has no {keyword}")
+    try:
+        return int(dataset[keyword].value)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"its {keyword} is no number") from error
 
 
 def _require_declared_size(dataset: Any) -> None:

@@ -59,9 +59,9 @@ class Message:
         try:
             text = content.decode(codec(named))
         except UnicodeDecodeError as error:
-            raise NotHl7(f"the message is not encoded in the character set that it names ({named})") from error
+            raise NotHl7("the message is not encoded in the character set that it names in MSH-18") from error
         except ValueError as error:
-            raise NotHl7(str(error)) from error
+            raise NotHl7("the message names a character set that we do not speak in MSH-18") from error
         try:
             self._message = hl7.parse(re.sub(r"[\r\n]+", "\r", text.strip()))
         except Exception as error:  # the library raises whatever it met in the text; all of it means the same here

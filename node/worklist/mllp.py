@@ -31,7 +31,8 @@ class Blocks:
 
     def __init__(self, receive: Callable[[int], bytes], most: int) -> None:
         self._receive, self._most = receive, most
-        self._bytes = b""
+        self._bytes = bytearray()  # nothing, or what begins with START
+        self._searched = 0  # bytes of it in which no END begins
 
     def read(self) -> bytes | None:
         """The next message; None where the peer has ended the connection between two blocks.
@@ -43,22 +44,28 @@ class Blocks:
         BadBlock
             The connection ended in the middle, or the message has more bytes than it may have.
         """
-        while True:
-            begin = self._bytes.find(START)
-            end = self._bytes.find(END, begin) if begin >= 0 else -1
-            if end >= 0:
-                message, self._bytes = self._bytes[begin + 1 : end], self._bytes[end + len(END) :]
-                return message
-            if begin < 0:
-                self._bytes = b""
+        while (message := self._taken()) is None:
             if len(self._bytes) > self._most:
                 raise BadBlock(f"a message of more than {self._most} bytes")
             more = self._receive(_PORTION)
-            if not more and begin >= 0:
+            if not more and self._bytes:
                 raise BadBlock("the connection ended in the middle of a message")
             if not more:
                 return None
             self._bytes += more
+        return message
+
+    def _taken(self) -> bytes | None:
+        begin = self._bytes.find(START)
+        del self._bytes[: begin if begin >= 0 else len(self._bytes)]
+        end = self._bytes.find(END, self._searched)
+        if end < 0:
+            self._searched = max(len(self._bytes) - len(END) + 1, 0)
+            return None
+        message = bytes(self._bytes[len(START) : end])
+        del self._bytes[: end + len(END)]
+        self._searched = 0
+        return message
 
 
 class Deadline:

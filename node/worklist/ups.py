@@ -116,7 +116,7 @@ class UpsProvider:
         def work(connection: Connection) -> tuple[Status, None]:
             if event.request.AffectedSOPClassUID != UnifiedProcedureStepPush:
                 raise UpsRefused(Status.NO_SUCH_CLASS)
-            given, dropped = from_dataset(event.attribute_list)
+            given, dropped = _given(event, "attribute_list")
             status = operations.create(connection, uid, given, self.station, self.clock())
             return (Status.CREATED_WITH_MODIFICATIONS if dropped else status), None
 
@@ -127,7 +127,7 @@ class UpsProvider:
         uid = str(event.request.RequestedSOPInstanceUID)
 
         def work(connection: Connection) -> tuple[Status, None]:
-            given, dropped = from_dataset(event.modification_list)
+            given, dropped = _given(event, "modification_list")
             status = operations.modify(connection, uid, given, self.clock())
             return (Status.NOT_ALL_SUPPORTED if dropped else status), None
 
@@ -140,7 +140,7 @@ class UpsProvider:
         def work(connection: Connection) -> tuple[Status, None]:
             if action not in _ACTIONS.get(event.context.abstract_syntax, ()):
                 raise UpsRefused(Status.NO_SUCH_ACTION)
-            given, _ = from_dataset(event.action_information)
+            given, _ = _given(event, "action_information")
             if action == _CHANGE_STATE:
                 return operations.change_state(connection, uid, given, self.clock()), None
             if action == _REQUEST_CANCEL:
@@ -226,6 +226,14 @@ class UpsProvider:
 def _check_class(operation: str, event: Any, refusal: Status) -> None:
     if operation not in OPERATIONS.get(event.context.abstract_syntax, ()):
         raise UpsRefused(refusal)
+
+
+def _given(event: Any, name: str) -> tuple[Json, tuple[str, ...]]:
+    try:
+        dataset = getattr(event, name)
+    except Exception as error:  # the bytes are the peer's; whatever pydicom met in them means the same
+        raise UpsRefused(Status.INVALID_ATTRIBUTE_VALUE) from error
+    return from_dataset(dataset)
 
 
 def _identifier(event: Any) -> tuple[Json, tuple[str, ...]]:

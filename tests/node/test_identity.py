@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import astuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import (
     UID,
@@ -17,7 +14,7 @@ from pydicom.uid import (
 )
 
 from node.errors import Mismatch, NotUnderstood
-from node.identity import _any_uids, _plain_uids, identify, is_uid
+from node.identity import identify, is_uid
 from tests.node.phantoms import INSTANCE, encoded, image, key
 
 
@@ -92,22 +89,3 @@ def test_an_item_within_a_sequence_is_not_the_instance() -> None:
     dataset.ReferencedStudySequence = [item]
     with pytest.raises(NotUnderstood, match="StudyInstanceUID is missing"):
         identify(encoded(dataset), ExplicitVRLittleEndian, CTImageStorage, INSTANCE)
-
-
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-@settings(max_examples=300, derandomize=True, deadline=None)
-@given(data=st.data())
-def test_the_fast_way_reads_what_pydicom_reads_or_nothing(syntax: UID, data: st.DataObject) -> None:
-    content = bytearray(encoded(image(), syntax)[:600])
-    for _ in range(data.draw(st.integers(0, 4))):
-        at = data.draw(st.integers(0, len(content) - 1))
-        content[at] = data.draw(st.integers(0, 255))
-    content = content[: data.draw(st.integers(0, len(content)))]
-    fast = _plain_uids(bytes(content), syntax)
-    if fast is not None:
-        assert fast == _any_uids(bytes(content), syntax)
-
-
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_the_usual_data_set_takes_the_fast_way(syntax: UID) -> None:
-    assert _plain_uids(encoded(image(), syntax), syntax) == list(astuple(key()))

@@ -15,12 +15,14 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 
 from node.dimse import StoreRequest, read_store_request, store_response
+from node.reader import BUFFER
 from node.settings import Node, Settings
-from node.upper_layer import BUFFER, LONGEST_OTHER
+from node.upper_layer import LONGEST_OTHER
 from tests.node.conftest import PEERS, House, free_port
 from tests.node.phantoms import INSTANCE, encoded, image
 
@@ -263,5 +265,7 @@ def test_this_is_the_pynetdicom_that_was_read() -> None:
         assert hasattr(assoc, name)
     for name in ("_idle_timer", "_kill_thread", "_recv_pdu", "event_queue", "to_provider_queue", "state_machine"):
         assert hasattr(assoc.dul, name)
-    for name in ("_decode_pdu", "_is_transport_event", "_read_pdu_data", "run_reactor"):
+    for name in ("_decode_pdu", "_is_transport_event", "_read_pdu_data", "_send", "run_reactor"):
         assert callable(getattr(DULServiceProvider, name))
+    assert callable(StateMachine.do_action)
+    assert {("Evt19", f"Sta{number}") for number in range(2, 14)} <= TRANSITION_TABLE.keys() | {("Evt19", "Sta4")}

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007_audit"
-down_revision = "0005_feedback_and_pictures"
+down_revision = "0006_commitment"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,32 @@
+"""`python -m tests.fuzz.scp_child FOLDER PORT`: the SCP alone, as `readfirst node` starts it; ends with its stdin."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from node import logs, scp
+from node.ledger import Ledger, sqlite_url
+from node.reception import Receiver
+from node.senders import Senders
+from node.settings import Node, Settings
+from node.store import Store
+from tests.node.conftest import PEERS
+
+
+def main(folder: Path, port: int) -> None:
+    """Serve until stdin ends."""
+    logs.configure()
+    node = Node(port=port, data=folder, min_free_mb=0, network_timeout=2.0)
+    ledger, store = Ledger(sqlite_url(folder)), Store(folder, 0)
+    ledger.migrate()
+    store.prepare()
+    server = scp.start(Receiver(Settings(node=node, peers=PEERS), ledger, store, Senders()))
+    print("ready", flush=True)
+    sys.stdin.read()
+    server.ae.shutdown()
+    ledger.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

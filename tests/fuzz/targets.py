@@ -1,0 +1,201 @@
+"""What is fuzzed: each target takes any bytes, and raises only where our code does what it must not do.
+
+A refusal is one of our own errors with a sentence; anything else that a target lets through is a finding.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from node.dimse import read_store_request, store_response
+from node.errors import Refused, UnreadableInstance
+from node.headers import read_header
+from node.identity import identify, is_uid
+from node.ledger import Ledger, sqlite_url
+from node.settings import Orders
+from node.worklist.listener import Learner
+from node.worklist.mllp import BadBlock, Blocks
+from tests.fuzz.line import AWAITING, ESTABLISHED, line
+from tests.node.phantoms import INSTANCE, part10
+from workers.codestream import rows_columns
+from workers.decode import DecodeError, Decoder
+
+SECONDS = 5.0  # that one input may take before it counts as a hang
+SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+ACKNOWLEDGED = (b"AA", b"AE", b"AR", b"CA", b"CE", b"CR")  # HL7 table 0008
+_MOST = 1 << 20  # bytes of an HL7 message, as the listener has it
+
+T = TypeVar("T")
+Play = Callable[[bytes], None]
+
+
+@contextmanager
+def _pdu() -> Iterator[Play]:
+    """P-DATA and whatever else comes over an established association; what pynetdicom decodes is not served."""
+    with line(serve=False) as end:
+
+        def play(data: bytes) -> None:
+            _in_time(lambda: end.play(data, ESTABLISHED))
+            assert all(basket.size <= len(data) for basket in end.baskets)
+
+        yield play
+
+
+@contextmanager
+def _association() -> Iterator[Play]:
+    """All of an association from its first byte: negotiation, services, release. An odd first byte begins within it."""
+    with line() as end:
+
+        def play(data: bytes) -> None:
+            state = ESTABLISHED if data[:1] and data[0] & 1 else AWAITING
+            _in_time(lambda: end.play(data[1:], state))
+
+        yield play
+
+
+@contextmanager
+def _command() -> Iterator[Play]:
+    """A command set: whatever is read as a C-STORE-RQ can be answered, and says the same when it is written again."""
+
+    def play(data: bytes) -> None:
+        request = read_store_request(data)
+        if request is not None:
+            assert 0 <= request.message_id < 1 << 16
+            answer = store_response(request, 0)
+            assert len(answer) % 2 == 0
+            assert read_store_request(answer) is None
+
+    yield play
+
+
+@contextmanager
+def _identity() -> Iterator[Play]:
+    """A Data Set, whose first byte chooses the transfer syntax: four valid UIDs, or one of our refusals."""
+
+    def play(data: bytes) -> None:
+        syntax = SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0]
+        try:
+            key = _in_time(lambda: identify(data[1:], UID(syntax), CTImageStorage, INSTANCE))
+        except Refused as refused:
+            assert refused.status in (0xA900, 0xC000)
+            assert str(refused).isascii()
+        else:
+            assert key.sop_instance_uid == INSTANCE
+            assert is_uid(key.study_instance_uid)
+            assert is_uid(key.series_instance_uid)
+
+    yield play
+
+
+@contextmanager
+def _header() -> Iterator[Play]:
+    """A file, whose first byte chooses the transfer syntax: a header all of whose values can be read, or a refusal."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "instance.dcm"
+
+        def play(data: bytes) -> None:
+            syntax = SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0]
+            path.write_bytes(part10(data[1:], syntax))
+            try:
+                header = _in_time(lambda: read_header(path))
+            except UnreadableInstance:
+                return
+            for element in header.iterall():
+                _ = element.value
+
+        yield play
+
+
+@contextmanager
+def _pixels() -> Iterator[Play]:
+    """A whole file, decoded in the child as the worker has it: an array, or a DecodeError."""
+    with tempfile.TemporaryDirectory() as folder, Decoder(1 << 30, seconds=SECONDS, largest_bytes=1 << 26) as decoder:
+        path = Path(folder) / "instance.dcm"
+
+        def play(data: bytes) -> None:
+            path.write_bytes(data)
+            try:
+                assert decoder.decode(path).nbytes <= 1 << 26
+            except DecodeError:
+                return
+
+        yield play
+
+
+@contextmanager
+def _codestream() -> Iterator[Play]:
+    """A compressed frame: its size, or None."""
+
+    def play(data: bytes) -> None:
+        _in_time(lambda: rows_columns(data))
+
+    yield play
+
+
+@contextmanager
+def _hl7() -> Iterator[Play]:
+    """What comes over an MLLP connection: every block is acknowledged, and the answer quotes nothing by accident."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        ledger = Ledger(sqlite_url(Path(folder)))
+        stack.callback(ledger.close)
+        ledger.migrate()
+        learner = Learner(Orders(), ledger)
+
+        def play(data: bytes) -> None:
+            rest = memoryview(data)
+
+            def receive(count: int) -> bytes:
+                nonlocal rest
+                taken, rest = bytes(rest[:count]), rest[count:]
+                return taken
+
+            blocks = Blocks(receive, _MOST)
+            try:
+                while (content := blocks.read()) is not None:
+                    _acknowledged(_in_time(lambda content=content: learner.answer(content)))  # type: ignore[misc]
+            except BadBlock:
+                return
+
+        yield play
+
+
+def _acknowledged(answers: list[bytes]) -> None:
+    for answer in answers:
+        assert answer.startswith(b"MSH|^~\\&|")
+        assert any(b"\rMSA|" + code in answer for code in ACKNOWLEDGED)
+        assert b"a fault of our software" not in answer
+        assert not {b"\x0b", b"\x1c"} & {answer[at : at + 1] for at in range(len(answer))}
+
+
+def _in_time(step: Callable[[], T]) -> T:
+    begin = time.perf_counter()
+    try:
+        return step()
+    finally:
+        assert time.perf_counter() - begin < SECONDS, f"it took more than {SECONDS} s"
+
+
+TARGETS: dict[str, Callable[[], AbstractContextManager[Play]]] = {
+    "pdu": _pdu,
+    "association": _association,
+    "command": _command,
+    "identity": _identity,
+    "header": _header,
+    "pixels": _pixels,
+    "codestream": _codestream,
+    "hl7": _hl7,
+}
