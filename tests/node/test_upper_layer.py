@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pynetdicom
 import pytest
@@ -75,8 +76,15 @@ class Caller:
         return False
 
 
+class Listening(Protocol):
+    """A node that listens."""
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+
 @contextmanager
-def called(house: House) -> Iterator[Caller]:
+def called(house: Listening) -> Iterator[Caller]:
     """An accepted association of MODALITY for CT images."""
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"

@@ -126,7 +126,7 @@ def _count_instances(accounts: Accounts, held: Held, answered: Iterable[Image]) 
             path = held.data / row["path"]
             if not path.is_file():
                 accounts.lost.append(f"{image.sop_instance_uid} is in the ledger and its file is gone")
-            elif dataset_sha256(path) != image.sha256 or row["size"] != _size(image.path):
+            elif dataset_sha256(path) != image.sha256 or row["size"] != len(image.data_set):
                 accounts.torn.append(f"{path.name} is not what was sent")
     accounts.duplicated += [f"{uid} has {len(found)} rows" for (uid, _), found in rows.items() if len(found) > 1]
 
@@ -191,12 +191,6 @@ def _sha256(path: Path) -> str:
         return dataset_sha256(path)
     except Exception as error:  # torn so that it has no Data Set
         return f"unreadable: {error}"
-
-
-def _size(path: Path) -> int:
-    """Of the Data Set in a file."""
-    content = path.read_bytes()
-    return len(content) - 144 - int.from_bytes(content[140:144], "little")
 
 
 def parts(house: House) -> list[str]:

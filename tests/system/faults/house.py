@@ -130,6 +130,11 @@ class House:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._stack.close()
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the node listens."""
+        return "127.0.0.1", self.port
+
     def ledger(self) -> Ledger:
         """The node's ledger, to look into."""
         return Ledger(self._url)

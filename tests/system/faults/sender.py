@@ -1,4 +1,4 @@
-"""A sender that writes down what was answered Success, and sends the rest again, as a modality does."""
+"""A sender of raw bytes that writes down what was answered Success, and sends the rest again, as a modality does."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context
-
+from tests.node.test_upper_layer import COMMAND, LAST, Caller, called, command, item
 from tests.system.faults.studies import Image, Study
 
-_config.STORE_SEND_CHUNKED_DATASET = True  # files go out as they are
-NAME = "SCANNER"
+NAME = "MODALITY"
 _PATIENCE = 180.0  # seconds
 _AGAIN = 0.1
+_ANSWER = 90.0  # seconds
+_FRAGMENT = 16000  # bytes
+_ENDED = (OSError, EOFError, AssertionError)  # the connection broke, or what came is no answer but an A-ABORT
 
 
 class Sender:
     """Sends to one node, and remembers."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.address = "127.0.0.1", port
         self.answered: set[Image] = set()
         """Answered Success."""
         self.statuses: list[int] = []
         """All others that were answered."""
+        self._success = threading.Event()
 
     def send(self, images: Sequence[Image]) -> bool:
         """Send what was not answered Success yet over one association; whether nothing is left."""
-        ae = AE(NAME)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 90.0
-        ae.connection_timeout = 5.0
-        context = build_context(CTImageStorage, ExplicitVRLittleEndian)
-        association = ae.associate("127.0.0.1", self._port, [context], ae_title="READFIRST")
-        for image in images:
-            if not association.is_established:
-                return False
-            if image not in self.answered:
-                self._note(image, association.send_c_store(image.path).get("Status"))
-        if association.is_established:
-            association.release()
+        try:
+            with called(self) as caller:
+                caller.sock.settimeout(_ANSWER)
+                for image in images:
+                    if image not in self.answered:
+                        self._note(image, _store(caller, image))
+                caller.pdu(5, bytes(4))
+                caller.answer()
+        except _ENDED:
+            return False
         return self.answered.issuperset(images)
 
     def push(self, images: Sequence[Image]) -> None:
@@ -51,11 +50,33 @@ class Sender:
                 raise AssertionError(f"not taken within {_PATIENCE:g} s; statuses {self.statuses[-5:]}")
             time.sleep(_AGAIN)
 
-    def _note(self, image: Image, status: int | None) -> None:
+    def await_answer(self) -> None:
+        """Wait until the next instance is answered Success."""
+        self._success.clear()
+        if not self._success.wait(_PATIENCE):
+            raise AssertionError(f"nothing was answered Success for {_PATIENCE:g} s")
+
+    def _note(self, image: Image, status: int) -> None:
         if status == 0x0000:
             self.answered.add(image)
-        elif status is not None:
+            self._success.set()
+        else:
             self.statuses.append(status)
+
+
+def begin(caller: Caller, image: Image, count: int | None = None) -> None:
+    """Send a C-STORE-RQ, and the first so many bytes of its Data Set (default: all)."""
+    body = image.data_set
+    last = len(body) if count is None else count
+    caller.pdu(4, item(command(uid=image.sop_instance_uid), COMMAND | LAST))
+    for at in range(0, last, _FRAGMENT):
+        piece = body[at : min(at + _FRAGMENT, last)]
+        caller.pdu(4, item(piece, LAST if at + len(piece) == len(body) else 0))
+
+
+def _store(caller: Caller, image: Image) -> int:
+    begin(caller, image)
+    return caller.status()
 
 
 class Stream:
@@ -63,7 +84,7 @@ class Stream:
 
     def __init__(self, sender: Sender, following: Callable[[], Study], least: int = 0, pause: float = 0.0) -> None:
         self._sender, self._following, self._least, self._pause = sender, following, least, pause
-        self._began, self._stop = threading.Event(), threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._fault: BaseException | None = None
         self.studies: list[Study] = []
@@ -78,18 +99,10 @@ class Stream:
         if self._fault and kind is None:
             raise self._fault
 
-    def await_next(self) -> None:
-        """Wait until the next study begins to be sent."""
-        self._began.clear()
-        while not self._began.wait(0.5):
-            if not self._thread.is_alive():
-                raise AssertionError("the stream has ended") from self._fault
-
     def _run(self) -> None:
         try:
             while len(self.studies) < self._least or not self._stop.is_set():
                 self.studies.append(self._following())
-                self._began.set()
                 self._sender.push(self.studies[-1])
                 self._stop.wait(self._pause)
         except BaseException as fault:  # said by the thread that waits

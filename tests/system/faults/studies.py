@@ -20,6 +20,7 @@ from tests.viewer import phantoms
 
 PACKAGE = "coarse-ct"
 ROOT = "1.2.826.0.1.3680043.8.498.5"
+_META = 144  # bytes: preamble, prefix, and (0002,0000), whose value counts the rest of the File Meta Information
 _SLICES = range(0, phantoms.SLICES, 4)  # 20 mm apart
 
 
@@ -32,6 +33,12 @@ class Image:
     sha256: str
     """Of the Data Set's bytes."""
     path: Path
+
+    @property
+    def data_set(self) -> bytes:
+        """Its Data Set."""
+        content = self.path.read_bytes()
+        return content[_META + int.from_bytes(content[_META - 4 : _META], "little") :]
 
 
 Study = tuple[Image, ...]
