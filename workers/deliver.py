@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from node import outbox, scu
 from node.durable import replace_file
@@ -18,7 +18,7 @@ from node.ledger import Ledger, note, open_ledger
 from node.scu import Outcome, Requestor
 from node.settings import Settings
 from workers import ladder
-from workers.lease import LEASE, renewed
+from workers.lease import LEASE, renewed, written
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class Deliverer:
         paths = [self.settings.node.data / row["path"] for row in rows]
         with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
             outcomes = self._outcomes(study_instance_uid, peer, paths)
-        self._write_down(study_instance_uid, peer, rows, outcomes)
+            written(self.ledger, lambda told: self._write_down(told, study_instance_uid, peer, rows, outcomes))
 
     def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[Outcome]:
         """However sending ends, each object has an outcome: none is left claimed and unsaid."""
@@ -67,16 +67,17 @@ class Deliverer:
         node = self.settings.node
         return scu.store(Requestor(node.ae_title, node.tls), peer, paths)
 
-    def _write_down(self, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]) -> None:
+    def _write_down(
+        self, connection: Connection, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]
+    ) -> None:
         now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
         errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
-        with self.ledger.write() as connection:
-            for row in rows:
-                ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now)
-            if stored:
-                kinds = ", ".join(row["kind"] for row in stored)
-                note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")
+        for row in rows:
+            ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now)
+        if stored:
+            kinds = ", ".join(row["kind"] for row in stored)
+            note(connection, uid, now, "delivered", f"{len(stored)} objects to {peer}: {kinds}")
         failed = [error for error in errors.values() if error]
         if failed:
             counts = {"stored": len(stored), "failed": len(failed)}

@@ -109,8 +109,8 @@ def _waiting(held: Held, study: str) -> bool:
         return False
     notices = held.of(NOTICE, study)
     deliveries = held.of(OUTBOX, study)
-    return not notices or not deliveries or any(
-        row["state"] == DeliveryState.PENDING for row in (*notices, *deliveries)
+    return (
+        not notices or not deliveries or any(row["state"] == DeliveryState.PENDING for row in (*notices, *deliveries))
     )
 
 

@@ -38,7 +38,10 @@ class Archive:
         """Start it and wait until it listens."""
         command = [sys.executable, "-m", __spec__.name, str(self.port), str(self.folder)]
         self.process = subprocess.Popen(
-            command, cwd=_ROOT, stdout=subprocess.PIPE, preexec_fn=die_with_parent  # noqa: PLW1509
+            command,
+            cwd=_ROOT,
+            stdout=subprocess.PIPE,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline()

@@ -73,7 +73,11 @@ def _tried(house: House, study: Study) -> int:
 
 
 FAULTS = (
-    Fault("clock set back", "all processes' clocks an hour back at once (LD_PRELOAD), every other time a worker is killed", backwards),
+    Fault(
+        "clock set back",
+        "all processes' clocks an hour back at once (LD_PRELOAD), every other time a worker is killed",
+        backwards,
+    ),
     Fault("clock set on", "an hour on: all leases seem to have ended", forwards),
     Fault("PACS down for an hour", "its process is gone, the clock is set an hour on, it comes back", pacs_down, 2),
 )

@@ -7,14 +7,14 @@ import random
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.system.faults.accounts import Accounts, count, parts
 from tests.system.faults.fault import Fault, Ground, Unavailable
 from tests.system.faults.house import House, until
 
-_SIZE = 256 << 20  # bytes
+_SIZE = 128 << 20  # bytes
 _FULL_SECONDS = 4.0
 
 
@@ -61,8 +61,10 @@ def read_only(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
 def _fill(path: Path, leave: int) -> Path:
     """A file that takes all space but so many bytes."""
     with path.open("wb", buffering=0) as file:
-        room = os.statvfs(path)
-        os.posix_fallocate(file.fileno(), 0, max(room.f_bavail * room.f_frsize - leave, 1))
+        with suppress(OSError):
+            while file.write(bytes(1 << 16)):
+                pass
+        file.truncate(max(file.tell() - leave, 0))
     return path
 
 
@@ -97,5 +99,9 @@ def _run(*command: str) -> None:
 
 FAULTS = (
     Fault("disk full", "a small tmpfs is filled for 4 s and more; refused with 0xA700, no part stays", full),
-    Fault("disk read-only", "ext4 that finds an error and turns read-only; refused with 0xA700, mended, mounted again", read_only),
+    Fault(
+        "disk read-only",
+        "ext4 that finds an error and turns read-only; refused with 0xA700, mended, mounted again",
+        read_only,
+    ),
 )

@@ -165,7 +165,9 @@ class House:
             "worklist.hl7": {"host": '"127.0.0.1"', "port": self.ris.port},
             "worklist.policy": {"alerts_an_hour": 0, "stuck_studies": 1000000},
         }  # fmt: skip
-        lines = [line for name, keys in tables.items() for line in (f"[{name}]", *(f"{k} = {v}" for k, v in keys.items()))]
+        lines = [
+            line for name, keys in tables.items() for line in (f"[{name}]", *(f"{k} = {v}" for k, v in keys.items()))
+        ]
         rule = '[[worklist.policy.rules]]\nfinding = "*"\npriority = "HIGH"\n'
         return "\n".join([*lines, rule])
 

@@ -37,9 +37,7 @@ def redis(ground: Ground, tries: int, rng: random.Random) -> Accounts:
     return _killed(ground, tries, rng, lambda house: _kill_one(house, rng, "redis-server"), _WAY / 2)
 
 
-def _killed(
-    ground: Ground, tries: int, rng: random.Random, kill: Callable[[House], None], way: float
-) -> Accounts:
+def _killed(ground: Ground, tries: int, rng: random.Random, kill: Callable[[House], None], way: float) -> Accounts:
     house = ground.house
     with house.stream(min(LEAST, 2 * tries), pause=1.0) as stream:
         for _ in range(tries):

