@@ -27,7 +27,7 @@ def backwards(ground: Ground, tries: int, rng: random.Random) -> Accounts:
                 house.sender.await_answer()
                 time.sleep(rng.uniform(0.0, 1.5))
                 if number % 2 == 0:
-                    os.kill(rng.choice(house.node.children("queue analyze")), signal.SIGKILL)
+                    os.kill(rng.choice(house.node.children("worker --queue analyze")), signal.SIGKILL)
                 house.clock.set(-HOUR * (number + 1))
         return count(house, stream.studies)
 

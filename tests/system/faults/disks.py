@@ -70,7 +70,7 @@ def _fill(path: Path, leave: int) -> Path:
 
 def _break(data: Path) -> None:
     """Let the kernel find an error on the disk."""
-    device = os.stat(data).st_dev
+    device = data.stat().st_dev
     name = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve().name
     Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("a fault is tried")
 

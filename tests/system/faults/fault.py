@@ -100,7 +100,7 @@ def attempt(fault: Fault, ground: Ground, tries: int, seed: int) -> Row:
         accounts = fault.run(ground, tries, random.Random(f"{seed} {fault.name}"))
     except Unavailable as reason:
         unavailable = str(reason)
-    except Exception as error:  # outermost: the other rows are tried all the same
+    except Exception as error:  # noqa: BLE001  # outermost: the other rows are tried all the same
         traceback.print_exc(file=sys.stderr)
         accounts = Accounts(lost=[f"the fault did not end as it must: {error}"])
     if not accounts.right:

@@ -76,15 +76,13 @@ class Node:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(_PATIENCE)
 
-    def children(self, *words: str) -> list[int]:
-        """Process IDs below the node's whose command, or that of one above them, has one of the words."""
-        found, ahead = [], [(self.process.pid, False)]
+    def children(self, word: str) -> list[int]:
+        """Process IDs of all below the node's whose command has the word."""
+        found, ahead = [], [self.process.pid]
         while ahead:
-            pid, wanted = ahead.pop()
-            for child in _children(pid):
-                fits = wanted or any(word in _command(child) for word in words)
-                found += [child] if fits else []
-                ahead.append((child, fits))
+            children = _children(ahead.pop())
+            found += [child for child in children if word in _command(child)]
+            ahead += children
         return sorted(found)
 
 
@@ -119,9 +117,9 @@ class House:
         with ExitStack() as stack:
             stack.enter_context(self.ris.running())
             self.archive.start()
-            stack.callback(lambda: self.archive.kill())
+            stack.callback(self.archive.kill)
             self.node.start()
-            stack.callback(lambda: self.node.kill())
+            stack.callback(self.node.kill)
             self.node.await_working()
             stack.callback(self.node.end)
             self._stack = stack.pop_all()

@@ -28,8 +28,8 @@ def node(ground: Ground, tries: int, rng: random.Random) -> Accounts:
 
 
 def worker(ground: Ground, tries: int, rng: random.Random) -> Accounts:
-    """Any process of the two workers: master, its child that does the work, the one that decodes."""
-    return _killed(ground, tries, rng, lambda house: _kill_one(house, rng, "worker"), _WAY)
+    """Any process of the two workers: master, and its child that does the work."""
+    return _killed(ground, tries, rng, lambda house: _kill_one(house, rng, "node worker"), _WAY)
 
 
 def redis(ground: Ground, tries: int, rng: random.Random) -> Accounts:

@@ -105,5 +105,5 @@ class Stream:
                 self.studies.append(self._following())
                 self._sender.push(self.studies[-1])
                 self._stop.wait(self._pause)
-        except BaseException as fault:  # said by the thread that waits
+        except BaseException as fault:  # noqa: BLE001  # said by the thread that waits
             self._fault = fault
