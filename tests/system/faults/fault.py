@@ -48,6 +48,8 @@ class Ground:
         self._house = None
         self._stack.close()
 
+    close = leave
+
     def clear(self) -> None:
         """End it, and remove what it left."""
         self.leave()
@@ -63,6 +65,8 @@ class Fault:
     run: Callable[[Ground, int, random.Random], Accounts]
     most: int = 3
     """Tries that it gets, however many are asked for."""
+    few: int = 1
+    """Tries that it gets in the ordinary suite."""
 
 
 @dataclass(frozen=True)
