@@ -18,7 +18,7 @@ FAULTS: tuple[Fault, ...] = (
 
 def main() -> int:
     options = _options()
-    wanted = [fault for fault in FAULTS if not options.only or options.only in fault.name]
+    wanted = [fault for fault in FAULTS if not options.only or any(part in fault.name for part in options.only)]
     ground = Ground(Path(tempfile.mkdtemp(prefix="readfirst-faults-", dir=options.folder)), options.brief)
     begin, rows = time.monotonic(), list[Row]()
     print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
@@ -39,7 +39,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system.faults", description=__doc__)
     parser.add_argument("--tries", type=int, default=50, help="tries of a fault, as far as it takes so many")
-    parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--only", nargs="*", default=[], help="faults whose names hold one of these")
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--brief", action="store_true", help="wait less: seconds for Redis and for the database")
     parser.add_argument("--keep", action="store_true", help="leave folders and logs")
