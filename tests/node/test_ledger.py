@@ -23,6 +23,13 @@ def count(ledger: Ledger) -> int:
         return connection.execute(select(func.count()).select_from(EVENT)).scalar_one()
 
 
+def test_how_long_a_lock_is_waited_for_may_stand_in_the_url(ledger: Ledger) -> None:
+    other = Ledger(f"{ledger.url}?timeout=0.05")
+    with ledger.write(), pytest.raises(OutOfResources, match="locked"), other.write():
+        pass
+    other.close()
+
+
 def test_migrating_again_is_fine(ledger: Ledger) -> None:
     with ledger.write() as connection:
         note(connection, "1.2", 1.0, "kind", "detail")
