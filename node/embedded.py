@@ -53,7 +53,6 @@ class EmbeddedRedis:
         log = self.folder / "redis.log"
         if self._launch(log):
             return
-        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
         (self.folder / "appendonly.aof").unlink(missing_ok=True)
         if not self._launch(log):
             said = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []

@@ -1,6 +1,5 @@
 /* LD_PRELOAD: the clock of the day as if somebody had set it. The file that READFIRST_FAULTS_CLOCK names holds the
- * seconds to add; monotonic clocks stay, as they do where a real clock is set. libfaketime would do it, too, but it
- * also touches files' times and does not go with Redis' allocator. No header is included: tcc builds it. */
+ * seconds to add; monotonic clocks stay, as they do where a real clock is set. No header is included: tcc builds it. */
 typedef long long wide;
 struct spec { long seconds, parts; };
 extern void *dlsym(void *, const char *);
