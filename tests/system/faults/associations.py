@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from tests.node.test_upper_layer import Caller, called
 from tests.system.faults.accounts import Accounts, count, parts
@@ -61,7 +62,7 @@ def same_study_at_once(ground: Ground, tries: int, rng: random.Random) -> Accoun
         study = house.patients.next()
         sent.append(study)
         both = rng.sample(study, 5), rng.sample(study, 5)
-        _at_once([lambda half=half: house.sender.push(half) for half in both])
+        _at_once([partial(house.sender.push, half) for half in both])
         house.sender.push(study)
     return count(house, sent)
 
@@ -72,7 +73,7 @@ def same_instance_at_once(ground: Ground, tries: int, _rng: random.Random) -> Ac
     for _ in range(tries):
         study = house.patients.next(padding=_LARGE)
         sent.append(study)
-        _at_once([lambda study=study: _send_anew(house, study) for _ in range(4)])
+        _at_once([partial(_send_anew, house, study)] * 4)
     return count(house, sent)
 
 
@@ -83,7 +84,7 @@ def same_uid_at_once(ground: Ground, tries: int, _rng: random.Random) -> Account
         study = house.patients.next(padding=_LARGE)
         other = tuple(house.patients.changed(image) for image in study)
         sent.append(study + other)
-        _at_once([lambda one=one: _send_anew(house, one) for one in (study, other, study, other)])
+        _at_once([partial(_send_anew, house, one) for one in (study, other, study, other)])
     return count(house, sent)
 
 

@@ -27,7 +27,7 @@ def full(ground: Ground, tries: int, rng: random.Random) -> Accounts:
                 refused = len(house.sender.statuses)
                 ballast = _fill(data / "ballast", leave=rng.choice((0, 30_000, 200_000, 1_000_000)))
                 time.sleep(_FULL_SECONDS)
-                until(lambda before=refused: len(house.sender.statuses) > before, "a full disk was not refused")
+                _await_refusal(house, refused)
                 ballast.unlink()
         assert set(house.sender.statuses) == {0xA700}, [hex(one) for one in set(house.sender.statuses)]
         assert not parts(house), "a refused instance left a part"
@@ -48,14 +48,18 @@ def read_only(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
                 house.sender.await_answer()
                 refused = len(house.sender.statuses)
                 _break(data)
-                until(lambda before=refused: len(house.sender.statuses) > before, "a read-only disk was not refused")
+                _await_refusal(house, refused)
                 house.node.end()
-                _run("umount", str(data))
+                subprocess.run(["umount", str(data)], check=True)  # the node has ended and holds no file of it
                 subprocess.run(["fsck.ext4", "-y", str(image)], capture_output=True, check=False)
-                _run("mount", "-t", *mount, str(data))
+                subprocess.run(["mount", "-t", *mount, str(data)], check=True)
                 house.restart()
         assert set(house.sender.statuses) == {0xA700}, [hex(one) for one in set(house.sender.statuses)]
         return count(house, stream.studies)
+
+
+def _await_refusal(house: House, before: int) -> None:
+    until(lambda: len(house.sender.statuses) > before, "what cannot be kept was not refused")
 
 
 def _fill(path: Path, leave: int) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from models import packages
 from models.cardfile import card_text
@@ -102,9 +101,10 @@ def _written(ds: Dataset, path: Path) -> Image:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID, meta.FileMetaInformationVersion = f"{ROOT}.0", b"\0\1"
-    body, head = DicomBytesIO(), io.BytesIO()
-    body.is_little_endian, body.is_implicit_VR = True, False
+    meta.ImplementationClassUID, meta.FileMetaInformationVersion = UID(f"{ROOT}.0"), b"\0\1"
+    body, head = DicomBytesIO(), DicomBytesIO()
+    for stream in (body, head):
+        stream.is_little_endian, stream.is_implicit_VR = True, False
     write_dataset(body, ds)
     write_file_meta_info(head, meta)
     content = body.getvalue()
