@@ -41,6 +41,8 @@ class EmbeddedRedis:
     def start(self) -> None:
         """Start the server (again) and wait until it has read its append-only file.
 
+        A file that it cannot read is let go: the queue is only a bell, and the ledger rings again.
+
         Raises
         ------
         ConfigurationError
@@ -49,6 +51,15 @@ class EmbeddedRedis:
         self._lock()
         self._clear_up()
         log = self.folder / "redis.log"
+        if self._launch(log):
+            return
+        (self.folder / "appendonly.aof").unlink(missing_ok=True)
+        if not self._launch(log):
+            said = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
+            raise ConfigurationError(f"the embedded Redis did not start: {' '.join(said)}")
+
+    def _launch(self, log: Path) -> bool:
+        """Whether it runs."""
         arguments = {
             "port": "0", "unixsocket": str(self.socket), "unixsocketperm": "700", "dir": str(self.folder.resolve()),
             "appendonly": "yes", "save": "", "daemonize": "no", "logfile": str(log.resolve()),
@@ -64,9 +75,11 @@ class EmbeddedRedis:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                said = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
-                raise ConfigurationError(f"the embedded Redis did not start: {' '.join(said)}")
+                self.process.kill()
+                self.process.wait()
+                return False
             time.sleep(0.02)
+        return True
 
     def _lock(self) -> None:
         """Two servers must not write one append-only file; the lock ends with this process, however it ends."""

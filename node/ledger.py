@@ -61,7 +61,8 @@ class Ledger:
         options: dict[str, Any] = {}
         try:
             if make_url(url).get_backend_name() == "sqlite":
-                options = {"connect_args": {"timeout": _BUSY_SECONDS, "check_same_thread": False}}
+                timeout = float(str(make_url(url).query.get("timeout", _BUSY_SECONDS)))
+                options = {"connect_args": {"timeout": timeout, "check_same_thread": False}}
             self.engine = create_engine(url, pool_pre_ping=not options, **options)
         except (ImportError, ValueError, ArgumentError) as error:
             raise ConfigurationError(f"database.url cannot be used: {error}") from error

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from sqlalchemy import Connection, RowMapping
 
-from node import outbox, scu, studies
+from node import clock, outbox, scu, studies
 from node.audit import Recorder
 from node.broker import ANALYZE, DELIVER, Broker
 from node.errors import QueueUnavailable, ReadFirstError
@@ -91,6 +91,7 @@ class Rounds:
         self._clock = clock
         self.senders = Senders(self._ended, clock)
         self._alerts_again = self._forget_again = 0.0
+        self._latest = float("inf")  # what the clock said last; before the first round nobody knows
         self._queue_was_there, self._troubled = True, set[str]()
 
     def run(self) -> None:
@@ -117,6 +118,7 @@ class Rounds:
 
     def go_round(self, now: float) -> None:
         """One round: complete, release what was lost, ring."""
+        self._look_at_clock(now)
         self._complete(now)
         self._release_lost(now)
         self._release_alerts(now)
@@ -128,6 +130,17 @@ class Rounds:
     def _ended(self, studies_brought: frozenset[str]) -> None:
         self.counts.ask(studies_brought)
         self._wakeup.set()
+
+    def _look_at_clock(self, now: float) -> None:
+        """Where it was set back, perhaps while we did not run, nothing shall wait until it is as late again."""
+        if now < self._latest - clock.STEP:
+            with self._ledger.write() as connection:
+                brought = clock.bring_near(connection, now)
+            self.senders.bring_near(now)
+            self._alerts_again, self._forget_again = min(self._alerts_again, now), min(self._forget_again, now)
+            if brought:
+                _log.warning("the clock was set back; what lay too far ahead was brought near", rows=brought)
+        self._latest = now
 
     def _complete(self, now: float) -> None:
         with self._ledger.read() as connection:

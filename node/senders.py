@@ -58,6 +58,11 @@ class Senders:
         with self._lock:
             return self._ended.get(study_instance_uid, Ended())
 
+    def bring_near(self, now: float) -> None:
+        """The clock was set back: no association ended later than now."""
+        with self._lock:
+            self._ended = {uid: Ended(min(ended.at, now), ended.how) for uid, ended in self._ended.items()}
+
     def keep_only(self, study_instance_uids: Collection[str]) -> None:
         """Forget the times of all other studies: they are complete."""
         with self._lock:

@@ -227,6 +227,9 @@ def _keep_alive(workers: list[_Worker], redis: EmbeddedRedis | None, stop: threa
         return
     if redis and redis.process and redis.process.poll() is not None:
         _log.error("the embedded Redis ended, started again", exit_code=redis.process.returncode)
-        redis.start()
+        try:
+            redis.start()
+        except (ConfigurationError, OSError) as error:  # the disk is full: nothing is lost, it is tried again
+            _log.error("the embedded Redis cannot be started again yet", reason=str(error))
     for worker in workers:
         worker.restart_if_ended()

@@ -251,6 +251,15 @@ def renew(connection: Connection, study_instance_uid: str, generation: int, leas
     )
 
 
+def postpone(connection: Connection, study_instance_uid: str, generation: int, now: float) -> None:
+    """Give an analysis back to the queue: this machine cannot do it just now, which is no fault of the study's."""
+    connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
+        .values(state=StudyState.QUEUED, rung_at=now, lease_until=None, attempts=STUDY.c.attempts - 1)
+    )
+
+
 def lost(connection: Connection, now: float) -> Sequence[RowMapping]:
     """Studies that a worker held and no longer renews."""
     query = select(STUDY).where(STUDY.c.state == StudyState.ANALYSING, STUDY.c.lease_until < now)
@@ -300,10 +309,13 @@ def predecessors(connection: Connection, study_instance_uid: str, generation: in
 def finish(
     connection: Connection, study_instance_uid: str, generation: int, report: AnalysisReport, now: float
 ) -> bool:
-    """Write down how an analysis ended. False where a newer generation has come meanwhile: nothing was written."""
+    """Write down how an analysis ended. False, and nothing is written, where it no longer is under way.
+
+    Late images opened a newer generation, or the lease ended and the study was queued again: another one will speak.
+    """
     done = connection.execute(
         update(STUDY)
-        .where(_is(study_instance_uid, generation))
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
         .values(state=report.state, reason=report.reason, finished_at=now, lease_until=None)
     )
     if not done.rowcount:

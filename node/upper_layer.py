@@ -114,7 +114,11 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             pause.set()
 
     def run_reactor(self) -> None:
-        """As pynetdicom's; an instance that was under way when it ends is dropped."""
+        """As pynetdicom's; an instance that was under way when it ends is dropped.
+
+        Where the connection ended before a request came, pynetdicom's other thread would wait for one, and keep its
+        place among the associations, until its timeout: it is told that there will be none.
+        """
         try:
             super().run_reactor()
         finally:

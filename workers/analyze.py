@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Collection
 from dataclasses import replace
@@ -17,19 +18,20 @@ from models.errors import ModelsError
 from models.prediction import Model
 from node import __version__, outbox, studies
 from node.entities import AnalysisReport, StudyState
-from node.errors import AnalysisError
+from node.errors import AnalysisError, OutOfResources
 from node.ledger import Ledger, note, open_ledger
 from node.settings import Settings
 from node.worklist import items
 from node.worklist.deciding import Analysed, decide_study
 from workers import ladder
 from workers.decode import Decoder
-from workers.lease import LEASE, renewed
+from workers.lease import LEASE, renewed, written
 from workers.pipeline import Instance, analyze
 from workers.profiles import plan_of, wishes_of
 from workers.references import Predecessor
 
 _log = structlog.get_logger(__name__)
+_NOT_NOW = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}  # the disk's trouble, not the study's
 
 
 class Analyzer:
@@ -84,12 +86,16 @@ class Analyzer:
         started = time.monotonic()
         with renewed(self.ledger, lambda lease, until: studies.renew(lease, study_instance_uid, generation, until)):
             report = self._report(study_instance_uid, generation)
-        self._write_down(study_instance_uid, generation, report)
+            if report is None:
+                written(self.ledger, lambda lost: studies.postpone(lost, study_instance_uid, generation, time.time()))
+                return
+            written(self.ledger, lambda told: self._write_down(told, study_instance_uid, generation, report))
         seconds = round(time.monotonic() - started, 3)
         names = {"study": study_instance_uid} | ({"reason": report.reason} if report.reason else {})
         _log.info("study " + report.state, objects=len(report.results), seconds=seconds, **names)
 
-    def _report(self, uid: str, generation: int) -> AnalysisReport:
+    def _report(self, uid: str, generation: int) -> AnalysisReport | None:
+        """How the analysis ended; None where it cannot be done just now."""
         try:
             with self.ledger.read() as connection:
                 rows = studies.inputs(connection, uid)
@@ -116,23 +122,25 @@ class Analyzer:
         except (AnalysisError, ModelsError) as error:
             return _failed(str(error))
         except Exception as error:  # noqa: BLE001  # outermost: a bug of ours must not keep the study "analysing"
+            if isinstance(error, OutOfResources) or (isinstance(error, OSError) and error.errno in _NOT_NOW):
+                _log.warning("the analysis waits", study=uid, reason=str(error))
+                return None
             _log.exception("analysis failed", study=uid)
             return _failed(f"{type(error).__name__} in our software; see the worker's log")
 
-    def _write_down(self, uid: str, generation: int, report: AnalysisReport) -> None:
+    def _write_down(self, connection: Connection, uid: str, generation: int, report: AnalysisReport) -> None:
         now = time.time()
-        with self.ledger.write() as connection:
-            if not studies.finish(connection, uid, generation, report, now):
-                return  # late images came: their generation will speak
-            silent: Collection[str] = ()
-            if report.state is StudyState.ANALYSED:
-                analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
-                verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
-                silent = verdict.silent
-            else:
-                items.say(connection, uid, report.reason, now)
-            if report.results:
-                self._put(connection, uid, generation, report, now, silent)
+        if not studies.finish(connection, uid, generation, report, now):
+            return  # late images came, or another worker has it: they will speak
+        silent: Collection[str] = ()
+        if report.state is StudyState.ANALYSED:
+            analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
+            verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
+            silent = verdict.silent
+        else:
+            items.say(connection, uid, report.reason, now)
+        if report.results:
+            self._put(connection, uid, generation, report, now, silent)
 
     def _put(
         self, connection: Connection, uid: str, generation: int, report: AnalysisReport, now: float,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import stat
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from node import outbox, scu
 from node.audit import Recorder
@@ -23,7 +23,7 @@ from node.ledger import Ledger, note, open_ledger
 from node.scu import Outcome, Requestor
 from node.settings import Settings
 from workers import ladder
-from workers.lease import LEASE, renewed
+from workers.lease import LEASE, renewed, written
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +49,8 @@ class Deliverer:
         self._tell_begin(study_instance_uid, peer, rows)
         with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
             outcomes = self._outcomes(study_instance_uid, peer, paths)
-        self._write_down(study_instance_uid, peer, rows, outcomes)
+            self._tell_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is told again
+            written(self.ledger, lambda told: self._write_down(told, study_instance_uid, peer, rows, outcomes))
 
     @cached_property
     def audit(self) -> Recorder:
@@ -60,7 +61,8 @@ class Deliverer:
         if peer := self.settings.receivers.get(name):
             self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows))
 
-    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], errors: Mapping[str, str]) -> None:
+    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]) -> None:
+        errors = {outcome.path.stem: outcome.error for outcome in outcomes}
         stored, failed = Counter[str](), Counter[str]()
         for row in rows:
             (failed if errors[row["sop_instance_uid"]] else stored)[row["sop_class_uid"]] += 1
@@ -89,19 +91,18 @@ class Deliverer:
         node = self.settings.node
         return scu.store(Requestor(node.ae_title, node.tls), peer, paths)
 
-    def _write_down(self, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]) -> None:
+    def _write_down(
+        self, connection: Connection, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]
+    ) -> None:
         now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
         errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
-        proven = peer not in self.settings.committers
-        taken = DeliveryState.DELIVERED if proven else DeliveryState.STORED
-        self._tell_end(uid, peer, rows, errors)  # first: killed in between, it is sent and told again
-        with self.ledger.write() as connection:
-            for row in rows:
-                ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now, taken)
-            if stored:
-                kinds = ", ".join(row["kind"] for row in stored)
-                note(connection, uid, now, taken, f"{len(stored)} objects to {peer}: {kinds}")
+        taken = DeliveryState.STORED if peer in self.settings.committers else DeliveryState.DELIVERED
+        for row in rows:
+            ladder.settle(connection, row, peer, told[row["sop_instance_uid"]], now, taken)
+        if stored:
+            kinds = ", ".join(row["kind"] for row in stored)
+            note(connection, uid, now, taken, f"{len(stored)} objects to {peer}: {kinds}")
         failed = [error for error in errors.values() if error]
         if failed:
             counts = {"stored": len(stored), "failed": len(failed)}

@@ -135,19 +135,25 @@ def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     if program is None:
         return ()
     try:
-        done = subprocess.run(
-            [program, str(path)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=DCIODVFY_SECONDS,
-            check=False,
-        )
+        done = _dciodvfy(program, path)
+        if done.returncode < 0:  # killed, which may be no fault of the object's: asked once more
+            done = _dciodvfy(program, path)
     except subprocess.TimeoutExpired:
         return (f"dciodvfy did not end within {DCIODVFY_SECONDS} s.",)
     lines = (done.stderr + done.stdout).splitlines()
     errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in lines if line.startswith("Error"))
     return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
+
+
+def _dciodvfy(program: str, path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, str(path)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=DCIODVFY_SECONDS,
+        check=False,
+    )
 
 
 def _not_read_back(dataset: Dataset, path: Path) -> Iterator[str]:

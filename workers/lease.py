@@ -10,12 +10,13 @@ from contextlib import contextmanager
 import structlog
 from sqlalchemy import Connection
 
-from node.errors import ReadFirstError
+from node.errors import OutOfResources, ReadFirstError
 from node.ledger import Ledger
 
 _log = structlog.get_logger(__name__)
 LEASE = 20.0  # seconds; a worker that is silent so long is dead
 _RENEW = 5.0
+_AGAIN = 1.0
 
 
 @contextmanager
@@ -38,3 +39,17 @@ def renewed(ledger: Ledger, renew: Callable[[Connection, float], None]) -> Itera
     finally:
         ended.set()
         thread.join()
+
+
+def written(ledger: Ledger, write: Callable[[Connection], None]) -> None:
+    """Call `write(connection)` in a transaction, again and again while the ledger takes none (locked, disk full).
+
+    What was done is not thrown away for that; the task's time limit ends it.
+    """
+    while True:
+        try:
+            with ledger.write() as connection:
+                return write(connection)
+        except OutOfResources as error:
+            _log.warning("what was done cannot be written down yet", reason=str(error))
+            time.sleep(_AGAIN)

@@ -8,7 +8,9 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom.dsutils import encode, encode_file_meta
+from sqlalchemy import Connection
 
+from node import studies
 from node.entities import InstanceKey, ResultObject, StoredInstance
 
 STUDY, SERIES, INSTANCE = "1.2.826.0.1.3680043.9.1", "1.2.826.0.1.3680043.9.1.1", "1.2.826.0.1.3680043.9.1.1.1"
@@ -23,6 +25,14 @@ def key(sop_instance_uid: str = INSTANCE, study_instance_uid: str = STUDY) -> In
 def stored(sop_instance_uid: str = INSTANCE, sha256: str = "a" * 64, study_instance_uid: str = STUDY) -> StoredInstance:
     path = f"instances/{sop_instance_uid}.{sha256[:4]}.dcm"
     return StoredInstance(key(sop_instance_uid, study_instance_uid), ExplicitVRLittleEndian, path, sha256, 10)
+
+
+def claim(connection: Connection, study_instance_uid: str = STUDY, generation: int = 1, now: float = 0.0) -> None:
+    """What came of a study is complete, and a worker analyses it."""
+    for row in studies.receiving(connection):
+        if row["study_instance_uid"] == study_instance_uid:
+            assert studies.complete(connection, row, "quiet", now)
+    assert studies.claim(connection, study_instance_uid, generation, now, 20.0)
 
 
 def result(sop_instance_uid: str = "2.25.1", kind: str = "statement") -> ResultObject:

@@ -79,6 +79,17 @@ def test_a_queue_that_is_gone_is_said(tmp_path: Path, ask: Callable[[Broker], ob
     assert not server.socket.parent.exists()
 
 
+def test_a_file_that_redis_cannot_read_is_let_go(tmp_path: Path) -> None:
+    with embedded_redis(tmp_path) as server:
+        Broker(make_app(server.url, 60.0)).deliver("1.2", "pacs")
+    files = [path for path in tmp_path.rglob("*.aof*") if path.stat().st_size]
+    assert files
+    for path in files:
+        path.write_bytes(b"nonsense\r\n" * 9 + path.read_bytes())
+    with embedded_redis(tmp_path) as server:
+        assert Broker(make_app(server.url, 60.0)).waiting(DELIVER) == 0
+
+
 def test_a_server_that_was_killed_leaves_no_folder_behind(tmp_path: Path) -> None:
     killed = EmbeddedRedis(tmp_path)
     killed.start()

@@ -10,7 +10,7 @@ from node import feedback, studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.feedback import COLUMNS, Seen, Verdict
 from node.ledger import Ledger
-from tests.node.phantoms import STUDY, stored
+from tests.node.phantoms import STUDY, claim, stored
 
 FINDING = FoundFinding("chest-xray", "Pneumothorax", "probability", 0.93, 0.5, True, "left upper zone", "HIGH")
 
@@ -18,6 +18,7 @@ FINDING = FoundFinding("chest-xray", "Pneumothorax", "probability", 0.93, 0.5, T
 def analyse(ledger: Ledger, generation: int, finding: FoundFinding) -> None:
     with ledger.write() as connection:
         studies.record_instance(connection, stored(f"1.{generation}"), "MODALITY", float(generation))
+        claim(connection, STUDY, generation)
         assert studies.finish(connection, STUDY, generation, AnalysisReport(StudyState.ANALYSED, "", (finding,)), 2.0)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ from node.tables import EVENT, METADATA, STUDY
 def count(ledger: Ledger) -> int:
     with ledger.read() as connection:
         return connection.execute(select(func.count()).select_from(EVENT)).scalar_one()
+
+
+def test_how_long_a_lock_is_waited_for_may_stand_in_the_url(ledger: Ledger) -> None:
+    other = Ledger(f"{ledger.url}?timeout=0.05")
+    begin = time.monotonic()
+    with ledger.write(), pytest.raises(OutOfResources, match="locked"), other.write():
+        pass
+    assert time.monotonic() - begin < 10
+    other.close()
 
 
 def test_migrating_again_is_fine(ledger: Ledger) -> None:

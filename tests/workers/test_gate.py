@@ -281,6 +281,19 @@ def test_dciodvfy_has_no_error_with_ours_and_finds_a_fault_that_no_rule_sees(tmp
     assert len(caught.value.reasons) >= 1
 
 
+@pytest.mark.parametrize(("kills", "reasons"), [(1, ()), (2, ("dciodvfy ended with -9.",))])
+def test_a_check_that_was_killed_is_made_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, reasons: tuple[str, ...]
+) -> None:
+    program, times = tmp_path / "dciodvfy", tmp_path / "times"
+    times.write_text(f"{kills}")
+    count = f'n=$(cat "{times}"); echo $((n - 1)) > "{times}"'
+    program.write_text(f'#!/bin/sh\n{count}\n[ "$n" -gt 0 ] && kill -9 $$\nexit 0\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert gate.dciodvfy_errors(tmp_path / "statement.dcm") == reasons
+
+
 def test_without_dciodvfy_its_part_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))

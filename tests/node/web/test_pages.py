@@ -24,7 +24,7 @@ from node.worklist.elements import Json, items, put, text
 from node.worklist.rows import load
 from node.worklist.states import State
 from tests.node.phantoms import STUDY as UID
-from tests.node.phantoms import result, stored
+from tests.node.phantoms import claim, result, stored
 from tests.node.web.conftest import FINDINGS, KEY, Serve, Site, analyse, arrive
 
 HOSTILE = {
@@ -222,6 +222,7 @@ def test_a_verdict_from_a_stale_page_is_refused_with_a_sentence(
     with ledger.write() as connection:  # late images: the study is analysed anew, and what was called no longer is
         studies.record_instance(connection, stored(f"{UID}.2", study_instance_uid=UID), "MODALITY", 9.0)
         report = AnalysisReport(StudyState.ANALYSED, "", (replace(FINDINGS[0], probability=0.1, present=False),))
+        claim(connection, UID, 2)
         assert studies.finish(connection, UID, 2, report, 10.0)
     for stale in (fields, fields | {"generation": ""}, fields | {"generation": "x"}):
         refused = site.post(f"/study/{UID}/verdict", **stale, verdict="agree")

@@ -13,6 +13,7 @@ from node.ledger import Ledger
 from node.settings import Policy
 from node.worklist.deciding import Analysed, decide_study, silent_packages
 from tests.node.phantoms import STUDY as UID
+from tests.node.phantoms import claim
 from tests.node.web.conftest import Site, arrive
 
 LOUD = FoundFinding("chest-ct", "Nodule", "probability", 0.7, 0.5, True, "left lung", "MEDIUM")
@@ -27,6 +28,7 @@ def decide(ledger: Ledger) -> Decide:
     def decide(policy: Policy, *findings: FoundFinding, uid: str = UID) -> None:
         arrive(ledger, uid)
         with ledger.write() as connection:
+            claim(connection, uid)
             assert studies.finish(connection, uid, 1, AnalysisReport(StudyState.ANALYSED, "", findings), time.time())
             decide_study(connection, Analysed(uid, 1, findings), policy, time.time())
 

@@ -20,7 +20,7 @@ from node.worklist.commands import app
 from node.worklist.queueing import Stream, cobham, erlang_c, is_exact
 from node.worklist.simulation import Day, Reading, flags, summarize, waits
 from node.worklist.worth import Scenario, drawn, formula, simulate
-from tests.node.phantoms import stored
+from tests.node.phantoms import claim, stored
 
 MINUTE = 1 / 60
 
@@ -158,7 +158,8 @@ def test_the_ledgers_studies_are_replayed_as_they_were_flagged(ledger: Ledger, m
             studies.record_instance(connection, stored(f"1.3.{number}", study_instance_uid=uid), "CT", now)
             findings = (found,) if number == 5 else ()
             analysed = AnalysisReport(StudyState.ANALYSED, findings=findings)
-            studies.finish(connection, uid, 1, analysed, now + 30)
+            claim(connection, uid, now=now)
+            assert studies.finish(connection, uid, 1, analysed, now + 30)
     monkeypatch.setattr("node.worklist.report.time.time", lambda: begin + 3600)
     times, test = report.Times(10, "constant", 1, 0), report.Test(0.1, 1.0, 1.0)
     answer = report.replay(ledger, 2, times, test, 1, 2, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,8 @@ class Hl7Receiver:
                 return
             with connection:
                 connection.settimeout(10)
-                self._answer(connection)
+                with suppress(OSError):  # a sender that was killed
+                    self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
         received = b""

@@ -41,7 +41,7 @@ from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.hl7 import Hl7
 from node.worklist.sinks.template import Template
 from tests.node.conftest import free_port
-from tests.node.phantoms import stored
+from tests.node.phantoms import claim, stored
 from tests.node.worklist.scu import LOCK, change
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, Hl7Receiver, acknowledgement, control_id, header, raised
 
@@ -149,6 +149,7 @@ def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, couri
         ensure_item(connection, header(), NOW)
         studies.record_instance(connection, stored(study_instance_uid=STUDY), "CR", NOW)
         report = AnalysisReport(StudyState.ANALYSED, "", findings=(loud, quiet))
+        claim(connection, STUDY)
         assert studies.finish(connection, STUDY, 1, report, NOW)
         decide_study(connection, Analysed(STUDY, 1, report.findings), policy, NOW)
     courier.go_round()

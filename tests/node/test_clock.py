@@ -1,0 +1,99 @@
+"""A clock that was set back an hour: nothing that waits, waits an hour longer; what was meant to wait still does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Table, select, update
+
+from node import clock, outbox, studies
+from node.broker import Broker
+from node.entities import StudyState
+from node.intake import RELEASED
+from node.ledger import Ledger
+from node.outbox import pause_after
+from node.rounds import Rounds
+from node.settings import Settings
+from node.tables import OUTBOX, STUDY
+from tests.node.phantoms import STUDY as UID
+from tests.node.phantoms import result, stored
+from tests.node.test_rounds import broker
+
+__all__ = ["broker"]
+NOW, HOUR = 10_000.0, 3600.0
+
+
+@pytest.fixture
+def make_rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Callable[[], Rounds]:
+    return lambda: Rounds(settings, ledger, broker, lambda _connection, _row: None, lambda: NOW + HOUR)
+
+
+def receive(ledger: Ledger, now: float) -> None:
+    with ledger.write() as connection:
+        studies.record_instance(connection, stored(), "MODALITY", now)
+
+
+def row(ledger: Ledger, table: Table) -> dict[str, float | None]:
+    with ledger.read() as connection:
+        return dict(connection.execute(select(table)).mappings().one())
+
+
+def brought_near(ledger: Ledger, now: float = NOW) -> int:
+    with ledger.write() as connection:
+        return clock.bring_near(connection, now)
+
+
+def test_a_lease_is_shortened_so_that_who_lives_may_renew_it(ledger: Ledger) -> None:
+    receive(ledger, NOW + HOUR)
+    with ledger.write() as connection:
+        values = {"state": StudyState.ANALYSING, "lease_until": NOW + HOUR + 20.0, "rung_at": NOW + HOUR}
+        connection.execute(update(STUDY).values(**values))
+    assert brought_near(ledger) == 3
+    assert row(ledger, STUDY)["lease_until"] == NOW + clock.RENEWED
+    assert (row(ledger, STUDY)["last_received_at"], row(ledger, STUDY)["rung_at"]) == (NOW, None)
+
+
+def test_a_try_waits_no_longer_than_its_pause_may_be(ledger: Ledger) -> None:
+    receive(ledger, NOW)
+    with ledger.write() as connection:
+        outbox.put(connection, UID, 1, [result()], ["pacs"], NOW + HOUR)
+    assert brought_near(ledger) == 1
+    assert row(ledger, OUTBOX)["next_attempt_at"] == NOW
+    meant = NOW + pause_after(8, 1.0)  # after eight tries it may be hours
+    with ledger.write() as connection:
+        connection.execute(update(OUTBOX).values(attempts=8, next_attempt_at=meant))
+    assert brought_near(ledger) == 0
+    assert row(ledger, OUTBOX)["next_attempt_at"] == meant
+
+
+def test_what_lies_in_the_past_or_near_ahead_is_left_alone(ledger: Ledger) -> None:
+    receive(ledger, NOW - 5)
+    with ledger.write() as connection:
+        connection.execute(update(STUDY).values(lease_until=NOW + 20.0, rung_at=NOW))
+    before = row(ledger, STUDY)
+    assert brought_near(ledger) == 0
+    assert row(ledger, STUDY) == before
+
+
+def test_a_study_that_came_before_the_clock_was_set_back_is_complete_after_its_quiet_time(
+    settings: Settings, ledger: Ledger, make_rounds: Callable[[], Rounds]
+) -> None:
+    rounds = make_rounds()
+    quiet = settings.node.quiet_seconds
+    rounds.go_round(NOW + HOUR)
+    rounds.senders.brought("association", UID)
+    receive(ledger, NOW + HOUR)
+    rounds.senders.end("association", RELEASED)
+    rounds.go_round(NOW)
+    assert row(ledger, STUDY)["state"] == StudyState.RECEIVING
+    rounds.go_round(NOW + quiet)
+    assert row(ledger, STUDY)["state"] == StudyState.QUEUED
+
+
+def test_also_where_the_node_did_not_run_meanwhile(ledger: Ledger, make_rounds: Callable[[], Rounds]) -> None:
+    receive(ledger, NOW + HOUR)
+    rounds = make_rounds()
+    rounds.go_round(NOW)
+    rounds.go_round(NOW + 60.0)
+    assert row(ledger, STUDY)["state"] == StudyState.QUEUED
