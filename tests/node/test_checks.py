@@ -27,7 +27,6 @@ from node.errors import ConfigurationError
 from node.settings import Audit, Database, Models, Node, Peer, Queue, Repository, Results, Settings, Web, Worklist
 from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
-from tests.node.test_tls import certified
 
 FIND = StudyRootQueryRetrieveInformationModelFind
 ALL = (*RESULT_SOP_CLASSES, FIND)
@@ -121,7 +120,7 @@ def test_a_data_folder_that_others_may_enter_is_said(settings: Settings) -> None
 
 
 def test_an_audit_repository_that_is_down_is_one_failure(settings: Settings, start: Start, tmp_path: Path) -> None:
-    table = Repository(host="127.0.0.1", port=free_port(), tls=certified(tmp_path / "ours"), timeout=1.0)
+    table = Repository(host="127.0.0.1", port=free_port(), tls=Authority(tmp_path / "ours").issue(), timeout=1.0)
     audit = Audit(sinks=("syslog",), syslog=table)
     line = the_failure(check(settings.model_copy(update={"audit": audit}), pacs=start(Pacs())))
     assert (line.what, "did not take audit messages" in line.detail) == ("audit syslog", True)

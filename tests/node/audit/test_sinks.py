@@ -25,8 +25,8 @@ from node.errors import NotTaken
 from node.ledger import Ledger
 from node.settings import Settings, Tls
 from tests.node.audit.schema import faults
+from tests.node.authority import Authority
 from tests.node.conftest import free_port
-from tests.node.test_tls import certified
 
 XML = '<AuditMessage note="Größe">%d</AuditMessage>'
 
@@ -155,7 +155,7 @@ def frames(data: bytes) -> list[str]:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Tls:
-    return certified(tmp_path / "certificates")
+    return Authority(tmp_path / "certificates").issue()
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_a_receiver_of_another_authority_gets_nothing(
     receiver: Receiver, tls: Tls, ledger: Ledger, settings: Settings, tmp_path: Path
 ) -> None:
     fill(ledger, "syslog", range(1))
-    stranger = certified(tmp_path / "stranger")
+    stranger = Authority(tmp_path / "stranger").issue()
     with receiver.once("polite"), pytest.raises(NotTaken, match="certificate verify failed"):
         sink_to(receiver, stranger, settings).send(rows(ledger, "syslog"))
     ours = stranger.model_copy(update={"ca": tls.ca})  # we trust it, and it does not trust us
@@ -226,7 +226,7 @@ def test_syslog_over_udp_is_a_datagram_a_message(ledger: Ledger, settings: Setti
 
 
 def test_a_sink_that_is_down_does_not_hold_the_other_back(ledger: Ledger, settings: Settings, tmp_path: Path) -> None:
-    table = Repository(host="127.0.0.1", port=free_port(), tls=certified(tmp_path / "ours"))
+    table = Repository(host="127.0.0.1", port=free_port(), tls=Authority(tmp_path / "ours").issue())
     both = settings.model_copy(update={"audit": Audit(sinks=("file", "syslog"), syslog=table)})
     with recording(both, ledger, make_sinks(both)) as recorder:
         recorder.rejected("STRANGER", "10.0.0.66", "not known")
