@@ -22,7 +22,7 @@ from tests.system.faults.house import House
 
 SEED = 6
 # What mostly waits is tried side by side; the faults of one lane follow each other and share a house where they may.
-LANES = (kills.FAULTS, (*associations.FAULTS, *peers.FAULTS), (*disks.FAULTS, *waits.FAULTS), clocks.FAULTS)
+LANES = ((*kills.FAULTS, *waits.FAULTS), (*associations.FAULTS, *peers.FAULTS), disks.FAULTS, clocks.FAULTS)
 
 
 def _lane(faults: tuple[Fault, ...], folder: Path) -> dict[str, Row]:

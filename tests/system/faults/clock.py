@@ -25,6 +25,7 @@ class Clock:
         with shift.open("r+b") as file:
             self._shift = mmap.mmap(file.fileno(), _SECONDS.size)
 
-    def set(self, seconds: int) -> None:
-        """So many seconds later (earlier where negative) than the clock of this machine; at once, for all of them."""
-        _SECONDS.pack_into(self._shift, 0, seconds)
+    def move(self, seconds: int) -> None:
+        """Set it so many seconds on (back where negative); at once, for all of them."""
+        (before,) = _SECONDS.unpack_from(self._shift)
+        _SECONDS.pack_into(self._shift, 0, before + seconds)

@@ -21,43 +21,43 @@ HOUR = 3600
 
 def backwards(ground: Ground, tries: int, rng: random.Random) -> Accounts:
     """An hour back while studies come in, are analysed and wait; and a worker dies, whose lease then seems long."""
-    with House(ground.place()) as house:
-        with house.stream(2 * tries, pause=0.5) as stream:
-            for number in range(tries):
-                house.sender.await_answer()
-                time.sleep(rng.uniform(0.0, 1.5))
-                if number % 2 == 0:
-                    os.kill(rng.choice(house.node.children("worker --queue analyze")), signal.SIGKILL)
-                house.clock.set(-HOUR * (number + 1))
-        return count(house, stream.studies)
+    house = ground.house
+    with house.stream(2 * tries, pause=0.5) as stream:
+        for number in range(tries):
+            house.sender.await_answer()
+            time.sleep(rng.uniform(0.0, 1.5))
+            if number % 2 == 0:
+                os.kill(rng.choice(house.node.children("worker --queue analyze")), signal.SIGKILL)
+            house.clock.move(-HOUR)
+    return count(house, stream.studies)
 
 
 def forwards(ground: Ground, tries: int, rng: random.Random) -> Accounts:
     """An hour on: every lease seems to have ended."""
-    with House(ground.place()) as house:
-        with house.stream(2 * tries, pause=0.5) as stream:
-            for number in range(tries):
-                house.sender.await_answer()
-                time.sleep(rng.uniform(0.0, 1.5))
-                house.clock.set(HOUR * (number + 1))
-        return count(house, stream.studies)
+    house = ground.house
+    with house.stream(2 * tries, pause=0.5) as stream:
+        for _ in range(tries):
+            house.sender.await_answer()
+            time.sleep(rng.uniform(0.0, 1.5))
+            house.clock.move(HOUR)
+    return count(house, stream.studies)
 
 
 def pacs_down(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
     """Results wait; an hour later the PACS is there, and they go out."""
-    with House(ground.place()) as house:
-        sent: list[Study] = []
-        for number in range(tries):
-            house.archive.kill()
-            study = house.patients.next()
-            house.sender.push(study)
-            sent.append(study)
-            until(lambda: _tried(house, study) >= 2, "nothing was tried twice")  # noqa: B023
-            house.clock.set(HOUR * (number + 1))
-            until(lambda: _tried(house, study) >= 3, "an hour later nothing was tried")  # noqa: B023
-            house.archive.start()
-            house.clock.set(HOUR * (number + 1) + HOUR // 2)
-        return count(house, sent)
+    house = ground.house
+    sent: list[Study] = []
+    for _ in range(tries):
+        house.archive.kill()
+        study = house.patients.next()
+        house.sender.push(study)
+        sent.append(study)
+        until(lambda: _tried(house, study) >= 2, "nothing was tried twice")  # noqa: B023
+        house.clock.move(HOUR)
+        until(lambda: _tried(house, study) >= 3, "an hour later nothing was tried")  # noqa: B023
+        house.archive.start()
+        house.clock.move(HOUR // 2)
+    return count(house, sent)
 
 
 def _tried(house: House, study: Study) -> int:

@@ -32,10 +32,15 @@ class Ground:
     _made: int = 0
 
     @property
+    def busy(self) -> float | None:
+        """Seconds that the ledger waits for a lock; None: the product's own."""
+        return 1.0 if self.brief else None
+
+    @property
     def house(self) -> House:
         """The shared one."""
         if self._house is None:
-            self._house = self._stack.enter_context(House(self.place()))
+            self._house = self._stack.enter_context(House(self.place(), busy=self.busy))
         return self._house
 
     def place(self) -> Path:

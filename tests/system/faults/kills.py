@@ -56,7 +56,7 @@ def _kill_one(house: House, rng: random.Random, word: str) -> None:
 
 _HALF = "half of the seeded instants within a transfer, half within a study's whole way"
 FAULTS = (
-    Fault("kill -9 of the node", f"`readfirst up` is killed and started again; {_HALF}", node, 50, 2),
-    Fault("kill -9 of a worker", f"a random process of the workers; {_HALF}", worker, 50, 2),
-    Fault("kill -9 of Redis", f"the embedded Redis; {_HALF}", redis, 50, 2),
+    Fault("kill -9 of the node", f"`readfirst up` is killed and started again; {_HALF}", node, 50),
+    Fault("kill -9 of a worker", f"a random process of the workers; {_HALF}", worker, 50),
+    Fault("kill -9 of Redis", f"the embedded Redis; {_HALF}", redis, 50),
 )
