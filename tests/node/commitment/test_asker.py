@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 
@@ -238,6 +239,7 @@ def test_a_pacs_that_is_down_is_asked_later(start: Start, beside: MakeBeside) ->
     assert node.states == [STORED] * 3
     assert all("cannot be reached" in error for error in node.errors)
     assert {row.next_attempt_at for row in node.rows} == {node.now + 5.0}
+    gc.collect()  # that socket goes here, where it is meant
 
 
 def test_a_peer_that_is_not_asked_any_more_is_believed(start: Start, beside: MakeBeside) -> None:
