@@ -43,8 +43,8 @@ class Receiver:
     ledger: Ledger
     store: Store
     senders: Senders
-    pace: Pace = field(default_factory=Pace)
-    tallies: Tallies = field(default_factory=Tallies)
+    pace: Pace = field(default_factory=Pace, kw_only=True)
+    tallies: Tallies = field(default_factory=Tallies, kw_only=True)
 
     def begin(self, association: Association, request: StoreRequest, context_id: int) -> StoreReception | None:
         """Begin to take an instance; None where the presentation context is not one of storage."""

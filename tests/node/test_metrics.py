@@ -50,7 +50,7 @@ def test_associations_and_instances_are_counted(
 ) -> None:
     store = Store(settings.node.data, 0)
     store.prepare()
-    house = House(Receiver(settings, ledger, store, Senders(), Tallies(metrics.answered)), [])
+    house = House(Receiver(settings, ledger, store, Senders(), tallies=Tallies(metrics.answered)), [])
     server = scp.start(house.receiver, None, metrics)
     try:
         association = associate(house, CT)

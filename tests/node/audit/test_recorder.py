@@ -90,7 +90,7 @@ def users(message: Element) -> list[str]:
 def audited(settings: Settings, ledger: Ledger, recorder: Recorder) -> Any:
     store = Store(settings.node.data, 0)
     store.prepare()
-    house = House(Receiver(settings, ledger, store, Senders(), Tallies(on_end=recorder.received)), [])
+    house = House(Receiver(settings, ledger, store, Senders(), tallies=Tallies(on_end=recorder.received)), [])
     server = scp.start(house.receiver, recorder)
     yield house
     server.ae.shutdown()
