@@ -86,9 +86,10 @@ class Basket:
         self.ended.append("finished")
         return 0
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Let go."""
-        self.ended.append("abandoned")
+        if not self.ended:
+            self.ended.append("abandoned")
 
 
 class Line:

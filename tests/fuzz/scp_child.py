@@ -18,10 +18,11 @@ def main(folder: Path, port: int) -> None:
     """Serve until stdin ends."""
     logs.configure()
     node = Node(port=port, data=folder, min_free_mb=0, network_timeout=2.0)
+    peers = {name: peer.model_copy(update={"worklist": ("read", "change")}) for name, peer in PEERS.items()}
     ledger, store = Ledger(sqlite_url(folder)), Store(folder, 0)
     ledger.migrate()
     store.prepare()
-    server = scp.start(Receiver(Settings(node=node, peers=PEERS), ledger, store, Senders()))
+    server = scp.start(Receiver(Settings(node=node, peers=peers), ledger, store, Senders()))
     print("ready", flush=True)
     sys.stdin.read()
     server.ae.shutdown()
