@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from sqlalchemy import Connection
 
-from node import studies
+from node import arrivals
 from node.callers import RIGHTS, Callers, caller_of
 from node.contexts import STORAGE_SOP_CLASSES
 from node.dimse import StoreRequest, file_meta
@@ -130,9 +130,9 @@ class StoreReception:
         else:
             _log.debug("instance stored", new=recorded.new, **names)
 
-    def _record(self, connection: Connection, stored: StoredInstance) -> studies.Recorded:
+    def _record(self, connection: Connection, stored: StoredInstance) -> arrivals.Recorded:
         now, rank = time.time(), BY_DIMSE_PRIORITY.get(self._request.priority, MEDIUM)
-        recorded = studies.record_instance(connection, stored, self._peer, now, rank)
+        recorded = arrivals.record_instance(connection, stored, self._peer, now, rank)
         if recorded.reopened:
             items.set_ready(connection, stored.key.study_instance_uid, now, ready=False)
         return recorded

@@ -54,7 +54,7 @@ def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
 
 
 def _switch_off(ledger: Any) -> None:
-    from node import studies
+    from node import arrivals
     from node.group_commit import GroupCommit
 
     @contextmanager
@@ -62,7 +62,7 @@ def _switch_off(ledger: Any) -> None:
         yield None
 
     ledger.grouped = GroupCommit(write)
-    studies.record_instance = lambda *_: studies.Recorded(new=True, conflict=False, generation=1)
+    arrivals.record_instance = lambda *_: arrivals.Recorded(new=True, conflict=False, generation=1)
     os.fdatasync = os.fsync = lambda _descriptor: None
     os.posix_fadvise = lambda *_: None
 

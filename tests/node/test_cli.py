@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from node import __version__, cli, feedback, outbox, studies
+from node import __version__, arrivals, cli, feedback, outbox, studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import Ledger, open_ledger
 from node.settings import Policy, Settings
@@ -91,7 +91,7 @@ def finish(ledger: Ledger, uid: str, sop_instance_uid: str, report: AnalysisRepo
     """A study comes and is analysed, with this outcome."""
     now = time.time()
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(sop_instance_uid, study_instance_uid=uid), "MODALITY", now)
+        arrivals.record_instance(connection, stored(sop_instance_uid, study_instance_uid=uid), "MODALITY", now)
         (row,) = studies.receiving(connection)
         assert studies.complete(connection, row, "association released, then 2 s quiet", now)
         items.ensure_item(connection, header(uid), now)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Table, select, update
 
-from node import clock, outbox, studies
+from node import arrivals, clock, outbox
 from node.broker import Broker
 from node.entities import StudyState
 from node.intake import RELEASED
@@ -31,7 +31,7 @@ def make_rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Callable[
 
 def receive(ledger: Ledger, now: float) -> None:
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(), "MODALITY", now)
+        arrivals.record_instance(connection, stored(), "MODALITY", now)
 
 
 def row(ledger: Ledger, table: Table) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from node import feedback, studies
+from node import arrivals, feedback, studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.feedback import COLUMNS, Seen, Verdict
 from node.ledger import Ledger
@@ -17,7 +17,7 @@ FINDING = FoundFinding("chest-xray", "Pneumothorax", "probability", 0.93, 0.5, T
 
 def analyse(ledger: Ledger, generation: int, finding: FoundFinding) -> None:
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(f"1.{generation}"), "MODALITY", float(generation))
+        arrivals.record_instance(connection, stored(f"1.{generation}"), "MODALITY", float(generation))
         claim(connection, STUDY, generation)
         assert studies.finish(connection, STUDY, generation, AnalysisReport(StudyState.ANALYSED, "", (finding,)), 2.0)
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import Association
 
-from node import outbox, scp, studies
+from node import arrivals, outbox, scp, studies
 from node.entities import DeliveryState
 from node.errors import QueueUnavailable
 from node.ledger import Ledger
@@ -82,7 +82,7 @@ def test_what_the_ledger_says_is_asked_when_it_is_scraped(ledger: Ledger, metric
     now = time.time()
     assert read(metrics, "readfirst_delivery_seconds_count", peer="pacs") is None
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(), "MODALITY", now - 40)
+        arrivals.record_instance(connection, stored(), "MODALITY", now - 40)
         outbox.put(connection, STUDY, 1, [result("2.25.1"), result("2.25.2")], ["pacs"], now)
         (first, _) = outbox.claim(connection, STUDY, "pacs", now, 10)
         outbox.settle(connection, first, "pacs", "", now + 2)

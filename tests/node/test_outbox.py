@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import RowMapping, select
 
-from node import outbox, studies
+from node import arrivals, outbox
 from node.entities import DeliveryState, ResultObject
 from node.ledger import Ledger
 from node.outbox import FIRST_PAUSE, LONGEST_PAUSE, pause_after
@@ -22,7 +22,7 @@ SEG, SR = result("2.25.1", "segmentation"), result("2.25.2", "statement")
 def study(ledger: Ledger) -> Ledger:
     """A ledger that knows the study."""
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(), "MODALITY", NOW)
+        arrivals.record_instance(connection, stored(), "MODALITY", NOW)
     return ledger
 
 

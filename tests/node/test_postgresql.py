@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from pydicom import Dataset
 from sqlalchemy import func, select
 
-from node import outbox, studies, web
+from node import arrivals, outbox, web
 from node.entities import InstanceKey, ResultObject, StoredInstance
 from node.ledger import Ledger
 from node.settings import Node, Settings, Web
@@ -91,7 +91,7 @@ def test_the_same_instance_at_the_same_instant_is_recorded_once(ledger: Ledger) 
 
     def record() -> None:
         with ledger.write() as connection:
-            fresh.append(studies.record_instance(connection, stored, "MODALITY", 1.0).new)
+            fresh.append(arrivals.record_instance(connection, stored, "MODALITY", 1.0).new)
 
     together(*[record] * 8)
     assert sorted(fresh) == [False] * 7 + [True]

@@ -15,7 +15,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import Connection, RowMapping, select
 from structlog.testing import capture_logs
 
-from node import outbox, studies
+from node import arrivals, outbox, studies
 from node.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
 from node.embedded import EmbeddedRedis
 from node.entities import AnalysisReport, FoundFinding, StudyState
@@ -49,7 +49,7 @@ def receive(rounds: Rounds, ledger: Ledger, sop_instance_uid: str = "1.1", study
     """One instance over an association of its own, which is released at once."""
     rounds.senders.brought("association", study)
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", NOW)
+        arrivals.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", NOW)
     rounds.senders.end("association", RELEASED)
 
 
@@ -235,7 +235,7 @@ def test_an_archive_that_refuses_the_question_is_logged(
 def send(rounds: Rounds, ledger: Ledger, uid: str, sender: str, at: float, rank: int = MEDIUM) -> None:
     """A study comes, is complete, and waits for its analysis."""
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), sender, at, rank)
+        arrivals.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), sender, at, rank)
         (row,) = studies.receiving(connection)
         assert studies.complete(connection, row, "quiet", at)
 
@@ -327,7 +327,7 @@ def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, led
     found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
     with ledger.write() as connection:
         for uid in ("1.1", "1.2"):
-            studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
+            arrivals.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
             header = Dataset()
             header.StudyInstanceUID = uid
             items.ensure_item(connection, header, NOW)
@@ -350,7 +350,7 @@ def test_no_alert_that_waited_is_raised_where_triage_is_off(rounds: Rounds, ledg
     found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
     with ledger.write() as connection:
         for uid in ("1.1", "1.2"):
-            studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
+            arrivals.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
             header = Dataset()
             header.StudyInstanceUID = uid
             items.ensure_item(connection, header, NOW)

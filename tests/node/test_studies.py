@@ -8,10 +8,10 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import RowMapping, insert, select
 
-from node import outbox, studies, turns
+from node import arrivals, outbox, studies, turns
+from node.arrivals import Recorded
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import Ledger
-from node.studies import Recorded
 from node.tables import EVENT, FINDING, STUDY
 from node.worklist import items, keeping, rows
 from node.worklist.policy import Priority, Source
@@ -24,7 +24,7 @@ NOW, LEASE = 1000.0, 60.0
 
 def record(ledger: Ledger, sop_instance_uid: str = "1.1", sha256: str = "a" * 64, now: float = NOW) -> Recorded:
     with ledger.write() as connection:
-        return studies.record_instance(connection, stored(sop_instance_uid, sha256), "MODALITY", now)
+        return arrivals.record_instance(connection, stored(sop_instance_uid, sha256), "MODALITY", now)
 
 
 def study(ledger: Ledger) -> RowMapping:

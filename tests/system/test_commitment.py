@@ -20,7 +20,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 from sqlalchemy import select, update
 
-from node import outbox, studies
+from node import arrivals, outbox
 from node.commitment.messages import (
     INSTANCE,
     Reference,
@@ -149,7 +149,7 @@ def test_a_report_is_taken_though_the_node_was_killed_when_it_asked_and_when_it_
 ) -> None:
     with ledger.write() as connection:
         now = time.time()
-        studies.record_instance(connection, stored(), "MODALITY", now)
+        arrivals.record_instance(connection, stored(), "MODALITY", now)
         outbox.put(connection, STUDY, 1, [replace(result("2.25.1"), series_instance_uid="2.25.9")], ["pacs"], now)
         for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
             outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)

@@ -66,14 +66,14 @@ class Running:
     port: int
 
     def state(self) -> dict[str, object]:
-        """Files of instances and rows of the ledger; whatever a stranger does, it stays so."""
+        """Files of instances and rows of the ledger but for audit messages; whatever a stranger does, it stays so."""
         data = self.folder / "var"
         files = sorted(str(path) for name in ("instances", "incoming", "results") for path in (data / name).rglob("*"))
         ledger = Ledger(sqlite_url(data))
         try:
             with ledger.read() as connection:
-                counted = (select(func.count()).select_from(table) for table in METADATA.sorted_tables)
-                rows = [connection.execute(one).scalar_one() for one in counted]
+                tables = [table for table in METADATA.sorted_tables if not table.name.startswith("audit")]
+                rows = [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
         finally:
             ledger.close()
         return {"files": files, "rows": rows, "runs": self.process.poll() is None}
@@ -190,8 +190,9 @@ def web_tries(stranger: Stranger) -> list[Try]:
     retry = "/status/retry/1.2.3"
     return [
         *(Try(f"GET {path}", lambda path=path: browses("GET", path), "303 to /login") for path in (
-            "/", "/study/1.2.3", "/picture/1", "/status", "/feedback.csv", "/metrics", "/docs", "/../../etc/passwd",
+            "/", "/study/1.2.3", "/picture/1", "/status", "/feedback.csv", "/docs", "/../../etc/passwd",
         )),
+        Try("GET /metrics", lambda: browses("GET", "/metrics"), "401"),
         Try("GET /static/../../settings.py", lambda: browses("GET", "/static/../../settings.py"), "404"),
         Try("GET /static/%2e%2e/%2e%2e/cli.py", lambda: browses("GET", "/static/%2e%2e/%2e%2e/cli.py"), "404"),
         Try("GET /events", lambda: browses("GET", "/events"), "401"),

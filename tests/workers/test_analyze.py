@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from models import packages
 from models.prediction import Model
-from node import outbox, overview, studies
+from node import arrivals, outbox, overview, studies
 from node.entities import InstanceKey, StoredInstance, StudyState
 from node.errors import OutOfResources
 from node.headers import read_header
@@ -81,7 +81,7 @@ def receive(ledger: Ledger, data: Path, number: int = 1, **attributes: object) -
     key = InstanceKey(STUDY, SERIES, path.stem, ComputedRadiographyImageStorage)
     stored = StoredInstance(key, ExplicitVRLittleEndian, str(path.relative_to(data)), f"{number:064}", 1)
     with ledger.write() as connection:
-        studies.record_instance(connection, stored, "MODALITY", time.time())
+        arrivals.record_instance(connection, stored, "MODALITY", time.time())
     return path
 
 

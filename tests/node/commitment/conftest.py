@@ -18,7 +18,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetri
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select, update
 
-from node import outbox, studies
+from node import arrivals, outbox
 from node.commitment import Loop
 from node.commitment.asker import Asker
 from node.commitment.messages import INSTANCE, Reference, Report, Request, read_request, write_report
@@ -191,7 +191,7 @@ def beside(tmp_path: Path, ledger: Ledger, listen: Callable[[Settings], House]) 
         node = Beside(settings, ledger, listen)
         objects = [replace(result(uid), sop_class_uid=f"1.2.840.{number}") for number, uid in enumerate(UIDS)]
         with ledger.write() as connection:
-            studies.record_instance(connection, stored(), "MODALITY", node.now)
+            arrivals.record_instance(connection, stored(), "MODALITY", node.now)
             outbox.put(connection, STUDY, 1, objects, ["pacs"], node.now)
             for row in outbox.claim(connection, STUDY, "pacs", node.now, 20.0):
                 outbox.settle(connection, row, "pacs", "", node.now, taken=DeliveryState.STORED)

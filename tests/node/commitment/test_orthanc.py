@@ -14,7 +14,7 @@ from pacs import Orthanc
 from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 
-from node import outbox, scu, studies
+from node import arrivals, outbox, scu
 from node.commitment import keeping_promises
 from node.entities import DeliveryState
 from node.ledger import Ledger
@@ -65,7 +65,7 @@ def take(ledger: Ledger) -> None:
     objects = [replace(result(uid), sop_class_uid=CTImageStorage, series_instance_uid=SERIES) for uid in UIDS]
     now = time.time()
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(), "MODALITY", now)
+        arrivals.record_instance(connection, stored(), "MODALITY", now)
         outbox.put(connection, STUDY, 1, objects, ["pacs"], now)
         for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
             outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)

@@ -70,7 +70,7 @@ class Scanner:
 
     @property
     def peer(self) -> Peer:
-        return Peer(ae_title="MODALITY", host="127.0.0.1", port=self.port, send=("images",))
+        return Peer(ae_title="MODALITY", host="127.0.0.1", port=self.port, send=("images",), worklist=("change",))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from PIL import Image
 from pydicom import Dataset
 from starlette.routing import BaseRoute
 
-from node import studies, web
+from node import arrivals, studies, web
 from node.entities import AnalysisReport, FoundFinding, Picture, StudyState
 from node.ledger import Ledger
 from node.settings import Settings, Web
@@ -86,7 +86,7 @@ def arrive(ledger: Ledger, uid: str = STUDY, at: float | None = None, **values: 
     """A study comes and stands in the worklist; its work item's UID."""
     now = time.time() if at is None else at
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", now)
+        arrivals.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", now)
         (row,) = (row for row in studies.receiving(connection) if row["study_instance_uid"] == uid)
         assert studies.complete(connection, row, "association released, then 2 s quiet", now)
         return items.ensure_item(connection, header(uid, **values), now)

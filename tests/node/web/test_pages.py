@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, select, update
 from structlog.testing import capture_logs
 
-from node import outbox, studies
+from node import arrivals, outbox, studies
 from node.entities import AnalysisReport, StudyState
 from node.errors import QueueUnavailable
 from node.ledger import Ledger
@@ -220,7 +220,7 @@ def test_a_verdict_from_a_stale_page_is_refused_with_a_sentence(
     form = site.client.get(f"/study/{UID}").text.split('<form class="verdict"')[1].split("</form>")[0]
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
     with ledger.write() as connection:  # late images: the study is analysed anew, and what was called no longer is
-        studies.record_instance(connection, stored(f"{UID}.2", study_instance_uid=UID), "MODALITY", 9.0)
+        arrivals.record_instance(connection, stored(f"{UID}.2", study_instance_uid=UID), "MODALITY", 9.0)
         report = AnalysisReport(StudyState.ANALYSED, "", (replace(FINDINGS[0], probability=0.1, present=False),))
         claim(connection, UID, 2)
         assert studies.finish(connection, UID, 2, report, 10.0)

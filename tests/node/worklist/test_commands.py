@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node import outbox, overview, studies
+from node import arrivals, outbox, overview
 from node.errors import NotAccepted, ReadFirstError
 from node.ledger import Ledger
 from node.worklist import notices
@@ -77,7 +77,7 @@ def readfirst(*words: str) -> str:
 
 def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path, ledger: Ledger) -> None:
     with ledger.write() as connection:
-        studies.record_instance(connection, stored(study_instance_uid=STUDY), "CT", time.time())
+        arrivals.record_instance(connection, stored(study_instance_uid=STUDY), "CT", time.time())
     Courier("hl7", Told(), ledger).go_round()
     Courier("webhook", Told([NotAccepted("the server refused the resource with HTTP 422")]), ledger).go_round()
     options = ("--config", str(config))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from node import studies
+from node import arrivals, studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import ReadFirstError
 from node.ledger import Ledger
@@ -155,7 +155,7 @@ def test_the_ledgers_studies_are_replayed_as_they_were_flagged(ledger: Ledger, m
     with ledger.write() as connection:
         for number in range(6):  # a study a minute, read in ten minutes; the last one is flagged after half a minute
             uid, now = f"1.2.{number}", begin + 60 * number
-            studies.record_instance(connection, stored(f"1.3.{number}", study_instance_uid=uid), "CT", now)
+            arrivals.record_instance(connection, stored(f"1.3.{number}", study_instance_uid=uid), "CT", now)
             findings = (found,) if number == 5 else ()
             analysed = AnalysisReport(StudyState.ANALYSED, findings=findings)
             claim(connection, uid, now=now)

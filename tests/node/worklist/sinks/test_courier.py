@@ -22,7 +22,7 @@ from pydicom import Dataset
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from node import studies
+from node import arrivals, studies
 from node.embedded import EmbeddedRedis
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import NotAccepted, NotTaken, ReadFirstError, SinkUnreachable
@@ -147,7 +147,7 @@ def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, couri
     policy = Policy(shadow=("chest-xray",))
     with ledger.write() as connection:
         ensure_item(connection, header(), NOW)
-        studies.record_instance(connection, stored(study_instance_uid=STUDY), "CR", NOW)
+        arrivals.record_instance(connection, stored(study_instance_uid=STUDY), "CR", NOW)
         report = AnalysisReport(StudyState.ANALYSED, "", findings=(loud, quiet))
         claim(connection, STUDY)
         assert studies.finish(connection, STUDY, 1, report, NOW)
