@@ -155,6 +155,7 @@ def measure(files: Sequence[Path], names: Sequence[str], associations: int, roun
         for name in list(names)[:: 1 if turn % 2 else -1]:
             folder = tempfile.mkdtemp(dir=files[0].parent.parent)  # what is freed while another writes slows it down
             with receiver(name, Path(folder), associations) as (ae_title, port):
+                os.sync()  # or who syncs pays for what the one before did not
                 seconds[name].append(send(files, ae_title, port, associations))
     return seconds
 
