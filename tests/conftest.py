@@ -5,14 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
+import socketserver
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import structlog
 from pynetdicom import _config
+from pynetdicom.transport import AssociationSocket
+
+# A server of the tests ends at once, and not within half a second
+socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)  # type: ignore[misc]
+
+
+def _shutdown_and_close(self: AssociationSocket) -> None:
+    """As deploy/upstream's second patch: pynetdicom leaves a socket to the collector where the peer closed it first."""
+    if self.socket is not None:
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+AssociationSocket._shutdown_socket = _shutdown_and_close
 
 
 def need(program: str, package: str) -> str:
