@@ -168,8 +168,13 @@ def find(association: Association, query: Dataset) -> Iterator[Dataset]:
 
 
 def study_query(study_instance_uid: str) -> tuple[str, bytes, str]:
-    """What `count_instances` asks, as the audit trail tells it: SOP Class UID, Identifier, its transfer syntax."""
-    keys = encode(_count_keys(study_instance_uid), is_implicit_vr=True, is_little_endian=True) or b""
+    """What `count_instances` asks, as the audit trail tells it."""
+    return as_told(_count_keys(study_instance_uid))
+
+
+def as_told(query: Dataset) -> tuple[str, bytes, str]:
+    """A Study Root query as the audit trail tells it: SOP Class UID, Identifier, its transfer syntax."""
+    keys = encode(query, is_implicit_vr=True, is_little_endian=True) or b""
     return str(StudyRootQueryRetrieveInformationModelFind), keys, str(ImplicitVRLittleEndian)
 
 

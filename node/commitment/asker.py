@@ -18,6 +18,7 @@ from pynetdicom import Association, build_context, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 from sqlalchemy import RowMapping
 
+from node.audit import Recorder
 from node.commitment import unproven
 from node.commitment.holdings import held
 from node.commitment.listening import on_report, without_stalling
@@ -25,7 +26,7 @@ from node.commitment.messages import INSTANCE, REQUEST, Request, write_request
 from node.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
 from node.errors import NothingAccepted, PeerError
 from node.ledger import Ledger
-from node.scu import Requestor, associate
+from node.scu import Requestor, as_told, associate
 from node.settings import Peer, Settings
 
 _log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class Asker:
     ) -> None:
         self._settings, self._ledger, self._stopping, self._clock = settings, ledger, stopping, clock
         self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+        self._audit = Recorder(settings, ledger)
 
     def due(self, now: float) -> Iterable[str]:
         """The peers of which there is something to ask."""
@@ -118,7 +120,8 @@ class Asker:
             self._give_up(name, rows, "it cannot be queried")
             return
         try:
-            shown = held(association, rows)
+            peer = self._settings.peers[name]
+            shown = held(association, rows, lambda query: self._audit.asked(peer, *as_told(query)))
         except PeerError as error:
             if not association.is_established:
                 raise

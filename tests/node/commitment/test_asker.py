@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 import pytest
 from pynetdicom import Association
+from sqlalchemy import select
 
 from node import outbox
 from node.commitment import Loop, asker, listening
 from node.commitment.messages import Report
 from node.entities import DeliveryState
+from node.tables import AUDIT_MESSAGE
 from tests.node.commitment.conftest import (
     COMMITMENT,
     FIND,
@@ -174,6 +176,9 @@ def test_no_report_in_time_then_a_query_says(start: Start, beside: MakeBeside, s
     node.ask()
     lost = 3 - len(shows)
     assert (node.states, pacs.queried) == ([DELIVERED] * len(shows) + [PENDING] * lost, 1)
+    with node.ledger.read() as connection:
+        (told,) = connection.execute(select(AUDIT_MESSAGE)).mappings().all()
+    assert 'csd-code="110112"' in str(dict(told))
     kinds = ", ".join(["statement"] * len(shows))
     assert node.story("delivered") == [f"{len(shows)} objects to pacs, no commitment came, a query shows them: {kinds}"]
     assert node.errors == [""] * len(shows) + ["the peer took it and does not show it"] * lost
