@@ -6,7 +6,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, null
 
 from node.entities import DeliveryState
 from node.outbox import LONGEST_PAUSE, pause_after
-from node.tables import NOTICE, OUTBOX, STUDY
+from node.tables import COMMITMENT_REQUEST, NOTICE, OUTBOX, STUDY
 
 STEP = 1.0  # seconds that a clock may go back without being said to be set
 RENEWED = 20.0  # seconds within which whoever holds a lease, and lives, has renewed it
@@ -33,7 +33,16 @@ def bring_near(connection: Connection, now: float) -> int:
     for table, column, ahead, becomes in _BOUNDS:
         value = null() if becomes is None else now + becomes
         brought += connection.execute(update(table).where(column > now + ahead).values({column: value})).rowcount
-    return brought + sum(_bring_tries_near(connection, table, now) for table in (OUTBOX, NOTICE))
+    brought += sum(_bring_tries_near(connection, table, now) for table in (OUTBOX, NOTICE))
+    return brought + _bring_commitment_near(connection, now)
+
+
+def _bring_commitment_near(connection: Connection, now: float) -> int:
+    """What was stored, or asked of us, in what is the future now is looked at at once: that is harmless, and safe."""
+    stored = update(OUTBOX).where(OUTBOX.c.state == DeliveryState.STORED, OUTBOX.c.delivered_at > now)
+    asked = update(COMMITMENT_REQUEST).where(COMMITMENT_REQUEST.c.created_at > now)
+    done = connection.execute(stored.values(delivered_at=now, next_attempt_at=now)).rowcount
+    return done + connection.execute(asked.values(created_at=now, next_attempt_at=now)).rowcount
 
 
 def _bring_tries_near(connection: Connection, table: Table, now: float) -> int:

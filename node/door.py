@@ -149,9 +149,11 @@ class Doorkeeper:
 
     def _reject(self, visitor: Visitor, caller: Caller, rejection: Rejection) -> None:
         self._say("association rejected", visitor, rejection.hint, peer=caller.ae_title)
-        self._turned_away(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
         why = bytes((0, rejection.result, rejection.source, rejection.reason))
-        self._answer(visitor, _HEADER.pack(_A_ASSOCIATE_RJ, len(why)) + why)
+        try:
+            self._answer(visitor, _HEADER.pack(_A_ASSOCIATE_RJ, len(why)) + why)
+        finally:  # it may wait for the ledger, which the caller does not
+            self._turned_away(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
 
     def _answer(self, visitor: Visitor, pdu: bytes) -> None:
         """Send a last PDU and wait until the caller has closed: what it sends meanwhile is let go (Sta13, AR-2)."""
@@ -182,8 +184,10 @@ class Door(ThreadedAssociationServer):  # type: ignore[misc]
         self.keeper.places.close()
 
 
-def handler(keeper: Doorkeeper, receive: Receive, limits: Limits) -> type[RequestHandler]:
-    """What makes associations of the connections that the keeper admits."""
+def handler(
+    keeper: Doorkeeper, receive: Receive, limits: Limits, aborted: Callable[[Association], object] = lambda _assoc: None
+) -> type[RequestHandler]:
+    """What makes associations of the connections that the keeper admits; `aborted` hears of those that ended so."""
 
     class Handler(request_handler(receive, limits)):  # type: ignore[misc]
         request: socket.socket
@@ -192,20 +196,26 @@ def handler(keeper: Doorkeeper, receive: Receive, limits: Limits) -> type[Reques
             admitted = keeper.admit(self.request, self.client_address[0])
             if admitted is None:
                 return
-            self.request, self._admitted = admitted.sock, admitted
+            self.request, self._admitted, self._seated = admitted.sock, admitted, False
             try:
                 super().handle()
-            except BaseException:
-                admitted.leave()
-                raise
+            finally:
+                if not self._seated:
+                    admitted.leave()
 
         def _create_association(self) -> Association:
             assoc = super()._create_association()
             assoc.caller = self._admitted.caller
             layer: StoringLayer = assoc.dul
-            layer.ended = self._admitted.leave
+            layer.ended = lambda: self._over(assoc)
             layer.requested(self._admitted.request)
+            self._seated = True
             return assoc
+
+        def _over(self, assoc: Association) -> None:
+            self._admitted.leave()
+            if assoc.is_aborted:  # pynetdicom tells nobody where its own thread ended over something
+                aborted(assoc)
 
     return Handler
 

@@ -8,6 +8,9 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from node.errors import OutOfResources
 
 T = TypeVar("T")
 
@@ -54,13 +57,19 @@ class GroupCommit:
                 for one in group:
                     one.outcome = one.work(connection)
         except Exception as error:  # noqa: BLE001  # it is raised where its work was asked for
-            if len(group) > 1:  # one of them spoiled it for all
+            if len(group) > 1 and not _is_of_all(error):  # one of them spoiled it
                 for one in group:
                     self._commit([one])
                 return
-            group[0].error = error
+            for one in group:
+                one.error = error
         for one in group:
             one.done = True
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether the ledger takes nothing (locked, full, gone): to try each alone would let the last wait for all."""
+    return isinstance(error, OutOfResources) and not isinstance(error.__cause__, IntegrityError)
 
 
 class _Write:

@@ -6,7 +6,7 @@ import threading
 from contextlib import closing
 from typing import Any
 
-from pynetdicom import AE, evt
+from pynetdicom import AE, Association, evt
 from pynetdicom.events import Event
 
 from node import commitment
@@ -71,7 +71,9 @@ def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | 
             server_class=Door,
             evt_handlers=handlers,
             contexts=[*scp_contexts(), *ups.contexts(), *commitment.contexts()],
-            request_handler=handler(keeper, receiver.begin, settings.limits),
+            request_handler=handler(
+                keeper, receiver.begin, settings.limits, lambda association: end(association, receiver, ABORTED)
+            ),
         )
     except OSError as error:
         message = f"node.host and node.port: {node.host}:{node.port} cannot be listened on: {error.strerror}"
@@ -114,8 +116,13 @@ def on_c_store(event: Event, receiver: Receiver) -> int:
 
 def on_ended(event: Event, receiver: Receiver) -> None:
     """An association is over."""
-    receiver.senders.end(event.assoc, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
-    receiver.tallies.end(event.assoc)
+    end(event.assoc, receiver, RELEASED if event.event is evt.EVT_RELEASED else ABORTED)
+
+
+def end(association: Association, receiver: Receiver, how: str) -> None:
+    """An association is over; only the first word of it counts."""
+    receiver.senders.end(association, how)
+    receiver.tallies.end(association)
 
 
 def on_c_find(event: Event, audit: Recorder) -> None:

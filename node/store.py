@@ -99,7 +99,11 @@ class Incoming:
             self._descriptor, self._temporary = tempfile.mkstemp(suffix=PART, dir=store.incoming)
         except OSError as error:
             raise _not_taken(error) from error
-        self._append(meta)
+        try:
+            self._append(meta)
+        except OutOfResources:
+            self.close()
+            raise
 
     def write(self, data: memoryview) -> None:
         """Append bytes of the Data Set as sent, and let the disk begin with them; OutOfResources where it cannot."""
@@ -162,9 +166,10 @@ def _not_taken(error: OSError) -> OutOfResources:
 
 def dataset_sha256(path: Path) -> str:
     """SHA-256 of the Data Set's bytes in a file that `Store` wrote."""
-    content = path.read_bytes()
-    (length,) = struct.unpack_from("<L", content, _PREAMBLE + _GROUP_LENGTH - 4)
-    return hashlib.sha256(memoryview(content)[_PREAMBLE + _GROUP_LENGTH + length :]).hexdigest()
+    with path.open("rb") as file:
+        (length,) = struct.unpack_from("<L", file.read(_PREAMBLE + _GROUP_LENGTH), _PREAMBLE + _GROUP_LENGTH - 4)
+        file.seek(length, os.SEEK_CUR)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _named(temporary: Path, folder: Path, name: str, sha256: str) -> Path:

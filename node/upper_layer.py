@@ -215,8 +215,10 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             left -= len(data)
         if control & LAST:
             self._storing = None
-            self._answer(sock, context_id, store_response(request, reception.finish()))
-            reception.close()
+            try:
+                self._answer(sock, context_id, store_response(request, reception.finish()))
+            finally:
+                reception.close()
 
     def _answer(self, sock: socket.socket, context_id: int, command: bytes) -> None:
         assert self.socket is not None
@@ -252,8 +254,9 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             return False
         if self._reader.pending or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
             return True
-        ready, _, _ = select.select([sock], [], [], LINGER)
-        return bool(ready)
+        waiting = select.poll()
+        waiting.register(sock, select.POLLIN)
+        return bool(waiting.poll(LINGER * 1000))
 
     def _refuse(self, reason: str, *, answered: bool = True) -> None:
         """End the association, by an A-ABORT that is `answered` or by closing the connection."""

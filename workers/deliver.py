@@ -46,8 +46,8 @@ class Deliverer:
         if not rows:
             return
         paths = [self.settings.node.data / row["path"] for row in rows]
-        self._tell_begin(study_instance_uid, peer, rows)
         with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
+            self._tell_begin(study_instance_uid, peer, rows)
             outcomes = self._outcomes(study_instance_uid, peer, paths)
             self._tell_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is told again
             written(self.ledger, lambda told: self._write_down(told, study_instance_uid, peer, rows, outcomes))

@@ -9,13 +9,15 @@ from sqlalchemy import Table, select, update
 
 from node import arrivals, clock, outbox
 from node.broker import Broker
-from node.entities import StudyState
+from node.commitment import requests
+from node.commitment.messages import Request
+from node.entities import DeliveryState, StudyState
 from node.intake import RELEASED
 from node.ledger import Ledger
 from node.outbox import pause_after
 from node.rounds import Rounds
 from node.settings import Settings
-from node.tables import OUTBOX, STUDY
+from node.tables import COMMITMENT_REQUEST, OUTBOX, STUDY
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 from tests.node.test_rounds import broker
@@ -65,6 +67,20 @@ def test_a_try_waits_no_longer_than_its_pause_may_be(ledger: Ledger) -> None:
         connection.execute(update(OUTBOX).values(attempts=8, next_attempt_at=meant))
     assert brought_near(ledger) == 0
     assert row(ledger, OUTBOX)["next_attempt_at"] == meant
+
+
+def test_what_is_stored_and_not_proven_is_asked_for_at_once(ledger: Ledger) -> None:
+    receive(ledger, NOW)
+    with ledger.write() as connection:
+        outbox.put(connection, UID, 1, [result()], ["pacs"], NOW)
+        later = {"state": DeliveryState.STORED, "delivered_at": NOW + HOUR, "next_attempt_at": NOW + 2 * HOUR}
+        connection.execute(update(OUTBOX).values(**later))
+        requests.put(connection, "MODALITY", Request("2.25.77", ()), NOW + HOUR, HOUR)
+    assert brought_near(ledger) == 2
+    stored, asked = row(ledger, OUTBOX), row(ledger, COMMITMENT_REQUEST)
+    assert (stored["delivered_at"], stored["next_attempt_at"]) == (NOW, NOW)
+    assert (asked["created_at"], asked["next_attempt_at"]) == (NOW, NOW)
+    assert brought_near(ledger) == 0
 
 
 def test_what_lies_in_the_past_or_near_ahead_is_left_alone(ledger: Ledger) -> None:

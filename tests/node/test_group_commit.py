@@ -97,6 +97,38 @@ def test_one_that_fails_does_not_touch_the_others(ledger: Ledger) -> None:
     assert _notes(ledger) == {"good", "better"}
 
 
+def test_where_the_ledger_takes_nothing_all_hear_so_at_once(ledger: Ledger) -> None:
+    begun, go_on, tries = threading.Event(), threading.Event(), list[int]()
+
+    @contextmanager
+    def locked() -> Iterator[Connection]:
+        tries.append(len(group._waiting))
+        if len(tries) > 1:
+            raise OutOfResources("the ledger did not take a write: it is locked")
+        with ledger.write() as connection:
+            yield connection
+
+    group = GroupCommit(locked)
+
+    def first(_connection: Connection) -> None:
+        begun.set()
+        assert go_on.wait(10)
+
+    with ThreadPoolExecutor(4) as threads:
+        held = threads.submit(group.write, first)
+        assert begun.wait(10)
+        waiting = [threads.submit(group.write, lambda connection: _told(connection, "late")) for _ in range(3)]
+        while len(group._waiting) < 3:
+            pass
+        go_on.set()
+        held.result()
+        for one in waiting:
+            with pytest.raises(OutOfResources, match="locked"):
+                one.result()
+    assert len(tries) == 2
+    assert _notes(ledger) == set()
+
+
 def test_threads_of_one_process_take_turns_and_none_waits_for_ever(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

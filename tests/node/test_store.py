@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -130,3 +131,22 @@ def test_bytes_are_on_disk_before_they_have_a_name(store: Store, monkeypatch: py
     assert calls == ["sync data", "rename", "sync folder"]
     assert replaced.read_bytes() == b"whole"
     assert sorted(store.data.iterdir()) == [store.incoming, store.root, replaced]
+
+
+def test_a_disk_that_takes_not_even_the_beginning_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path, 0)
+    store.prepare()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", no_space)
+        for _ in range(3):
+            with pytest.raises(OutOfResources):
+                store.begin(b"meta")
+    assert list(store.incoming.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def no_space(_descriptor: int, _data: bytes) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")

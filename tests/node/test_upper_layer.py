@@ -165,7 +165,7 @@ def test_command_and_data_set_may_share_pdus_and_two_requests_may_follow_at_once
     assert len(kept(house)) == 2
 
 
-def test_a_command_in_two_fragments_is_left_to_pynetdicom_and_kept_all_the_same(house: House) -> None:
+def test_a_command_in_two_fragments_is_put_together(house: House) -> None:
     said, dataset = command(), encoded(image())
     with called(house) as caller:
         caller.pdu(4, item(said[:30], COMMAND) + item(said[30:], COMMAND | LAST))
@@ -284,7 +284,8 @@ def test_this_is_the_pynetdicom_that_was_read() -> None:
         assert hasattr(assoc, name)
     for name in ("_idle_timer", "_kill_thread", "_recv_pdu", "event_queue", "to_provider_queue", "state_machine"):
         assert hasattr(assoc.dul, name)
-    for name in ("_decode_pdu", "_is_transport_event", "_read_pdu_data", "_send", "run_reactor"):
+    for name in ("_decode_pdu", "_is_transport_event", "_read_pdu_data", "_send", "peek_next_pdu", "run_reactor"):
         assert callable(getattr(DULServiceProvider, name))
+    assert callable(assoc._serve_request)  # node.commitment
     assert callable(StateMachine.do_action)
     assert {("Evt19", f"Sta{number}") for number in range(2, 14)} <= TRANSITION_TABLE.keys() | {("Evt19", "Sta4")}
