@@ -73,6 +73,10 @@ class Counts:
             self._wake()
 
 
+OnComplete = Callable[[RowMapping], Callable[[Connection], None]]
+"""Of a study that is complete, what else is to be written; it may read files, which takes longer than a transaction."""
+
+
 class Rounds:
     """The loop of the node; `run` in a thread of its own until `stop`."""
 
@@ -81,7 +85,7 @@ class Rounds:
         settings: Settings,
         ledger: Ledger,
         broker: Broker,
-        on_complete: Callable[[Connection, RowMapping], None],
+        on_complete: OnComplete,
         clock: Callable[[], float] = time.time,
         audit: Recorder | None = None,
     ) -> None:
@@ -166,10 +170,11 @@ class Rounds:
     def _queue(self, row: RowMapping, reason: str, now: float) -> None:
         uid = row["study_instance_uid"]
         try:
+            write = self._on_complete(row)
             with self._ledger.write() as connection:
                 done = studies.complete(connection, row, reason, now)
                 if done:
-                    self._on_complete(connection, row)
+                    write(connection)
         except ReadFirstError:
             raise
         except Exception:  # noqa: BLE001  # a bug of ours that one study meets must not hold the others back

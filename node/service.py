@@ -26,7 +26,7 @@ from node.dicomweb.workitems import Desk
 from node.embedded import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
 from node.headers import read_header
-from node.ledger import open_ledger
+from node.ledger import Ledger, open_ledger
 from node.metrics import Metrics
 from node.privacy import close_to_others
 from node.processes import die_with_parent
@@ -78,9 +78,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         broker = Broker(make_app(url, settings.models.time_limit))
         recorder = stack.enter_context(audit.recording(settings, ledger, audit.make_sinks(settings)))
         metrics = Metrics(settings, ledger, broker.waiting)
-        rounds = Rounds(
-            settings, ledger, broker, lambda connection, row: _add_work_item(connection, settings, row), audit=recorder
-        )
+        rounds = Rounds(settings, ledger, broker, lambda row: _work_item(settings, ledger, row), audit=recorder)
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
         notifier = Notifier(settings, ledger)
         stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
@@ -149,21 +147,27 @@ def _searched(recorder: audit.Recorder, request: Request) -> None:
     recorder.searched(address, request.url.path, request.url.query)
 
 
-def _add_work_item(connection: Connection, settings: Settings, row: RowMapping) -> None:
+def _work_item(settings: Settings, ledger: Ledger, row: RowMapping) -> Callable[[Connection], None]:
     """One reading work item for the study, from the first header that can be read."""
     uid, now = row["study_instance_uid"], time.time()
     header = Dataset()
     header.StudyInstanceUID = uid
-    for instance in studies.inputs(connection, uid):
+    with ledger.read() as reading:
+        instances = studies.inputs(reading, uid)
+    for instance in instances:
         try:
             header = read_header(settings.node.data / instance["path"])
         except UnreadableInstance as error:  # the analysis says so, too
             _log.warning("instance unreadable", study=uid, instance=instance["sop_instance_uid"], reason=str(error))
         else:
             break
-    items.ensure_item(connection, header, now, station(settings))
-    orders.apply(connection, uid, now)
-    items.set_ready(connection, uid, now)
+
+    def write(connection: Connection) -> None:
+        items.ensure_item(connection, header, now, station(settings))
+        orders.apply(connection, uid, now)
+        items.set_ready(connection, uid, now)
+
+    return write
 
 
 @contextmanager

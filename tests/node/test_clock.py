@@ -28,7 +28,7 @@ NOW, HOUR = 10_000.0, 3600.0
 
 @pytest.fixture
 def make_rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Callable[[], Rounds]:
-    return lambda: Rounds(settings, ledger, broker, lambda _connection, _row: None, lambda: NOW + HOUR)
+    return lambda: Rounds(settings, ledger, broker, lambda _row: lambda _connection: None, lambda: NOW + HOUR)
 
 
 def receive(ledger: Ledger, now: float) -> None:

@@ -35,6 +35,10 @@ from tests.node.phantoms import result, stored
 NOW, QUIET = 1000.0, 2.0
 
 
+def nothing(_row: RowMapping) -> Callable[[Connection], None]:
+    return lambda _connection: None
+
+
 @pytest.fixture
 def broker(redis_server: EmbeddedRedis) -> Broker:
     return Broker(make_app(redis_server.url, 60.0))
@@ -42,7 +46,7 @@ def broker(redis_server: EmbeddedRedis) -> Broker:
 
 @pytest.fixture
 def rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Rounds:
-    return Rounds(settings, ledger, broker, lambda _connection, _row: None, lambda: NOW)
+    return Rounds(settings, ledger, broker, nothing, lambda: NOW)
 
 
 def receive(rounds: Rounds, ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID) -> None:
@@ -136,7 +140,7 @@ def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: 
             raise ZeroDivisionError
         again.set()
 
-    rounds = Rounds(settings, ledger, broker, fail_once)
+    rounds = Rounds(settings, ledger, broker, lambda row: lambda connection: fail_once(connection, row))
     receive(rounds, ledger)
     thread = threading.Thread(target=rounds.run)
     thread.start()
@@ -153,7 +157,7 @@ def test_a_study_that_meets_a_bug_does_not_hold_the_others_back(
         if row["study_instance_uid"] == UID:
             raise ZeroDivisionError
 
-    rounds = Rounds(settings, ledger, broker, fail, lambda: NOW)
+    rounds = Rounds(settings, ledger, broker, lambda row: lambda connection: fail(connection, row), lambda: NOW)
     receive(rounds, ledger)
     receive(rounds, ledger, "1.2", study="1.2.99")
     rounds.go_round(NOW + QUIET)
@@ -205,7 +209,10 @@ def test_the_archives_count_completes_a_study_before_it_is_quiet(
     settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer], count: int, state: StudyState
 ) -> None:
     rounds = Rounds(
-        settings.model_copy(update={"peers": {"pacs": archive(count)}}), ledger, broker, lambda _connection, _row: None
+        settings.model_copy(update={"peers": {"pacs": archive(count)}}),
+        ledger,
+        broker,
+        nothing,
     )
     receive(rounds, ledger, "1.1")
     receive(rounds, ledger, "1.2")
@@ -223,7 +230,11 @@ def test_an_archive_that_refuses_the_question_is_logged(
 ) -> None:
     refuses = archive(-1)
     rounds = Rounds(
-        settings.model_copy(update={"peers": {"pacs": refuses}}), ledger, broker, lambda _c, _row: None, lambda: NOW
+        settings.model_copy(update={"peers": {"pacs": refuses}}),
+        ledger,
+        broker,
+        nothing,
+        lambda: NOW,
     )
     with capture_logs() as logged:
         rounds.counts.ask(frozenset({UID}))

@@ -49,10 +49,12 @@ def send(house: House, associate: Callable[..., Association], tmp_path: Path) ->
 
 def work_item(ledger: Ledger, settings: Settings) -> items.Row:
     """The study's work item, made as the node's round makes it when the study is complete."""
-    with ledger.write() as connection:
+    with ledger.read() as connection:
         (row,) = studies.receiving(connection)
+    write = service._work_item(settings, ledger, row)
+    with ledger.write() as connection:
         assert studies.complete(connection, row, "quiet", time.time())
-        service._add_work_item(connection, settings, row)
+        write(connection)
         (item,) = items.listing(connection)
     return item
 
@@ -79,10 +81,12 @@ def test_a_study_that_was_ordered_urgently_stands_first_before_it_is_analysed(
 def test_a_study_that_is_complete_again_keeps_its_one_item(send: Send, ledger: Ledger, settings: Settings) -> None:
     send(first=image(FIRST))
     first = work_item(ledger, settings)
+    with ledger.read() as connection:
+        (row,) = connection.execute(studies.STUDY.select()).mappings()
+    write = service._work_item(settings, ledger, row)
     with ledger.write() as connection:
         items.set_ready(connection, STUDY, time.time(), ready=False)
-        (row,) = connection.execute(studies.STUDY.select()).mappings()
-        service._add_work_item(connection, settings, row)
+        write(connection)
         assert items.listing(connection) == (first,)  # and ready again
 
 
