@@ -90,7 +90,7 @@ class Doorkeeper:
             admitted = self._heard(visitor)
         except ssl.SSLError as error:
             said = getattr(error, "verify_message", "") or error.reason or str(error)
-            self._say("TLS failed", visitor, HINTS.get(error.reason or "", ""), reason=said)
+            self._say("TLS failed", visitor, HINTS.get(said) or HINTS.get(error.reason or "", ""), reason=said)
             self._turned_away("", visitor.address, f"TLS failed: {said}")
         except TimeoutError:
             seconds = f"limits.request_seconds = {self._limits.request_seconds:g}"

@@ -105,6 +105,7 @@ class _States(Collector):
 
     def __init__(self, settings: Settings, ledger: Ledger, waiting: Callable[[str], int]) -> None:
         self._data, self._ledger, self._waiting = settings.node.data, ledger, waiting
+        self._sinks = settings.audit.sinks
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Nothing is asked when the collector is registered."""
@@ -117,7 +118,8 @@ class _States(Collector):
             outbox = "Objects in the outbox by state"
             yield _counted(connection, OUTBOX.c.state, "readfirst_outbox", outbox, *DeliveryState)
             spool = GaugeMetricFamily("readfirst_audit_waiting", "Audit messages that wait, by sink", labels=("sink",))
-            for sink, count in audit.waiting(connection).items():
+            waiting = dict.fromkeys(self._sinks, 0) | audit.waiting(connection)
+            for sink, count in waiting.items():
                 spool.add_metric((sink,), count)
             yield spool
         yield self._queues()

@@ -11,6 +11,7 @@ from pynetdicom.events import Event
 
 from node import commitment
 from node.audit import Recorder
+from node.callers import RIGHTS, Right
 from node.contexts import scp_contexts
 from node.dimse import StoreRequest
 from node.door import Door, Doorkeeper, TurnedAway, handler
@@ -61,7 +62,7 @@ def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | 
             receiver,
             ups.handlers(
                 receiver.ledger, station(settings), watching(settings),
-                may=receiver.callers.may, asked=lambda event: on_c_find(event, audit),
+                may=_may(receiver, audit), asked=lambda event: on_c_find(event, audit),
             ),
         ),
     ]  # fmt: skip
@@ -98,6 +99,17 @@ def _turned_away(audit: Recorder, metrics: Metrics | None) -> TurnedAway:
             metrics.rejected()
 
     return tell
+
+
+def _may(receiver: Receiver, audit: Recorder) -> ups.May:
+    def may(association: Association, right: Right) -> bool:
+        allowed = receiver.callers.may(association, right)
+        if not allowed:
+            requestor = association.requestor
+            audit.forbidden(Sender(requestor.ae_title, requestor.address), f"its table has no {RIGHTS[right][0]}")
+        return allowed
+
+    return may
 
 
 def on_c_store(event: Event, receiver: Receiver) -> int:

@@ -31,9 +31,12 @@ HINTS = {
     "VERSION_TOO_LOW": "it speaks a version older than TLS 1.2 alone",
     "NO_SHARED_CIPHER": "it has none of the cipher suites of BCP 195 (ECDHE with AES-GCM or ChaCha20)",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "give it a certificate that an authority in node.tls.ca has signed",
+    "certificate has expired": "its certificate is over: put a new one there",
+    "unable to get local issuer certificate": "the authority that signed its certificate is not in node.tls.ca",
+    "self-signed certificate": "its certificate is of no authority in node.tls.ca",
     "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the authority that signed node.tls.certificate",
 }
-"""What helps, by OpenSSL's reason."""
+"""What helps, by OpenSSL's reason, or by what its verification says."""
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
@@ -82,7 +85,8 @@ class Certificates:
 
     def _read_again(self, now: float) -> None:
         try:
-            self._context = self._make(self._tls)
+            context = self._make(self._tls)
+            self._require_valid(now)
         except ConfigurationError as error:
             _log.error(
                 "TLS certificates not renewed, those read before stay in use: mend the files, they are read at the "
@@ -90,8 +94,14 @@ class Certificates:
                 reason=str(error),
             )
             return
+        self._context = context
         _log.info("TLS certificates read again", certificate=str(self._tls.certificate))
         self._warn(now)
+
+    def _require_valid(self, now: float) -> None:
+        for over, sentence in certificates.warnings({"node.tls.certificate": self._tls.certificate}, now):
+            if over:
+                raise ConfigurationError(sentence)
 
     def _warn(self, now: float) -> None:
         """Once a day, of what ends soon; what OpenSSL has read and we cannot is no reason to stop."""

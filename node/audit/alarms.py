@@ -26,23 +26,35 @@ class Alarm:
         return self.reason + (f" ({self.times} times within {WINDOW:g} s, the last one is told)" * (self.times > 1))
 
 
+_MOST_OF_ONE = 16  # different alarms of one address within the window; the others are told together
+_Key = tuple[Code, str, str, str]  # with address, AE title and reason
+
+
 class Alarms:
     """Who knocks a thousand times a second fills no audit trail; safe to use from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._quiet: dict[tuple[Code, str], tuple[float, int, Alarm]] = {}  # until when, how many, the last one
+        self._quiet: dict[_Key, tuple[float, int, Alarm]] = {}  # until when, how many, the last one
 
     def rise(self, alarm: Alarm, now: float) -> tuple[Alarm, ...]:
         """The alarms to tell now, this one among them unless one like it was told just before."""
-        key = alarm.kind, alarm.peer.address
         with self._lock:
+            key = self._key(alarm)
             until, count, _ = self._quiet.get(key, (0.0, 0, alarm))
             if now < until:
                 self._quiet[key] = until, count + 1, alarm
                 return ()
             self._quiet[key] = now + WINDOW, 0, alarm
         return (Alarm(alarm.kind, alarm.peer, alarm.reason, count + 1),)
+
+    def _key(self, alarm: Alarm) -> _Key:
+        """What is told together: the same of the same; of an address that says ever new things, the rest."""
+        address = alarm.peer.address
+        key = alarm.kind, address, alarm.peer.ae_title, alarm.reason
+        if key in self._quiet or sum(known[1] == address for known in self._quiet) < _MOST_OF_ONE:
+            return key
+        return alarm.kind, address, "", ""
 
     def due(self, now: float, *, all_of_them: bool = False) -> tuple[Alarm, ...]:
         """Those that were counted and whose time is over; addresses that are quiet again are forgotten."""

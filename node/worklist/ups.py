@@ -163,9 +163,9 @@ class UpsProvider:
     def c_find(self, event: Any) -> Iterator[tuple[Dataset | Status, Dataset | None]]:
         """Search the worklist (CC.2.8); most urgent first."""
         sent = 0
-        self.asked(event)
         try:
             self._check_right("C-FIND", event)
+            self.asked(event)
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
             query = compile_query(*_identifier(event))
             pending = Status.PENDING_WITH_UNSUPPORTED if query.unsupported else Status.PENDING

@@ -292,7 +292,9 @@ def test_a_new_authority_is_used_without_a_restart(secure: House, tls: Tls, tmp_
     assert trying(secure, other)[0]
 
 
-def test_who_opens_associations_reads_its_certificates_again_too(secure: House, authority: Authority) -> None:
+def test_who_opens_associations_reads_its_certificates_again_too(
+    secure: House, authority: Authority, tmp_path: Path
+) -> None:
     mine = authority.issue("modality")
     peer = secure.peer.model_copy(update={"tls": True})
     echo(Requestor("MODALITY", mine), peer)
@@ -303,6 +305,12 @@ def test_who_opens_associations_reads_its_certificates_again_too(secure: House, 
         echo(Requestor("MODALITY", mine), peer)
     assert "TLS certificates not renewed" in logs[0]["event"]
     mine.key.write_text(expired.key.read_text())
+    with capture_logs() as logs:  # it is over: the old one goes on
+        echo(Requestor("MODALITY", mine), peer)
+    assert "ended on" in logs[0]["reason"]
+    stranger = Authority(tmp_path / "theirs").issue("stranger")
+    mine.certificate.write_text(stranger.certificate.read_text())
+    mine.key.write_text(stranger.key.read_text())
     with pytest.raises(PeerError):
         echo(Requestor("MODALITY", mine), peer)
     for path, text in zip((mine.certificate, mine.key), good, strict=True):

@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import Association
 from pynetdicom.sop_class import UnifiedProcedureStepPull
@@ -90,6 +91,8 @@ def users(message: Element) -> list[str]:
 def audited(settings: Settings, ledger: Ledger, recorder: Recorder) -> Any:
     store = Store(settings.node.data, 0)
     store.prepare()
+    reads = settings.peers["modality"].model_copy(update={"worklist": ("read",)})
+    settings = settings.model_copy(update={"peers": settings.peers | {"modality": reads}})
     house = House(Receiver(settings, ledger, store, Senders(), tallies=Tallies(on_end=recorder.received)), [])
     server = scp.start(house.receiver, recorder)
     yield house
@@ -142,6 +145,29 @@ def test_a_query_of_the_worklist_is_told_with_its_keys(
     (message,) = until(ledger, 1)
     assert (event(message), things(message)) == (("110112", "E", "0"), [UnifiedProcedureStepPull])
     assert PATIENT_ID.encode() in b64decode(message.findtext(".//ParticipantObjectQuery") or "")
+
+
+def test_who_may_not_query_the_worklist_is_an_alert_and_no_query(
+    audited: House, associate: Callable[..., Association], ledger: Ledger
+) -> None:
+    association = associate(audited, (UnifiedProcedureStepPull, ImplicitVRLittleEndian), calling="READER")
+    keys = Dataset()
+    keys.PatientID = PATIENT_ID
+    ((status, _),) = association.send_c_find(keys, UnifiedProcedureStepPull)
+    (message,) = until(ledger, 1)
+    assert (status.Status, event(message)) == (0x0124, ("110113", "E", "8"))
+    assert "READER" in users(message)
+
+
+def test_of_one_address_what_differs_is_told_and_what_is_the_same_is_counted(
+    recorder: Recorder, ledger: Ledger
+) -> None:
+    for ae_title in ("UNKNOWN", "ELSEWHERE", "UNKNOWN", "UNKNOWN"):
+        recorder.rejected(ae_title, "10.0.0.9", "association rejected: name it")
+    assert [set(users(one)) & {"UNKNOWN", "ELSEWHERE"} for one in told(ledger)] == [{"UNKNOWN"}, {"ELSEWHERE"}]
+    for number in range(50):
+        recorder.rejected(f"X{number}", "10.0.0.9", "association rejected: name it")
+    assert len(told(ledger)) < 20
 
 
 def test_what_succeeded_and_what_did_not_are_a_message_each(recorder: Recorder, ledger: Ledger) -> None:
