@@ -161,8 +161,7 @@ def test_keys_move_open_and_keep_their_row_while_others_move(
     for key, name in (("j", "Patient, 0"), ("j", "Patient, 1"), ("k", "Patient, 0"), ("k", "Patient, 0")):
         page.keyboard.press(key)
         assert page.evaluate(focused) == name
-    outline = page.locator("#lines tr:focus-within").evaluate("(row) => getComputedStyle(row).outlineStyle")
-    assert outline == "solid"
+    expect(page.locator("#lines tr:focus-within")).to_have_css("outline-style", "solid")  # rows may just be replaced
     page.wait_for_timeout(300)
     analyse(worklist, tmp_path)
     expect(page.locator("#lines tr.moved")).to_be_visible()
