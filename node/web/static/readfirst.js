@@ -178,9 +178,17 @@ function alarm(text) {
   sign.hidden = !text;
 }
 
-document.addEventListener("htmx:responseError", (event) => alarm(event.detail.xhr.responseText.slice(0, 300)));
+let answered = false; // the alarm answers a person; that the page then refreshes itself does not take it away
+const byItself = (event) => event.detail.requestConfig?.triggeringEvent?.type === "refresh";
+
+document.addEventListener("htmx:responseError", (event) => {
+  answered = !byItself(event);
+  alarm(event.detail.xhr.responseText.slice(0, 300));
+});
 document.addEventListener("htmx:sendError", () => live("off", "not connected"));
-document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) alarm(""); });
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && !(answered && byItself(event))) alarm("");
+});
 
 const shownPanel = $("#panel");
 if (shownPanel) $(".study").dataset.shown = `${shownPanel.dataset.generation} ${shownPanel.dataset.state}`;

@@ -221,6 +221,9 @@ def test_what_was_refused_is_said(site: Site, worklist: Ledger, open_page: Open)
         "document.dispatchEvent(new CustomEvent('htmx:responseError', {detail: {xhr: {responseText: 'Not so.'}}}))"
     )
     expect(page.get_by_role("alert")).to_have_text("Not so.")
+    page.evaluate("refresh()")
+    page.wait_for_timeout(1500)  # what the page asks for by itself has come
+    expect(page.get_by_role("alert")).to_have_text("Not so.", timeout=1)
 
 
 def test_a_token_is_asked_for_and_opens(serve: Serve, worklist: Ledger, open_page: Open) -> None:
