@@ -27,6 +27,7 @@ from node.callers import (
     version_not_supported,
 )
 from node.limits import Limits
+from node.pdata import HEADER
 from node.places import Places, Visitor
 from node.refusals import Refusals
 from node.settings import Settings
@@ -34,7 +35,6 @@ from node.tls import HINTS, Certificates, certificate_names
 from node.upper_layer import Receive, StoringLayer, request_handler
 
 LONGEST_REQUEST = 1 << 18  # bytes of an A-ASSOCIATE-RQ; 128 contexts with 45 transfer syntaxes each have 160,000
-_HEADER = struct.Struct(">BxL")
 _FIXED = struct.Struct(">Hxx16s16s32x")  # protocol version, called and calling AE title; Table 9-11
 _A_ASSOCIATE_RQ, _A_ASSOCIATE_RJ, _A_ABORT = 0x01, 0x03, 0x07
 _TLS_HELLO = 0x16
@@ -105,8 +105,8 @@ class Doorkeeper:
 
     def _heard(self, visitor: Visitor) -> Admitted | None:
         names = self._secured(visitor)
-        head = visitor.exactly(_HEADER.size)
-        kind, length = _HEADER.unpack(head)
+        head = visitor.exactly(HEADER.size)
+        kind, length = HEADER.unpack(head)
         if kind != _A_ASSOCIATE_RQ or not _FIXED.size <= length <= LONGEST_REQUEST:
             self._not_a_request(visitor, kind)
             return None
@@ -145,13 +145,13 @@ class Doorkeeper:
         if kind != _A_ABORT:
             reason = f"what came first is no A-ASSOCIATE-RQ of at most {LONGEST_REQUEST} bytes"
             self._say("connection refused", visitor, hint, reason=reason)
-            self._answer(visitor, _HEADER.pack(_A_ABORT, 4) + bytes(4))  # service user
+            self._answer(visitor, HEADER.pack(_A_ABORT, 4) + bytes(4))  # service user
 
     def _reject(self, visitor: Visitor, caller: Caller, rejection: Rejection) -> None:
         self._say("association rejected", visitor, rejection.hint, peer=caller.ae_title)
         why = bytes((0, rejection.result, rejection.source, rejection.reason))
         try:
-            self._answer(visitor, _HEADER.pack(_A_ASSOCIATE_RJ, len(why)) + why)
+            self._answer(visitor, HEADER.pack(_A_ASSOCIATE_RJ, len(why)) + why)
         finally:  # it may wait for the ledger, which the caller does not
             self._turned_away(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
 

@@ -11,11 +11,10 @@ from pynetdicom.association import Association
 from node.dimse import StoreRequest, read_store_response, store_request
 from node.errors import NothingAccepted, PeerError, UnreadableInstance
 from node.part10 import Part10
-from node.pdata import COMMAND, LAST, P_DATA, InvalidPDU, capacity, cut, values
+from node.pdata import COMMAND, LAST, LONGEST_COMMAND, P_DATA, InvalidPDU, capacity, cut, values
 from node.wire import Ended, Wire, held
 
 BURST = 1 << 20  # bytes of a file that are in memory at once
-LONGEST_COMMAND = 1 << 16  # bytes of an answer's command set; it has about 150
 _MOST_PIECES = 500  # of one burst; with what stands before each they stay below IOV_MAX, 1024
 _LOW = 2  # Priority (0000,0700), PS3.7 9.1.1.1
 _MOST_MESSAGE_IDS = 0xFFFF

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 P_DATA = 0x04
 COMMAND, LAST = 0x01, 0x02  # bits of the message control header, PS3.8 E.2
 HEADER, ITEM = struct.Struct(">BxL"), struct.Struct(">LBB")
+LONGEST_COMMAND = 1 << 16  # bytes of a command set, PS3.7: a few hundred
 LONGEST_SENT = 1 << 17  # bytes of a PDU that we send, whatever more (0: anything) the peer would take
 _OVERHEAD = ITEM.size
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from node.pdata import InvalidPDU
+from node.pdata import HEADER, InvalidPDU
 
 _OURS = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})  # what our side wants sent, PS3.8 9.2.2
 
@@ -19,6 +21,22 @@ def require_items(request: A_ASSOCIATE_RQ) -> None:
         raise InvalidPDU("an A-ASSOCIATE-RQ gives a presentation context ID twice")
     if not all(context.abstract_syntax and all(context.transfer_syntax or [""]) for context in contexts):
         raise InvalidPDU("an A-ASSOCIATE-RQ proposes a context without a syntax")
+
+
+def decoded(layer: DULServiceProvider, kind: int, body: bytes) -> tuple[object, str]:
+    """A PDU as pynetdicom has it, and the state machine's event; InvalidPDU where it is none."""
+    try:
+        pdu, event = layer._decode_pdu(bytearray(HEADER.pack(kind, len(body)) + body))
+    except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
+        raise InvalidPDU("a PDU cannot be decoded") from error
+    return pdu, event
+
+
+def put_layer(association: Association, layer: DULServiceProvider) -> None:
+    """Give an association another upper layer."""
+    association.dul = layer
+    for name in ("acse_timeout", "dimse_timeout", "network_timeout"):  # they set timers of the layer
+        setattr(association, name, getattr(association, name))
 
 
 class Machine(StateMachine):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from node import clock, outbox, scu, studies
 from node.audit import Recorder
 from node.broker import ANALYZE, DELIVER, Broker
 from node.errors import QueueUnavailable, ReadFirstError
+from node.going_on import going_on
 from node.intake import Evidence, reason_complete
 from node.ledger import Ledger
 from node.scu import Requestor
@@ -23,7 +24,7 @@ from node.turns import HIGH, Waiting, next_up
 from node.worklist import deciding, items, keeping
 
 _log = structlog.get_logger(__name__)
-_TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that failed
+_TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that found no queue
 _DAY, _FORGET_AGAIN = 86400.0, 3600.0
 _ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
 MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
@@ -103,16 +104,11 @@ class Rounds:
         while not self._stopping.is_set():
             self._wakeup.wait(_TICK)
             self._wakeup.clear()
-            try:
-                self.go_round(self._clock())
-            except QueueUnavailable as error:
-                self._say_queue_gone(error)
-            except ReadFirstError as error:
-                _log.error("a round failed, the next one tries again", reason=str(error))
-                self._stopping.wait(_PAUSE)
-            except Exception:  # noqa: BLE001  # outermost: a bug of ours must not stop the rounds
-                _log.exception("a round failed, the next one tries again")
-                self._stopping.wait(_PAUSE)
+            with going_on("a round failed, the next one tries again", self._stopping):
+                try:
+                    self.go_round(self._clock())
+                except QueueUnavailable as error:
+                    self._say_queue_gone(error)
 
     def stop(self) -> None:
         """End `run` soon."""

@@ -25,12 +25,11 @@ from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.dimse import StoreRequest, read_store_request, store_response
 from node.limits import Limits
-from node.pdata import COMMAND, HEADER, ITEM, LAST, P_DATA, InvalidPDU, opening
-from node.pdus import Machine, require_items
+from node.pdata import COMMAND, HEADER, ITEM, LAST, LONGEST_COMMAND, P_DATA, InvalidPDU, opening
+from node.pdus import Machine, decoded, put_layer, require_items
 from node.reader import Reader
 
 _log = structlog.get_logger(__name__)
-LONGEST_COMMAND = 1 << 16  # bytes of a command set, PS3.7: a few hundred
 LONGEST_OTHER = 1 << 20  # bytes of any PDU that is kept in memory: an A-ASSOCIATE-RQ with 128 contexts has a quarter
 LONGEST_MESSAGE = 1 << 22  # bytes of a message that is left to pynetdicom, in all its fragments
 LINGER = 0.1  # seconds without a byte, then pynetdicom's own loop looks after the association
@@ -236,10 +235,7 @@ class StoringLayer(DULServiceProvider):  # type: ignore[misc]
             self._held = len(body) + (0 if self.assoc.dimse.message is None else self._held)
             if self._held > LONGEST_MESSAGE:
                 raise InvalidPDU("a message that brings no instance is not so long")
-        try:
-            pdu, event = self._decode_pdu(bytearray(HEADER.pack(kind, len(body)) + body))
-        except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
-            raise InvalidPDU("a PDU cannot be decoded") from error
+        pdu, event = decoded(self, kind, body)
         if isinstance(pdu, A_ASSOCIATE_RQ):
             require_items(pdu)
         self.event_queue.put(event)
@@ -302,9 +298,7 @@ def request_handler(receive: Receive, limits: Limits = Limits()) -> type[Request
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc = super()._create_association()
             given = assoc.dul
-            assoc.dul = StoringLayer(assoc, receive, limits)
-            for name in ("acse_timeout", "dimse_timeout", "network_timeout"):  # they set timers of the layer
-                setattr(assoc, name, getattr(assoc, name))
+            put_layer(assoc, StoringLayer(assoc, receive, limits))
             assert isinstance(given.socket, AssociationSocket)
             assoc.set_socket(given.socket)
             assoc.dul.connection = given.socket.socket

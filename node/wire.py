@@ -24,10 +24,10 @@ from pynetdicom.transport import AssociationSocket
 
 from node.errors import PeerError
 from node.pdata import HEADER, InvalidPDU
+from node.pdus import decoded, put_layer
 
 LONGEST_COMING = 1 << 20  # bytes of a PDU that we read; an answer has about 170
 _MOST_BUFFERS = 1024  # of one sendmsg: IOV_MAX
-_TIMEOUTS = ("acse_timeout", "dimse_timeout", "network_timeout")
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
@@ -49,10 +49,7 @@ class SharedLayer(DULServiceProvider):  # type: ignore[misc]
 
     def hand_over(self, kind: int, body: bytes) -> None:
         """Give a whole PDU to the state machine; InvalidPDU where it is none."""
-        try:
-            pdu, event = self._decode_pdu(bytearray(HEADER.pack(kind, len(body)) + body))
-        except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
-            raise InvalidPDU("it cannot be decoded") from error
+        pdu, event = decoded(self, kind, body)
         self._recv_pdu.put(pdu)
         self.event_queue.put(event)
 
@@ -69,9 +66,7 @@ class Caller(AE):  # type: ignore[misc]
     """An application entity whose associations have a `SharedLayer` and send small PDUs at once."""
 
     def _create_socket(self, assoc: Association, *arguments: Any) -> AssociationSocket:
-        assoc.dul = SharedLayer(assoc)
-        for name in _TIMEOUTS:  # they set timers of the layer
-            setattr(assoc, name, getattr(assoc, name))
+        put_layer(assoc, SharedLayer(assoc))
         made = super()._create_socket(assoc, *arguments)
         assert made.socket is not None
         made.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
 
-import structlog
-
 from node.commitment.asker import Asker
 from node.commitment.reporter import Reporter
-from node.errors import ReadFirstError
+from node.going_on import OneAtATime, going_on
 from node.ledger import Ledger
 from node.settings import Settings
 
-_log = structlog.get_logger(__name__)
-_TICK, _PAUSE = 0.25, 1.0  # seconds between looks, and after one that failed
+_WAITS = "storage commitment waits"
+_TICK = 0.25  # seconds between looks
 _AT_ONCE = 8  # peers served at the same time
 
 
@@ -39,54 +36,29 @@ class Loop:
         self._stopping, self._clock = threading.Event(), clock
         roles = (Asker, Reporter)
         self._parts: tuple[Part, ...] = tuple(role(settings, ledger, self._stopping, clock) for role in roles)
-        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="commitment")
-        self._busy: set[tuple[Part, str]] = set()
-        self._lock = threading.Lock()
+        self._turns = OneAtATime(self._serve, _AT_ONCE, "commitment", self._stopping)
 
     def run(self) -> None:
         """Serve until stopped; a failing look is logged and the next one tries again."""
         while not self._stopping.wait(_TICK):
-            try:
+            with going_on(_WAITS, self._stopping):
                 self.look(self._clock())
-            except ReadFirstError as error:
-                _log.error("storage commitment waits", reason=str(error))
-                self._stopping.wait(_PAUSE)
-            except Exception:  # noqa: BLE001  # outermost: a bug of ours must not stop the loop
-                _log.exception("storage commitment waits")
-                self._stopping.wait(_PAUSE)
 
     def stop(self) -> None:
         """End `run` soon; what is under way is in the ledger."""
         self._stopping.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._turns.close()
 
     def look(self, now: float) -> None:
         """Begin to serve whoever is due and is not being served."""
         for part in self._parts:
             for who in part.due(now):
-                self._begin((part, who))
-
-    def _begin(self, turn: tuple[Part, str]) -> None:
-        with self._lock:
-            begin = turn not in self._busy and not self._stopping.is_set()
-            if begin:
-                self._busy.add(turn)
-        if begin:
-            self._pool.submit(self._serve, turn)
+                self._turns.begin((part, who))
 
     def _serve(self, turn: tuple[Part, str]) -> None:
         part, who = turn
-        try:
+        with going_on(_WAITS, self._stopping, peer=who):
             part.serve(who)
-        except ReadFirstError as error:
-            _log.error("storage commitment waits", peer=who, reason=str(error))
-            self._stopping.wait(_PAUSE)
-        except Exception:  # noqa: BLE001  # outermost of the pool's threads
-            _log.exception("storage commitment waits", peer=who)
-            self._stopping.wait(_PAUSE)
-        finally:
-            with self._lock:
-                self._busy.discard(turn)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import structlog
 from pynetdicom import Association, build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
+from node import expiry
 from node.commitment import keeping, requests
 from node.commitment.messages import INSTANCE, Report, write_report
 from node.commitment.requests import Asked
@@ -19,6 +20,7 @@ from node.errors import PeerError, ReadFirstError
 from node.ledger import Ledger
 from node.scu import Requestor, associate
 from node.settings import Settings
+from node.tables import COMMITMENT_REQUEST
 
 _log = structlog.get_logger(__name__)
 _ANSWER_SECONDS = 10.0  # to answer one report
@@ -51,7 +53,7 @@ class Reporter:
         """AE titles of those to be told something; what is too old is dropped first."""
         oldest = now - self._settings.commitment.report_hours * _HOUR
         with self._ledger.read() as connection:
-            old = requests.has_older(connection, oldest)
+            old = expiry.has_older(connection, COMMITMENT_REQUEST, oldest)
         if old:
             self._expire(oldest)
         with self._ledger.read() as connection:
@@ -59,7 +61,7 @@ class Reporter:
 
     def _expire(self, before: float) -> None:
         with self._ledger.write() as connection:
-            missed = requests.expire(connection, before)
+            missed = expiry.expire(connection, COMMITMENT_REQUEST, before)
         for ae_title, number in missed.items():
             _log.warning("commitment reports dropped, nobody took them in time", peer=ae_title, reports=number)
 

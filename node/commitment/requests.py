@@ -103,22 +103,6 @@ def postpone(connection: Connection, ae_title: str, now: float, jitter: float) -
     return pause
 
 
-def has_older(connection: Connection, before: float) -> bool:
-    """Whether there is something for `expire` to drop."""
-    query = select(COMMITMENT_REQUEST.c.id).where(COMMITMENT_REQUEST.c.created_at < before).limit(1)
-    return connection.execute(query).first() is not None
-
-
-def expire(connection: Connection, before: float) -> dict[str, int]:
-    """Drop what was asked before and nobody took the report of; AE title to number."""
-    old = COMMITMENT_REQUEST.c.created_at < before
-    query = select(COMMITMENT_REQUEST.c.ae_title, func.count().label("missed")).where(old)
-    missed = {row.ae_title: row.missed for row in connection.execute(query.group_by(COMMITMENT_REQUEST.c.ae_title))}
-    if missed:
-        connection.execute(delete(COMMITMENT_REQUEST).where(old))
-    return missed
-
-
 def _asked(row: Row[tuple[object, ...]]) -> Asked:
     request = Request(row.transaction_uid, tuple(Reference(*one) for one in row.instances))
     return Asked(row.id, row.ae_title, request, row.duplicate, row.attempts)

@@ -11,24 +11,26 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from pynetdicom import Association, build_context
 from pynetdicom.sop_class import UnifiedProcedureStepEvent, UnifiedProcedureStepPush
 
+from node import expiry
 from node.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.errors import PeerError, ReadFirstError
+from node.going_on import OneAtATime, going_on
 from node.ledger import Ledger
 from node.scu import Requestor, associate
 from node.settings import Peer, Settings
+from node.tables import EVENT_REPORT
 from node.worklist import reports, subscriptions
 from node.worklist.changes import restarted
 from node.worklist.elements import to_dataset
 from node.worklist.reports import MOST_REFUSALS, Report, Subscriber
 
 _log = structlog.get_logger(__name__)
-_TICK, _PAUSE = 0.1, 1.0  # seconds between looks, and after one that failed
+_TICK = 0.1  # seconds between looks
 _BATCH = 100  # reports of one association
 _AT_ONCE = 8  # subscribers served at the same time
 _ANSWER_SECONDS = 10.0  # to answer one report; nothing has to be done for it
@@ -43,32 +45,24 @@ class Notifier:
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._ledger, self._clock = settings, ledger, clock
         self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
-        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="event")
         self._stopping = threading.Event()
-        self._busy: set[Subscriber] = set()
-        self._lock = threading.Lock()
+        self._turns = OneAtATime(self._serve, _AT_ONCE, "event", self._stopping)
 
     def run(self) -> None:
         """Tell until stopped; begins with SCP Status Change."""
         started = False
         while not self._stopping.is_set():
-            try:
+            with going_on("event reports wait", self._stopping):
                 if not started:
                     self.say_restarted(self._clock())
                     started = True
                 self.look(self._clock())
-            except ReadFirstError as error:
-                _log.error("event reports wait", reason=str(error))
-                self._stopping.wait(_PAUSE)
-            except Exception:  # noqa: BLE001  # outermost: a bug of ours must not stop the events
-                _log.exception("event reports wait")
-                self._stopping.wait(_PAUSE)
             self._stopping.wait(_TICK)
 
     def stop(self) -> None:
         """End `run` soon; what is being sent is answered within 10 s, or sent again at the next start."""
         self._stopping.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._turns.close()
 
     def say_restarted(self, now: float) -> None:
         """Queue SCP Status Change for every subscriber and for those whom the settings name."""
@@ -81,22 +75,17 @@ class Notifier:
         """Begin to serve whoever is due, and drop what is too old."""
         oldest = now - self._settings.worklist.event_hours * _HOUR
         with self._ledger.read() as connection:
-            old = reports.has_older(connection, oldest)
+            old = expiry.has_older(connection, EVENT_REPORT, oldest)
         if old:
             self._expire(oldest)
         with self._ledger.read() as connection:
             due = reports.due(connection, now)
         for subscriber in due:
-            with self._lock:
-                begin = subscriber not in self._busy and not self._stopping.is_set()
-                if begin:
-                    self._busy.add(subscriber)
-            if begin:
-                self._pool.submit(self._serve, subscriber)
+            self._turns.begin(subscriber)
 
     def _expire(self, before: float) -> None:
         with self._ledger.write() as connection:
-            missed = reports.expire(connection, before)
+            missed = expiry.expire(connection, EVENT_REPORT, before)
         for ae_title, number in missed.items():
             _log.warning("event reports dropped, nobody answered in time", peer=ae_title, reports=number)
 
@@ -105,9 +94,6 @@ class Notifier:
             self.serve(subscriber)
         except Exception:  # noqa: BLE001  # outermost of the pool's threads
             _log.exception("event reports wait", peer=subscriber.ae_title)
-        finally:
-            with self._lock:
-                self._busy.discard(subscriber)
 
     def serve(self, subscriber: Subscriber) -> None:
         """Send what waits for one subscriber, over one association; put it off where that fails."""

@@ -88,22 +88,6 @@ def postponed(connection: Connection, subscriber: Subscriber, now: float, jitter
     return pause
 
 
-def has_older(connection: Connection, before: float) -> bool:
-    """Whether there is something for `expire` to drop."""
-    query = select(EVENT_REPORT.c.id).where(EVENT_REPORT.c.created_at < before).limit(1)
-    return connection.execute(query).first() is not None
-
-
-def expire(connection: Connection, before: float) -> dict[str, int]:
-    """Drop what nobody answered since `before`; AE title to number of those who missed something."""
-    old = EVENT_REPORT.c.created_at < before
-    query = select(EVENT_REPORT.c.ae_title, func.count().label("missed")).where(old).group_by(EVENT_REPORT.c.ae_title)
-    missed = {row.ae_title: row.missed for row in connection.execute(query)}
-    if missed:
-        connection.execute(delete(EVENT_REPORT).where(old))
-    return missed
-
-
 def forget(connection: Connection, subscriber: Subscriber, sop_instance_uid: str = "") -> None:
     """Drop what waits for a subscriber that wants no more: of one work item, or of all."""
     clauses = [_of(subscriber), EVENT_REPORT.c.event_type != EventType.SCP_STATUS_CHANGE.value]

@@ -20,6 +20,7 @@ from tests.fuzz import wire
 from tests.fuzz.cases import CASES, Case
 from tests.node.conftest import free_port
 from tests.node.phantoms import INSTANCE, encoded, image, part10
+from tests.node.rawpeer import read_exactly
 
 ROOT = Path(__file__).parents[2]
 GROWTH = 10 << 10  # KiB of resident memory that all of the cases together may leave
@@ -86,22 +87,13 @@ class Caller:
 
     def read(self) -> str:
         try:
-            kind, length = struct.unpack(">BxL", self._exactly(6))
-            body = self._exactly(length)
+            kind, length = struct.unpack(">BxL", read_exactly(self.sock, 6))
+            body = read_exactly(self.sock, length)
         except (EOFError, ConnectionResetError):
             return "ended"
         if kind == wire.P_DATA:
             return f"0x{wire.status(body[6:]):04X}"
         return {wire.AC: "AC", wire.RJ: "RJ", wire.RELEASED: "RP", wire.ABORT: "ended"}[kind]
-
-    def _exactly(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            more = self.sock.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
 
 
 class Healthy(threading.Thread):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.dimse import StoreRequest, read_store_request, store_response
-from node.upper_layer import LONGEST_COMMAND, LONGEST_MESSAGE, LONGEST_OTHER
+from node.pdata import LONGEST_COMMAND
+from node.upper_layer import LONGEST_MESSAGE, LONGEST_OTHER
 from tests.fuzz import wire
 from tests.fuzz.chance import TRIES, changed
 from tests.fuzz.crashes import replayed

@@ -22,6 +22,17 @@ from node.wire import Caller
 P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 4, 5, 6, 7
 
 
+def read_exactly(sock: socket.socket, count: int) -> bytes:
+    """The next bytes; EOFError where the peer closes before."""
+    data = b""
+    while len(data) < count:
+        more = sock.recv(count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
 class Said:
     """The peer's end of an association."""
 
@@ -30,13 +41,7 @@ class Said:
         self.longest = 0
 
     def whole(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            more = self.sock.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
+        return read_exactly(self.sock, count)
 
     def pdu(self) -> tuple[int, bytes]:
         kind, length = struct.unpack(">BxL", self.whole(6))

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
@@ -12,16 +11,8 @@ from sqlalchemy import Connection, select
 from node import ledger as ledger_module
 from node.errors import OutOfResources
 from node.group_commit import GroupCommit
-from node.ledger import Ledger, note, sqlite_url
+from node.ledger import Ledger, note
 from node.tables import EVENT, STUDY
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(sqlite_url(tmp_path))
-    ledger.migrate()
-    yield ledger
-    ledger.close()
 
 
 class Counted:

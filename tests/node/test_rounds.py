@@ -332,9 +332,8 @@ def test_a_study_that_a_person_orders_stat_overtakes_those_that_wait(
     assert order == ["1.1.0", "1.1.3", "1.1.1", "1.1.2", "1.1.4", "1.1.5"]
 
 
-def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, ledger: Ledger) -> None:
-    policy = Policy(alerts_an_hour=1)
-    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(policy=policy)})
+def find_two(ledger: Ledger, policy: Policy) -> None:
+    """Two studies with an urgent finding."""
     found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
     with ledger.write() as connection:
         for uid in ("1.1", "1.2"):
@@ -343,6 +342,12 @@ def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, led
             header.StudyInstanceUID = uid
             items.ensure_item(connection, header, NOW)
             deciding.decide_study(connection, deciding.Analysed(uid, 1, found), policy, NOW)
+
+
+def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, ledger: Ledger) -> None:
+    policy = Policy(alerts_an_hour=1)
+    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(policy=policy)})
+    find_two(ledger, policy)
     rounds.go_round(NOW + 3599)
     assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}
     rounds.go_round(NOW + 3605)
@@ -358,14 +363,7 @@ def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, led
 
 def test_no_alert_that_waited_is_raised_where_triage_is_off(rounds: Rounds, ledger: Ledger) -> None:
     policy = Policy(alerts_an_hour=1)
-    found = (FoundFinding("chest-xray", "Pneumothorax", "probability", 0.9, 0.5, True, "", "HIGH"),)
-    with ledger.write() as connection:
-        for uid in ("1.1", "1.2"):
-            arrivals.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", NOW)
-            header = Dataset()
-            header.StudyInstanceUID = uid
-            items.ensure_item(connection, header, NOW)
-            deciding.decide_study(connection, deciding.Analysed(uid, 1, found), policy, NOW)
+    find_two(ledger, policy)
     rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(sinks=(), policy=policy)})
     rounds.go_round(NOW + 3605)
     assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}

@@ -27,6 +27,7 @@ from node.settings import Node, Settings
 from node.upper_layer import LONGEST_OTHER
 from tests.node.conftest import PEERS, House, free_port
 from tests.node.phantoms import INSTANCE, encoded, image
+from tests.node.rawpeer import read_exactly
 
 Listen = Callable[[Settings], House]
 CONTEXT = 1
@@ -53,13 +54,7 @@ class Caller:
         return kind, self.whole(length)
 
     def whole(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            more = self.sock.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
+        return read_exactly(self.sock, count)
 
     def status(self) -> int:
         kind, body = self.answer()
