@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset, dcmread
 
-from workers.decode import Decoder
-from workers.pixels import load_image
+from workers.inputs.decode import Decoder
+from workers.inputs.pixels import load_image
 
 _SIZE = 900  # pixels of the longer side
 _BANNER = "Research software, not a medical device; not for diagnosis."

@@ -23,11 +23,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from node import outbox, overview, scu, studies
+from node.admin import queries
 from node.errors import ReadFirstError
-from node.ledger import open_ledger
+from node.ledger import outbox, studies
+from node.ledger.engine import open_ledger
+from node.sending import scu
 from node.settings import Peer, load
-from node.worklist import items
+from node.worklist.reading import work_items
 
 _HERE = Path(__file__).resolve().parent
 _SAMPLES = _HERE / "samples"
@@ -161,11 +163,11 @@ class Demo:
 
     def _worklist(self) -> list[dict[str, Any]]:
         with self.ledger.read() as connection:
-            return [items.as_json(row) for row in items.listing(connection)]
+            return [work_items.as_json(row) for row in work_items.listing(connection)]
 
     def _story(self, uid: str) -> dict[str, Any]:
         with self.ledger.read() as connection:
-            story = overview.story(connection, uid)
+            story = queries.story(connection, uid)
         if story is None:
             raise DemoError(f"{self.samples[uid]} was pushed and is not known; see {self.log}")
         return story
@@ -176,7 +178,7 @@ class Demo:
         with _spinner("waiting") as say:
             while True:
                 with self.ledger.read() as connection:
-                    known = {row["study_instance_uid"]: row["state"] for row in overview.list_studies(connection, 99)}
+                    known = {row["study_instance_uid"]: row["state"] for row in queries.list_studies(connection, 99)}
                     busy = studies.unfinished(connection) or outbox.undelivered(connection)
                 if len(known) == len(names) and not busy:
                     break

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from models.card import Card
-from models.datasets import is_dicom, read_fitted
+from models.data.datasets import is_dicom, read_fitted
+from models.data.letterbox import Letterbox
+from models.data.nifti import is_nifti
 from models.errors import DataError, ModelsError
-from models.letterbox import Letterbox
-from models.nifti import is_nifti
 from models.prediction import Model, Prediction
 from models.regions import Region, label_regions
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.card import Label
-from models.letterbox import Letterbox
+from models.data.letterbox import Letterbox
 from models.metrics import Rectangle
 
 Mask = NDArray[np.bool_]

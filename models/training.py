@@ -19,18 +19,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.backbones import backbone_note
 from models.calibration import calibrated, operating_point, platt
 from models.card import TABLES, Calibration, Card, Dot, Label, Measurement, Training, Weights
 from models.cardfile import card_text
-from models.datasets import Examples, read_examples, require_images
+from models.data.datasets import Examples, read_examples, require_images
 from models.errors import DataError
 from models.evaluation import Evaluation, evaluate, measurements, metadata_baseline
 from models.evaluation.curves import reliability_diagram
 from models.fitting import METHODS, Advance, Fit, Task, fit
-from models.heads import folds
+from models.fitting.heads import folds
 from models.metrics import reliability
-from models.networks import to_bytes
+from models.networks.efficientnet_lite import backbone_note
+from models.networks.tapped import to_bytes
 from models.packages import CARD, RELIABILITY, digest, load
 
 FOLDS = 5

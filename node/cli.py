@@ -14,12 +14,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from node import __version__, entry, logs, outbox, overview, retrying, sending, service, studies
-from node.checks import Line, run_checks
+from node import __version__, entry, logs, service
+from node.admin import queries, worklist_commands
+from node.admin import retry as retrying
+from node.admin.checks import Line, run_checks
 from node.errors import ReadFirstError
-from node.ledger import open_ledger
+from node.ledger import outbox, studies
+from node.ledger.engine import open_ledger
+from node.sending import command as sending
 from node.settings import load
-from node.worklist import commands, items, notices
+from node.worklist.reading import work_items
+from node.worklist.sinks import notices
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
@@ -36,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(commands.app, name="worklist")
+app.add_typer(worklist_commands.app, name="worklist")
 _out = Console(width=None if sys.stdout.isatty() else 200)
 _WHOLE = ("study", "time (UTC)", "since (UTC)", "priority", "state")  # columns that are never broken
 
@@ -88,9 +93,9 @@ def status(
     settings = load(config)
     ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
-        found = overview.list_studies(connection, limit)
+        found = queries.list_studies(connection, limit)
         waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
-        triage = overview.triage(connection, settings.worklist.policy)
+        triage = queries.triage(connection, settings.worklist.policy)
         untaken = notices.untaken(connection)
     if as_json:
         _print_json(waiting | triage | {"notices": untaken, "studies": found})
@@ -114,7 +119,7 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
     """One study's whole story, with times."""
     ledger = open_ledger(load(config), make=False)
     with ledger.read() as connection:
-        story = overview.story(connection, uid)
+        story = queries.story(connection, uid)
     if story is None:
         raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
     if as_json:
@@ -146,7 +151,7 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
             _print_table(table)
 
 
-@commands.app.callback(invoke_without_command=True)
+@worklist_commands.app.callback(invoke_without_command=True)
 def worklist(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
     """The reading worklist, most urgent first."""
     if context.invoked_subcommand:
@@ -154,13 +159,13 @@ def worklist(context: typer.Context, config: Config = None, as_json: AsJson = Fa
     settings = load(config)
     ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
-        rows = items.listing(connection, policy=settings.worklist.policy, now=time.time())
+        rows = work_items.listing(connection, policy=settings.worklist.policy, now=time.time())
     if as_json:
-        _print_json([items.as_json(row) for row in rows])
+        _print_json([work_items.as_json(row) for row in rows])
         return
     table = _table("priority", "state", "patient", "study", "since (UTC)", "why")
     for row in rows:
-        table.add_row(*map(escape, items.as_line(row)))
+        table.add_row(*map(escape, work_items.as_line(row)))
     _print_table(table)
 
 
@@ -170,7 +175,7 @@ def retry(uid: StudyUid, config: Config = None) -> None:
     ledger = open_ledger(load(config), make=False)
     now = time.time()
     with ledger.write() as connection:
-        if overview.story(connection, uid) is None:
+        if queries.story(connection, uid) is None:
             raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
         again, deliveries = retrying.retry(connection, uid, now)
     if not again and not deliveries:

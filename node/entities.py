@@ -76,7 +76,7 @@ class ResultObject:
     sop_class_uid: str
     series_instance_uid: str
     package: str
-    kind: str  # workers.profiles.Kind
+    kind: str  # workers.delivery.profiles.Kind
     path: str
     fault: str = ""
 

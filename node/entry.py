@@ -11,7 +11,7 @@ from node.errors import ReadFirstError
 def main() -> None:
     """Entry point."""
     if sys.argv[1:2] == ["send"]:
-        from node.sending import app  # noqa: PLC0415
+        from node.sending.command import app  # noqa: PLC0415
 
         run(app)
     else:

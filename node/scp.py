@@ -10,21 +10,21 @@ from pynetdicom import AE, Association, evt
 from pynetdicom.events import Event
 
 from node import commitment
+from node.admin.metrics import Metrics
+from node.admission.control import Door, Doorkeeper, TurnedAway, handler
+from node.admission.policy import RIGHTS, Right
+from node.admission.tallies import Sender
 from node.audit import Recorder
-from node.callers import RIGHTS, Right
-from node.contexts import scp_contexts
-from node.dimse import StoreRequest
-from node.door import Door, Doorkeeper, TurnedAway, handler
+from node.dicom.contexts import scp_contexts
+from node.dicom.dimse import StoreRequest
+from node.dispatch.completeness import ABORTED, RELEASED
 from node.errors import ConfigurationError
-from node.intake import ABORTED, RELEASED
-from node.metrics import Metrics
-from node.reception import NOT_UNDERSTOOD, SUCCESS, Receiver
+from node.receiving.c_store import NOT_UNDERSTOOD, SUCCESS, Receiver
 from node.settings import Settings
-from node.tallies import Sender
-from node.upper_layer import SharedContexts
-from node.worklist import ups
-from node.worklist.reading import Station
-from node.worklist.watch import Watching
+from node.upperlayer.acceptor import SharedContexts
+from node.worklist.reading.data_set import Station
+from node.worklist.ups import scp
+from node.worklist.ups.watch import Watching
 
 _UNLIMITED = 1 << 20
 _ENDS = evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE
@@ -60,7 +60,7 @@ def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | 
         *((event, on_ended, [receiver]) for event in _ENDS),
         *commitment.handlers(
             receiver,
-            ups.handlers(
+            scp.handlers(
                 receiver.ledger, station(settings), watching(settings),
                 may=_may(receiver, audit), asked=lambda event: on_c_find(event, audit),
             ),
@@ -71,7 +71,7 @@ def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | 
             (node.host, node.port),
             server_class=Door,
             evt_handlers=handlers,
-            contexts=[*scp_contexts(), *ups.contexts(), *commitment.contexts()],
+            contexts=[*scp_contexts(), *scp.contexts(), *commitment.contexts()],
             request_handler=handler(
                 keeper, receiver.begin, settings.limits, lambda association: end(association, receiver, ABORTED)
             ),
@@ -101,7 +101,7 @@ def _turned_away(audit: Recorder, metrics: Metrics | None) -> TurnedAway:
     return tell
 
 
-def _may(receiver: Receiver, audit: Recorder) -> ups.May:
+def _may(receiver: Receiver, audit: Recorder) -> scp.May:
     def may(association: Association, right: Right) -> bool:
         allowed = receiver.callers.may(association, right)
         if not allowed:

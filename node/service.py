@@ -20,27 +20,29 @@ from pydicom import Dataset
 from sqlalchemy import Connection, RowMapping
 from starlette.requests import Request
 
-from node import audit, commitment, dicomweb, scp, studies, web
-from node.broker import TASKS, Broker, make_app
+from node import audit, commitment, dicomweb, scp, web
+from node.admin.metrics import Metrics
+from node.admission.tallies import Answer, Sender, Tallies
+from node.dicom.headers import read_header
 from node.dicomweb.workitems import Desk
-from node.embedded import EmbeddedRedis, embedded_redis
+from node.dispatch.broker import TASKS, Broker, make_app
+from node.dispatch.dispatcher import Rounds
+from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
-from node.headers import read_header
-from node.ledger import Ledger, open_ledger
-from node.metrics import Metrics
+from node.ledger import studies
+from node.ledger.engine import Ledger, open_ledger
 from node.privacy import close_to_others
 from node.processes import die_with_parent
-from node.reception import NOT_AUTHORIZED, Receiver
-from node.rounds import Rounds
+from node.receiving.c_store import NOT_AUTHORIZED, Receiver
+from node.receiving.store import Store
 from node.scp import station
 from node.settings import Settings
-from node.store import Store
-from node.tallies import Answer, Sender, Tallies
-from node.worklist import items, orders
-from node.worklist.listener import listening
-from node.worklist.notifier import Notifier
+from node.worklist.orders import orders
+from node.worklist.orders.listener import listening
+from node.worklist.reading import work_items
 from node.worklist.sinks import make_sinks
 from node.worklist.sinks.courier import couriers
+from node.worklist.ups.event_sender import Notifier
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -163,9 +165,9 @@ def _work_item(settings: Settings, ledger: Ledger, row: RowMapping) -> Callable[
             break
 
     def write(connection: Connection) -> None:
-        items.ensure_item(connection, header, now, station(settings))
+        work_items.ensure_item(connection, header, now, station(settings))
         orders.apply(connection, uid, now)
-        items.set_ready(connection, uid, now)
+        work_items.set_ready(connection, uid, now)
 
     return write
 

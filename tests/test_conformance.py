@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from node import contexts
-from node.worklist import notifier, ups
+from node.dicom import contexts
+from node.worklist.ups import event_sender, scp
 
 STATEMENT = (Path(__file__).parents[1] / "deploy" / "CONFORMANCE.md").read_text()
 
@@ -20,8 +20,8 @@ STATEMENT = (Path(__file__).parents[1] / "deploy" / "CONFORMANCE.md").read_text(
         ("transfer syntaxes kept", contexts.KEPT_TRANSFER_SYNTAXES),
         ("SOP classes proposed", (*contexts.RESULT_SOP_CLASSES, *contexts.QUERY_SOP_CLASSES)),
         ("storage commitment SOP classes (SCU and SCP)", contexts.COMMITMENT_SOP_CLASSES),
-        ("worklist SOP classes (SCP)", ups.SOP_CLASSES),
-        ("worklist SOP classes proposed", notifier.SOP_CLASSES),
+        ("worklist SOP classes (SCP)", scp.SOP_CLASSES),
+        ("worklist SOP classes proposed", event_sender.SOP_CLASSES),
     ],
 )
 def test_the_tables_are_those_of_the_code(title: str, uids: tuple[str, ...]) -> None:

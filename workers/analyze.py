@@ -16,19 +16,20 @@ from sqlalchemy import Connection, RowMapping
 from models import packages
 from models.errors import ModelsError
 from models.prediction import Model
-from node import __version__, outbox, studies
+from node import __version__
 from node.entities import AnalysisReport, StudyState
 from node.errors import AnalysisError, OutOfResources
-from node.ledger import Ledger, note, open_ledger
+from node.ledger import outbox, studies
+from node.ledger.engine import Ledger, note, open_ledger
 from node.settings import Settings
-from node.worklist import items
-from node.worklist.deciding import Analysed, decide_study
-from workers import ladder
-from workers.decode import Decoder
+from node.worklist.reading import work_items
+from node.worklist.triage.decisions import Analysed, decide_study
+from workers.delivery import fallback
+from workers.delivery.profiles import plan_of, wishes_of
+from workers.dicom.references import Predecessor
+from workers.inputs.decode import Decoder
 from workers.lease import LEASE, renewed, written
 from workers.pipeline import Instance, analyze
-from workers.profiles import plan_of, wishes_of
-from workers.references import Predecessor
 
 _log = structlog.get_logger(__name__)
 _NOT_NOW = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}  # the disk's trouble, not the study's
@@ -138,7 +139,7 @@ class Analyzer:
             verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
             silent = verdict.silent
         else:
-            items.say(connection, uid, report.reason, now)
+            work_items.say(connection, uid, report.reason, now)
         if report.results:
             self._put(connection, uid, generation, report, now, silent)
 
@@ -155,7 +156,7 @@ class Analyzer:
                 _log.error("quarantined", study=uid, kind=result.kind, path=result.path, reason=result.fault)
         for package in {result.package for result in results}:
             for peer in peers:
-                ladder.descend(connection, uid, peer, package, now)
+                fallback.descend(connection, uid, peer, package, now)
 
 
 def _failed(reason: str) -> AnalysisReport:

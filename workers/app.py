@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection
 from celery import Celery
 from celery.signals import worker_process_init
 
-from node.broker import ANALYZE, DELIVER, TASKS, make_app
+from node.dispatch.broker import ANALYZE, DELIVER, TASKS, make_app
 from node.errors import ConfigurationError
 from node.settings import Settings
-from workers.deliver import Deliverer
+from workers.delivery.deliver import Deliverer
 
 
 def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:

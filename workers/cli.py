@@ -12,11 +12,11 @@ import typer
 from models import packages
 from models.errors import ModelsError
 from node import logs
-from node.broker import ANALYZE, TASKS
+from node.dispatch.broker import ANALYZE, TASKS
 from node.errors import ConfigurationError
 from node.privacy import close_to_others
 from node.settings import Results, Settings, load
-from workers import probe
+from workers.delivery import probe
 
 
 def worker(
@@ -74,7 +74,7 @@ def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
 
 
 def _language(results: Results) -> Iterator[tuple[bool, str, str]]:
-    from workers import fonts  # noqa: PLC0415  # fontTools is slow to import
+    from workers.results import fonts  # noqa: PLC0415  # fontTools is slow to import
 
     try:
         if fonts.drawable_language(results.font, results.language) != results.language:

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from node.errors import OutOfResources, ReadFirstError
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
 
 _log = structlog.get_logger(__name__)
 LEASE = 20.0  # seconds; a worker that is silent so long is dead

@@ -16,20 +16,21 @@ from models.prediction import Model, Prediction
 from node.durable import make_folder
 from node.entities import AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
-from node.studies import QUARANTINE
-from workers import gate, pictures
-from workers.choose import Target, choose
-from workers.decode import Decoder
-from workers.findings import Finding, ImageSource, Source, findings_of, source_headers, source_uids
-from workers.headers import header, text
-from workers.pixels import image_grid, load_image
-from workers.profiles import SOP_CLASSES, Kind, Wishes
-from workers.references import Predecessor
-from workers.refusals import OUR_OWN
-from workers.results import Made, objects
-from workers.sr import FindingsOfSources
-from workers.uids import Context
-from workers.volume import load_volume
+from node.ledger.studies import QUARANTINE
+from workers.delivery.profiles import SOP_CLASSES, Kind, Wishes
+from workers.dicom.attributes import header, text
+from workers.dicom.references import Predecessor
+from workers.dicom.uids import Context
+from workers.findings.findings import Finding, ImageSource, Source, findings_of, source_headers, source_uids
+from workers.gate import gate
+from workers.inputs.choose import Target, choose
+from workers.inputs.decode import Decoder
+from workers.inputs.eligibility import OUR_OWN
+from workers.inputs.pixels import image_grid, load_image
+from workers.inputs.volume import load_volume
+from workers.results import pictures
+from workers.results.registry import Made, objects
+from workers.results.sr import FindingsOfSources
 
 LeftOut = tuple[tuple[str, str], ...]  # (SOP Instance UID, reason)
 

@@ -18,10 +18,10 @@ from pydicom import Dataset, dcmread
 from viewer import Browser, Reading
 
 from models import packages
-from node import scu
+from node.sending import scu
 from node.settings import Peer
 from tests.viewer import bright, phantoms
-from workers.decode import Decoder
+from workers.inputs.decode import Decoder
 from workers.pipeline import Instance, analyze
 
 HERE = Path(__file__).resolve().parent

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
 
 from models.card import Card, Measurement
-from models.datasets import Examples
+from models.data.datasets import Examples
 from models.evaluation.figures import Calls, Mean
 from models.metrics import (
     auc,

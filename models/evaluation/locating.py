@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import Box, Examples, file_size
+from models.data.datasets import Box, Examples, file_size
 from models.evaluation.figures import FALSE_REGIONS, Located, Masked, Pointing
 from models.evaluation.traces import SAME_FINDING, Spot
 from models.metrics import Figure, Marks, best_overlaps, figure, froc_curve, froc_sensitivity, hits

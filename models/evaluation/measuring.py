@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.card import Card
-from models.datasets import Examples, label_columns, read_boxes, read_examples, require_images, splits
+from models.data.datasets import Examples, label_columns, read_boxes, read_examples, require_images, splits
 from models.errors import DataError
 from models.evaluation import discrimination
 from models.evaluation.discrimination import FEWEST_POSITIVES, measurements, metadata_baseline

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from models.datasets import read_fitted
+from models.data.datasets import read_fitted
+from models.data.letterbox import Letterbox
 from models.evaluation.traces import Look, NetworkMethod, Watch, look_regions
-from models.letterbox import Letterbox
 from models.metrics import Rectangle
 from models.prediction import Model
 from models.regions import MOST_REGIONS, Mask

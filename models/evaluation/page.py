@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from models.datasets import read_boxes
+from models.data.datasets import read_boxes
 from models.errors import DataError
 from models.evaluation.curves import curves
 from models.evaluation.figures import FALSE_REGIONS, Evaluation, Ranked

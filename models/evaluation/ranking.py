@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets import Examples
+from models.data.datasets import Examples
 from models.evaluation.figures import Ranked
 from models.evaluation.locating import best_overlap
 from models.evaluation.traces import Spot

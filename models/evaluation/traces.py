@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.card import Card
-from models.datasets import Box, read_fitted
+from models.data.datasets import Box, read_fitted
+from models.data.letterbox import Letterbox
 from models.errors import DataError
-from models.letterbox import Letterbox
 from models.metrics import Rectangle, dice, hausdorff, peak
 from models.prediction import Model
 from models.regions import MOST_REGIONS, Region, map_regions

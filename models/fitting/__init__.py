@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.card import Card, Network
-from models.datasets import Examples
+from models.data.datasets import Examples
 
 Advance = Callable[[str, int, int], None]
 """Called with (stage, done, of all)."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from models.fitting import Fit, Task, descent
 from models.fitting.descent import Recipe, whitened_start
 from models.fitting.frozen import Features, extract, with_imagenet
+from models.fitting.heads import Head
 from models.fitting.linear import Chosen, choose
-from models.heads import Head
 from models.localizers.attention import AttentionNetwork, Cbam
 
 GATES = 4.0  # a new CBAM lets a quarter through

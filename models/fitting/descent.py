@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models import heads
 from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task
+from models.fitting import Fit, Task, heads
 from models.fitting.frozen import Explain, Features, out_of_fold_maps
+from models.fitting.heads import Flags, Floats, Head
 from models.fitting.linear import Chosen
-from models.heads import Flags, Floats, Head
 from models.localizers.cam import MappedNetwork
 
 ITERATIONS = (2, 5)  # what is tried

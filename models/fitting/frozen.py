@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.datasets import read_images
+from models.data.datasets import read_images
 from models.fitting import Task
-from models.networks import Built, TappedNetwork, halved, on_one_grid, pooled, smoothed
+from models.networks.tapped import Built, TappedNetwork, halved, on_one_grid, pooled, smoothed
 
 BATCH = 8
 

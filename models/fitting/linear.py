@@ -7,17 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models import heads
 from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task
+from models.fitting import Fit, Task, heads
 from models.fitting.frozen import Explain, Features, extract, out_of_fold_maps, with_imagenet
-from models.heads import Head
+from models.fitting.heads import Head
 from models.localizers.base import NetworkLocalizer
 from models.localizers.cam import CamLocalizer
 from models.localizers.gradcam import GradCamLocalizer
 from models.localizers.gradcampp import GradCamPlusPlusLocalizer
 from models.localizers.hirescam import HiResCamLocalizer
-from models.networks import CamNetwork
+from models.networks.tapped import CamNetwork
 
 PENALTIES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 # The largest penalty whose mean out-of-fold AUC is this near to the best: its maps are the calmest.

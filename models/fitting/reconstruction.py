@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models import heads
-from models.datasets import read_images
+from models.data.datasets import read_images
 from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task
+from models.fitting import Fit, Task, heads
 from models.fitting.frozen import BATCH
-from models.heads import Flags, Floats, Head
+from models.fitting.heads import Flags, Floats, Head
 from models.localizers.reconstruction import SIDE, Autoencoder, ReconstructionNetwork
 
 EPOCHS = 15

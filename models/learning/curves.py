@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from models.heads import Flags, Floats
+from models.fitting.heads import Flags, Floats
 from models.learning.checkpoints import Epoch, best
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.card import Network
-from models.datasets import is_dicom, read_image
+from models.data.datasets import is_dicom, read_image
+from models.data.nifti import is_nifti
 from models.errors import RunError
 from models.learning.augment import Augment
 from models.learning.sampling import Draw
-from models.nifti import is_nifti
 
 PICTURES = {".png", ".jpg", ".jpeg", ".dcm"}
 

@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from models.card import Card, Network
-from models.datasets import read_examples, require_images
+from models.data.datasets import read_examples, require_images
 from models.errors import DataError, RunError
-from models.heads import folds
+from models.fitting.heads import folds
 from models.learning.augment import STRONG, augmentation
 from models.learning.images import Machine, Views, batches, image_files
 from models.learning.loop import Look
 from models.learning.losses import nt_xent
 from models.learning.options import PretrainOptions
 from models.learning.sampling import in_order, plan
-from models.networks import TappedNetwork, pooled
+from models.networks.tapped import TappedNetwork, pooled
 
 FOLDS = 10
 NOTE = (

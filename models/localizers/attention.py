@@ -14,7 +14,7 @@ from models.card import Card
 from models.localizers import Localizer
 from models.localizers.base import on_device
 from models.localizers.cam import CamLocalizer
-from models.networks import TappedNetwork, filled
+from models.networks.tapped import TappedNetwork, filled
 
 REDUCTION = 16
 KERNEL = 7

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.backbones import EfficientNetLite0
 from models.card import Card
 from models.errors import PackageError
 from models.localizers import Localizer
-from models.networks import Built, SpatialNetwork, from_bytes
+from models.networks.efficientnet_lite import EfficientNetLite0
+from models.networks.tapped import Built, SpatialNetwork, from_bytes
 
 
 class NetworkLocalizer(ABC):

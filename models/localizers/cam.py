@@ -9,7 +9,7 @@ from torch import Tensor
 from models.card import Card
 from models.localizers import Localizer
 from models.localizers.base import NetworkLocalizer, load_network
-from models.networks import SpatialNetwork
+from models.networks.tapped import SpatialNetwork
 
 
 class MappedNetwork(SpatialNetwork, Protocol):

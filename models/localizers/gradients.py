@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.localizers.base import NetworkLocalizer
-from models.networks import Centred, PooledLinear, SpatialNetwork
+from models.networks.tapped import Centred, PooledLinear, SpatialNetwork
 
 
 class GradientLocalizer(NetworkLocalizer):

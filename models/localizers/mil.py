@@ -13,7 +13,7 @@ from models.card import Card
 from models.localizers import Localizer
 from models.localizers.base import on_device
 from models.localizers.cam import CamLocalizer
-from models.networks import TappedNetwork, filled, on_one_grid
+from models.networks.tapped import TappedNetwork, filled, on_one_grid
 
 HIDDEN = 16
 

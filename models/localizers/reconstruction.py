@@ -16,7 +16,7 @@ from models.card import Card
 from models.localizers import Localizer
 from models.localizers.base import on_device
 from models.localizers.cam import CamLocalizer
-from models.networks import filled
+from models.networks.tapped import filled
 
 SIDE = 64  # pixels of what the autoencoder sees
 GRID = 32  # cells of the map at each side

@@ -16,8 +16,8 @@ from node.audit.recorder import Recorder
 from node.audit.repository import Repository
 from node.audit.trail import Trail
 from node.errors import ReadFirstError
-from node.ledger import Ledger
-from node.outbox import pause_after
+from node.ledger.engine import Ledger
+from node.ledger.outbox import pause_after
 from node.settings import Settings
 
 _log = structlog.get_logger(__name__)

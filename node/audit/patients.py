@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom import dcmread
 from sqlalchemy import Connection, select
 
-from node.tables import INSTANCE, WORK_ITEM
+from node.ledger.tables import INSTANCE, WORK_ITEM
 
 UNKNOWN, WITHHELD = "unknown", "withheld"
 _PATIENT_ID = "00100020"

@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec
 import structlog
 from sqlalchemy import Connection
 
+from node.admission.tallies import Brought, Sender
 from node.audit import events, spool, unaudited
 from node.audit.alarms import Alarm, Alarms
 from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, Outcome
@@ -20,9 +21,8 @@ from node.audit.message import Message, Participant, Source, as_xml
 from node.audit.patients import UNKNOWN, WITHHELD, patient_id
 from node.audit.viewings import Viewings
 from node.errors import ReadFirstError
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
 from node.settings import Peer, Settings
-from node.tallies import Brought, Sender
 
 _log = structlog.get_logger(__name__)
 _MOST_UNKEPT = 10_000  # messages in memory while the ledger takes none

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select
 
-from node.tables import AUDIT_MESSAGE
+from node.ledger.tables import AUDIT_MESSAGE
 
 
 def put(connection: Connection, sinks: Collection[str], messages: Collection[tuple[float, str, bool]]) -> None:

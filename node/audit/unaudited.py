@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
-from node.tables import AUDITED, INSTANCE
+from node.ledger.tables import AUDITED, INSTANCE
 
 _SINCE = ("", "")  # the row that says from when on messages are made at all
 _LONGEST = 7 * 86400.0  # seconds; no association lasts so long

@@ -15,8 +15,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from node.commitment.loop import Loop, keeping_promises
 from node.commitment.provider import Provider
-from node.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES
-from node.reception import Receiver
+from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES
+from node.receiving.c_store import Receiver
 
 __all__ = ["Loop", "contexts", "handlers", "keeping_promises"]
 

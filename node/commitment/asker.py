@@ -23,10 +23,10 @@ from node.commitment import unproven
 from node.commitment.holdings import held
 from node.commitment.listening import on_report, without_stalling
 from node.commitment.messages import INSTANCE, REQUEST, Request, write_request
-from node.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
+from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
 from node.errors import NothingAccepted, PeerError
-from node.ledger import Ledger
-from node.scu import Requestor, as_told, associate
+from node.ledger.engine import Ledger
+from node.sending.scu import Requestor, as_told, associate
 from node.settings import Peer, Settings
 
 _log = structlog.get_logger(__name__)

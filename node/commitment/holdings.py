@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pynetdicom import Association
 from sqlalchemy import RowMapping
 
-from node.scu import find
+from node.sending.scu import find
 
 
 def held(

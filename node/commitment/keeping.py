@@ -11,8 +11,8 @@ from sqlalchemy import Connection, RowMapping, select
 
 from node.commitment.messages import Reference, Report, Request
 from node.commitment.reasons import Reason
-from node.ledger import Ledger
-from node.tables import INSTANCE
+from node.ledger.engine import Ledger
+from node.ledger.tables import INSTANCE
 
 _AT_ONCE = 500  # instances a statement
 _PREAMBLE, _GROUP_LENGTH = 132, 12  # PS3.10 7.1: 128 bytes and "DICM", then (0002,0000) UL

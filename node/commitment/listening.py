@@ -13,7 +13,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from node.commitment import unproven
 from node.commitment.messages import FAILURES_EXIST, INSTANCE, SUCCESSFUL, Report, read_report
 from node.errors import NotUnderstood, OutOfResources
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
 
 _log = structlog.get_logger(__name__)
 # PS3.7 10.1.1.1.8 and Annex C

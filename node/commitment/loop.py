@@ -10,8 +10,8 @@ from typing import Protocol
 
 from node.commitment.asker import Asker
 from node.commitment.reporter import Reporter
-from node.going_on import OneAtATime, going_on
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
+from node.loops import OneAtATime, going_on
 from node.settings import Settings
 
 _WAITS = "storage commitment waits"

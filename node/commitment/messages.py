@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from node.commitment.reasons import Reason
+from node.dicom.identity import is_uid
 from node.errors import NotUnderstood
-from node.identity import is_uid
 
 INSTANCE = "1.2.840.10008.1.20.1.1"  # Storage Commitment Push Model SOP Instance, PS3.4 J.3.5
 REQUEST = 1  # Action Type ID, PS3.4 J.3.2.1

@@ -17,9 +17,9 @@ from node.commitment.listening import on_report
 from node.commitment.messages import INSTANCE, REQUEST, Request, read_request
 from node.commitment.reporter import report_of, say_told
 from node.commitment.returning import ANSWER_SECONDS, GRACE_SECONDS, Way
-from node.contexts import COMMITMENT_SOP_CLASSES
+from node.dicom.contexts import COMMITMENT_SOP_CLASSES
 from node.errors import NotUnderstood, OutOfResources
-from node.reception import Receiver
+from node.receiving.c_store import Receiver
 
 _log = structlog.get_logger(__name__)
 # PS3.7 10.1.4.1.10 and Annex C

@@ -11,16 +11,16 @@ import structlog
 from pynetdicom import Association, build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from node import expiry
 from node.commitment import keeping, requests
 from node.commitment.messages import INSTANCE, Report, write_report
 from node.commitment.requests import Asked
-from node.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES
+from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES
 from node.errors import PeerError, ReadFirstError
-from node.ledger import Ledger
-from node.scu import Requestor, associate
+from node.ledger import expiry
+from node.ledger.engine import Ledger
+from node.ledger.tables import COMMITMENT_REQUEST
+from node.sending.scu import Requestor, associate
 from node.settings import Settings
-from node.tables import COMMITMENT_REQUEST
 
 _log = structlog.get_logger(__name__)
 _ANSWER_SECONDS = 10.0  # to answer one report

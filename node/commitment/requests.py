@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 
 from node.commitment.messages import Reference, Request
 from node.errors import OutOfResources
-from node.outbox import pause_after
-from node.tables import COMMITMENT_REQUEST
+from node.ledger.outbox import pause_after
+from node.ledger.tables import COMMITMENT_REQUEST
 
 MOST_INSTANCES = 20_000  # of one request
 MOST_WAITING = 200  # requests of one peer that wait for their report

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, RowMapping, and_, select, update
 from node.commitment.messages import Reference, Report, Request
 from node.commitment.reasons import Reason, sentence
 from node.entities import DeliveryState
-from node.ledger import note
-from node.outbox import pause_after
-from node.tables import OUTBOX, RESULT
+from node.ledger.engine import note
+from node.ledger.outbox import pause_after
+from node.ledger.tables import OUTBOX, RESULT
 
 _MOST = 1000  # objects of one association
 _SOONEST, _LATEST = 5.0, 300.0  # seconds until a peer is asked or queried again

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from node.dicomweb.model import MEDIA_TYPE, write
-from node.worklist.elements import Json
-from node.worklist.statuses import Status, UpsRefused
+from node.worklist.items.json_model import Json
+from node.worklist.items.statuses import Status, UpsRefused
 
 _SERVICE = "readfirst"
 _NOT_CLAIMED = "The target URI did not reference a claimed Workitem."

@@ -11,10 +11,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from node.dicomweb.workitems import Desk
 from node.errors import OutOfResources
-from node.worklist import reports
-from node.worklist.elements import Json
-from node.worklist.reports import Report, Subscriber
-from node.worklist.rows import UPS_PUSH
+from node.worklist.events import event_reports
+from node.worklist.events.event_reports import Report, Subscriber
+from node.worklist.items.json_model import Json
+from node.worklist.items.rows import UPS_PUSH
 
 _LOG = structlog.get_logger(__name__)
 _TICK = 0.1  # seconds between looks
@@ -68,11 +68,11 @@ class Channel:
 
     def _waiting(self, subscriber: Subscriber) -> tuple[Report, ...]:
         with self._desk.ledger.read() as connection:
-            return reports.waiting(connection, subscriber, _BATCH)
+            return event_reports.waiting(connection, subscriber, _BATCH)
 
     def _answered(self, report: Report) -> None:
         with self._desk.ledger.write() as connection:
-            reports.answered(connection, report)
+            event_reports.answered(connection, report)
 
 
 def message(report: Report) -> Json:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
-from node.worklist.elements import MOST_CHARACTERS, Json, without_unkept
-from node.worklist.statuses import Status, UpsRefused
+from node.worklist.items.json_model import MOST_CHARACTERS, Json, without_unkept
+from node.worklist.items.statuses import Status, UpsRefused
 
 MEDIA_TYPE = "application/dicom+json"
 

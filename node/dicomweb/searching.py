@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 
-from node.worklist.attributes import RULES
-from node.worklist.elements import Json, put, tag_of
-from node.worklist.statuses import Status, UpsRefused
+from node.worklist.items.attributes import RULES
+from node.worklist.items.json_model import Json, put, tag_of
+from node.worklist.items.statuses import Status, UpsRefused
 
 MOST = 1000  # work items in one answer
 _RETURNED = ("SOPClassUID", "SOPInstanceUID", *(rule.keyword for rule in RULES if rule.keyword != "TransactionUID"))

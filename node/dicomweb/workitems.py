@@ -13,19 +13,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from node.dicom.identity import is_uid
 from node.dicomweb import answers, searching
 from node.dicomweb.model import MEDIA_TYPE, read
 from node.errors import OutOfResources
-from node.identity import is_uid
-from node.ledger import Ledger
-from node.worklist import operations, subscriptions, watch
-from node.worklist.elements import MOST_CHARACTERS, Json, put, tag_of, text
-from node.worklist.matching import compile_query
-from node.worklist.reading import Station
-from node.worklist.reports import Subscriber
-from node.worklist.rows import UPS_PUSH
-from node.worklist.statuses import Status, UpsRefused
-from node.worklist.watch import Watching
+from node.ledger.engine import Ledger
+from node.worklist.events import subscriptions
+from node.worklist.events.event_reports import Subscriber
+from node.worklist.items.json_model import MOST_CHARACTERS, Json, put, tag_of, text
+from node.worklist.items.matching import compile_query
+from node.worklist.items.rows import UPS_PUSH
+from node.worklist.items.statuses import Status, UpsRefused
+from node.worklist.reading.data_set import Station
+from node.worklist.ups import operations, watch
+from node.worklist.ups.watch import Watching
 
 _LOG = structlog.get_logger(__name__)
 _JSON = (MEDIA_TYPE, "application/json", "")

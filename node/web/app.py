@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from node.web import live, login, status, study, worklist
-from node.web.desk import Desk, posting
-from node.web.guard import API, Guard
-from node.web.rendering import STATIC, refused
+from node.web.access.desk import Desk, posting
+from node.web.access.guard import API, Guard
+from node.web.pages import live, login, status, study, worklist
+from node.web.pages.rendering import STATIC, refused
 
 __all__ = ["API", "make_app"]
 

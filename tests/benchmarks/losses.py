@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import heads, packages
-from models.backbones import imagenet_weights
-from models.datasets import Examples, read_examples
+from models import packages
+from models.data.datasets import Examples, read_examples
 from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Task
+from models.fitting import Task, heads
 from models.fitting.frozen import extract, with_imagenet
-from models.heads import Floats
+from models.fitting.heads import Floats
 from models.learning.losses import LOSSES, Loss
 from models.learning.sampling import balanced_weights
 from models.metrics import auc
-from models.networks import CamNetwork
+from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.tapped import CamNetwork
 
 PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 WAYS = {**{name: (name, False) for name in LOSSES}, "bce, balanced sampling": ("bce", True)}

@@ -33,11 +33,11 @@ def need(program: str) -> str:
 def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
     """The node's own SCP, store and ledger."""
     from node import logs, scp
-    from node.ledger import Ledger, sqlite_url
-    from node.reception import Receiver
-    from node.senders import Senders
+    from node.admission.senders import Senders
+    from node.ledger.engine import Ledger, sqlite_url
+    from node.receiving.c_store import Receiver
+    from node.receiving.store import Store
     from node.settings import Limits, Node, Settings
-    from node.store import Store
 
     settings = Settings(
         node=Node(port=port, data=folder, min_free_mb=0, accept_unknown=True, max_associations=64),
@@ -54,15 +54,15 @@ def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
 
 
 def _switch_off(ledger: Any) -> None:
-    from node import arrivals
-    from node.group_commit import GroupCommit
+    from node.ledger.group_commit import GroupCommit
+    from node.receiving import instances
 
     @contextmanager
     def write() -> Any:
         yield None
 
     ledger.grouped = GroupCommit(write)
-    arrivals.record_instance = lambda *_: arrivals.Recorded(new=True, conflict=False, generation=1)
+    instances.record_instance = lambda *_: instances.Recorded(new=True, conflict=False, generation=1)
     os.fdatasync = os.fsync = lambda _descriptor: None
     os.posix_fadvise = lambda *_: None
 

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from models import packages
-from models.densenet import DenseNet121
 from models.localizers.base import NetworkLocalizer
 from models.localizers.cam import CamLocalizer
 from models.localizers.gradcam import GradCamLocalizer
 from models.localizers.gradcampp import GradCamPlusPlusLocalizer
 from models.localizers.hirescam import HiResCamLocalizer
-from models.networks import CamNetwork
+from models.networks.densenet import DenseNet121
+from models.networks.tapped import CamNetwork
 
 LABELS = 14
 METHODS: dict[str, type[NetworkLocalizer]] = {

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.sending [--rounds 5] [--only ct] [--nagle off]
 
 300 CT slices of 0.5 MB, 10 radiographs of 15 MB, and 5 small objects as a study's results are. `deliver` is what the
-worker calls (`node.scu.store`, in a process that runs already), `command` is `readfirst send`, `pynetdicom` its own
-`send_c_store`, over one association each; dcmsend is a process. They take turns in an order that turns round, all to
+worker calls (`node.sending.scu.store`, in a process that runs already), `command` is `readfirst send`, `pynetdicom` its
+own `send_c_store`, over one association each; dcmsend is a process. They take turns in an order that turns round, all to
 one storescp (which keeps what it gets with `--disk`); a ratio is the median over rounds of the ratio within the
 round. DCMTK leaves Nagle's algorithm on where the environment does not say TCP_NODELAY=1: `--nagle on` is DCMTK as it
 is installed, `off` gives TCP_NODELAY=1 to dcmsend and storescp both, which is dcmsend at its best.
@@ -33,8 +33,8 @@ from pydicom.uid import (
 from pynetdicom import AE, build_context
 
 from node.processes import die_with_parent
-from node.scu import Requestor, store
-from node.sections import Peer
+from node.sending.scu import Requestor, store
+from node.settings.sections import Peer
 from tests.benchmarks.ingest import write_files
 from tests.benchmarks.receivers import free_port, need
 
@@ -72,7 +72,7 @@ def storescp(folder: Path, environment: dict[str, str], *, disk: bool) -> Iterat
 
 
 def deliver(files: Sequence[Path], port: int, _environment: dict[str, str]) -> None:
-    """As workers/deliver.py sends results."""
+    """As workers/delivery/deliver.py sends results."""
     outcomes = store(Requestor("BENCH"), Peer(ae_title="STORESCP", host="127.0.0.1", port=port), files)
     if len(outcomes) != len(files) or any(outcome.error for outcome in outcomes):
         raise SystemExit(f"not sent: {outcomes}")

@@ -20,12 +20,12 @@ from pynetdicom import AE
 from pynetdicom.sop_class import UnifiedProcedureStepPull
 
 from node import scp, web
-from node.ledger import Ledger, sqlite_url
+from node.admission.senders import Senders
+from node.ledger.engine import Ledger, sqlite_url
+from node.receiving.store import Store
 from node.scp import Receiver
-from node.senders import Senders
 from node.settings import Node, Peer, Settings, Web
-from node.store import Store
-from node.worklist import items
+from node.worklist.reading import work_items
 from tests.node.conftest import free_port
 
 PAGE = 100  # work items of a first page
@@ -39,7 +39,7 @@ def fill(ledger: Ledger, count: int) -> None:
             header = Dataset()
             header.StudyInstanceUID, header.AccessionNumber = f"1.2.{number + 1}", f"A{number}"
             header.PatientName, header.PatientID = f"Patient^{number}", f"P{number}"
-            items.ensure_item(connection, header, now - number)
+            work_items.ensure_item(connection, header, now - number)
 
 
 def first_page(ae: AE, port: int) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.fuzz.chance import changed
 
 CORPUS = Path(__file__).parent / "corpus"
-_LAYER = ("node.upper_layer", "node.dimse")
+_LAYER = ("node.upperlayer.acceptor", "node.dicom.dimse")
 _PYNETDICOM = tuple(
     f"pynetdicom.{name}" for name in ("pdu", "pdu_items", "dimse", "dimse_messages", "fsm", "acse", "presentation")
 )
@@ -29,11 +29,11 @@ _ER7 = tuple(f"node.worklist.{name}" for name in ("er7", "mllp", "order_messages
 GUIDED: dict[str, tuple[tuple[str, ...], int]] = {
     "pdu": (_LAYER, 2048),
     "association": ((*_LAYER, *_PYNETDICOM), 2048),
-    "command": (("node.dimse",), 512),
-    "identity": (("node.identity", "node.elements"), 2048),
-    "header": (("node.headers", *_PYDICOM), 2048),
+    "command": (("node.dicom.dimse",), 512),
+    "identity": (("node.dicom.identity", "node.dicom.elements"), 2048),
+    "header": (("node.dicom.headers", *_PYDICOM), 2048),
     "pixels": ((), 16384),
-    "codestream": (("workers.codestream",), 512),
+    "codestream": (("workers.inputs.codestream",), 512),
     "hl7": ((*_ER7, "hl7.parser", "hl7.containers"), 2048),
 }
 

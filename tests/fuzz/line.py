@@ -19,8 +19,8 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
-from node.dimse import StoreRequest
-from node.upper_layer import StoringLayer
+from node.dicom.dimse import StoreRequest
+from node.upperlayer.acceptor import StoringLayer
 
 STEPS = 10_000  # turns of the reactor after which a play counts as a hang
 ESTABLISHED, AWAITING = "Sta6", "Sta2"

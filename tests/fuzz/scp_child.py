@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from node import logs, scp
-from node.ledger import Ledger, sqlite_url
-from node.reception import Receiver
-from node.senders import Senders
+from node.admission.senders import Senders
+from node.ledger.engine import Ledger, sqlite_url
+from node.receiving.c_store import Receiver
+from node.receiving.store import Store
 from node.settings import Node, Settings
-from node.store import Store
 from tests.node.conftest import PEERS
 
 

@@ -9,7 +9,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from tests.fuzz import wire
 from tests.fuzz.targets import SYNTAXES
 from tests.node.phantoms import INSTANCE, encoded, image
-from tests.node.worklist.test_listener import ADT, OMG, OMI, ORM, fill
+from tests.node.worklist.orders.test_listener import ADT, OMG, OMI, ORM, fill
 from tests.workers.imaging_phantoms import pydicom_file
 
 _DATASET = encoded(image())

@@ -21,18 +21,18 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.dimse import read_store_request, store_response
+from node.dicom.dimse import read_store_request, store_response
+from node.dicom.headers import read_header
+from node.dicom.identity import identify, is_uid
 from node.errors import Refused, UnreadableInstance
-from node.headers import read_header
-from node.identity import identify, is_uid
-from node.ledger import Ledger, sqlite_url
+from node.hl7.mllp import BadBlock, Blocks
+from node.ledger.engine import Ledger, sqlite_url
 from node.settings import Orders
-from node.worklist.listener import Learner
-from node.worklist.mllp import BadBlock, Blocks
+from node.worklist.orders.listener import Learner
 from tests.fuzz.line import AWAITING, ESTABLISHED, line
 from tests.node.phantoms import INSTANCE, part10
-from workers.codestream import rows_columns
-from workers.decode import DecodeError, Decoder
+from workers.inputs.codestream import rows_columns
+from workers.inputs.decode import DecodeError, Decoder
 
 SECONDS = 5.0  # that one input may take before it counts as a hang
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)

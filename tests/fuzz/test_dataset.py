@@ -18,17 +18,17 @@ from pydicom import DataElement, Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage
 
-from node.elements import elements
+from node.dicom.elements import elements
+from node.dicom.headers import DEEPEST, LONGEST, MOST_ITEMS, read_header
+from node.dicom.identity import identify
 from node.errors import Refused, UnreadableInstance
-from node.headers import DEEPEST, LONGEST, MOST_ITEMS, read_header
-from node.identity import identify
 from tests.fuzz.chance import TRIES, changed
 from tests.fuzz.crashes import replayed
 from tests.fuzz.datasets import DATASETS, SUCCESS, Broken, nested, nested_whole
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import SYNTAXES, TARGETS
 from tests.node.phantoms import INSTANCE, encoded, image, key, part10
-from workers.decode import DecodeError, Decoder
+from workers.inputs.decode import DecodeError, Decoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom says what it meets in garbage
 MOST_MEMORY = 4 * LONGEST  # bytes: what is inflated, and its copies while it is read; what 10,000 items become

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from node.scu import Requestor, store
+from node.sending.scu import Requestor, store
 from node.settings import Peer
 from tests.fuzz import wire
 from tests.fuzz.cases import CASES, Case

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.ledger import Ledger
+from node.hl7.mllp import BadBlock, Blocks, block
+from node.ledger.engine import Ledger
 from node.settings import Orders
-from node.worklist.listener import Learner
-from node.worklist.mllp import BadBlock, Blocks, block
+from node.worklist.orders.listener import Learner
 from tests.fuzz.chance import TRIES, changed
 from tests.fuzz.crashes import replayed
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import TARGETS, Play
-from tests.node.worklist.test_listener import OMG, fill
+from tests.node.worklist.orders.test_listener import OMG, fill
 
 RIGHT = fill(OMG)
 SECRET = "Secret"

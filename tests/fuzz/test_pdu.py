@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.dimse import StoreRequest, read_store_request, store_response
-from node.pdata import LONGEST_COMMAND
-from node.upper_layer import LONGEST_MESSAGE, LONGEST_OTHER
+from node.dicom.dimse import StoreRequest, read_store_request, store_response
+from node.upperlayer.acceptor import LONGEST_MESSAGE, LONGEST_OTHER
+from node.upperlayer.pdata import LONGEST_COMMAND
 from tests.fuzz import wire
 from tests.fuzz.chance import TRIES, changed
 from tests.fuzz.crashes import replayed

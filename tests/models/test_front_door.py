@@ -18,7 +18,9 @@ def _is_module(value: object) -> bool:
     return isinstance(value, type(sys))
 
 
-@pytest.mark.parametrize("name", ["models", "models.cli", "models.packages", "models.prediction", "models.card"])
+@pytest.mark.parametrize(
+    "name", ["models", "models.commands.cli", "models.packages", "models.prediction", "models.card"]
+)
 def test_importing_needs_no_torch(name: str) -> None:
     heavy = "torch", "safetensors", "sklearn", "SimpleITK"
     code = f"import sys, {name}; print([one for one in {heavy!r} if one in sys.modules])"

@@ -8,8 +8,8 @@ import pytest
 
 from models import packages
 from models.errors import CardError, InputError, PackageError
-from models.installing import add, check_free
-from models.networks import from_bytes, to_bytes
+from models.importers.installing import add, check_free
+from models.networks.tapped import from_bytes, to_bytes
 
 XRAY = packages.ZOO / "chest-xray"
 CT = packages.ZOO / "chest-ct"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.letterbox import Letterbox
+from models.data.letterbox import Letterbox
 from models.regions import Mask, components, label_regions, map_regions
 from tests.models import phantoms
 
@@ -15,7 +15,7 @@ def _rectangle(shape: tuple[int, int], rows: slice, columns: slice) -> Mask:
 
 
 def test_maps_lie_in_the_file_where_the_node_lays_them() -> None:
-    from workers.grid import Grid
+    from workers.inputs.grid import Grid
 
     rng = np.random.default_rng(0)
     for file in ((200, 300), (256, 256)):

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from models import packages
-from models.backbones import imagenet_weights
 from models.card import Card
 from models.cardfile import card_text
-from models.datasets import read_boxes, read_examples, read_image
+from models.data.datasets import read_boxes, read_examples, read_image
 from models.errors import DataError, PackageError
 from models.evaluation import Evaluation, evaluate
-from models.installing import add
+from models.importers.installing import add
+from models.networks.efficientnet_lite import imagenet_weights
 from models.training import WEAK, train
 from tests.models import phantoms
 

@@ -10,8 +10,8 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom.dsutils import encode, encode_file_meta
 from sqlalchemy import Connection
 
-from node import studies
 from node.entities import InstanceKey, ResultObject, StoredInstance
+from node.ledger import studies
 
 STUDY, SERIES, INSTANCE = "1.2.826.0.1.3680043.9.1", "1.2.826.0.1.3680043.9.1.1", "1.2.826.0.1.3680043.9.1.1.1"
 PATIENT_NAME, PATIENT_ID = "Secret^Name", "HUSH4711"

@@ -15,9 +15,9 @@ from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import MaximumLengthNotification
 
-from node.dimse import StoreRequest, read_store_request, store_response
-from node.pdata import COMMAND, LAST, values
-from node.wire import Caller
+from node.dicom.dimse import StoreRequest, read_store_request, store_response
+from node.upperlayer.pdata import COMMAND, LAST, values
+from node.upperlayer.requestor import Caller
 
 P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 4, 5, 6, 7
 

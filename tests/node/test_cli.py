@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from node import __version__, arrivals, cli, feedback, outbox, studies
+from node import __version__, cli
+from node.admin import feedback
 from node.entities import AnalysisReport, FoundFinding, StudyState
-from node.ledger import Ledger, open_ledger
+from node.ledger import outbox, studies
+from node.ledger.engine import Ledger, open_ledger
+from node.receiving import instances
 from node.settings import Policy, Settings
-from node.worklist import deciding, items
-from node.worklist.policy import Priority, Triage
+from node.worklist.reading import work_items
+from node.worklist.triage import decisions
+from node.worklist.triage.policy import Priority, Triage
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, image, result, save, stored
 
@@ -91,10 +95,10 @@ def finish(ledger: Ledger, uid: str, sop_instance_uid: str, report: AnalysisRepo
     """A study comes and is analysed, with this outcome."""
     now = time.time()
     with ledger.write() as connection:
-        arrivals.record_instance(connection, stored(sop_instance_uid, study_instance_uid=uid), "MODALITY", now)
+        instances.record_instance(connection, stored(sop_instance_uid, study_instance_uid=uid), "MODALITY", now)
         (row,) = studies.receiving(connection)
         assert studies.complete(connection, row, "association released, then 2 s quiet", now)
-        items.ensure_item(connection, header(uid), now)
+        work_items.ensure_item(connection, header(uid), now)
         assert studies.claim(connection, uid, 1, now, 20.0)
         assert studies.finish(connection, uid, 1, report, now)
 
@@ -112,7 +116,7 @@ def known(ledger: Ledger, config: Path) -> Path:
         first, second = outbox.claim(connection, UID, "pacs", now, 20.0)
         outbox.settle(connection, first, "pacs", "the peer refused it with status 0xA700", now)
         outbox.settle(connection, second, "pacs", "", now)
-        items.raise_priority(connection, UID, Triage(Priority.HIGH, "Pneumothorax (probability 93 %)"), now)
+        work_items.raise_priority(connection, UID, Triage(Priority.HIGH, "Pneumothorax (probability 93 %)"), now)
     return config
 
 
@@ -404,7 +408,7 @@ def test_a_study_tells_each_decision_and_the_status_what_waits(
     policy = Policy(alerts_an_hour=1)
     with ledger.write() as connection:
         for uid in (FAILED, REFUSED):
-            deciding.decide_study(connection, deciding.Analysed(uid, 1, (finding,)), policy, time.time())
+            decisions.decide_study(connection, decisions.Analysed(uid, 1, (finding,)), policy, time.time())
     done = readfirst("study", REFUSED, "--config", known)
     assert done.code == 0
     assert "waits" in done.out

@@ -9,7 +9,7 @@ import pytest
 import models
 import node
 import workers
-from node.broker import TASKS
+from node.dispatch.broker import TASKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def test_the_packages_are_ours_and_no_namesakes(tmp_path: Path) -> None:
     assert elsewhere == [ROOT] * 3
 
 
-@pytest.mark.parametrize("module", ["node.cli", "node.service", "workers.deliver", "workers.app"])
+@pytest.mark.parametrize("module", ["node.cli", "node.service", "workers.delivery.deliver", "workers.app"])
 def test_these_do_without_torch(module: str, tmp_path: Path) -> None:
     code = f"import sys, {module}; print(*{{'torch', 'highdicom', 'SimpleITK', 'matplotlib'}} & set(sys.modules))"
     assert run(code, tmp_path) == ""

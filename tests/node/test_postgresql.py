@@ -18,20 +18,27 @@ from alembic.migration import MigrationContext
 from pydicom import Dataset
 from sqlalchemy import func, select
 
-from node import arrivals, outbox, web
+from node import web
 from node.entities import InstanceKey, ResultObject, StoredInstance
-from node.ledger import Ledger
+from node.ledger import outbox
+from node.ledger.engine import Ledger
+from node.ledger.tables import INSTANCE, METADATA
+from node.receiving import instances
 from node.settings import Node, Settings, Web
-from node.tables import INSTANCE, METADATA
 from node.web import Desk
-from node.web.listing import Wanted, find
-from node.web.live import mark
-from node.worklist import Priority, ensure_item, items, notices, orders, reports, subscriptions
-from node.worklist.orders import Order
-from node.worklist.reports import Subscriber
+from node.web.pages.listing import Wanted, find
+from node.web.pages.live import mark
+from node.worklist.events import event_reports, subscriptions
+from node.worklist.events.event_reports import Subscriber
+from node.worklist.events.subscription_states import GLOBAL_SUBSCRIPTION
+from node.worklist.events.subscriptions import Subscription
+from node.worklist.orders import orders
+from node.worklist.orders.orders import Order
+from node.worklist.reading import work_items
+from node.worklist.reading.work_items import ensure_item
+from node.worklist.sinks import notices
 from node.worklist.sinks.courier import Courier
-from node.worklist.subscriptions import Subscription
-from node.worklist.watching import GLOBAL_SUBSCRIPTION
+from node.worklist.triage.policy import Priority
 from tests.node.conftest import free_port
 from tests.node.web.conftest import analyse, arrive
 from tests.node.worklist.sinks.phantoms import header, raised
@@ -91,7 +98,7 @@ def test_the_same_instance_at_the_same_instant_is_recorded_once(ledger: Ledger) 
 
     def record() -> None:
         with ledger.write() as connection:
-            fresh.append(arrivals.record_instance(connection, stored, "MODALITY", 1.0).new)
+            fresh.append(instances.record_instance(connection, stored, "MODALITY", 1.0).new)
 
     together(*[record] * 8)
     assert sorted(fresh) == [False] * 7 + [True]
@@ -119,13 +126,13 @@ def test_subscribers_of_all_items_are_told_of_a_new_one(ledger: Ledger) -> None:
     header.StudyInstanceUID = "1.2.9"
     with ledger.write() as connection:
         subscriptions.subscribe(connection, everything, 1.0)
-        uid = items.ensure_item(connection, header, 2.0)
+        uid = work_items.ensure_item(connection, header, 2.0)
         assert subscriptions.is_locked(connection, uid)
-        assert reports.due(connection, 3.0) == (Subscriber("READER"),)
-        (report,) = reports.waiting(connection, Subscriber("READER"), 10)
-        reports.postponed(connection, Subscriber("READER"), 3.0, 0.5)
-        assert reports.due(connection, 3.0) == ()
-        reports.answered(connection, report)
+        assert event_reports.due(connection, 3.0) == (Subscriber("READER"),)
+        (report,) = event_reports.waiting(connection, Subscriber("READER"), 10)
+        event_reports.postponed(connection, Subscriber("READER"), 3.0, 0.5)
+        assert event_reports.due(connection, 3.0) == ()
+        event_reports.answered(connection, report)
         subscriptions.unsubscribe(connection, Subscriber("READER"), GLOBAL_SUBSCRIPTION)
         assert subscriptions.everybody(connection) == frozenset()
 

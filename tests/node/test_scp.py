@@ -27,13 +27,14 @@ from pynetdicom.sop_class import Verification
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from node import scp, studies
+from node import scp
+from node.dispatch.fairness import HIGH, LOW, MEDIUM
 from node.errors import ConfigurationError
-from node.group_commit import GroupCommit
-from node.ledger import Ledger
+from node.ledger import studies
+from node.ledger.engine import Ledger
+from node.ledger.group_commit import GroupCommit
+from node.ledger.tables import EVENT, INSTANCE, STUDY
 from node.settings import Settings
-from node.tables import EVENT, INSTANCE, STUDY
-from node.turns import HIGH, LOW, MEDIUM
 from tests.conftest import need
 from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE as UID_1

@@ -16,12 +16,15 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import Association
 from structlog.testing import capture_logs
 
-from node import service, studies
-from node.embedded import EmbeddedRedis
-from node.ledger import Ledger
+from node import service
+from node.dispatch.embedded_redis import EmbeddedRedis
+from node.ledger import studies
+from node.ledger.engine import Ledger
 from node.settings import Settings, Web
-from node.worklist import Priority, items, orders
-from node.worklist.orders import Order
+from node.worklist.orders import orders
+from node.worklist.orders.orders import Order
+from node.worklist.reading import work_items
+from node.worklist.triage.policy import Priority
 from tests.node.conftest import House, free_port
 from tests.node.damaged import cut_after_uids, with_unknown_vr
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, STUDY, image, save
@@ -47,7 +50,7 @@ def send(house: House, associate: Callable[..., Association], tmp_path: Path) ->
     return send
 
 
-def work_item(ledger: Ledger, settings: Settings) -> items.Row:
+def work_item(ledger: Ledger, settings: Settings) -> work_items.Row:
     """The study's work item, made as the node's round makes it when the study is complete."""
     with ledger.read() as connection:
         (row,) = studies.receiving(connection)
@@ -55,7 +58,7 @@ def work_item(ledger: Ledger, settings: Settings) -> items.Row:
     with ledger.write() as connection:
         assert studies.complete(connection, row, "quiet", time.time())
         write(connection)
-        (item,) = items.listing(connection)
+        (item,) = work_items.listing(connection)
     return item
 
 
@@ -85,9 +88,9 @@ def test_a_study_that_is_complete_again_keeps_its_one_item(send: Send, ledger: L
         (row,) = connection.execute(studies.STUDY.select()).mappings()
     write = service._work_item(settings, ledger, row)
     with ledger.write() as connection:
-        items.set_ready(connection, STUDY, time.time(), ready=False)
+        work_items.set_ready(connection, STUDY, time.time(), ready=False)
         write(connection)
-        assert items.listing(connection) == (first,)  # and ready again
+        assert work_items.listing(connection) == (first,)  # and ready again
 
 
 @damage_is_meant

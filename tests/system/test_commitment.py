@@ -20,7 +20,6 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 from sqlalchemy import select, update
 
-from node import arrivals, outbox
 from node.commitment.messages import (
     INSTANCE,
     Reference,
@@ -31,10 +30,12 @@ from node.commitment.messages import (
     write_report,
     write_request,
 )  # fmt: skip
-from node.embedded import EmbeddedRedis
+from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import DeliveryState
-from node.ledger import Ledger, sqlite_url
-from node.tables import COMMITMENT_REQUEST, OUTBOX
+from node.ledger import outbox
+from node.ledger.engine import Ledger, sqlite_url
+from node.ledger.tables import COMMITMENT_REQUEST, OUTBOX
+from node.receiving import instances
 from tests.node.commitment.conftest import serve
 from tests.node.conftest import free_port, redis_server
 from tests.node.phantoms import STUDY, image, result, save, stored
@@ -149,7 +150,7 @@ def test_a_report_is_taken_though_the_node_was_killed_when_it_asked_and_when_it_
 ) -> None:
     with ledger.write() as connection:
         now = time.time()
-        arrivals.record_instance(connection, stored(), "MODALITY", now)
+        instances.record_instance(connection, stored(), "MODALITY", now)
         outbox.put(connection, STUDY, 1, [replace(result("2.25.1"), series_instance_uid="2.25.9")], ["pacs"], now)
         for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
             outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from node.ledger import note
-from node.tables import INSTANCE
+from node.ledger.engine import note
+from node.ledger.tables import INSTANCE
 from tests.system.faults import accounts, associations, clocks, disks, kills, peers, waits
 from tests.system.faults.__main__ import FAULTS
 from tests.system.faults.fault import Fault, Ground, Row, attempt

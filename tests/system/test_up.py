@@ -19,11 +19,11 @@ from pacs import Orthanc, free_port
 from pydicom import dcmread
 from sqlalchemy import update
 
-from node.ledger import Ledger, open_ledger
+from node.ledger.engine import Ledger, open_ledger
+from node.ledger.tables import OUTBOX
 from node.settings import load
-from node.tables import OUTBOX
 from tests.conftest import need
-from workers.gate import dciodvfy_errors
+from workers.gate.gate import dciodvfy_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "deploy" / "samples"

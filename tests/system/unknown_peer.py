@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
-from node.embedded import embedded_redis
-from node.ledger import Ledger, sqlite_url
+from node.dispatch.embedded_redis import embedded_redis
+from node.ledger.engine import Ledger, sqlite_url
+from node.ledger.tables import METADATA
 from node.settings import Tls
-from node.tables import METADATA
 from tests.node.authority import Authority
 from tests.node.conftest import free_port
 from tests.node.pdus import associate_request, pdu

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from models import packages
-from models.backbones import imagenet_weights
 from models.card import Calibration, Card, Network, Weights
 from models.cardfile import card_text
-from models.networks import CamNetwork, halved, to_bytes
+from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.tapped import CamNetwork, halved, to_bytes
 
 NAME, SIZE, TAPS = "bright", (512, 512), (2,)
 BRIGHT = 0.55  # of white; darker is nothing

@@ -18,9 +18,9 @@ from viewer import Browser, Reading
 from models.card import Code
 from tests.viewer import phantoms
 from tests.viewer.way import OBLIQUE, PRONE, RADIOGRAPHS, Way
-from workers import codes
-from workers.equipment import RESEARCH
-from workers.gate import dciodvfy_errors
+from workers.dicom import codes
+from workers.findings.equipment import RESEARCH
+from workers.gate.gate import dciodvfy_errors
 
 Screen = NDArray[np.int16]
 Mask = NDArray[np.bool_]

@@ -10,7 +10,7 @@ from pacs import Orthanc
 from pydicom import Dataset, dcmread
 from pydicom.filebase import DicomBytesIO
 
-from node import scu
+from node.sending import scu
 from node.settings import Peer
 from tests.system.test_up import Up
 from tests.viewer import bright, phantoms

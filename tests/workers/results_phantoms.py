@@ -15,14 +15,14 @@ from pydicom.uid import UID, ComputedRadiographyImageStorage, CTImageStorage, Ex
 
 from models.card import Card
 from models.prediction import Prediction
-from workers import plain
-from workers.findings import Finding, ImageSource, Source, findings_of
-from workers.grid import Grid
-from workers.pixels import SourceImage
-from workers.profiles import Kind
-from workers.results import Made, objects
-from workers.uids import Context
-from workers.volume import SourceVolume
+from workers.delivery.profiles import Kind
+from workers.dicom.uids import Context
+from workers.findings.findings import Finding, ImageSource, Source, findings_of
+from workers.inputs.grid import Grid
+from workers.inputs.pixels import SourceImage
+from workers.inputs.volume import SourceVolume
+from workers.results import plain
+from workers.results.registry import Made, objects
 
 NOW = datetime(2026, 1, 2, 10, 15, 30)
 

@@ -21,18 +21,20 @@ from structlog.testing import capture_logs
 
 from models import packages
 from models.prediction import Model
-from node import arrivals, outbox, overview, studies
+from node.admin import queries
+from node.dicom.headers import read_header
 from node.entities import InstanceKey, StoredInstance, StudyState
 from node.errors import OutOfResources
-from node.headers import read_header
-from node.ledger import Ledger
+from node.ledger import outbox, studies
+from node.ledger.engine import Ledger
+from node.ledger.tables import EVENT, FINDING, OUTBOX, PICTURE, RESULT
+from node.ledger.tables import STUDY as STUDIES
+from node.receiving import instances
 from node.settings import Peer, Policy, Settings, Worklist
-from node.tables import EVENT, FINDING, OUTBOX, PICTURE, RESULT
-from node.tables import STUDY as STUDIES
-from node.worklist import items
-from node.worklist.elements import text
-from node.worklist.policy import Priority
-from node.worklist.rows import of_study
+from node.worklist.items.json_model import text
+from node.worklist.items.rows import of_study
+from node.worklist.reading import work_items
+from node.worklist.triage.policy import Priority
 from tests.node.conftest import House
 from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
 from workers import lease
@@ -81,7 +83,7 @@ def receive(ledger: Ledger, data: Path, number: int = 1, **attributes: object) -
     key = InstanceKey(STUDY, SERIES, path.stem, ComputedRadiographyImageStorage)
     stored = StoredInstance(key, ExplicitVRLittleEndian, str(path.relative_to(data)), f"{number:064}", 1)
     with ledger.write() as connection:
-        arrivals.record_instance(connection, stored, "MODALITY", time.time())
+        instances.record_instance(connection, stored, "MODALITY", time.time())
     return path
 
 
@@ -90,8 +92,8 @@ def complete(ledger: Ledger, header: Dataset) -> None:
     with ledger.write() as connection:
         (row,) = studies.receiving(connection)
         assert studies.complete(connection, row, "quiet", time.time())
-        items.ensure_item(connection, header, time.time())
-        items.set_ready(connection, STUDY, time.time())
+        work_items.ensure_item(connection, header, time.time())
+        work_items.set_ready(connection, STUDY, time.time())
 
 
 @pytest.fixture
@@ -113,9 +115,9 @@ def study(ledger: Ledger) -> tuple[str, str]:
     return row.state, row.reason
 
 
-def item(ledger: Ledger) -> items.Row:
+def item(ledger: Ledger) -> work_items.Row:
     with ledger.read() as connection:
-        (row,) = items.listing(connection)
+        (row,) = work_items.listing(connection)
     return row
 
 
@@ -201,7 +203,7 @@ def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(
     assert (study(queued)[0], found(queued), deliveries(queued)) == (StudyState.ANALYSED, ["Pneumothorax"], [])
     with queued.read() as connection:
         assert len(connection.execute(select(RESULT)).all()) == 7
-        story = overview.story(connection, STUDY)
+        story = queries.story(connection, STUDY)
     assert story is not None
     assert [one["outcome"] for one in story["decisions"]] == ["shadow"]
     assert (item(queued).priority, item(queued).source) == (Priority.MEDIUM, "default")

@@ -18,10 +18,10 @@ from kombu.serialization import loads
 from typer import Typer
 from typer.testing import CliRunner
 
-from node.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of
-from node.embedded import EmbeddedRedis
+from node.dispatch.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of
+from node.dispatch.embedded_redis import EmbeddedRedis
 from node.errors import ConfigurationError
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
 from node.settings import Models, Queue, Settings
 from workers.app import make_worker_app
 from workers.cli import worker
@@ -62,7 +62,7 @@ def test_a_task_goes_to_its_queue() -> None:
 def test_a_task_takes_what_the_nodes_message_says(
     ledger: Ledger, settings: Settings, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("workers.analyze", "workers.deliver"):
+    for module in ("workers.analyze", "workers.delivery.deliver"):
         monkeypatch.setattr(f"{module}.open_ledger", lambda _settings: ledger)  # the test's own, which it closes
     made = make_worker_app(settings.model_copy(update={"queue": Queue(url=redis_server.url)}), QUEUES)
     broker = Broker(made)

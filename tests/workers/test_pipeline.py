@@ -12,11 +12,12 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from models.prediction import Model
 from node.entities import AnalysisReport, StudyState
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
-from workers import results, rules
-from workers.decode import Decoder
+from workers.gate import rules
+from workers.gate.rules import Rule
+from workers.inputs.decode import Decoder
 from workers.pipeline import Instance, analyze
-from workers.rules import Rule
-from workers.sr import Predecessor
+from workers.results import registry
+from workers.results.sr import Predecessor
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
 
@@ -233,14 +234,14 @@ def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are
 def test_an_object_that_cannot_be_made_is_a_fault_and_the_others_are_results(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(results.MAKERS, "segmentation", fails)
+    monkeypatch.setitem(registry.MAKERS, "segmentation", fails)
     report = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["regions", "statement", "segmentation"])
     fault = "no segmentation could be made: ZeroDivisionError in our software; see the worker's log"
     assert [result.fault for result in report.results] == ["", "", fault]
     assert report.notes == (fault,)
     for kind in ("regions", "statement"):
-        monkeypatch.setitem(results.MAKERS, kind, fails)
+        monkeypatch.setitem(registry.MAKERS, kind, fails)
     nothing = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert nothing.state == StudyState.FAILED
     assert fault in nothing.reason

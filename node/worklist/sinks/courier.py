@@ -10,10 +10,9 @@ from contextlib import contextmanager
 import structlog
 
 from node.errors import NotAccepted, ReadFirstError, SinkUnreachable
-from node.ledger import Ledger
-from node.outbox import pause_after
-from node.worklist import notices
-from node.worklist.sinks import Sink
+from node.ledger.engine import Ledger
+from node.ledger.outbox import pause_after
+from node.worklist.sinks import Sink, notices
 from node.worklist.sinks.facts import Notice
 
 _log = structlog.get_logger(__name__)

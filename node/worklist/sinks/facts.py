@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from node.worklist.elements import Json, items, tag_of, text
+from node.worklist.items.json_model import Json, items, tag_of, text
 
 FINDING = {  # a sample of the findings in a notice's content: the columns of the ledger that are told
     "label": "a finding", "quantity": "probability", "probability": 0.9, "operating_point": 0.5, "present": True,

@@ -21,7 +21,7 @@ from jinja2 import ChoiceLoader, DictLoader, FileSystemLoader, StrictUndefined, 
 from jinja2.sandbox import SandboxedEnvironment
 
 from node.errors import ConfigurationError
-from node.worklist.er7 import SEPARATORS, escape
+from node.hl7.er7 import SEPARATORS, escape
 
 SHIPPED = Path(__file__).parent / "templates"
 MESSAGES = {"ORM^O01": "orm_o01.hl7", "OMG^O19": "omg_o19.hl7", "OMI^O23": "omi_o23.hl7", "ORU^R01": "oru_r01.hl7"}

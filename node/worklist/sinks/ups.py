@@ -11,19 +11,19 @@ from pynetdicom import Association, build_context
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import UnifiedProcedureStepPull, UnifiedProcedureStepPush
 
-from node import scu
-from node.contexts import PLAIN_TRANSFER_SYNTAXES
+from node.dicom.contexts import PLAIN_TRANSFER_SYNTAXES
+from node.dicom.identity import is_uid
 from node.errors import NotAccepted, NotTaken, PeerError, SinkUnreachable
-from node.identity import is_uid
-from node.scu import Requestor
+from node.sending import scu
+from node.sending.scu import Requestor
 from node.settings import Peer, Settings
-from node.worklist.attributes import RULES
-from node.worklist.elements import Json, from_dataset, items, put, tag_of, text, to_dataset
-from node.worklist.policy import Priority
-from node.worklist.reading import is_reading
+from node.worklist.items.attributes import RULES
+from node.worklist.items.json_model import Json, from_dataset, items, put, tag_of, text, to_dataset
+from node.worklist.items.states import FINAL, State
+from node.worklist.items.statuses import Status, UpsRefused
+from node.worklist.reading.data_set import is_reading
 from node.worklist.sinks.facts import Notice, facts
-from node.worklist.states import FINAL, State
-from node.worklist.statuses import Status, UpsRefused
+from node.worklist.triage.policy import Priority
 
 _CLASSES = (UnifiedProcedureStepPull, UnifiedProcedureStepPush)
 _RETURNED = (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.datasets import read_examples
+from models.data.datasets import read_examples
 from models.errors import DataError
 from models.evaluation import Evaluation, evaluate
 from tests.models import bright, phantoms

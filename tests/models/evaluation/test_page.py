@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.classical import methods
+from models.data.letterbox import Letterbox
 from models.errors import DataError
 from models.evaluation import evaluate
+from models.evaluation.classical import methods
 from models.evaluation.overlays import BOX, REGION, picture
 from models.evaluation.page import check_room, shown_figure, write_report
-from models.letterbox import Letterbox
 from models.metrics import Figure
 from tests.models import bright, phantoms
 

@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from models import packages
-from models.backbones import imagenet_weights
 from models.card import Card
 from models.cardfile import card_text
-from models.cli import app
-from models.datasets import read_image
+from models.commands.cli import app
+from models.data.datasets import read_image
 from models.errors import DataError, PackageError
 from models.fitting import METHODS
+from models.networks.efficientnet_lite import imagenet_weights
 from models.training import train
 from tests.models import phantoms
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.backbones import imagenet_weights
 from models.card import Card
-from models.datasets import read_examples
+from models.data.datasets import read_examples
 from models.errors import DataError, PackageError, RunError
 from models.learning.finetune import Finetuning, aucs, mean_within_sources, read_split
 from models.learning.losses import LOSSES
 from models.learning.options import FinetuneOptions
 from models.localizers.attention import AttentionNetwork
-from models.networks import CamNetwork
+from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.tapped import CamNetwork
 from tests.models import phantoms
 from tests.models.learning.runs import CPU, TUNE, tuned
 

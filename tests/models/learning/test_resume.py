@@ -12,9 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from models.backbones import imagenet_weights
 from models.errors import PackageError, RunError
 from models.learning import checkpoints
+from models.networks.efficientnet_lite import imagenet_weights
 from tests.models.learning.runs import CONTRAST, TUNE, Killed, contrasted, tuned
 
 try:

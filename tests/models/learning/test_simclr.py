@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from models.backbones import imagenet_weights
 from models.errors import DataError, PackageError, RunError
 from models.learning.images import Machine, Views, batches, image_files, machine
 from models.learning.sampling import plan
 from models.learning.simclr import Pretraining, read_unlabelled
+from models.networks.efficientnet_lite import imagenet_weights
 from tests.models import phantoms
 from tests.models.learning.runs import CONTRAST, CPU, contrasted
 

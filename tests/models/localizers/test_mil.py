@@ -6,7 +6,7 @@ import torch
 from models.fitting.descent import descend
 from models.localizers.cam import CamLocalizer
 from models.localizers.mil import GatedHead, MilNetwork
-from models.networks import on_one_grid
+from models.networks.tapped import on_one_grid
 
 IMAGE = np.random.default_rng(0).random((128, 160), np.float32)
 

@@ -16,17 +16,18 @@ from pynetdicom import Association
 from pynetdicom.sop_class import UnifiedProcedureStepPull
 from sqlalchemy import text
 
-from node import scp, scu
-from node.accountability import Audit
+from node import scp
+from node.admission.senders import Senders
+from node.admission.tallies import Answer, Brought, Sender, Tallies
 from node.audit import Recorder, spool
 from node.audit.alarms import WINDOW
 from node.audit.codes import NODE_AUTHENTICATION
-from node.ledger import Ledger
-from node.reception import Receiver
-from node.senders import Senders
+from node.ledger.engine import Ledger
+from node.receiving.c_store import Receiver
+from node.receiving.store import Store
+from node.sending import scu
 from node.settings import Peer, Settings
-from node.store import Store
-from node.tallies import Answer, Brought, Sender, Tallies
+from node.settings.audit import Audit
 from tests.node.audit.schema import faults
 from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE, PATIENT_ID, STUDY, image, save

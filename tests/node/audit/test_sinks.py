@@ -17,13 +17,13 @@ import pytest
 from sqlalchemy import RowMapping
 from structlog.testing import capture_logs
 
-from node.accountability import Audit, Repository
 from node.audit import recording, spool
 from node.audit.courier import Courier, Sink, make_sinks
 from node.audit.trail import Trail
 from node.errors import NotTaken
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
 from node.settings import Settings, Tls
+from node.settings.audit import Audit, Repository
 from tests.node.audit.schema import faults
 from tests.node.authority import Authority
 from tests.node.conftest import free_port

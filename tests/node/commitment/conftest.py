@@ -18,15 +18,16 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetri
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select, update
 
-from node import arrivals, outbox
 from node.commitment import Loop
 from node.commitment.asker import Asker
 from node.commitment.messages import INSTANCE, Reference, Report, Request, read_request, write_report
 from node.entities import DeliveryState
-from node.ledger import Ledger
-from node.promises import Commitment
+from node.ledger import outbox
+from node.ledger.engine import Ledger
+from node.ledger.tables import EVENT, OUTBOX
+from node.receiving import instances
 from node.settings import Node, Peer, Settings
-from node.tables import EVENT, OUTBOX
+from node.settings.commitment import Commitment
 from tests.node.conftest import House, free_port, ledger, listen
 from tests.node.phantoms import STUDY, result, stored
 
@@ -191,7 +192,7 @@ def beside(tmp_path: Path, ledger: Ledger, listen: Callable[[Settings], House]) 
         node = Beside(settings, ledger, listen)
         objects = [replace(result(uid), sop_class_uid=f"1.2.840.{number}") for number, uid in enumerate(UIDS)]
         with ledger.write() as connection:
-            arrivals.record_instance(connection, stored(), "MODALITY", node.now)
+            instances.record_instance(connection, stored(), "MODALITY", node.now)
             outbox.put(connection, STUDY, 1, objects, ["pacs"], node.now)
             for row in outbox.claim(connection, STUDY, "pacs", node.now, 20.0):
                 outbox.settle(connection, row, "pacs", "", node.now, taken=DeliveryState.STORED)

@@ -10,11 +10,11 @@ import pytest
 from pynetdicom import Association
 from sqlalchemy import select
 
-from node import outbox
 from node.commitment import Loop, asker, listening
 from node.commitment.messages import Report
 from node.entities import DeliveryState
-from node.tables import AUDIT_MESSAGE
+from node.ledger import outbox
+from node.ledger.tables import AUDIT_MESSAGE
 from tests.node.commitment.conftest import (
     COMMITMENT,
     FIND,

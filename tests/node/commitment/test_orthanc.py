@@ -14,13 +14,15 @@ from pacs import Orthanc
 from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 
-from node import arrivals, outbox, scu
 from node.commitment import keeping_promises
 from node.entities import DeliveryState
-from node.ledger import Ledger
-from node.scu import Requestor
+from node.ledger import outbox
+from node.ledger.engine import Ledger
+from node.ledger.tables import EVENT, OUTBOX
+from node.receiving import instances
+from node.sending import scu
+from node.sending.scu import Requestor
 from node.settings import Node, Peer, Settings
-from node.tables import EVENT, OUTBOX
 from tests.conftest import need
 from tests.node.commitment.conftest import until
 from tests.node.conftest import House, free_port
@@ -65,7 +67,7 @@ def take(ledger: Ledger) -> None:
     objects = [replace(result(uid), sop_class_uid=CTImageStorage, series_instance_uid=SERIES) for uid in UIDS]
     now = time.time()
     with ledger.write() as connection:
-        arrivals.record_instance(connection, stored(), "MODALITY", now)
+        instances.record_instance(connection, stored(), "MODALITY", now)
         outbox.put(connection, STUDY, 1, objects, ["pacs"], now)
         for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
             outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)

@@ -23,11 +23,11 @@ from node.commitment import provider, requests, returning
 from node.commitment.listening import without_stalling
 from node.commitment.messages import INSTANCE, Reference, Report, Request, read_report, write_request
 from node.commitment.reporter import Reporter
-from node.ledger import Ledger
-from node.promises import Commitment
+from node.ledger.engine import Ledger
+from node.ledger.tables import COMMITMENT_REQUEST
 from node.settings import Peer, Settings
-from node.tables import COMMITMENT_REQUEST
-from node.worklist.ups import SOP_CLASSES
+from node.settings.commitment import Commitment
+from node.worklist.ups.scp import SOP_CLASSES
 from tests.node.commitment.conftest import PATIENCE, serve, until
 from tests.node.conftest import PEERS, House, free_port, settings
 from tests.node.phantoms import image, save

@@ -12,9 +12,9 @@ from websockets.sync.client import ClientConnection, connect
 from node import web
 from node.dicomweb import routes
 from node.dicomweb.workitems import Desk
-from node.ledger import Ledger, sqlite_url
+from node.ledger.engine import Ledger, sqlite_url
+from node.ledger.tables import EVENT, EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM
 from node.settings import Settings, Web
-from node.tables import EVENT, EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM
 from tests.node.conftest import free_port
 from tests.node.worklist.conftest import header
 from tests.node.worklist.scu import NOW, STATION

@@ -4,7 +4,7 @@ import httpx
 from starlette.requests import Request
 
 from node.dicomweb.workitems import Desk
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
 from node.settings import Web
 from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import STATION, serving

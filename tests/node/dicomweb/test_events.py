@@ -16,11 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from node.dicomweb.workitems import Desk
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
+from node.ledger.tables import EVENT_REPORT
 from node.settings import Web
-from node.tables import EVENT_REPORT
-from node.worklist.items import ensure_item, raise_priority
-from node.worklist.policy import Priority, Triage
+from node.worklist.reading.work_items import ensure_item, raise_priority
+from node.worklist.triage.policy import Priority, Triage
 from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import serving
 from tests.node.dicomweb.test_workitems import ALL, JSON, body, change, create

@@ -10,8 +10,8 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 from structlog.testing import capture_logs
 
-from node.ledger import Ledger
-from node.worklist.items import ensure_item
+from node.ledger.engine import Ledger
+from node.worklist.reading.work_items import ensure_item
 from tests.node.worklist.scu import LOCK, NOW, OTHER, STATION, STUDY, discontinued, performed, pushed
 
 JSON = {"Content-Type": "application/dicom+json"}

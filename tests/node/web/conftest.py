@@ -16,13 +16,15 @@ from PIL import Image
 from pydicom import Dataset
 from starlette.routing import BaseRoute
 
-from node import arrivals, studies, web
+from node import web
 from node.entities import AnalysisReport, FoundFinding, Picture, StudyState
-from node.ledger import Ledger
+from node.ledger import studies
+from node.ledger.engine import Ledger
+from node.receiving import instances
 from node.settings import Settings, Web
-from node.web.desk import Desk
-from node.worklist import items
-from node.worklist.policy import Priority, Triage
+from node.web.access.desk import Desk
+from node.worklist.reading import work_items
+from node.worklist.triage.policy import Priority, Triage
 from tests.node.conftest import free_port
 from tests.node.phantoms import STUDY, stored
 
@@ -86,10 +88,10 @@ def arrive(ledger: Ledger, uid: str = STUDY, at: float | None = None, **values: 
     """A study comes and stands in the worklist; its work item's UID."""
     now = time.time() if at is None else at
     with ledger.write() as connection:
-        arrivals.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", now)
+        instances.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), "MODALITY", now)
         (row,) = (row for row in studies.receiving(connection) if row["study_instance_uid"] == uid)
         assert studies.complete(connection, row, "association released, then 2 s quiet", now)
-        return items.ensure_item(connection, header(uid, **values), now)
+        return work_items.ensure_item(connection, header(uid, **values), now)
 
 
 def analyse(ledger: Ledger, data: Path, uid: str = STUDY, state: StudyState = StudyState.ANALYSED) -> None:
@@ -103,7 +105,7 @@ def analyse(ledger: Ledger, data: Path, uid: str = STUDY, state: StudyState = St
         assert studies.claim(connection, uid, 1, now, 20.0)
         assert studies.finish(connection, uid, 1, report, now)
         if not reason:
-            items.raise_priority(connection, uid, Triage(Priority.HIGH, "Pneumothorax (probability 87 %)"), now)
+            work_items.raise_priority(connection, uid, Triage(Priority.HIGH, "Pneumothorax (probability 87 %)"), now)
 
 
 def pictures(data: Path) -> tuple[Picture, ...]:

@@ -13,16 +13,17 @@ import pytest
 from sqlalchemy import insert, select, update
 from structlog.testing import capture_logs
 
-from node import arrivals, outbox, studies
 from node.entities import AnalysisReport, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import Ledger
-from node.tables import EVENT, OUTBOX, STUDY, WORK_ITEM
-from node.web import claims
-from node.worklist import operations
-from node.worklist.elements import Json, items, put, text
-from node.worklist.rows import load
-from node.worklist.states import State
+from node.ledger import outbox, studies
+from node.ledger.engine import Ledger
+from node.ledger.tables import EVENT, OUTBOX, STUDY, WORK_ITEM
+from node.receiving import instances
+from node.web.pages import claims
+from node.worklist.items.json_model import Json, items, put, text
+from node.worklist.items.rows import load
+from node.worklist.items.states import State
+from node.worklist.ups import operations
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import claim, result, stored
 from tests.node.web.conftest import FINDINGS, KEY, Serve, Site, analyse, arrive
@@ -220,7 +221,7 @@ def test_a_verdict_from_a_stale_page_is_refused_with_a_sentence(
     form = site.client.get(f"/study/{UID}").text.split('<form class="verdict"')[1].split("</form>")[0]
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
     with ledger.write() as connection:  # late images: the study is analysed anew, and what was called no longer is
-        arrivals.record_instance(connection, stored(f"{UID}.2", study_instance_uid=UID), "MODALITY", 9.0)
+        instances.record_instance(connection, stored(f"{UID}.2", study_instance_uid=UID), "MODALITY", 9.0)
         report = AnalysisReport(StudyState.ANALYSED, "", (replace(FINDINGS[0], probability=0.1, present=False),))
         claim(connection, UID, 2)
         assert studies.finish(connection, UID, 2, report, 10.0)

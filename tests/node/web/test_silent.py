@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from node import studies
 from node.entities import AnalysisReport, FoundFinding, StudyState
-from node.ledger import Ledger
+from node.ledger import studies
+from node.ledger.engine import Ledger
 from node.settings import Policy
-from node.worklist.deciding import Analysed, decide_study, silent_packages
+from node.worklist.triage.decisions import Analysed, decide_study, silent_packages
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import claim
 from tests.node.web.conftest import Site, arrive

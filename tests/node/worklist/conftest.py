@@ -13,11 +13,11 @@ from pynetdicom import AE, Association, evt
 from pynetdicom.sop_class import UnifiedProcedureStepEvent
 from sqlalchemy import delete
 
-from node.ledger import Ledger, sqlite_url
+from node.ledger.engine import Ledger, sqlite_url
+from node.ledger.tables import EVENT, EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM
 from node.settings import Peer, Settings
-from node.tables import EVENT, EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM
-from node.worklist.notifier import Notifier
-from node.worklist.ups import SOP_CLASSES, contexts, handlers
+from node.worklist.ups.event_sender import Notifier
+from node.worklist.ups.scp import SOP_CLASSES, contexts, handlers
 from tests.node.worklist.scu import NOW, STATION, STUDY, WATCHING
 
 Address = tuple[str, int]

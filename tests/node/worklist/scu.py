@@ -7,9 +7,9 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import generate_uid
 from pynetdicom import Association
 
-from node.worklist.reading import Station
-from node.worklist.ups import SOP_CLASSES
-from node.worklist.watch import Watching
+from node.worklist.reading.data_set import Station
+from node.worklist.ups.scp import SOP_CLASSES
+from node.worklist.ups.watch import Watching
 
 PUSH, WATCH, PULL, QUERY = SOP_CLASSES
 STUDY = "1.2.826.0.1.3680043.10.1"

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, RowMapping, Table, select
 
 from node.durable import PART
 from node.entities import DeliveryState, StudyState
-from node.store import dataset_sha256
-from node.tables import EVENT, INSTANCE, NOTICE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.ledger.tables import EVENT, INSTANCE, NOTICE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.receiving.store import dataset_sha256
 from tests.node.worklist.sinks.phantoms import control_id
 from tests.system.faults.house import House, uids
 from tests.system.faults.studies import Image, Study

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from tests.node.test_upper_layer import Caller, called
+from tests.node.upperlayer.test_acceptor import Caller, called
 from tests.system.faults.accounts import Accounts, count, parts
 from tests.system.faults.fault import Fault, Ground
 from tests.system.faults.house import IDLE, House, until

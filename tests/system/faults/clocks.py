@@ -10,7 +10,7 @@ import time
 from sqlalchemy import select
 
 from node.entities import DeliveryState
-from node.tables import OUTBOX
+from node.ledger.tables import OUTBOX
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
 from tests.system.faults.house import House, uids, until

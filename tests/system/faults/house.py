@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from node.ledger import Ledger
+from node.ledger.engine import Ledger
 from node.processes import die_with_parent
 from tests.node.conftest import free_port
 from tests.node.worklist.sinks.phantoms import Hl7Receiver, answering

@@ -7,7 +7,7 @@ import random
 from sqlalchemy import select
 
 from node.entities import DeliveryState
-from node.tables import OUTBOX, RESULT
+from node.ledger.tables import OUTBOX, RESULT
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
 from tests.system.faults.house import House, uids, until

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from tests.node.test_upper_layer import COMMAND, LAST, Caller, called, command, item
+from tests.node.upperlayer.test_acceptor import COMMAND, LAST, Caller, called, command, item
 from tests.system.faults.studies import Image, Study
 
 NAME = "MODALITY"

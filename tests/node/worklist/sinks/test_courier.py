@@ -22,24 +22,27 @@ from pydicom import Dataset
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from node import arrivals, studies
-from node.embedded import EmbeddedRedis
+from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import NotAccepted, NotTaken, ReadFirstError, SinkUnreachable
-from node.ledger import Ledger, open_ledger
+from node.ledger import studies
+from node.ledger.engine import Ledger, open_ledger
+from node.ledger.tables import EVENT, NOTICE
+from node.receiving import instances
 from node.settings import Hl7Sink, Peer, Policy, Settings, UpsSink, Webhook, Worklist, load
-from node.tables import EVENT, NOTICE
-from node.worklist import Priority, Triage, ensure_item, notices, operations, raise_priority
-from node.worklist.deciding import Analysed, decide_study
-from node.worklist.elements import from_dataset
-from node.worklist.keeping import save
-from node.worklist.reading import reading_uid
-from node.worklist.rows import load as load_item
-from node.worklist.sinks import make_sinks
+from node.worklist.events.writing import save
+from node.worklist.items.json_model import from_dataset
+from node.worklist.items.rows import load as load_item
+from node.worklist.reading.data_set import reading_uid
+from node.worklist.reading.work_items import ensure_item, raise_priority
+from node.worklist.sinks import make_sinks, notices
 from node.worklist.sinks.courier import Courier, couriers
 from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.hl7 import Hl7
 from node.worklist.sinks.template import Template
+from node.worklist.triage.decisions import Analysed, decide_study
+from node.worklist.triage.policy import Priority, Triage
+from node.worklist.ups import operations
 from tests.node.conftest import free_port
 from tests.node.phantoms import claim, stored
 from tests.node.worklist.scu import LOCK, change
@@ -147,7 +150,7 @@ def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, couri
     policy = Policy(shadow=("chest-xray",))
     with ledger.write() as connection:
         ensure_item(connection, header(), NOW)
-        arrivals.record_instance(connection, stored(study_instance_uid=STUDY), "CR", NOW)
+        instances.record_instance(connection, stored(study_instance_uid=STUDY), "CR", NOW)
         report = AnalysisReport(StudyState.ANALYSED, "", findings=(loud, quiet))
         claim(connection, STUDY)
         assert studies.finish(connection, STUDY, 1, report, NOW)

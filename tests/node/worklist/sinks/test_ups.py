@@ -15,12 +15,12 @@ from pynetdicom.sop_class import UnifiedProcedureStepPull, UnifiedProcedureStepP
 from sqlalchemy import select
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
-from node.ledger import Ledger
-from node.scu import Requestor
+from node.ledger.engine import Ledger
+from node.ledger.tables import WORK_ITEM
+from node.sending.scu import Requestor
 from node.settings import Peer
-from node.tables import WORK_ITEM
-from node.worklist import ensure_item
-from node.worklist.reading import reading_uid
+from node.worklist.reading.data_set import reading_uid
+from node.worklist.reading.work_items import ensure_item
 from node.worklist.sinks.ups import Ups
 from tests.node.conftest import free_port
 from tests.node.worklist.conftest import Address

@@ -1,0 +1,156 @@
+"""The command `readfirst models label-reports`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import DataError
+from models.report_labels.labeler import Answer, Labeler, Labels
+from models.report_labels.labelfile import write_labels, write_reasons
+from models.report_labels.readers import Report, bare_name, read_reports
+from models.report_labels.rules import TABLE, read_rules
+
+Advance = Callable[[str, int, int], None]
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A CSV with the columns image, patient, report (others are passed on), or a folder or tar archive of "
+        ".txt and Open-I .xml reports.",
+    ),
+]
+Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write labels.csv, as `models train` reads it.")]
+Explain = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write JSON Lines: the sentence and cue that decided each label. Holds report text."
+    ),
+]
+Uncertain = Annotated[
+    Literal["absent", "present"],
+    typer.Option(help="What an uncertain finding (may represent, cannot exclude) counts as; absent agrees better."),
+]
+Measure = Annotated[
+    Path | None, typer.Option(metavar="TRUTH.csv", help="Measure against 0 and 1 by report (first column: its name).")
+]
+Columns = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="How the truth's columns map to labels: openi, or a TOML file.")
+]
+RulesFile = Annotated[
+    Path, typer.Option("--rules", metavar="FILE", help="Your own table of rules.", show_default="the shipped one")
+]
+Validation = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Fraction of patients in the split validation, where no column says it.")
+]
+Suffix = Annotated[str, typer.Option(help="Ending of the image files that belong to report files.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Write over files that are there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def command(
+    said: Callable[[], AbstractContextManager[None]], progress: Callable[[], AbstractContextManager[Advance]]
+) -> Callable[..., None]:
+    """The command, with the way of `models.commands.cli` to say errors and show progress."""
+
+    def label_reports(
+        source: Source,
+        out: Out = None,
+        explain: Explain = None,
+        uncertain: Uncertain = "absent",
+        measure: Measure = None,
+        columns: Columns = None,
+        rules: RulesFile = TABLE,
+        validation: Validation = 0.2,
+        suffix: Suffix = ".png",
+        replace: Replace = False,
+        as_json: AsJson = False,
+    ) -> None:
+        """Label free-text chest reports by rules: the 14 NIH findings and No_Finding, for `models train`."""
+        with said():
+            _check_files(out, explain, measure, replace)
+            labeler = Labeler(read_rules(rules))
+            with progress() as advance:
+                labeled = _labeled(labeler, read_reports(source, suffix), advance)
+            readable = [(report, labels) for report, labels in labeled if labels.readable]
+            answer = Answer(uncertain)
+            images = write_labels(out, readable, labeler.names, answer, validation) if out else None
+            if explain:
+                write_reasons(explain, readable)
+            if measure:
+                _measure(measure, columns, labeler.names, labeled, answer, as_json)
+        if not measure:
+            _summary(labeler.names, [labels for _, labels in readable], as_json)
+        note = Console(stderr=True, soft_wrap=True, highlight=False)
+        if images is not None:
+            note.print(f"{out}: {images} images of {len(readable)} reports written.", markup=False)
+        if len(readable) < len(labeled):
+            note.print(f"{len(labeled) - len(readable)} reports left out: no findings or impression to read.")
+
+    return label_reports
+
+
+def _check_files(out: Path | None, explain: Path | None, measure: Path | None, replace: bool) -> None:
+    if not (out or explain or measure):
+        raise DataError("nothing to do: say --out labels.csv, --explain FILE or --measure TRUTH.csv.")
+    for path in (out, explain):
+        if path and path.exists() and not replace:
+            raise DataError(f"{path} is there already; choose another name or say --replace.")
+
+
+def _labeled(labeler: Labeler, reports: Sequence[Report], advance: Advance) -> list[tuple[Report, Labels]]:
+    labeled = []
+    for done, report in enumerate(reports, 1):
+        labeled.append((report, labeler.label(report.text)))
+        if done % 100 == 0 or done == len(reports):
+            advance("reports", done, len(reports))
+    return labeled
+
+
+def _measure(
+    path: Path,
+    columns: str | None,
+    names: Sequence[str],
+    labeled: Sequence[tuple[Report, Labels]],
+    uncertain: Answer,
+    as_json: bool,
+) -> None:
+    from models.report_labels.measure import agreement  # noqa: PLC0415 (numpy)
+    from models.report_labels.truth import read_columns, read_truth  # noqa: PLC0415
+
+    truth = read_truth(path, names, read_columns(columns) if columns else None)
+    measured = agreement({bare_name(report.name): labels for report, labels in labeled}, truth, uncertain)
+    if as_json:
+        typer.echo(json.dumps(measured.as_json(), indent=2))
+        return
+    table = Table("label", "positives", "precision", "recall", "F1", "95 % interval", box=None)
+    for one in (*measured.scores, measured.micro, measured.macro, measured.micro_with_no_finding):
+        interval = "-" if one.interval is None else f"{one.interval[0]:.3f} to {one.interval[1]:.3f}"
+        table.add_row(one.label, f"{one.positives}", *map(_shown, (one.precision, one.recall, one.f1)), interval)
+    Console().print(table)
+    missing = f"; {measured.without_report} of the truth had no report" if measured.without_report else ""
+    typer.echo(f"{measured.reports} reports, uncertain counts as {uncertain.value}{missing}")
+
+
+def _summary(names: Sequence[str], labels: Sequence[Labels], as_json: bool) -> None:
+    counts = {name: Counter(one.answers[name].value for one in labels) for name in names}
+    shown = [answer.value for answer in Answer]
+    if as_json:
+        typer.echo(json.dumps({name: {key: counts[name][key] for key in shown} for name in names}, indent=2))
+        return
+    table = Table("label", *shown, box=None)
+    for name in names:
+        table.add_row(name, *(f"{counts[name][key]}" for key in shown))
+    Console().print(table)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""Folders of labelled images, and image files as network inputs."""

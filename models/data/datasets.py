@@ -1,0 +1,216 @@
+"""Folders of labelled images: labels.csv, images/, and boxes.csv where there is one."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from models.data.letterbox import Letterbox
+from models.data.nifti import is_nifti, read_nifti
+from models.errors import DataError
+
+NEEDED = ("split", "image", "patient")
+# What Pillow and pydicom raise on files that are damaged, of several frames, or in a transfer syntax without a decoder.
+UNREADABLE = (
+    OSError,
+    UnidentifiedImageError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    SyntaxError,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Rows of labels.csv. `truth` is (N, L); `metadata` (N, 4): view is AP, sex is M, age / 100, follow-up / 10."""
+
+    files: tuple[Path, ...]
+    patients: NDArray[np.int64]
+    sources: NDArray[np.str_]
+    labels: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    metadata: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def rows(self, index: NDArray[np.int64]) -> Examples:
+        """These rows alone."""
+        columns = (self.patients[index], self.sources[index], self.labels, self.truth[index], self.metadata[index])
+        return Examples(tuple(self.files[row] for row in index), *columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One outlined finding: (x, y, width, height) in pixels of the image file."""
+
+    image: str
+    label: str
+    rectangle: tuple[float, float, float, float]
+
+
+def label_columns(folder: Path, labels: Sequence[str]) -> tuple[str, ...]:
+    """Those of the labels that labels.csv has a column for."""
+    rows = _rows(folder / "labels.csv", NEEDED)
+    return tuple(label for label in labels if rows and label in rows[0])
+
+
+def splits(folder: Path) -> set[str]:
+    """The splits that labels.csv names."""
+    return {row["split"] for row in _rows(folder / "labels.csv", NEEDED)}
+
+
+def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
+    """The rows of one split; in a label's column 1 means present and 0 absent.
+
+    Columns split, image, patient and one for each label are needed; source, view, sex, age, follow_up may be there.
+
+    Raises
+    ------
+    DataError
+        A file or a column is missing, a label is neither 0 nor 1, or the split has no rows.
+    """
+    path = folder / "labels.csv"
+    numbered = [(n, row) for n, row in enumerate(_rows(path, (*NEEDED, *labels)), start=2) if row["split"] == split]
+    if not numbered:
+        raise DataError(f'{path} has no rows whose split is "{split}".')
+    truth = [[_flag(row[label], f"{path}, line {number}, {label}") for label in labels] for number, row in numbered]
+    rows = [row for _, row in numbered]
+    return Examples(
+        files=tuple(folder / "images" / row["image"] for row in rows),
+        patients=np.unique([row["patient"] for row in rows], return_inverse=True)[1],
+        sources=np.array([row.get("source") or "all" for row in rows]),
+        labels=tuple(labels),
+        truth=np.array(truth),
+        metadata=np.array([_metadata(row) for row in rows]),
+    )
+
+
+def require_images(examples: Examples) -> None:
+    """DataError where image files are missing: said before hours are spent on those that are there."""
+    missing = [path for path in examples.files if not path.is_file()]
+    if missing:
+        raise DataError(f"{len(missing)} images are not in {missing[0].parent}, the first: {missing[0].name}.")
+
+
+def _flag(text: str, where: str) -> bool:
+    flags = {"0": False, "0.0": False, "1": True, "1.0": True}
+    if text.strip() not in flags:
+        raise DataError(f"{where}: {text!r} is neither 0 nor 1.")
+    return flags[text.strip()]
+
+
+def read_boxes(folder: Path) -> tuple[Box, ...]:
+    """The rows of boxes.csv; none where there is no such file."""
+    path = folder / "boxes.csv"
+    if not path.is_file():
+        return ()
+    rows = _rows(path, ("image", "label", "x", "y", "width", "height"))
+    return tuple(
+        Box(row["image"], row["label"], (float(row["x"]), float(row["y"]), float(row["width"]), float(row["height"])))
+        for row in rows
+    )
+
+
+def read_image(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
+    """A PNG, JPEG, DICOM or NIfTI file as (rows, columns) = `size`, 0 (black) .. 1 (white), letterboxed with black.
+
+    Raises
+    ------
+    DataError
+        The file is missing or is no such image.
+    """
+    return read_fitted(path, size)[0]
+
+
+def read_fitted(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
+    """The image as `read_image` gives it, and where the file lies in it."""
+    grey = _grey(path)
+    box = Letterbox.fit((grey.height, grey.width), size)
+    result = np.zeros(size, np.float32)
+    fitted = grey.resize((box.columns, box.rows), Image.Resampling.BILINEAR)
+    result[box.content] = np.asarray(fitted, np.float32)
+    return np.clip(result, 0.0, 1.0), box
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is named like DICOM or begins as it does (PS3.10 7.1)."""
+    if path.suffix.lower() == ".dcm":
+        return True
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def file_size(path: Path) -> tuple[int, int]:
+    """(rows, columns) of an image file."""
+    grey = _grey(path)
+    return grey.height, grey.width
+
+
+def in_file(point: tuple[float, float], path: Path, size: tuple[int, int]) -> tuple[float, float]:
+    """A point (x, y) of what `read_image` gave, in pixels of the file."""
+    return Letterbox.fit(file_size(path), size).in_file(point)
+
+
+def _grey(path: Path) -> Image.Image:
+    try:
+        if is_nifti(path):
+            return Image.fromarray(read_nifti(path))
+        return _dicom(path) if is_dicom(path) else _picture(path)
+    except UNREADABLE as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from error
+
+
+def read_images(files: Sequence[Path], size: tuple[int, int], batch: int) -> Iterator[NDArray[np.float32]]:
+    """Batches (n, rows, columns) of the files in their order."""
+    for start in range(0, len(files), batch):
+        yield np.stack([read_image(path, size) for path in files[start : start + batch]])
+
+
+def _picture(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        if image.mode.startswith("I"):
+            return Image.fromarray(np.asarray(image, np.float32) / 65535.0)
+        return Image.fromarray(np.asarray(image.convert("L"), np.float32) / 255.0)
+
+
+def _dicom(path: Path) -> Image.Image:
+    """The image after its modality and VOI LUT, MONOCHROME2 sense, stretched over the window's own range."""
+    from pydicom import dcmread  # noqa: PLC0415 (only folders of DICOM files need it)
+    from pydicom.errors import InvalidDicomError  # noqa: PLC0415
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut  # noqa: PLC0415
+
+    try:
+        dataset = dcmread(path)
+    except InvalidDicomError as error:
+        raise DataError(f"{path} is no DICOM file.") from error
+    values = np.asarray(apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset), np.float32)
+    unit = (values - values.min()) / max(float(np.ptp(values)), 1e-6)
+    return Image.fromarray(1.0 - unit if dataset.PhotometricInterpretation == "MONOCHROME1" else unit)
+
+
+def _metadata(row: dict[str, str]) -> list[float]:
+    ap, male = float(row.get("view") == "AP"), float(row.get("sex") == "M")
+    return [ap, male, float(row.get("age") or 50) / 100, float(row.get("follow_up") or 0) / 10]
+
+
+def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path} has no column {', '.join(missing)}.")
+            return list(reader)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; the folder needs labels.csv and images/.") from error

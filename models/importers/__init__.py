@@ -1,0 +1,1 @@
+"""Packages of networks that others trained."""

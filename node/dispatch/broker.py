@@ -1,0 +1,100 @@
+"""The bell: one small message a job, sent to the workers by task name through Celery and Redis."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from node.dispatch import fairness
+from node.errors import QueueUnavailable
+
+ANALYZE = "readfirst.analyze"
+DELIVER = "readfirst.deliver"
+TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue
+DELIVERY_SECONDS = 3600.0
+_SOFT = 0.95  # of the hard limit: the time in which a task may still write down how it ended
+_CONNECT_SECONDS = 2.0
+_PRIORITIES = [0, 3, 6]  # of messages, by rank (`node.dispatch.fairness`); for Redis 0 is the first
+_SEPARATOR = ":"
+
+
+def lists_of(queue: str) -> tuple[str, ...]:
+    """The names of the Redis lists that hold a queue's messages, by priority."""
+    return queue, *(f"{queue}{_SEPARATOR}{priority}" for priority in _PRIORITIES[1:])
+
+
+def make_app(url: str, time_limit: float) -> Celery:
+    """The Celery application that node and workers share.
+
+    Parameters
+    ----------
+    url
+        Of Redis: `redis://…`, `rediss://…` or `redis+socket:///path`.
+    time_limit
+        Of one analysis in seconds. A delivery, which waits for others' machines, has at least `DELIVERY_SECONDS`; a
+        message is given to another worker only well after the longer of both.
+    """
+    longest = max(time_limit, DELIVERY_SECONDS)
+    app = Celery("readfirst", broker=url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_time_limit=longest,
+        task_soft_time_limit=longest * _SOFT,
+        task_annotations={ANALYZE: {"time_limit": time_limit, "soft_time_limit": time_limit * _SOFT}},
+        broker_transport_options={
+            "priority_steps": _PRIORITIES,
+            "sep": _SEPARATOR,
+            "visibility_timeout": 2 * longest + 60,
+            "socket_connect_timeout": _CONNECT_SECONDS,
+            "max_retries": 0,  # a send that fails is said at once: the ledger rings again
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        task_routes={name: {"queue": queue} for name, queue in TASKS.items()},
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        enable_utc=True,
+    )
+    return app
+
+
+class Broker:
+    """Sends jobs; each is safe to send twice, for the ledger decides who does it."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def analyze(self, study_instance_uid: str, generation: int, rank: int = fairness.MEDIUM) -> None:
+        """Ring for the analysis of a study's generation; of those that wait, the one of the lowest rank is first."""
+        self._send(ANALYZE, _PRIORITIES[rank], study_instance_uid=study_instance_uid, generation=generation)
+
+    def deliver(self, study_instance_uid: str, peer: str) -> None:
+        """Ring for the delivery of what is due for a study and a peer."""
+        self._send(DELIVER, _PRIORITIES[fairness.HIGH], study_instance_uid=study_instance_uid, peer=peer)
+
+    def waiting(self, task: str) -> int:
+        """Number of messages in the task's queue that no worker has taken.
+
+        Raises
+        ------
+        QueueUnavailable
+        """
+        try:
+            with self._app.connection_for_write() as connection:
+                client = connection.default_channel.client
+                return sum(int(client.llen(name)) for name in lists_of(TASKS[task]))
+        except (OperationalError, RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
+
+    def _send(self, task: str, priority: int, **names: object) -> None:
+        try:
+            self._app.send_task(task, kwargs=names, retry=False, priority=priority)
+        except (OperationalError, RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis cannot be reached: {error}") from error

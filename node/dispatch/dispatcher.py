@@ -1,0 +1,254 @@
+"""The node's rounds: complete studies are queued, and the bell is rung for everything that the ledger says is due."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from sqlalchemy import Connection, RowMapping
+
+from node.admission.senders import Senders
+from node.audit import Recorder
+from node.dispatch.broker import ANALYZE, DELIVER, Broker
+from node.dispatch.completeness import Evidence, reason_complete
+from node.dispatch.fairness import HIGH, Waiting, next_up
+from node.errors import QueueUnavailable, ReadFirstError
+from node.ledger import clock, outbox, studies
+from node.ledger.engine import Ledger
+from node.loops import going_on
+from node.sending import scu
+from node.sending.scu import Requestor
+from node.settings import Settings
+from node.worklist.events import writing
+from node.worklist.reading import work_items
+from node.worklist.triage import decisions
+
+_log = structlog.get_logger(__name__)
+_TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that found no queue
+_DAY, _FORGET_AGAIN = 86400.0, 3600.0
+_ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
+MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
+RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
+
+
+class Counts:
+    """What peers with `query = true` say how many instances a study has; asked when a sender has finished."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, wake: Callable[[], None], audit: Recorder) -> None:
+        self._peers = settings.peers_that(lambda peer: peer.query)
+        self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+        self._ledger, self._wake, self._audit = ledger, wake, audit
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="count")
+        self._answers: dict[str, dict[str, int]] = {}
+
+    def ask(self, study_instance_uids: frozenset[str]) -> None:
+        """Ask every such peer about the studies, without waiting for the answers."""
+        for uid in study_instance_uids:
+            for name in self._peers:
+                self._pool.submit(self._ask, name, uid)
+
+    def of(self, study_instance_uid: str) -> tuple[tuple[str, int], ...]:
+        """The latest answers about one study."""
+        return tuple(self._answers.get(study_instance_uid, {}).items())
+
+    def keep_only(self, study_instance_uids: Collection[str]) -> None:
+        """Forget what was said of all other studies: they are complete."""
+        for uid in self._answers.keys() - study_instance_uids:
+            self._answers.pop(uid, None)
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, name: str, uid: str) -> None:
+        self._audit.asked(self._peers[name], *scu.study_query(uid))
+        try:
+            count = scu.count_instances(self._requestor, self._peers[name], uid)
+        except ReadFirstError as error:
+            _log.warning("the peer did not say how many instances it has", peer=name, study=uid, reason=str(error))
+            return
+        if count is not None:
+            with self._ledger.read() as connection:  # what it counts of ours is not part of the study as sent
+                count -= outbox.delivered_count(connection, uid, name)
+            self._answers.setdefault(uid, {})[name] = count
+            self._wake()
+
+
+OnComplete = Callable[[RowMapping], Callable[[Connection], None]]
+"""Of a study that is complete, what else is to be written; it may read files, which takes longer than a transaction."""
+
+
+class Rounds:
+    """The loop of the node; `run` in a thread of its own until `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        broker: Broker,
+        on_complete: OnComplete,
+        clock: Callable[[], float] = time.time,
+        audit: Recorder | None = None,
+    ) -> None:
+        self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
+        self._wakeup, self._stopping = threading.Event(), threading.Event()
+        self.counts = Counts(settings, ledger, self._wakeup.set, audit or Recorder(settings, ledger))
+        self._clock = clock
+        self.senders = Senders(self._ended, clock)
+        self._alerts_again = self._forget_again = 0.0
+        self._latest = float("inf")  # what the clock said last; before the first round nobody knows
+        self._queue_was_there, self._troubled = True, set[str]()
+
+    def run(self) -> None:
+        """Go round until stopped; a failing round is logged and the next one tries again."""
+        while not self._stopping.is_set():
+            self._wakeup.wait(_TICK)
+            self._wakeup.clear()
+            with going_on("a round failed, the next one tries again", self._stopping):
+                try:
+                    self.go_round(self._clock())
+                except QueueUnavailable as error:
+                    self._say_queue_gone(error)
+
+    def stop(self) -> None:
+        """End `run` soon."""
+        self._stopping.set()
+        self._wakeup.set()
+        self.counts.close()
+
+    def go_round(self, now: float) -> None:
+        """One round: complete, release what was lost, ring."""
+        self._look_at_clock(now)
+        self._complete(now)
+        self._release_lost(now)
+        self._release_alerts(now)
+        self._forget_ended(now)
+        self._ring_analyses(now)
+        self._ring_deliveries(now)
+        self._queue_was_there = True
+
+    def _ended(self, studies_brought: frozenset[str]) -> None:
+        self.counts.ask(studies_brought)
+        self._wakeup.set()
+
+    def _look_at_clock(self, now: float) -> None:
+        """Where it was set back, perhaps while we did not run, nothing shall wait until it is as late again."""
+        if now < self._latest - clock.STEP:
+            with self._ledger.write() as connection:
+                brought = clock.bring_near(connection, now)
+            self.senders.bring_near(now)
+            self._alerts_again, self._forget_again = min(self._alerts_again, now), min(self._forget_again, now)
+            if brought:
+                _log.warning("the clock was set back; what lay too far ahead was brought near", rows=brought)
+        self._latest = now
+
+    def _complete(self, now: float) -> None:
+        with self._ledger.read() as connection:
+            rows = studies.receiving(connection)
+        receiving = {row["study_instance_uid"] for row in rows}
+        self.senders.keep_only(receiving)
+        self.counts.keep_only(receiving)
+        for row in rows:
+            reason = reason_complete(self._evidence(row), now, self._settings.node.quiet_seconds)
+            if reason:
+                self._queue(row, reason, now)
+
+    def _evidence(self, row: RowMapping) -> Evidence:
+        uid = row["study_instance_uid"]
+        return Evidence(
+            instances=row["instances"],
+            last_at=max(row["last_received_at"], self.senders.ended(uid).at),
+            being_sent=self.senders.is_sending(uid),
+            ended=self.senders.ended(uid).how,
+            counts=self.counts.of(uid),
+        )
+
+    def _queue(self, row: RowMapping, reason: str, now: float) -> None:
+        uid = row["study_instance_uid"]
+        try:
+            write = self._on_complete(row)
+            with self._ledger.write() as connection:
+                done = studies.complete(connection, row, reason, now)
+                if done:
+                    write(connection)
+        except ReadFirstError:
+            raise
+        except Exception:  # noqa: BLE001  # a bug of ours that one study meets must not hold the others back
+            if uid not in self._troubled:
+                _log.exception("a study cannot be queued", study=uid)
+            self._troubled.add(uid)
+            return
+        if done:
+            _log.info("study complete", study=uid, instances=row["instances"], evidence=reason)
+
+    def _release_lost(self, now: float) -> None:
+        with self._ledger.read() as connection:
+            lost = studies.lost(connection, now)
+        if not lost:
+            return
+        with self._ledger.write() as connection:
+            failed = studies.release_lost(connection, now)
+            for uid, reason in failed.items():
+                work_items.say(connection, uid, reason, now)
+        for uid, reason in failed.items():
+            _log.error("study failed", study=uid, reason=reason)
+
+    def _release_alerts(self, now: float) -> None:
+        with self._ledger.read() as connection:
+            waiting = decisions.waiting(connection)
+        if not waiting or now < self._alerts_again:
+            return
+        self._alerts_again = now + _ALERTS_AGAIN
+        with self._ledger.write() as connection:
+            worklist = self._settings.worklist
+            released = decisions.release(connection, worklist.policy, now, off=not worklist.sinks)
+        for uid in released:
+            _log.info("an alert that waited is raised", study=uid)
+
+    def _forget_ended(self, now: float) -> None:
+        if now < self._forget_again:
+            return
+        with self._ledger.write() as connection:
+            dropped = writing.forget_ended(connection, now - self._settings.worklist.policy.keep_days * _DAY)
+        self._forget_again = now + (_FORGET_AGAIN if not dropped else _ALERTS_AGAIN)
+        if dropped:
+            _log.info("work items that ended, or came, long ago were dropped", work_items=dropped)
+
+    def _ring_analyses(self, now: float) -> None:
+        with self._ledger.read() as connection:
+            rows = studies.unrung(connection, now - RING_AGAIN, MOST_WAITING)
+            busy, urgent = studies.told_of(connection), studies.told_as(connection, HIGH)
+        if not rows:
+            return
+        waiting = self._broker.waiting(ANALYZE)
+        untold = [
+            _turn(row) for row in rows if not waiting or row["rung_at"] is None or row["rank"] < (row["rung_rank"] or 0)
+        ]
+        places, urgent_places = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
+        for study in next_up(untold, busy, places, urgent_places):
+            self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
+            with self._ledger.write() as connection:
+                studies.rung(connection, study.study_instance_uid, now, study.rank)
+
+    def _ring_deliveries(self, now: float) -> None:
+        with self._ledger.read() as connection:
+            pairs = outbox.due(connection, now, now - RING_AGAIN)
+        if pairs and self._broker.waiting(DELIVER):
+            return  # the messages are there, the workers are behind
+        for uid, peer in pairs:
+            self._broker.deliver(uid, peer)
+            with self._ledger.write() as connection:
+                outbox.rung(connection, uid, peer, now)
+
+    def _say_queue_gone(self, error: QueueUnavailable) -> None:
+        if self._queue_was_there:
+            _log.error("the queue is gone; nothing is lost, studies wait in the ledger", reason=str(error))
+        self._queue_was_there = False
+        self._stopping.wait(_PAUSE)
+
+
+def _turn(row: RowMapping) -> Waiting:
+    return Waiting(row["study_instance_uid"], row["generation"], row["calling_ae_title"], row["rank"], row["queued_at"])

@@ -1,0 +1,201 @@
+"""The ledger: one database that is the truth about studies, results, deliveries and work items."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import (
+    URL,
+    ClauseElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    Engine,
+    Executable,
+    create_engine,
+    event,
+    insert,
+    make_url,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from node.errors import ConfigurationError, OutOfResources
+from node.ledger.group_commit import GroupCommit
+from node.ledger.tables import EVENT
+from node.settings import Settings
+
+SQLITE = "ledger.sqlite"  # file below the data folder
+_BUSY_SECONDS = 30.0
+_LOCK = 0x5265616446697273  # "ReadFirs": our advisory lock in a PostgreSQL that others use, too
+
+
+def sqlite_url(data: Path) -> str:
+    """URL of the default database, a SQLite file below the data folder."""
+    return URL.create("sqlite", database=str(data / SQLITE)).render_as_string()
+
+
+class Ledger:
+    """Transactions on the ledger's database; safe to share between threads, one per process.
+
+    Parameters
+    ----------
+    url
+        Any URL that SQLAlchemy takes. SQLite runs in WAL mode with `synchronous=FULL`: a commit is on disk.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._turn = threading.Lock()
+        self.grouped = GroupCommit(self.write)
+        """Writes of which many come at once."""
+        options: dict[str, Any] = {}
+        try:
+            if make_url(url).get_backend_name() == "sqlite":
+                timeout = float(str(make_url(url).query.get("timeout", _BUSY_SECONDS)))
+                options = {"connect_args": {"timeout": timeout, "check_same_thread": False}}
+            self.engine = create_engine(url, pool_pre_ping=not options, **options)
+        except (ImportError, ValueError, ArgumentError) as error:
+            raise ConfigurationError(f"database.url cannot be used: {error}") from error
+        if options:
+            _prepare_sqlite(self.engine)
+        elif self.engine.dialect.name == "postgresql":
+            _prepare_postgresql(self.engine)
+
+    def migrate(self) -> None:
+        """Bring the schema up to this version (Alembic); safe to repeat and to run from several processes.
+
+        Raises
+        ------
+        ConfigurationError
+            The database cannot be opened, or was written by a newer version.
+        """
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        try:
+            with self.write() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except (OutOfResources, CommandError) as error:
+            raise ConfigurationError(f"the ledger at {self.display} cannot be used: {error}") from error
+
+    @property
+    def display(self) -> str:
+        """The URL without its password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One read-write transaction, begun at once; committed on leaving, rolled back on an error.
+
+        Raises
+        ------
+        OutOfResources
+            The database is locked, full, read-only or gone.
+        """
+        if not self._turn.acquire(timeout=_BUSY_SECONDS):  # SQLite would have the second one sleep and look again
+            raise OutOfResources("the ledger did not take a write: another one of this process takes too long")
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise OutOfResources(
+                f"the ledger did not take a write: {type(error.orig).__name__}: {error.orig}"
+            ) from error
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One read-only view; never waits for a writer (SQLite WAL, PostgreSQL)."""
+        try:
+            with self.engine.connect().execution_options(readfirst_read=True) as connection:
+                yield connection
+        except DBAPIError as error:
+            raise OutOfResources(f"the ledger cannot be read: {type(error.orig).__name__}: {error.orig}") from error
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+def run_plainly(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any]:
+    """Execute a statement that is made once and run often, past what SQLAlchemy does anew each time (five sixths).
+
+    Its values are of types that the driver knows.
+    """
+    text, names, constants = _text(statement, connection.dialect)
+    given = {**constants, **values}
+    return connection.exec_driver_sql(text, tuple(given[name] for name in names) if names else given)
+
+
+@cache
+def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    """Statement, names of its values where their order counts, and the values that it has itself."""
+    compiled = cast("ClauseElement", statement).compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return str(compiled), tuple(compiled.positiontup or ()), constants
+
+
+def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
+    """The ledger of these settings, its schema brought up to date.
+
+    Parameters
+    ----------
+    make
+        Whether a ledger that is not there is made; else it is an error.
+
+    Raises
+    ------
+    ConfigurationError
+        The data folder or the database cannot be used.
+    """
+    data = settings.node.data
+    if not make and not settings.database.url and not (data / SQLITE).exists():
+        raise ConfigurationError(f"there is no ledger in {data.resolve()}: start the node, or name its --config")
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
+    ledger = Ledger(settings.database.url or sqlite_url(data))
+    ledger.migrate()
+    return ledger
+
+
+def note(connection: Connection, study_instance_uid: str, at: float, kind: str, detail: str) -> None:
+    """Add one line to the study's story; `detail` never holds a patient attribute."""
+    connection.execute(insert(EVENT).values(study_instance_uid=study_instance_uid, at=at, kind=kind, detail=detail))
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, full durability, foreign keys, and transactions that take the write lock at once."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # SQLAlchemy's own BEGIN below, not sqlite3's late one
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("readfirst_read")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    """One writer at a time, as in SQLite: what a transaction read is still so when it writes."""
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        if not connection.get_execution_options().get("readfirst_read"):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")

@@ -1,0 +1,245 @@
+"""Studies in the ledger: what was received, which generation is analysed, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from node.dispatch import fairness
+from node.entities import AnalysisReport, DeliveryState, StudyState
+from node.ledger.engine import note
+from node.ledger.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY, WORK_ITEM
+from node.worklist.items.states import State
+from node.worklist.reading.data_set import is_reading
+from node.worklist.triage.policy import Priority, Source
+
+QUARANTINE = "quarantine"  # the folder, below the data folder, of our objects that did not pass our own checks
+
+MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
+
+_UNFINISHED = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.ANALYSING)
+
+
+def receiving(connection: Connection) -> Sequence[RowMapping]:
+    """Studies that still receive, each with `instances`, the number of its instances."""
+    theirs = and_(
+        INSTANCE.c.study_instance_uid == STUDY.c.study_instance_uid,
+        INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
+    )
+    count = select(func.count(INSTANCE.c.sop_instance_uid.distinct())).where(theirs).scalar_subquery()
+    query = select(STUDY, count.label("instances")).where(STUDY.c.state == StudyState.RECEIVING)
+    return connection.execute(query).mappings().all()
+
+
+def complete(connection: Connection, row: RowMapping, evidence: str, now: float) -> bool:
+    """Take a study for complete and queue its analysis, unless it has grown since `row` was read."""
+    uid = row["study_instance_uid"]
+    done = connection.execute(
+        update(STUDY)
+        .where(
+            STUDY.c.study_instance_uid == uid,
+            STUDY.c.state == StudyState.RECEIVING,
+            STUDY.c.last_received_at == row["last_received_at"],
+        )
+        .values(state=StudyState.QUEUED, evidence=evidence, queued_at=now)
+    )
+    if done.rowcount:
+        note(connection, uid, now, "complete", f"{row['instances']} instances: {evidence}")
+    return bool(done.rowcount)
+
+
+def unrung(connection: Connection, rung_before: float, most: int = 100) -> Sequence[RowMapping]:
+    """Queued studies that the queue was not told of, or before `rung_before`, or as less urgent than they are now.
+
+    Each has its `rank` (`node.dispatch.fairness`): HIGH where it was sent so, or where a person made its
+    unclaimed reading HIGH.
+
+    Parameters
+    ----------
+    most
+        Of each sender and rank; the oldest.
+    """
+    rank = case((STUDY.c.study_instance_uid.in_(_ordered(connection)), fairness.HIGH), else_=STUDY.c.sent_rank)
+    untold = or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < rung_before, rank < STUDY.c.rung_rank)
+    order = (STUDY.c.queued_at, STUDY.c.study_instance_uid)
+    place = func.row_number().over(partition_by=(STUDY.c.calling_ae_title, rank), order_by=order)
+    found = select(STUDY, rank.label("rank"), place.label("place")).where(STUDY.c.state == StudyState.QUEUED, untold)
+    rows = found.subquery()
+    query = select(rows).where(rows.c.place <= most).order_by(rows.c.queued_at, rows.c.study_instance_uid)
+    return connection.execute(query).mappings().all()
+
+
+def _ordered(connection: Connection) -> set[str]:
+    """Queued studies that a person wants read at once."""
+    query = (
+        select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
+        .join(STUDY, STUDY.c.study_instance_uid == WORK_ITEM.c.study_instance_uid)
+        .where(STUDY.c.state == StudyState.QUEUED, WORK_ITEM.c.state == State.SCHEDULED)
+        .where(WORK_ITEM.c.priority == Priority.HIGH, WORK_ITEM.c.priority_source == Source.HUMAN)
+    )
+    return {row.study_instance_uid for row in connection.execute(query) if is_reading(row.attributes)}
+
+
+def told_of(connection: Connection) -> dict[str, int]:
+    """How many studies of each sender the workers have, or were told of."""
+    told = or_(
+        STUDY.c.state == StudyState.ANALYSING, and_(STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None))
+    )
+    query = select(STUDY.c.calling_ae_title, func.count().label("told")).where(told).group_by(STUDY.c.calling_ae_title)
+    return {row.calling_ae_title: row.told for row in connection.execute(query)}
+
+
+def told_as(connection: Connection, rank: int) -> int:
+    """How many studies the queue was told of, as ones of this rank, that no worker has taken."""
+    told = (STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None), STUDY.c.rung_rank == rank)
+    return connection.execute(select(func.count()).select_from(STUDY).where(*told)).scalar_one()
+
+
+def rung(connection: Connection, study_instance_uid: str, now: float, rank: int = fairness.MEDIUM) -> None:
+    """The queue was told of this study, as one of this rank."""
+    values = {"rung_at": now, "rung_rank": rank}
+    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == study_instance_uid).values(values))
+
+
+def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float) -> bool:
+    """Take a queued analysis for this worker for `lease` seconds; False where it is not there to be taken."""
+    done = connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.QUEUED)
+        .values(state=StudyState.ANALYSING, lease_until=now + lease, attempts=STUDY.c.attempts + 1)
+    )
+    if done.rowcount:
+        note(connection, study_instance_uid, now, "analysing", f"generation {generation}")
+    return bool(done.rowcount)
+
+
+def renew(connection: Connection, study_instance_uid: str, generation: int, lease_until: float) -> None:
+    """The worker lives and goes on."""
+    connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
+        .values(lease_until=lease_until)
+    )
+
+
+def postpone(connection: Connection, study_instance_uid: str, generation: int, now: float) -> None:
+    """Give an analysis back to the queue: this machine cannot do it just now, which is no fault of the study's."""
+    connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
+        .values(state=StudyState.QUEUED, rung_at=now, lease_until=None, attempts=STUDY.c.attempts - 1)
+    )
+
+
+def lost(connection: Connection, now: float) -> Sequence[RowMapping]:
+    """Studies that a worker held and no longer renews."""
+    query = select(STUDY).where(STUDY.c.state == StudyState.ANALYSING, STUDY.c.lease_until < now)
+    return connection.execute(query).mappings().all()
+
+
+def release_lost(connection: Connection, now: float) -> dict[str, str]:
+    """Queue again what is lost; after `MOST_ATTEMPTS` the study has failed.
+
+    Returns
+    -------
+    dict
+        Study Instance UID to reason of those that have failed.
+    """
+    failed = {}
+    for row in lost(connection, now):
+        uid, tries = row["study_instance_uid"], row["attempts"]
+        if tries < MOST_ATTEMPTS:
+            values: dict[str, object] = {"state": StudyState.QUEUED, "rung_at": None}
+            note(connection, uid, now, "worker lost", "its lease ended; queued again")
+        else:
+            failed[uid] = f"the analysis failed: the worker died {tries} times while it analysed this study"
+            values = {"state": StudyState.FAILED, "reason": failed[uid], "finished_at": now}
+            note(connection, uid, now, "failed", failed[uid])
+        connection.execute(update(STUDY).where(_is(uid, row["generation"])).values(values))
+    return failed
+
+
+def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMapping]:
+    """The study's instances that may be analysed: all but those whose content is in doubt, in a stable order."""
+    query = select(INSTANCE).where(INSTANCE.c.study_instance_uid == study_instance_uid, INSTANCE.c.conflict.is_(False))
+    return connection.execute(query.order_by(INSTANCE.c.sop_instance_uid)).mappings().all()
+
+
+def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
+    """Each package's objects of its newest generation before `generation` that a peer has, or is just being sent."""
+    older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
+    under_way = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.lease_until.is_not(None))
+    taken = OUTBOX.c.state.in_((DeliveryState.STORED, DeliveryState.DELIVERED))
+    held = select(OUTBOX.c.sop_instance_uid).where(or_(taken, under_way))
+    older = and_(older, RESULT.c.sop_instance_uid.in_(held), RESULT.c.path.not_like(f"{QUARANTINE}/%"))
+    rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
+    newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
+    return [row for row in rows if row["generation"] == newest[row["package"]]]
+
+
+def finish(
+    connection: Connection, study_instance_uid: str, generation: int, report: AnalysisReport, now: float
+) -> bool:
+    """Write down how an analysis ended. False, and nothing is written, where it no longer is under way.
+
+    Late images opened a newer generation, or the lease ended and the study was queued again: another one will speak.
+    """
+    done = connection.execute(
+        update(STUDY)
+        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
+        .values(state=report.state, reason=report.reason, finished_at=now, lease_until=None)
+    )
+    if not done.rowcount:
+        return False
+    connection.execute(FINDING.delete().where(FINDING.c.study_instance_uid == study_instance_uid))
+    for finding in report.findings:
+        connection.execute(
+            insert(FINDING).values(study_instance_uid=study_instance_uid, generation=generation, **asdict(finding))
+        )
+    connection.execute(PICTURE.delete().where(PICTURE.c.study_instance_uid == study_instance_uid))
+    for picture in report.pictures:
+        connection.execute(
+            insert(PICTURE).values(study_instance_uid=study_instance_uid, generation=generation, **asdict(picture))
+        )
+    for reason in sorted({reason for _uid, reason in report.left_out}):
+        count = sum(1 for _uid, other in report.left_out if other == reason)
+        note(connection, study_instance_uid, now, "left out", f"{count} instance{'s' * (count > 1)}: {reason}")
+    for line in report.notes:
+        note(connection, study_instance_uid, now, "note", line)
+    note(connection, study_instance_uid, now, report.state, report.reason or f"generation {generation}")
+    return True
+
+
+def retry(connection: Connection, study_instance_uid: str, now: float) -> bool:
+    """Queue a failed or not analysed study again."""
+    ended = (StudyState.FAILED, StudyState.NOT_ANALYSED)
+    done = connection.execute(
+        update(STUDY)
+        .where(STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.state.in_(ended))
+        .values(state=StudyState.QUEUED, reason="", attempts=0, queued_at=now, rung_at=None, finished_at=None)
+    )
+    if done.rowcount:
+        note(connection, study_instance_uid, now, "retry", "analysis asked for again by hand")
+    return bool(done.rowcount)
+
+
+def unfinished(connection: Connection) -> int:
+    """How many studies are on their way."""
+    return connection.execute(select(func.count()).where(STUDY.c.state.in_(_UNFINISHED))).scalar_one()
+
+
+def _is(study_instance_uid: str, generation: int) -> ColumnElement[bool]:
+    return and_(STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.generation == generation)

@@ -1,0 +1,326 @@
+"""The ledger's tables (SQLAlchemy Core). Times are seconds since 1970 UTC; `node/migrations` makes each change."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+UID = String(64)  # PS3.5 6.2, VR UI
+AE = String(16)  # PS3.5 6.2, VR AE
+ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+STUDY = Table(  # one row a study, in the state of its newest generation
+    "study",
+    METADATA,
+    Column("study_instance_uid", UID, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # node.entities.StudyState
+    Column("reason", Text, nullable=False),  # why it is in this state, a sentence for people
+    Column("evidence", Text, nullable=False),  # why it was taken for complete
+    Column("calling_ae_title", AE, nullable=False),
+    Column("first_received_at", Float, nullable=False),
+    Column("last_received_at", Float, nullable=False),
+    Column("queued_at", Float),
+    Column("rung_at", Float),  # when the queue was last told
+    Column("lease_until", Float),  # a worker holds it until then
+    Column("finished_at", Float),
+    Column("attempts", Integer, nullable=False),
+    Column(
+        "sent_rank", Integer, nullable=False, default=1, server_default="1"
+    ),  # node.dispatch.fairness, by the DIMSE priority
+    Column("rung_rank", Integer),  # as how urgent the queue was last told
+    Index(None, "state"),
+)
+
+INSTANCE = Table(  # one row a file on disk
+    "instance",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("transfer_syntax_uid", UID, nullable=False),
+    Column("path", Text, nullable=False),  # relative to the data folder
+    Column("sha256", String(64), nullable=False),  # of the Data Set's bytes as sent
+    Column("size", BigInteger, nullable=False),
+    Column("calling_ae_title", AE, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("conflict", Boolean, nullable=False),  # same UID, other content: kept beside, not analysed
+    UniqueConstraint("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sha256"),
+    Index(None, "sop_instance_uid"),
+)
+
+FINDING = Table(  # what the models said of a generation
+    "finding",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("package", String(128), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("quantity", String(16), nullable=False),  # "probability" or "score"
+    Column("probability", Float, nullable=False),
+    Column("operating_point", Float, nullable=False),
+    Column("present", Boolean, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("urgency", String(8), nullable=False),
+    Index(None, "study_instance_uid", "generation"),
+)
+
+PICTURE = Table(  # PNGs for the page for people, made with the newest generation's findings; node.entities.Picture
+    "picture",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("package", String(128), nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("caption", Text, nullable=False),
+    Column("colour", String(7), nullable=False),
+    Column("path", Text, nullable=False),  # relative to the data folder
+    Index(None, "study_instance_uid"),
+)
+
+FEEDBACK = (
+    Table(  # what a reader said of a finding; its values are copied, for findings are replaced when analysed anew
+        "feedback",
+        METADATA,
+        Column("id", ROW_ID, primary_key=True, autoincrement=True),
+        Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+        Column("generation", Integer, nullable=False),
+        Column("package", String(128), nullable=False),
+        Column("label", String(64), nullable=False),
+        Column("quantity", String(16), nullable=False),
+        Column("probability", Float, nullable=False),
+        Column("operating_point", Float, nullable=False),
+        Column("present", Boolean, nullable=False),
+        Column("verdict", String(8), nullable=False),  # node.admin.feedback.Verdict
+        Column("at", Float, nullable=False),
+        UniqueConstraint("study_instance_uid", "generation", "package", "label"),
+    )
+)
+
+RESULT = Table(  # one row a DICOM object that we made; the same UID is the same object
+    "result",
+    METADATA,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("package", String(128), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index(None, "study_instance_uid"),
+)
+
+OUTBOX = Table(  # one row an object and a peer
+    "outbox",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sop_instance_uid", UID, ForeignKey("result.sop_instance_uid"), nullable=False),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("rung_at", Float),
+    Column("lease_until", Float),
+    Column("last_error", Text, nullable=False),
+    Column("delivered_at", Float),  # when the peer answered Success to C-STORE
+    Column("transaction_uid", UID),  # under which the peer was last asked for storage commitment
+    UniqueConstraint("sop_instance_uid", "peer"),
+    Index(None, "state", "next_attempt_at"),
+    Index(None, "transaction_uid"),
+)
+
+COMMITMENT_REQUEST = Table(  # what senders asked us to commit to, and were not told yet, PS3.4 J.3.2
+    "commitment_request",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("ae_title", AE, nullable=False),
+    Column("transaction_uid", UID, nullable=False),
+    Column("instances", JSON, nullable=False),  # [SOP Class UID, SOP Instance UID] pairs
+    Column("duplicate", Boolean, nullable=False),  # the Transaction UID is in use for other instances
+    Column("created_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Index(None, "ae_title", "transaction_uid"),
+    Index(None, "next_attempt_at"),
+)
+
+WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
+    "work_item",
+    METADATA,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("study_instance_uid", UID, nullable=False),  # empty where the item names no study
+    Column("state", String(16), nullable=False),  # Procedure Step State (0074,1000)
+    Column("priority", String(8), nullable=False),  # Scheduled Procedure Step Priority (0074,1200)
+    Column("priority_source", String(16), nullable=False),  # node.worklist: default, triage or human
+    Column("priority_reason", Text, nullable=False),
+    Column("triage_priority", String(8), nullable=False),  # the most that triage asked for; empty: never spoke
+    Column("transaction_uid", UID, nullable=False),  # empty unless IN PROGRESS or later
+    Column("attributes", JSON, nullable=False),  # the whole Data Set, DICOM JSON Model (PS3.18 F)
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Index(None, "study_instance_uid"),
+    Index(None, "state", "priority", "created_at"),
+    Index(None, "updated_at"),
+)
+
+NOTICE = Table(  # the outbox of worklist sinks: one row a raised priority and a sink
+    "notice",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("control_id", String(20), nullable=False, unique=True),  # the same however often it is sent (MSH-10)
+    Column("sink", String(16), nullable=False),
+    Column("work_item_uid", UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("priority", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("content", JSON, nullable=False),  # node.worklist.sinks.facts.Notice: what is told, as it was decided
+    Column("decided_at", Float, nullable=False),
+    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Column("lease_until", Float),
+    Column("last_error", Text, nullable=False),
+    Column("acknowledgement", Text, nullable=False),  # what the receiver answered
+    Column("delivered_at", Float),
+    Index(None, "sink", "state", "next_attempt_at"),
+    Index(None, "work_item_uid", "sink"),
+    Index(None, "study_instance_uid"),
+)
+
+IMAGING_ORDER = Table(  # what HL7 senders have ordered; of the patient nothing
+    "imaging_order",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("placer_number", String(250), nullable=False),  # ORC-2, empty where there is none
+    Column("filler_number", String(250), nullable=False),  # ORC-3
+    Column("accession_number", String(64), nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("priority", String(8), nullable=False),  # HIGH, MEDIUM or LOW
+    Column("ordered_as", String(20), nullable=False),  # the sender's word: S, A, R, …
+    Column("canceled", Boolean, nullable=False),
+    Column("sender", String(255), nullable=False),  # MSH-3
+    Column("control_id", String(199), nullable=False),  # MSH-10 of the latest message
+    Column("received_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("placer_number", "filler_number", "accession_number", "study_instance_uid"),
+    Index(None, "accession_number"),
+    Index(None, "study_instance_uid"),
+)
+
+GLOBAL_SUBSCRIPTION = Table(  # Global Subscription State of a subscriber, PS3.4 CC.2.3; no row: none
+    "global_subscription",
+    METADATA,
+    Column("ae_title", AE, primary_key=True),
+    Column("web", Boolean, primary_key=True),  # by UPS-RS (PS3.18 11.10): told over its WebSocket
+    Column("filtered", Boolean, primary_key=True),  # by 1.2.840.10008.5.1.4.34.5.1
+    Column("locked", Boolean, nullable=False),  # with Deletion Lock
+    Column("matching_keys", JSON, nullable=False),  # DICOM JSON Model, empty unless filtered
+)
+
+SUBSCRIPTION = Table(  # UPS Subscription State of a subscriber and a work item; no row: not subscribed
+    "subscription",
+    METADATA,
+    Column("ae_title", AE, primary_key=True),
+    Column("web", Boolean, primary_key=True),
+    Column("sop_instance_uid", UID, ForeignKey("work_item.sop_instance_uid"), primary_key=True),
+    Column("locked", Boolean, nullable=False),
+    Column("filtered", Boolean, nullable=False),  # made by a filtered global subscription, which takes it away again
+    Index(None, "sop_instance_uid"),
+)
+
+EVENT_REPORT = Table(  # N-EVENT-REPORTs that a subscriber has not yet answered, PS3.4 CC.2.4
+    "event_report",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which a subscriber gets them
+    Column("ae_title", AE, nullable=False),
+    Column("web", Boolean, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("event_type", Integer, nullable=False),  # Event Type ID
+    Column("information", JSON, nullable=False),  # Event Information, DICOM JSON Model
+    Column("created_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Float, nullable=False),
+    Index(None, "web", "ae_title", "id"),
+    Index(None, "created_at"),
+)
+
+DECISION = Table(  # what triage decided of a study, and of what; told by `readfirst study`
+    "decision",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("asked", String(8), nullable=False),  # the priority by the findings of all packages
+    Column("given", String(8), nullable=False),  # what the worklist was told; empty: nothing
+    Column("category", Integer),  # ACR category of what was asked; none without a finding
+    Column("outcome", String(8), nullable=False),  # node.worklist.triage.policy.Outcome
+    Column("waiting", Boolean, nullable=False),  # for the alert budget
+    Column("alerted", Boolean, nullable=False),  # it raised a work item to HIGH
+    Column("reason", Text, nullable=False),
+    Column("inputs", JSON, nullable=False),  # all that the verdict was made of
+    Index(None, "study_instance_uid"),
+    Index(None, "at"),
+    Index(None, "waiting"),
+)
+
+EVENT = Table(  # the story of a study, told by `readfirst study`
+    "event",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", UID, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Index(None, "study_instance_uid", "at"),
+)
+
+AUDIT_MESSAGE = Table(  # the spool of audit messages: one row a message and a sink that has not taken it yet
+    "audit_message",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("sink", String(16), nullable=False),  # node.settings.audit.AuditSink
+    Column("at", Float, nullable=False),
+    Column("message", Text, nullable=False),  # XML, PS3.15 A.5.1
+    Column("warning", Boolean, nullable=False),  # its severity, else it is a notice (PS3.15 A.6)
+    Index(None, "sink", "id"),
+)
+
+AUDITED = Table(  # until when audit messages speak of what a peer brought of a study; node.audit.unaudited
+    "audited",
+    METADATA,
+    Column("study_instance_uid", UID, primary_key=True),
+    Column("calling_ae_title", AE, primary_key=True),
+    Column("until", Float, nullable=False),
+)

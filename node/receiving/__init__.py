@@ -1,0 +1,1 @@
+"""C-STORE as SCP: from the socket to a durable file and a row of the ledger."""

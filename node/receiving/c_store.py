@@ -1,0 +1,160 @@
+"""One instance that comes in by C-STORE: written as it comes, named and known when it is whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import structlog
+from pydicom.uid import UID
+from pynetdicom.association import Association
+from sqlalchemy import Connection
+
+from node.admission.policy import RIGHTS, Callers, caller_of
+from node.admission.rate_limiter import Pace
+from node.admission.senders import Senders
+from node.admission.tallies import Answer, Sender, Tallies
+from node.dicom.contexts import STORAGE_SOP_CLASSES
+from node.dicom.dimse import StoreRequest, file_meta
+from node.dicom.identity import identify, is_uid
+from node.dispatch.fairness import BY_DIMSE_PRIORITY, MEDIUM
+from node.entities import InstanceKey, StoredInstance
+from node.errors import NotUnderstood, OutOfResources, Refused
+from node.ledger.engine import Ledger
+from node.receiving import instances
+from node.receiving.store import Incoming, Store
+from node.settings import Settings
+from node.worklist.reading import work_items
+
+_log = structlog.get_logger(__name__)
+# PS3.7 C.1, C.4.12, C.4.14; PS3.4 Table B.2-1
+SUCCESS, NOT_AUTHORIZED, PROCESSING_FAILURE, NOT_UNDERSTOOD = 0x0000, 0x0124, 0x0110, 0xC000
+_HEADS = (1 << 14, 1 << 20)  # bytes in which the UIDs are looked for: nearly always, and at most
+_STORAGE = frozenset(STORAGE_SOP_CLASSES)
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """The parts that receiving an instance needs."""
+
+    settings: Settings
+    ledger: Ledger
+    store: Store
+    senders: Senders
+    pace: Pace = field(default_factory=Pace, kw_only=True)
+    tallies: Tallies = field(default_factory=Tallies, kw_only=True)
+
+    def begin(self, association: Association, request: StoreRequest, context_id: int) -> StoreReception | None:
+        """Begin to take an instance; None where the presentation context is not one of storage."""
+        context = association._accepted_cx.get(context_id)
+        if context is None or context.abstract_syntax not in _STORAGE or not context.transfer_syntax:
+            return None
+        return StoreReception(self, association, request, UID(context.transfer_syntax[0]))
+
+    @cached_property
+    def callers(self) -> Callers:
+        """Who may do what."""
+        return Callers(self.settings)
+
+
+class StoreReception:
+    """Takes one instance; whatever goes wrong is the status of `finish` (PS3.4 Table B.2-1)."""
+
+    def __init__(self, receiver: Receiver, association: Association, request: StoreRequest, syntax: UID) -> None:
+        self._receiver, self._association, self._request, self._syntax = receiver, association, request, syntax
+        self._peer: str = association.requestor.ae_title
+        self._status = SUCCESS
+        self._incoming: Incoming | None = None
+        self._study, self._held = "", False
+        callers, limits = receiver.callers, receiver.settings.limits
+        self._key, self._most = callers.key(caller_of(association)), limits.object_mb << 20
+        if callers.may(association, "images"):
+            receiver.pace.keep("instances", self._key, 1, limits.instances_per_second)
+            self._guarded(self._open)
+        else:
+            _log.warning("instance refused", peer=self._peer, reason=f"its table has no {RIGHTS['images'][0]}")
+            self._status = NOT_AUTHORIZED
+
+    def write(self, data: memoryview) -> None:
+        """Take the next bytes of the Data Set; once something went wrong they are let go, with those before them."""
+        self._receiver.pace.keep("bytes", self._key, len(data), self._receiver.settings.limits.mb_per_second << 20)
+        if self._incoming is not None and self._status == SUCCESS:
+            self._guarded(lambda: self._write(data))
+            if self._status != SUCCESS:
+                self.close()
+
+    def finish(self) -> int:
+        """Make the instance safe and known; the status to answer, before `close` is called."""
+        if self._status == SUCCESS:
+            self._guarded(self._keep)
+        size = self._incoming.size if self._incoming else 0
+        answer = Answer(self._request.sop_class_uid, self._status, self._study, size, self._held)
+        sender = Sender(self._peer, self._association.requestor.address)
+        self._receiver.tallies.answered(self._association, sender, answer)
+        return self._status
+
+    def close(self) -> None:
+        """Let go of what was not kept."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.close()
+
+    def _open(self) -> None:
+        uids = self._request.sop_class_uid, self._request.sop_instance_uid
+        if not all(map(is_uid, uids)):
+            raise NotUnderstood("the command's SOP Class or Instance UID is not a valid UID")
+        self._incoming = self._receiver.store.begin(file_meta(*uids, self._syntax))
+
+    def _write(self, data: memoryview) -> None:
+        assert self._incoming is not None
+        if self._incoming.size + len(data) > self._most:
+            raise OutOfResources(f"the instance is longer than limits.object_mb = {self._most >> 20}")
+        self._incoming.write(data)
+
+    def _keep(self) -> None:
+        assert self._incoming is not None
+        receiver, request = self._receiver, self._request
+        key = self._identified(self._incoming)
+        self._study = key.study_instance_uid
+        receiver.senders.brought(self._association, key.study_instance_uid)
+        stored = self._incoming.keep(key, str(self._syntax))
+        recorded = receiver.ledger.grouped.write(lambda connection: self._record(connection, stored))
+        self._held = not recorded.new
+        names = {"study": key.study_instance_uid, "instance": request.sop_instance_uid, "peer": self._peer}
+        if recorded.conflict:
+            _log.warning("same UID with other content, kept beside", **names)
+        elif recorded.elsewhere:
+            _log.warning("same UID as an instance of another study, both kept", **names)
+        else:
+            _log.debug("instance stored", new=recorded.new, **names)
+
+    def _record(self, connection: Connection, stored: StoredInstance) -> instances.Recorded:
+        now, rank = time.time(), BY_DIMSE_PRIORITY.get(self._request.priority, MEDIUM)
+        recorded = instances.record_instance(connection, stored, self._peer, now, rank)
+        if recorded.reopened:
+            work_items.set_ready(connection, stored.key.study_instance_uid, now, ready=False)
+        return recorded
+
+    def _identified(self, incoming: Incoming) -> InstanceKey:
+        """The identity, from as little of the Data Set as tells it."""
+        uids = self._request.sop_class_uid, self._request.sop_instance_uid
+        for count in _HEADS:
+            try:
+                return identify(incoming.head(count), self._syntax, *uids)
+            except Refused:
+                if count == _HEADS[-1] or count >= incoming.size:
+                    raise
+        raise AssertionError
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Refused as refused:
+            self._status = refused.status
+            log = _log.error if isinstance(refused, OutOfResources) else _log.warning
+            log("instance refused", peer=self._peer, status=f"0x{self._status:04X}", reason=str(refused))
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said, and is no Success
+            self._status = PROCESSING_FAILURE
+            _log.exception("instance refused", peer=self._peer, status=f"0x{self._status:04X}")

@@ -1,0 +1,1 @@
+"""C-ECHO, C-STORE and C-FIND as SCU."""

@@ -1,0 +1,123 @@
+"""`readfirst send`: which files, and to whom."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import Progress
+
+from node import logs
+from node.dicom.part10 import read_part10
+from node.errors import ReadFirstError, UnreadableInstance
+from node.sending.scu import Outcome, Requestor, store
+from node.settings.sections import AETitle, Peer
+
+_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 I.4
+_ADDRESS = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>[^@]+):(?P<port>\d{1,5})")
+
+
+app = typer.Typer(name="readfirst", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _one_of_many() -> None:
+    """Without it typer would take `send` for a path."""
+
+
+@app.command()
+def send(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files or folders.")],
+    to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to; for example READFIRST@127.0.0.1:11112.")],
+    calling: Annotated[str, typer.Option("--as", metavar="AET", help="Our AE title.")] = "READFIRST_SCU",
+) -> None:
+    """Push DICOM files or folders to a node (C-STORE). Exit 1 if one was not taken."""
+    logs.configure()
+    peer = parse_address(to)
+    files, others = find_dicom(paths)
+    requestor = requestor_named(calling)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("sending", total=len(files))
+
+        def done(_outcome: Outcome) -> None:
+            progress.advance(task)
+
+        outcomes = store(requestor, peer, files, done)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    out = Console(width=None if sys.stdout.isatty() else 200)
+    for outcome in failed:
+        out.print(f"not sent: {outcome.path}: {outcome.error}", markup=False, soft_wrap=True)
+    if not files:
+        raise ReadFirstError(f"there is no DICOM instance in {', '.join(map(str, paths))} ({others} other files)")
+    out.print(f"{len(outcomes) - len(failed)} of {len(files)} instances sent, {others} other files left alone")
+    raise typer.Exit(1 if failed else 0)
+
+
+def parse_address(text: str) -> Peer:
+    """The peer that `AET@HOST:PORT` names.
+
+    Raises
+    ------
+    ReadFirstError
+        It is not of that form.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if not match:
+        raise ReadFirstError(f"--to {text}: write AET@HOST:PORT, for example READFIRST@127.0.0.1:11112")
+    try:
+        return Peer(ae_title=match["ae_title"], host=match["host"].strip("[]"), port=int(match["port"]))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ReadFirstError(f"--to {text}: {reason}; write AET@HOST:PORT with an AE title of DICOM") from error
+
+
+def requestor_named(ae_title: str) -> Requestor:
+    """Who sends.
+
+    Raises
+    ------
+    ReadFirstError
+        It is no AE title.
+    """
+    try:
+        return Requestor(TypeAdapter(AETitle).validate_python(ae_title))
+    except ValidationError as error:
+        raise ReadFirstError(f"--as {ae_title}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+def find_dicom(paths: Iterable[Path]) -> tuple[list[Path], int]:
+    """The DICOM instances among files and below folders, sorted, and the number of other files.
+
+    Raises
+    ------
+    ReadFirstError
+        A path does not exist.
+    """
+    found, others = [], 0
+    for path in _files(paths):
+        if _is_instance(path):
+            found.append(path)
+        else:
+            others += 1
+    return found, others
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.exists():
+            raise ReadFirstError(f"there is no {path}")
+        yield from sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else (path,)
+
+
+def _is_instance(path: Path) -> bool:
+    try:
+        file = read_part10(path)
+    except UnreadableInstance:
+        return False
+    return file.sop_class_uid not in ("", _DIRECTORY) and file.transfer_syntax_uid != ""

@@ -1,0 +1,155 @@
+"""The settings: one frozen object, read once from `readfirst.toml` and the environment, passed down."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from node.errors import ConfigurationError
+from node.settings.audit import Audit
+from node.settings.commitment import Commitment
+from node.settings.limits import Limits
+from node.settings.sections import (
+    Database,
+    Models,
+    Node,
+    Peer,
+    Queue,
+    Results,
+    Web,
+    Worklist,
+)
+
+DEFAULT_FILE = Path("readfirst.toml")
+
+
+class Settings(BaseSettings):
+    """All settings. Environment variables `READFIRST_SECTION__KEY` win over the file."""
+
+    model_config = SettingsConfigDict(env_prefix="READFIRST_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    node: Node = Node()
+    limits: Limits = Limits()
+    queue: Queue = Queue()
+    database: Database = Database()
+    web: Web = Web()
+    peers: dict[str, Peer] = {}
+    models: Models = Models()
+    results: Results = Results()
+    worklist: Worklist = Worklist()
+    commitment: Commitment = Commitment()
+    audit: Audit = Audit()
+
+    @model_validator(mode="after")
+    def _the_ups_peer_is_there(self) -> Settings:
+        table = self.worklist.ups
+        if table and table.peer not in self.peers:
+            raise ValueError(f"worklist.ups.peer: there is no table [peers.{table.peer}]")
+        if table and self.peers[table.peer].folder:
+            raise ValueError(f"worklist.ups.peer: peers.{table.peer} is a folder, name a DICOM node")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_has_a_certificate(self) -> Settings:
+        wanting = self.peers_that(lambda peer: peer.tls)
+        if self.worklist.hl7 and self.worklist.hl7.tls and self.node.tls is None:
+            raise ValueError("worklist.hl7.tls is true: node.tls must name certificate, key and ca")
+        if self.audit.syslog and self.audit.syslog.transport == "tls" and not (self.audit.syslog.tls or self.node.tls):
+            raise ValueError("audit.syslog speaks TLS: node.tls or audit.syslog.tls must name certificate, key and ca")
+        if wanting and self.node.tls is None:
+            raise ValueError(f"peers.{next(iter(wanting))}.tls is true: node.tls must name certificate, key and ca")
+        bound = self.peers_that(lambda peer: bool(peer.certificate))
+        if bound and self.node.tls is None:
+            raise ValueError(f"peers.{next(iter(bound))}.certificate: without node.tls nobody shows a certificate")
+        return self
+
+    @model_validator(mode="after")
+    def _status_goes_to_peers(self) -> Settings:
+        for ae_title in self.worklist.status_to:
+            if self.peer_called(ae_title) is None:
+                raise ValueError(f"worklist.status_to: no [peers.…] table has ae_title = {ae_title}")
+        return self
+
+    @property
+    def model_folders(self) -> tuple[Path, ...]:
+        """Folders that are searched for model packages before the shipped ones."""
+        return (self.models.folder or self.node.data / "models",)
+
+    def peers_that(self, accept: Callable[[Peer], bool]) -> dict[str, Peer]:
+        """The peers for which `accept` holds, by name."""
+        return {name: peer for name, peer in self.peers.items() if accept(peer)}
+
+    def peer_called(self, ae_title: str) -> Peer | None:
+        """The DICOM peer of this AE title, None where no table names it."""
+        found = self.peers_that(lambda peer: not peer.folder and peer.ae_title == ae_title)
+        return next(iter(found.values()), None)
+
+    @property
+    def receivers(self) -> dict[str, Peer]:
+        """The peers that get results, by name."""
+        return self.peers_that(lambda peer: "results" in peer.receive)
+
+    @property
+    def committers(self) -> dict[str, Peer]:
+        """The receivers that are asked whether they keep what they took (`query = true`), by name."""
+        return {name: peer for name, peer in self.receivers.items() if peer.query}
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read the settings from `path` (default: `readfirst.toml` here, if there is one) and the environment.
+
+    Raises
+    ------
+    ConfigurationError
+        Names each wrong or unknown key and what is wrong with it.
+    """
+    file = path or DEFAULT_FILE
+    if path and not path.is_file():
+        raise ConfigurationError(f"there is no configuration file {path}; write one or leave --config away")
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    _refuse_unknown_variables()
+    try:
+        return FromFile()
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        lines = "; ".join(_sentence(item) for item in error.errors())
+        set_there = any(name.upper().startswith("READFIRST_") and "__" in name for name in os.environ)
+        where = " and ".join([str(file)] * file.is_file() + ["the environment"] * (set_there or not file.is_file()))
+        raise ConfigurationError(f"{where}: {lines}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    """pydantic-settings passes over variables of unknown sections; a typing mistake must not go unseen."""
+    for variable in os.environ:
+        section, _, key = variable.upper().removeprefix("READFIRST_").lower().partition("__")
+        if variable.upper().startswith("READFIRST_") and key and section not in Settings.model_fields:
+            raise ConfigurationError(f"the environment: unknown section {section} in {variable}")
+
+
+def _sentence(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key}"
+    message: str = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "tuple_type":
+        message = f'write a list, for example ["{item["input"]}"]'
+    return f"{key}: {message}" if key else message

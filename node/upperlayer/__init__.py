@@ -1,0 +1,1 @@
+"""The DICOM upper layer (PS3.8): the only user of pynetdicom's private parts."""

@@ -1,0 +1,56 @@
+"""Which PDUs may be acted on: what pynetdicom lets through, and then fails over, is invalid here."""
+
+from __future__ import annotations
+
+from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+from node.upperlayer.pdata import HEADER, InvalidPDU
+
+_OURS = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})  # what our side wants sent, PS3.8 9.2.2
+
+
+def require_items(request: A_ASSOCIATE_RQ) -> None:
+    """InvalidPDU where it has not what PS3.8 Tables 9-11, 9-13 ask for; pynetdicom's threads would end there."""
+    contexts = request.presentation_context
+    if not contexts or not request.user_information:
+        raise InvalidPDU("an A-ASSOCIATE-RQ lacks an item that it must have")
+    if len({context.context_id for context in contexts}) < len(contexts):
+        raise InvalidPDU("an A-ASSOCIATE-RQ gives a presentation context ID twice")
+    if not all(context.abstract_syntax and all(context.transfer_syntax or [""]) for context in contexts):
+        raise InvalidPDU("an A-ASSOCIATE-RQ proposes a context without a syntax")
+
+
+def decoded(layer: DULServiceProvider, kind: int, body: bytes) -> tuple[object, str]:
+    """A PDU as pynetdicom has it, and the state machine's event; InvalidPDU where it is none."""
+    try:
+        pdu, event = layer._decode_pdu(bytearray(HEADER.pack(kind, len(body)) + body))
+    except Exception as error:  # pynetdicom raises whatever it met in the bytes; all of it means the same here
+        raise InvalidPDU("a PDU cannot be decoded") from error
+    return pdu, event
+
+
+def put_layer(association: Association, layer: DULServiceProvider) -> None:
+    """Give an association another upper layer."""
+    association.dul = layer
+    for name in ("acse_timeout", "dimse_timeout", "network_timeout"):  # they set timers of the layer
+        setattr(association, name, getattr(association, name))
+
+
+class Machine(StateMachine):  # type: ignore[misc]
+    """pynetdicom's state machine, for which a PDU that it cannot act on is an invalid one (PS3.8 9.2.2: Evt19)."""
+
+    def do_action(self, event: str) -> None:
+        """Do what an event means; one that fails ends the association and not this thread."""
+        if event in _OURS and (event, self.current_state) not in TRANSITION_TABLE:
+            self.dul.to_provider_queue.get(block=False)  # an answer that comes too late: the association has ended
+            return
+        try:
+            super().do_action(event)
+        except Exception:
+            if event == "Evt19":
+                raise
+            self.dul._kill_thread = False  # the parent has set it
+            self.dul._refuse("a message or a request cannot be understood", answered=event != "Evt16")

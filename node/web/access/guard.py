@@ -1,0 +1,217 @@
+"""The guard before every page: host, login, forged requests, headers. Pure ASGI, so that it guards WebSockets, too."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from node.settings import Web
+from node.web.access.sessions import Brake, Session, Sessions
+
+SESSION = "readfirst.session"  # key in the ASGI scope
+API = "/dicomweb"  # below it programs speak, not browsers: a Bearer token instead of a cookie
+
+_LOG = structlog.get_logger(__name__)
+_PUBLIC = ("/login", "/static/")
+_FOR_PROGRAMS = ("/events", "/metrics")  # no login page helps who asks for these
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the guard needs to know of a request."""
+
+    scope: Scope
+    headers: Headers
+    session: Session | None  # of its cookie
+    secure: bool
+
+    @property
+    def path(self) -> str:
+        return str(self.scope["path"])
+
+    @property
+    def address(self) -> str:
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    @property
+    def is_api(self) -> bool:
+        return self.path == API or self.path.startswith(f"{API}/")
+
+    @property
+    def bearer(self) -> str:
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+
+
+class Guard:
+    """Lets through what may come in, and says to the others why not.
+
+    Parameters
+    ----------
+    app
+        Everything behind it.
+    clock
+        Seconds since 1970 UTC.
+    wrong
+        Hears the address of who sent a wrong token; called in the event loop.
+    """
+
+    def __init__(
+        self, app: ASGIApp, web: Web, sessions: Sessions, brake: Brake, clock: Callable[[], float] = time.time,
+        wrong: Callable[[str], None] = lambda _address: None,
+    ) -> None:  # fmt: skip
+        self._app, self._web, self._sessions, self._brake, self._clock = app, web, sessions, brake, clock
+        self._wrong = wrong
+        self._names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), web.host.lower()}
+        self._names.add(urlsplit(web.public_url).hostname or "localhost")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on with its session in the scope."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        visit = self._visit(scope)
+        refusal = self._refusal(visit)
+        if refusal is not None and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        session = visit.session or self._sessions.begin(self._clock(), known=False)
+        scope[SESSION] = session
+        outward = self._outward(visit, send, None if visit.session else session)
+        await self._go(refusal or self._app, scope, receive, outward)
+
+    async def _go(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception:  # noqa: BLE001  # outermost: Starlette has answered 500; nobody else logs it, with no values
+            _LOG.exception("a page failed", path=scope["path"])
+
+    def _visit(self, scope: Scope) -> Visit:
+        headers = Headers(scope=scope)
+        secure = scope["scheme"] in ("https", "wss") or self._web.public_url.startswith("https:")
+        cookies = SimpleCookie()
+        try:
+            cookies.load(headers.get("cookie", ""))
+        except CookieError:
+            cookies.clear()
+        morsel = cookies.get(cookie_name(self._web, secure=secure))
+        return Visit(scope, headers, self._sessions.read(morsel.value, self._clock()) if morsel else None, secure)
+
+    def _refusal(self, visit: Visit) -> Response | None:
+        if not self._is_our_host(visit.headers.get("host", "")):
+            return PlainTextResponse("This node is not called so: name it in web.public_url.\n", 421)
+        if not self._is_our_origin(visit):
+            return PlainTextResponse("The request came from another site.\n", 403)
+        if visit.path.startswith(_PUBLIC) or not self._sessions.required:
+            return self._forged(visit)
+        if visit.bearer:
+            return self._wrong_bearer(visit)
+        if not (visit.session and visit.session.known):
+            return _to_login(visit)
+        return self._forged(visit)
+
+    def _is_our_host(self, host: str) -> bool:
+        """Names that are ours, or an address: another site's name that leads here (DNS rebinding) is neither."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name.rstrip(".") in self._names
+        return True
+
+    def _is_our_origin(self, visit: Visit) -> bool:
+        if visit.scope["type"] == "http" and visit.scope["method"] in _SAFE:
+            return True
+        origin, fetched = visit.headers.get("origin"), visit.headers.get("sec-fetch-site")
+        if origin in (None, "null"):  # programs send none; no-referrer makes that of a form "null"
+            return fetched == "same-origin" or (origin is None and fetched is None and visit.is_api)
+        ours = f"{'https' if visit.secure else 'http'}://{visit.headers['host']}".lower()
+        return origin.lower() in (ours, self._web.public_url or ours)
+
+    def _forged(self, visit: Visit) -> Response | None:
+        """Refuse a change that does not bring its session's token; the API has no page that could have asked for it."""
+        if visit.scope["type"] == "websocket" or visit.scope["method"] in _SAFE or visit.is_api:
+            return None
+        if visit.session and self._sessions.is_csrf(visit.session, visit.headers.get("x-csrf-token", "")):
+            return None
+        return PlainTextResponse("This page is out of date: load it again.\n", 403)
+
+    def _wrong_bearer(self, visit: Visit) -> Response | None:
+        """Only wrong tokens are slowed down: many may share an address, and who guesses must lock nobody out."""
+        now = self._clock()
+        if self._sessions.is_token(visit.bearer):
+            return None
+        wait = self._brake.wait(visit.address, now)
+        if wait:
+            return too_many(wait)
+        self._brake.failed(visit.address, now)
+        _LOG.warning("wrong token", address=visit.address)
+        self._wrong(visit.address)
+        return JSONResponse({"error": "wrong token"}, 401, {"WWW-Authenticate": "Bearer"})
+
+    def _outward(self, visit: Visit, send: Send, new: Session | None) -> Send:
+        async def outward(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-cache" if visit.path.startswith("/static/") else "no-store")
+                if visit.secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+                is_page = headers.get("content-type", "").startswith("text/html")
+                if new and is_page and "set-cookie" not in headers:
+                    name = cookie_name(self._web, secure=visit.secure)
+                    headers.append("Set-Cookie", set_cookie(name, self._sessions.cookie(new), secure=visit.secure))
+            await send(message)
+
+        return outward
+
+
+def cookie_name(web: Web, *, secure: bool) -> str:
+    """One a node, since browsers give cookies to every port; with TLS the prefix that other hosts cannot set."""
+    return f"{'__Host-' * secure}readfirst-{web.port}"
+
+
+def set_cookie(name: str, value: str, *, secure: bool) -> str:
+    """The header that sets the session's cookie; it ends with the browser."""
+    return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{'; Secure' * secure}"
+
+
+def too_many(wait: float) -> Response:
+    """To those who guess."""
+    seconds = math.ceil(wait)
+    return PlainTextResponse(f"Too many wrong tokens: try again in {seconds} s.\n", 429, {"Retry-After": str(seconds)})
+
+
+def _to_login(visit: Visit) -> Response:
+    if visit.is_api or visit.path in _FOR_PROGRAMS:
+        return JSONResponse({"error": "log in, or send Authorization: Bearer"}, 401, {"WWW-Authenticate": "Bearer"})
+    if visit.headers.get("hx-request"):
+        return Response(status_code=401, headers={"HX-Redirect": "/login"})
+    return RedirectResponse("/login", 303)

@@ -1,0 +1,165 @@
+"""The status page: queues, deliveries, peers, disk, models, and what failed, with a button to try again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import Connection, Select, case, func, or_, select
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from node.admin import queries
+from node.admin import retry as retrying
+from node.dicom.identity import is_uid
+from node.dispatch.broker import TASKS
+from node.entities import DeliveryState, StudyState
+from node.errors import QueueUnavailable
+from node.ledger import outbox
+from node.ledger.tables import FINDING, OUTBOX, STUDY
+from node.web.access.desk import Desk, Form, desk_of
+from node.web.pages import failures
+from node.web.pages.rendering import page
+from node.worklist.sinks import notices
+
+_CHECK_SECONDS = 180.0
+_CHECKING = threading.Lock()  # one check at a time: it calls every peer and loads every model
+
+
+def show(request: Request) -> Response:
+    """`GET /status`."""
+    return page(request, "status.html", **_values(desk_of(request)))
+
+
+def metrics(request: Request) -> Response:
+    """`GET /metrics`: what Prometheus scrapes, with the token as Bearer where there is one."""
+    return Response(desk_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def panel(request: Request) -> Response:
+    """`GET /status/panel`: the same without the frame."""
+    return page(request, "_status.html", **_values(desk_of(request)))
+
+
+def retry(request: Request, _form: Form) -> Response:
+    """`POST /status/retry/UID`: what `readfirst retry UID` does."""
+    desk, uid = desk_of(request), request.path_params["uid"]
+    if not is_uid(uid):
+        raise HTTPException(404, "No such study is known here.")
+    with desk.ledger.write() as connection:
+        done = retrying.retry(connection, uid, desk.clock())
+    if not any(done):
+        raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
+    return panel(request)
+
+
+def check(request: Request, _form: Form) -> Response:
+    """`POST /status/check`: `readfirst check` in a process of its own, since it loads the models."""
+    desk = desk_of(request)
+    if not _CHECKING.acquire(blocking=False):
+        raise HTTPException(409, "A check is running: wait for it.")
+    try:
+        lines = _check(desk)
+    finally:
+        _CHECKING.release()
+    return page(request, "_checks.html", lines=lines)
+
+
+def _check(desk: Desk) -> list[dict[str, Any]]:
+    options = ["--config", str(desk.config)] if desk.config else []
+    command = [sys.executable, "-m", "node", "check", "--json", *options]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, env=desk.environment
+        )
+        lines: list[dict[str, Any]] = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, ValueError) as error:
+        raise HTTPException(503, "The check did not come to an end: run `readfirst check`.") from error
+    return lines
+
+
+def _values(desk: Desk) -> dict[str, Any]:
+    with desk.ledger.read() as connection:
+        return {
+            "states": _states(connection),
+            "queues": {queue: _waiting(desk, task) for task, queue in TASKS.items()},
+            "peers": _peers(connection, desk),
+            "disk": _disk(desk),
+            "models": _models(connection, desk),
+            "failures": failures.find(connection),
+            "triage": queries.triage(connection, desk.settings.worklist.policy),
+            "notices": notices.untaken(connection),
+        }
+
+
+def _states(connection: Connection) -> dict[str, int]:
+    counted = connection.execute(select(STUDY.c.state, func.count().label("studies")).group_by(STUDY.c.state))
+    counts = {row.state: row.studies for row in counted}
+    return {state.value: counts.get(state.value, 0) for state in StudyState}
+
+
+def _waiting(desk: Desk, task: str) -> int | None:
+    """Messages that no worker has taken; None where the queue cannot be reached."""
+    try:
+        return desk.waiting(task)
+    except QueueUnavailable:
+        return None
+
+
+def _peers(connection: Connection, desk: Desk) -> list[dict[str, Any]]:
+    """Each peer with what it got, what waits for it, and its last error."""
+    rows = {row["peer"]: dict(row) for row in connection.execute(_deliveries()).mappings()}
+    nothing = {"delivered": 0, "waiting": 0, "last_delivered_at": None, "next_attempt_at": None, "tries": 0}
+    found = []
+    for name, peer in desk.settings.peers.items():
+        roles = [*(f"sends {what}" for what in peer.send), *(f"gets {what}" for what in peer.receive)]
+        roles += ["answers queries"] * peer.query
+        where = f"folder {peer.folder}" if peer.folder else f"{peer.ae_title}@{peer.host}:{peer.port}"
+        own = rows.get(name, nothing)
+        found.append({"name": name, "where": where, "roles": ", ".join(roles), "error": _error(connection, name)} | own)
+    return found
+
+
+def _deliveries() -> Select[Any]:
+    pending = OUTBOX.c.state == DeliveryState.PENDING
+    return select(
+        OUTBOX.c.peer,
+        func.sum(case((OUTBOX.c.state == DeliveryState.DELIVERED, 1), else_=0)).label("delivered"),
+        func.sum(case((or_(pending, OUTBOX.c.state == DeliveryState.STORED), 1), else_=0)).label("waiting"),
+        func.max(OUTBOX.c.delivered_at).label("last_delivered_at"),
+        func.min(case((pending, OUTBOX.c.next_attempt_at))).label("next_attempt_at"),
+        func.max(case((pending, OUTBOX.c.attempts), else_=0)).label("tries"),
+    ).group_by(OUTBOX.c.peer)
+
+
+def _error(connection: Connection, peer: str) -> str:
+    query = select(OUTBOX.c.last_error).where(OUTBOX.c.peer == peer, outbox.FAILING)
+    return connection.execute(query.order_by(OUTBOX.c.id.desc()).limit(1)).scalar() or ""
+
+
+def _disk(desk: Desk) -> dict[str, float]:
+    usage = shutil.disk_usage(desk.settings.node.data)
+    least = desk.settings.node.min_free_mb
+    return {"free": usage.free >> 20, "total": usage.total >> 20, "least": least, "used": 1 - usage.free / usage.total}
+
+
+def _models(connection: Connection, desk: Desk) -> list[dict[str, Any]]:
+    """The configured packages, with how many studies they spoke of, and when last."""
+    query = (
+        select(FINDING.c.package, func.count(FINDING.c.study_instance_uid.distinct()), func.max(STUDY.c.finished_at))
+        .join(STUDY, STUDY.c.study_instance_uid == FINDING.c.study_instance_uid)
+        .group_by(FINDING.c.package)
+    )
+    used = {package: (count, last) for package, count, last in connection.execute(query)}
+    names = dict.fromkeys([*desk.settings.models.packages, *used])
+    return [
+        {"name": name, "configured": name in desk.settings.models.packages, "studies": count, "last": last}
+        for name in names
+        for count, last in (used.get(name, (0, None)),)
+    ]

@@ -1,0 +1,1 @@
+"""Orders by HL7 that name a priority before the images come."""

@@ -1,0 +1,1 @@
+"""A reading list simulated: waiting times with and without triage."""

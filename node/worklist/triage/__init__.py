@@ -1,0 +1,1 @@
+"""The priority that findings ask for, and the decision on it."""

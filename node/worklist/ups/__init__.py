@@ -1,0 +1,1 @@
+"""The Unified Procedure Step SCP (PS3.4 Annex CC)."""

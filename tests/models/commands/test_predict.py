@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from models.commands.cli import app
+from tests.models import phantoms
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_predict_writes_all_labels_of_all_images_and_exits_1_where_one_failed(tmp_path: Path) -> None:
+    folder = phantoms.write_folder(tmp_path / "data", train=2, validation=0) / "images"
+    code, out, _ = run("predict", "chest-xray", folder, "--out", tmp_path / "out", "--device", "cpu")
+    assert code == 0
+    assert "2 images predicted." in out
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 2 * 14
+    assert (tmp_path / "out" / "saliency" / "001.png.npz").is_file()
+    (folder / "broken.png").write_bytes(b"")
+    code, out, err = run("predict", "chest-xray", folder, "--out", tmp_path / "out", "--replace", "--device", "cpu")
+    assert code == 1
+    assert "2 images predicted, 1 not." in out
+    assert "broken.png: not predicted." in err
+
+
+@pytest.mark.parametrize("words", [("chest-xray", "nowhere"), ("nothing", ".")])
+def test_what_is_not_there_is_said(tmp_path: Path, words: tuple[str, str]) -> None:
+    code, _, err = run("predict", *words, "--out", tmp_path / "out")
+    assert code == 1
+    assert "readfirst models: There is no" in err
+    assert not (tmp_path / "out").exists()

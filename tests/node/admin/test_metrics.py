@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import Association
+
+from node import scp
+from node.admin.metrics import Metrics
+from node.admission.senders import Senders
+from node.admission.tallies import Answer, Sender, Tallies
+from node.entities import DeliveryState
+from node.errors import QueueUnavailable
+from node.ledger import outbox, studies
+from node.ledger.engine import Ledger
+from node.receiving import instances
+from node.receiving.c_store import Receiver
+from node.receiving.store import Store
+from node.settings import Settings
+from tests.node.conftest import House
+from tests.node.phantoms import STUDY, image, result, save, stored
+
+CT = (CTImageStorage, ExplicitVRLittleEndian)
+
+
+@pytest.fixture
+def metrics(settings: Settings, ledger: Ledger) -> Metrics:
+    return Metrics(settings, ledger, len)
+
+
+def read(metrics: Metrics, name: str, **labels: str) -> float | None:
+    for family in text_string_to_metric_families(metrics.text().decode()):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
+    return None
+
+
+def until(metrics: Metrics, value: float, name: str) -> float | None:
+    deadline = time.monotonic() + 10
+    while (found := read(metrics, name)) != value and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def test_associations_and_instances_are_counted(
+    settings: Settings, ledger: Ledger, metrics: Metrics, associate: Callable[..., Association], tmp_path: Path
+) -> None:
+    store = Store(settings.node.data, 0)
+    store.prepare()
+    house = House(Receiver(settings, ledger, store, Senders(), tallies=Tallies(metrics.answered)), [])
+    server = scp.start(house.receiver, None, metrics)
+    try:
+        association = associate(house, CT)
+        assert until(metrics, 1, "readfirst_associations_open") == 1
+        assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
+        assert associate(house, CT, calling="READER").send_c_store(save(tmp_path / "sent", image())).Status == 0x0124
+        assert not associate(house, CT, calling="STRANGER").is_established
+        association.release()
+        assert until(metrics, 1, "readfirst_associations_open") == 1
+    finally:
+        server.ae.shutdown()
+    assert until(metrics, 0, "readfirst_associations_open") == 0
+    assert read(metrics, "readfirst_associations_rejected_total") == 1
+    assert read(metrics, "readfirst_instances_total", peer="modality", status="0x0000") == 1
+    assert read(metrics, "readfirst_instances_total", peer="reader", status="0x0124") == 1
+    with ledger.read() as connection:
+        (row,) = studies.inputs(connection, STUDY)
+    assert read(metrics, "readfirst_received_bytes_total", peer="modality") == row["size"]
+
+
+def test_a_peer_that_no_table_names_makes_no_label(metrics: Metrics) -> None:
+    for number in range(100):
+        metrics.answered(Sender(f"STRANGER{number}", "10.0.0.66"), Answer(CTImageStorage, 0, STUDY, 10))
+    assert read(metrics, "readfirst_instances_total", peer="unknown") == 100
+    assert b"STRANGER" not in metrics.text()
+
+
+def test_what_the_ledger_says_is_asked_when_it_is_scraped(ledger: Ledger, metrics: Metrics) -> None:
+    now = time.time()
+    assert read(metrics, "readfirst_delivery_seconds_count", peer="pacs") is None
+    with ledger.write() as connection:
+        instances.record_instance(connection, stored(), "MODALITY", now - 40)
+        outbox.put(connection, STUDY, 1, [result("2.25.1"), result("2.25.2")], ["pacs"], now)
+        (first, _) = outbox.claim(connection, STUDY, "pacs", now, 10)
+        outbox.settle(connection, first, "pacs", "", now + 2)
+    assert read(metrics, "readfirst_studies", state="receiving") == 1
+    assert read(metrics, "readfirst_outbox", state=DeliveryState.PENDING) == 1
+    assert read(metrics, "readfirst_outbox", state=DeliveryState.DELIVERED) == 1
+    assert read(metrics, "readfirst_outbox", state=DeliveryState.REJECTED) == 0
+    for _ in range(2):  # a second scrape observes nothing twice
+        assert read(metrics, "readfirst_delivery_seconds_count", peer="pacs") == 1
+        assert read(metrics, "readfirst_delivery_seconds_sum", peer="pacs") == pytest.approx(42)
+        assert read(metrics, "readfirst_delivery_seconds_bucket", peer="pacs", le="60.0") == 1
+        assert read(metrics, "readfirst_delivery_seconds_bucket", peer="pacs", le="30.0") == 0
+    assert (read(metrics, "readfirst_disk_free_bytes") or 0) > 0
+    assert read(metrics, "readfirst_queue", queue="analyze") == len("readfirst.analyze")
+    assert STUDY.encode() not in metrics.text()
+
+
+def test_without_a_queue_the_others_are_told(settings: Settings, ledger: Ledger) -> None:
+    def gone(_task: str) -> int:
+        raise QueueUnavailable("Redis cannot be reached")
+
+    metrics = Metrics(settings, ledger, gone)
+    value = read(metrics, "readfirst_queue", queue="deliver")
+    assert value is not None
+    assert value != value  # NaN
+    assert read(metrics, "readfirst_disk_free_bytes") is not None

@@ -1,0 +1,116 @@
+"""A clock that was set back an hour: nothing that waits, waits an hour longer; what was meant to wait still does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Table, select, update
+
+from node.commitment import requests
+from node.commitment.messages import Request
+from node.dispatch.broker import Broker
+from node.dispatch.completeness import RELEASED
+from node.dispatch.dispatcher import Rounds
+from node.entities import DeliveryState, StudyState
+from node.ledger import clock, outbox
+from node.ledger.engine import Ledger
+from node.ledger.outbox import pause_after
+from node.ledger.tables import COMMITMENT_REQUEST, OUTBOX, STUDY
+from node.receiving import instances
+from node.settings import Settings
+from tests.node.dispatch.test_dispatcher import broker
+from tests.node.phantoms import STUDY as UID
+from tests.node.phantoms import result, stored
+
+__all__ = ["broker"]
+NOW, HOUR = 10_000.0, 3600.0
+
+
+@pytest.fixture
+def make_rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Callable[[], Rounds]:
+    return lambda: Rounds(settings, ledger, broker, lambda _row: lambda _connection: None, lambda: NOW + HOUR)
+
+
+def receive(ledger: Ledger, now: float) -> None:
+    with ledger.write() as connection:
+        instances.record_instance(connection, stored(), "MODALITY", now)
+
+
+def row(ledger: Ledger, table: Table) -> dict[str, float | None]:
+    with ledger.read() as connection:
+        return dict(connection.execute(select(table)).mappings().one())
+
+
+def brought_near(ledger: Ledger, now: float = NOW) -> int:
+    with ledger.write() as connection:
+        return clock.bring_near(connection, now)
+
+
+def test_a_lease_is_shortened_so_that_who_lives_may_renew_it(ledger: Ledger) -> None:
+    receive(ledger, NOW + HOUR)
+    with ledger.write() as connection:
+        values = {"state": StudyState.ANALYSING, "lease_until": NOW + HOUR + 20.0, "rung_at": NOW + HOUR}
+        connection.execute(update(STUDY).values(**values))
+    assert brought_near(ledger) == 3
+    assert row(ledger, STUDY)["lease_until"] == NOW + clock.RENEWED
+    assert (row(ledger, STUDY)["last_received_at"], row(ledger, STUDY)["rung_at"]) == (NOW, None)
+
+
+def test_a_try_waits_no_longer_than_its_pause_may_be(ledger: Ledger) -> None:
+    receive(ledger, NOW)
+    with ledger.write() as connection:
+        outbox.put(connection, UID, 1, [result()], ["pacs"], NOW + HOUR)
+    assert brought_near(ledger) == 1
+    assert row(ledger, OUTBOX)["next_attempt_at"] == NOW
+    meant = NOW + pause_after(8, 1.0)  # after eight tries it may be hours
+    with ledger.write() as connection:
+        connection.execute(update(OUTBOX).values(attempts=8, next_attempt_at=meant))
+    assert brought_near(ledger) == 0
+    assert row(ledger, OUTBOX)["next_attempt_at"] == meant
+
+
+def test_what_is_stored_and_not_proven_is_asked_for_at_once(ledger: Ledger) -> None:
+    receive(ledger, NOW)
+    with ledger.write() as connection:
+        outbox.put(connection, UID, 1, [result()], ["pacs"], NOW)
+        later = {"state": DeliveryState.STORED, "delivered_at": NOW + HOUR, "next_attempt_at": NOW + 2 * HOUR}
+        connection.execute(update(OUTBOX).values(**later))
+        requests.put(connection, "MODALITY", Request("2.25.77", ()), NOW + HOUR, HOUR)
+    assert brought_near(ledger) == 2
+    stored, asked = row(ledger, OUTBOX), row(ledger, COMMITMENT_REQUEST)
+    assert (stored["delivered_at"], stored["next_attempt_at"]) == (NOW, NOW)
+    assert (asked["created_at"], asked["next_attempt_at"]) == (NOW, NOW)
+    assert brought_near(ledger) == 0
+
+
+def test_what_lies_in_the_past_or_near_ahead_is_left_alone(ledger: Ledger) -> None:
+    receive(ledger, NOW - 5)
+    with ledger.write() as connection:
+        connection.execute(update(STUDY).values(lease_until=NOW + 20.0, rung_at=NOW))
+    before = row(ledger, STUDY)
+    assert brought_near(ledger) == 0
+    assert row(ledger, STUDY) == before
+
+
+def test_a_study_that_came_before_the_clock_was_set_back_is_complete_after_its_quiet_time(
+    settings: Settings, ledger: Ledger, make_rounds: Callable[[], Rounds]
+) -> None:
+    rounds = make_rounds()
+    quiet = settings.node.quiet_seconds
+    rounds.go_round(NOW + HOUR)
+    rounds.senders.brought("association", UID)
+    receive(ledger, NOW + HOUR)
+    rounds.senders.end("association", RELEASED)
+    rounds.go_round(NOW)
+    assert row(ledger, STUDY)["state"] == StudyState.RECEIVING
+    rounds.go_round(NOW + quiet)
+    assert row(ledger, STUDY)["state"] == StudyState.QUEUED
+
+
+def test_also_where_the_node_did_not_run_meanwhile(ledger: Ledger, make_rounds: Callable[[], Rounds]) -> None:
+    receive(ledger, NOW + HOUR)
+    rounds = make_rounds()
+    rounds.go_round(NOW)
+    rounds.go_round(NOW + 60.0)
+    assert row(ledger, STUDY)["state"] == StudyState.QUEUED

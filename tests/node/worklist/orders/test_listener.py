@@ -1,0 +1,392 @@
+"""The MLLP listener over real connections: what AA says is in the ledger, and works on the worklist."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import hl7 as reference
+import pytest
+from sqlalchemy import select
+from structlog.testing import capture_logs
+
+from node.errors import ConfigurationError
+from node.ledger.engine import Ledger
+from node.ledger.tables import IMAGING_ORDER, WORK_ITEM
+from node.settings import Orders
+from node.worklist.items.json_model import from_dataset
+from node.worklist.items.statuses import Status
+from node.worklist.orders import orders
+from node.worklist.orders.listener import listening
+from node.worklist.reading import work_items
+from node.worklist.reading.data_set import Station, reading_uid
+from node.worklist.reading.work_items import ensure_item, raise_priority
+from node.worklist.triage.policy import Priority, Triage
+from node.worklist.ups import operations
+from tests.node.conftest import free_port
+from tests.node.worklist.scu import pushed
+from tests.node.worklist.sinks.phantoms import NOW, STUDY, header
+
+OMG = """MSH|^~\\&|RIS|RAD|READFIRST|NODE|20260921||OMG^O19^OMG_O19|{id}|P|2.5.1||||||{charset}
+PID|1||4711^^^HOSP||Secret^Name||19600229|F
+ORC|{control}|P1|F1
+TQ1|1||||||||{priority}
+OBR|1|P1|F1|CXR^Chest^L||||||||||||||{accession}
+"""
+OMI = OMG.replace("OMG^O19^OMG_O19", "OMI^O23^OMI_O23") + "IPC|{accession}|RP1|{study}|SPS1|CR\n"
+ORM = """MSH|^~\\&|RIS|RAD|READFIRST|NODE|20260921||ORM^O01|{id}|P|2.3.1
+PID|1||4711^^^HOSP||Secret^Name
+ORC|{control}|P1|F1||||^^^^^{priority}
+OBR|1|P1|F1|CXR^Chest^L||||||||||||||{accession}|||||||||^^^^^{priority}
+ZDS|{study}^^Application^DICOM
+"""
+ADT = """MSH|^~\\&|ADT|HOSP|READFIRST|NODE|20260921||ADT^A40^ADT_A39|{id}|P|2.5.1
+EVN||20260921
+PID|1||4711^^^HOSP||Secret^Name
+MRG|0815^^^HOSP
+"""
+
+
+def fill(template: str, **values: str) -> str:
+    given = {"id": "M1", "control": "NW", "priority": "S", "accession": "ACC1", "study": "", "charset": ""} | values
+    return template.format(**given).replace("\n", "\r")
+
+
+class Sender:
+    """A RIS: its own framing, one connection."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+
+    def write(self, content: bytes) -> None:
+        self.socket.sendall(b"\x0b" + content + b"\x1c\r")
+
+    def read(self) -> str:
+        answer = b""
+        while not answer.endswith(b"\x1c\r"):
+            more = self.socket.recv(1)
+            assert more, "the listener ended the connection"
+            answer += more
+        return answer[1:-2].decode()
+
+    def __call__(self, message: str | bytes) -> Any:
+        self.write(message if isinstance(message, bytes) else message.encode())
+        return reference.parse(self.read())
+
+
+@pytest.fixture
+def listen(ledger: Ledger) -> Iterator[Callable[..., Callable[[], Sender]]]:
+    with ExitStack() as stack:
+
+        def listen(**options: object) -> Callable[[], Sender]:
+            table = Orders.model_validate({"port": free_port()} | options)
+            port = stack.enter_context(listening(table, ledger))
+
+            def connect() -> Sender:
+                sender = Sender(port)
+                stack.callback(sender.socket.close)
+                return sender
+
+            return connect
+
+        yield listen
+
+
+@pytest.fixture
+def sender(listen: Callable[..., Callable[[], Sender]]) -> Sender:
+    return listen()()
+
+
+def known(ledger: Ledger) -> list[dict[str, Any]]:
+    with ledger.read() as connection:
+        return [dict(row) for row in connection.execute(select(IMAGING_ORDER)).mappings()]
+
+
+def make_item(ledger: Ledger, accession: str = "ACC1") -> None:
+    """As the node does when a study is complete."""
+    with ledger.write() as connection:
+        ensure_item(connection, header(accession=accession), NOW)
+        orders.apply(connection, STUDY, NOW)
+
+
+def item(ledger: Ledger) -> work_items.Row:
+    with ledger.read() as connection:
+        (row,) = work_items.listing(connection)
+    return row
+
+
+@pytest.mark.parametrize("template", [OMG, OMI, ORM], ids=["OMG", "OMI", "ORM"])
+def test_an_order_is_kept_and_its_study_is_read_first(template: str, sender: Sender, ledger: Ledger) -> None:
+    answer = sender(fill(template, study=STUDY if template is not OMG else ""))
+    assert (str(answer["MSA.F1"]), str(answer["MSA.F2"])) == ("AA", "M1")
+    assert (answer["MSH.F3"], answer["MSH.F5"]) == ("READFIRST", "RIS")
+    (order,) = known(ledger)
+    assert (order["accession_number"], order["placer_number"], order["filler_number"]) == ("ACC1", "P1", "F1")
+    assert (order["priority"], order["ordered_as"]) == ("HIGH", "S")
+    assert order["study_instance_uid"] == (STUDY if template is not OMG else "")
+    make_item(ledger)
+    row = item(ledger)
+    assert (row.priority, row.source, row.reason) == ("HIGH", "human", "HIGH: ordered as S")
+
+
+def test_the_ledger_has_it_before_the_acknowledgement(
+    listen: Callable[..., Callable[[], Sender]], ledger: Ledger
+) -> None:
+    sender = listen()()
+    with ledger.write():  # nobody else can write
+        sender.write(fill(OMG).encode())
+        sender.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            sender.read()
+        assert known(ledger) == []
+    sender.socket.settimeout(10)
+    sender.read()
+    assert len(known(ledger)) == 1
+
+
+def test_images_without_an_accession_number_get_that_of_the_order(sender: Sender, ledger: Ledger) -> None:
+    sender(fill(OMI, study=STUDY))
+    make_item(ledger, accession="")
+    assert (item(ledger).accession_number, item(ledger).priority) == ("ACC1", "HIGH")
+
+
+def test_an_order_that_comes_after_the_images_raises_them(sender: Sender, ledger: Ledger) -> None:
+    make_item(ledger)
+    sender(fill(OMG, priority="R"))
+    assert item(ledger).priority == "MEDIUM"
+    sender(fill(OMG, id="M2", control="XO"))
+    assert (item(ledger).priority, item(ledger).reason) == ("HIGH", "HIGH: ordered as S")
+    sender(fill(OMG, id="M3", control="XO", priority="R"))
+    assert item(ledger).priority == "HIGH"  # what a person asked for is never lowered
+    assert [row["ordered_as"] for row in known(ledger)] == ["R"]
+
+
+def test_triage_does_not_lower_an_order_and_an_old_order_does_not_undo_a_person(sender: Sender, ledger: Ledger) -> None:
+    sender(fill(OMG))
+    make_item(ledger)
+    with ledger.write() as connection:
+        raise_priority(connection, STUDY, Triage(Priority.LOW, "no finding"), NOW)
+    assert item(ledger).priority == "HIGH"
+    change, _ = from_dataset(_priority("LOW"))
+    with ledger.write() as connection:
+        operations.modify(connection, reading_uid(STUDY), change, NOW)
+    sender(fill(OMG, id="M2", control="SC"))  # the same order again: nothing new
+    make_item(ledger)
+    assert item(ledger).priority == "LOW"
+
+
+def test_an_order_that_is_known_raises_the_work_item_that_the_ris_pushes_later(sender: Sender, ledger: Ledger) -> None:
+    sender(fill(ORM, study=STUDY))
+    given = from_dataset(pushed("MEDIUM", STUDY))[0]
+    with ledger.write() as connection:
+        status = operations.create(connection, "1.2.3", given, Station(), NOW)
+    assert status is Status.CREATED_WITH_MODIFICATIONS
+    assert (item(ledger).priority, item(ledger).reason) == ("HIGH", "HIGH: ordered as S")
+    with ledger.write() as connection:
+        operations.modify(connection, "1.2.3", from_dataset(_priority("LOW"))[0], NOW)
+    make_item(ledger)  # the images come
+    assert (item(ledger).sop_instance_uid, item(ledger).priority) == ("1.2.3", "LOW")  # the last word is a person's
+
+
+def _priority(priority: str) -> Any:
+    dataset = header()
+    dataset.clear()
+    dataset.ScheduledProcedureStepPriority = priority
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("word", "priority"),
+    [("S", "HIGH"), ("A", "HIGH"), ("P", "HIGH"), ("C", "HIGH"), ("R", "MEDIUM"), ("T", "MEDIUM"), ("", "MEDIUM"),
+     ("URGENT", "MEDIUM")],
+)  # fmt: skip
+def test_priorities(word: str, priority: str, sender: Sender, ledger: Ledger) -> None:
+    sender(fill(OMG, priority=word))
+    assert [(row["priority"], row["ordered_as"]) for row in known(ledger)] == [(priority, word)]
+
+
+def test_a_site_has_its_own_words_and_places(listen: Callable[..., Callable[[], Sender]], ledger: Ledger) -> None:
+    sender = listen(priorities={"URGENT": "HIGH", "A": "MEDIUM"}, accession=["ORC-3"])()
+    sender(fill(OMG, priority="URGENT"))
+    assert [(row["priority"], row["accession_number"]) for row in known(ledger)] == [("HIGH", "F1")]
+    sender(fill(OMG, priority="A"))
+    assert [row["priority"] for row in known(ledger)] == ["MEDIUM"]
+
+
+def test_the_same_message_twice_is_one_order_and_two_orders_are_two(sender: Sender, ledger: Ledger) -> None:
+    sender(fill(OMG))
+    sender(fill(OMG))
+    assert len(known(ledger)) == 1
+    lines = fill(OMG).split("\r")
+    second = [line.replace("P1|F1", "P2|F2").replace("|S", "|R").replace("ACC1", "ACC2") for line in lines[2:]]
+    sender("\r".join(lines[:-1] + second))
+    assert [(row["filler_number"], row["priority"]) for row in known(ledger)] == [("F1", "HIGH"), ("F2", "MEDIUM")]
+
+
+def test_one_zds_is_all_orders(sender: Sender, ledger: Ledger) -> None:
+    lines = fill(ORM, study=STUDY).split("\r")
+    second = [line.replace("P1|F1", "P2|F2") for line in lines[2:4]]
+    sender("\r".join(lines[:4] + second + lines[4:]))
+    assert [row["study_instance_uid"] for row in known(ledger)] == [STUDY, STUDY]
+
+
+@pytest.mark.parametrize("control", ["CA", "OC", "DC"])
+def test_a_canceled_order_asks_for_nothing(control: str, sender: Sender, ledger: Ledger) -> None:
+    sender(fill(OMG))
+    sender(fill(OMG, control=control))
+    make_item(ledger)
+    assert item(ledger).priority == "MEDIUM"
+    assert [row["canceled"] for row in known(ledger)] == [True]
+
+
+def test_an_order_of_another_study_with_the_same_accession_number_is_not_this_ones(
+    sender: Sender, ledger: Ledger
+) -> None:
+    sender(fill(OMI, study="1.2.3"))
+    make_item(ledger)
+    assert item(ledger).priority == "MEDIUM"
+
+
+def test_what_is_no_order_is_answered_politely_and_ignored(sender: Sender, ledger: Ledger) -> None:
+    with capture_logs() as logs:
+        assert str(sender(fill(ADT))["MSA.F1"]) == "AA"
+    assert known(ledger) == []
+    assert logs[-1]["event"] == "HL7 message ignored, it is no order"
+    assert (logs[-1]["type"], logs[-1]["control_id"]) == ("ADT^A40", "M1")
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "reason"),
+    [
+        ("PID|1\r", "AR", "does not begin with an MSH segment"),
+        ("MSH|^~\\&\r", "AE", "MSH-9"),
+        (fill(OMG, id=""), "AE", "MSH-10"),
+        (fill(OMG, charset="KLINGON"), "AR", "character set"),
+        (fill(OMG, accession="").replace("|F1", "|").replace("|P1", "|"), "AE", "no accession number"),
+        ("\r".join(fill(OMG).split("\r")[:2]), "AE", "no ORC or OBR"),
+        (fill(OMG, accession="9" * 65), "AE", "too long"),
+        (fill(OMG).encode().replace(b"Secret", b"M\xfcller"), "AR", "not encoded"),
+    ],
+)
+def test_malformed_messages(message: str | bytes, code: str, reason: str, sender: Sender, ledger: Ledger) -> None:
+    with capture_logs() as logs:
+        answer = sender(message)
+    assert str(answer["MSA.F1"]) == code
+    assert reason in str(answer["MSA.F3"])
+    assert str(answer["ERR.F4"]) == "E"
+    assert known(ledger) == []
+    assert logs[-1]["event"] == "HL7 message refused"
+    assert str(sender(fill(OMG))["MSA.F1"]) == "AA"  # the connection goes on
+
+
+def test_no_patient_attribute_is_logged(sender: Sender) -> None:
+    with capture_logs() as logs:
+        for message in (fill(OMG), fill(ADT), fill(OMG, accession="9" * 65), fill(OMG).replace("MSH|", "MSX|")):
+            sender(message)
+    assert len(logs) == 4
+    for secret in ("Secret", "4711", "19600229"):
+        assert secret not in str(logs)
+
+
+@pytest.mark.parametrize(("charset", "python"), [("8859/1", "latin-1"), ("GB 18030-2000", "gb18030"), ("", "utf-8")])
+def test_character_sets(charset: str, python: str, sender: Sender, ledger: Ledger) -> None:
+    name = "王" if python == "gb18030" else "Müller"
+    message = fill(OMG, charset=charset).replace("Secret", name).encode(python)
+    assert str(sender(message)["MSA.F1"]) == "AA"
+    assert len(known(ledger)) == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "application", "priority", "codes"),
+    [("AL", "AL", "S", ["CA", "AA"]), ("AL", "NE", "S", ["CA"]), ("ER", "AL", "S", ["AA"]), ("SU", "ER", "S", ["CA"])],
+)
+def test_enhanced_mode(accept: str, application: str, priority: str, codes: list[str], sender: Sender) -> None:
+    message = fill(OMG, priority=priority).replace("|P|2.5.1|||", f"|P|2.5.1|||{accept}|{application}", 1)
+    sender.write(message.encode())
+    assert [str(reference.parse(sender.read())["MSA.F1"]) for _code in codes] == codes
+
+
+def test_messages_in_pieces_with_line_ends_and_several_at_once(sender: Sender, ledger: Ledger) -> None:
+    blocks = [
+        b"\x0b" + fill(OMG, id=f"M{n}", accession=f"A{n}").replace("\r", "\r\n").encode() + b"\x1c\r" for n in (1, 2)
+    ]
+    stream = b"\n \r".join(blocks)
+    for start in range(0, len(stream), 7):
+        sender.socket.sendall(stream[start : start + 7])
+    assert [str(reference.parse(sender.read())["MSA.F2"]) for _block in blocks] == ["M1", "M2"]
+    assert [row["accession_number"] for row in known(ledger)] == ["A1", "A2"]
+
+
+def test_half_a_message_and_one_that_is_too_large_leave_nothing(
+    listen: Callable[..., Callable[[], Sender]], ledger: Ledger
+) -> None:
+    connect = listen()
+    with capture_logs() as logs:
+        half = connect()
+        half.socket.sendall(b"\x0b" + fill(OMG).encode())
+        half.socket.shutdown(socket.SHUT_WR)
+        assert half.socket.recv(1) == b""
+        large = connect()
+        with suppress(OSError):  # the listener may end the connection while we still write
+            for _portion in range(40):
+                large.socket.sendall(b"\x0b" + b"x" * 65536)
+        with suppress(OSError):
+            assert large.socket.recv(1) == b""
+    assert known(ledger) == []
+    assert [log["event"] for log in logs] == ["HL7 connection ended"] * 2
+    assert str(connect()(fill(OMG))["MSA.F1"]) == "AA"
+
+
+def test_only_allowed_addresses_and_not_too_many(listen: Callable[..., Callable[[], Sender]]) -> None:
+    stranger = listen(allow=["10.0.0.0/8"])()
+    assert stranger.socket.recv(1) == b""
+    connect = listen(allow=["127.0.0.1"], most_connections=1)
+    first = connect()
+    assert str(first(fill(OMG))["MSA.F1"]) == "AA"
+    assert connect().socket.recv(1) == b""
+    first.socket.close()
+    deadline = time.monotonic() + 10
+    while True:
+        again = connect()
+        again.write(fill(OMG).encode())
+        try:
+            if "MSA|AA" in again.read():
+                break
+        except (AssertionError, OSError):
+            assert time.monotonic() < deadline
+
+
+def test_a_silent_sender_is_given_up(listen: Callable[..., Callable[[], Sender]]) -> None:
+    assert listen(idle_seconds=0.1)().socket.recv(1) == b""
+
+
+def test_an_address_in_use_is_named(listen: Callable[..., Callable[[], Sender]], ledger: Ledger) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        table = Orders(port=taken.getsockname()[1])
+        said = r"worklist\.orders: 127\.0\.0\.1:\d+ cannot be listened on"
+        with pytest.raises(ConfigurationError, match=said), listening(table, ledger):
+            pass
+
+
+def test_it_is_off_without_its_table(ledger: Ledger) -> None:
+    with listening(None, ledger) as port:
+        assert port == 0
+
+
+def test_many_orders_do_not_need_the_whole_worklist(sender: Sender, ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        for number in range(300):
+            ensure_item(connection, header(f"1.2.{number}", f"A{number}"), NOW)
+    begun = time.monotonic()
+    sender(fill(OMG, accession="A7"))
+    assert time.monotonic() - begun < 1
+    with ledger.read() as connection:
+        high = (
+            connection.execute(select(WORK_ITEM.c.study_instance_uid).where(WORK_ITEM.c.priority == "HIGH"))
+            .scalars()
+            .all()
+        )
+    assert high == ["1.2.7"]

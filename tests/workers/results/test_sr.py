@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import Comprehensive3DSRStorage
+
+from tests.workers import results_phantoms as phantoms
+from workers.findings.equipment import RESEARCH
+from workers.findings.findings import Finding, Source, findings_of, largest_slice, source_headers
+from workers.findings.location import enclosed_area
+from workers.gate import gate
+from workers.results.seg import segmentation
+from workers.results.sr import Predecessor, regions_document, regions_documents, statement_document
+
+KINDS = ("image", "volume")
+
+
+def _source(kind: str, **attributes: object) -> Source:
+    return phantoms.image_source(phantoms.radiograph(**attributes)) if kind == "image" else phantoms.ct_source()
+
+
+def _regions(kind: str, **attributes: object) -> tuple[Source, tuple[Finding, ...], Dataset]:
+    source = _source(kind, **attributes)
+    found = phantoms.two_findings(source)
+    dataset = regions_document([found], [source], phantoms.context(kind))
+    assert dataset is not None
+    return source, found, dataset
+
+
+def _statement(kind: str, **more: object) -> Dataset:
+    source = _source(kind)
+    return statement_document([phantoms.two_findings(source)], [source], phantoms.context(kind), **more)
+
+
+def _items(dataset: Dataset) -> Iterator[Dataset]:
+    for item in dataset.get("ContentSequence", ()):
+        yield item
+        yield from _items(item)
+
+
+def _named(dataset: Dataset, value: str) -> list[Dataset]:
+    return [item for item in _items(dataset) if item.ConceptNameCodeSequence[0].CodeValue == value]
+
+
+def _texts(dataset: Dataset) -> list[str]:
+    return [str(item.TextValue) for item in _named(dataset, "121106")]
+
+
+def _bytes(dataset: Dataset) -> bytes:
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_region_gives_no_regions_document_but_a_statement(kind: str, tmp_path: Path) -> None:
+    source, context = _source(kind), phantoms.context(kind)
+    found = phantoms.no_findings(source)
+    assert regions_document([found], [source], context) is None
+    statement = statement_document([found], [source], context)
+    gate.check(statement, tmp_path / "statement.dcm")
+    assert "PRESENT: none." in _texts(statement)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_region_is_a_group_with_outline_finding_site_and_likelihood(kind: str) -> None:
+    _, found, dataset = _regions(kind)
+    assert dataset.SOPClassUID == Comprehensive3DSRStorage
+    assert dataset.ConceptNameCodeSequence[0].CodeValue == "126000"
+    groups = _named(dataset, "125007")
+    pairs = [(finding, region) for finding in found for region in finding.regions]
+    assert len(groups) == len(pairs) == 2
+    for group, (finding, region) in zip(groups, pairs, strict=True):
+        content = {item.ConceptNameCodeSequence[0].CodeValue: item for item in group.ContentSequence}
+        assert content["112039"].TextValue == region.tracking_id
+        assert region.tracking_uid == content["112040"].UID
+        assert content["121071"].ConceptCodeSequence[0].CodeValue == finding.label.code.value
+        assert content["363698007"].ConceptCodeSequence[0].CodeValue == region.site.value
+        (number,) = (item for item in group.ContentSequence if item.ConceptNameCodeSequence[0].CodeMeaning == (
+            f"{finding.label.title} {'probability' if kind == 'image' else 'score'}"
+        ))  # fmt: skip
+        (measured,) = number.MeasuredValueSequence
+        times, unit = (100, "%") if kind == "image" else (1, "{score}")
+        assert measured.NumericValue == pytest.approx(times * finding.probability, abs=times * 0.0001)
+        assert measured.MeasurementUnitsCodeSequence[0].CodeValue == unit
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_outline_encloses_the_mask_on_the_image_that_it_names(kind: str) -> None:
+    source, found, dataset = _regions(kind)
+    regions = [region for finding in found for region in finding.regions]
+    for outline, region in zip(_named(dataset, "111030"), regions, strict=True):
+        points = np.array(outline.GraphicData, dtype=np.float32).reshape(-1, 2)
+        index = largest_slice(region.mask) if kind == "volume" else 0
+        plane = region.mask[index] if kind == "volume" else region.mask
+        assert enclosed_area(points) == pytest.approx(plane.sum() - 0.5)
+        middle = np.argwhere(plane).mean(axis=0)[::-1] + 0.5
+        assert (points.min(axis=0) + points.max(axis=0)) / 2 == pytest.approx(middle, abs=2.0)
+        image = outline.ContentSequence[0].ReferencedSOPSequence[0]
+        assert image.ReferencedSOPInstanceUID == source_headers(source)[index].SOPInstanceUID
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_regions_and_segments_share_their_tracking(kind: str) -> None:
+    source, found, dataset = _regions(kind)
+    segments = segmentation(found, source, phantoms.context(kind))
+    assert segments is not None
+    identifiers = [(item.TextValue, uid.UID) for item, uid in zip(_named(dataset, "112039"), _named(dataset, "112040"), strict=True)]  # fmt: skip  # noqa: E501
+    assert identifiers == [(segment.TrackingID, segment.TrackingUID) for segment in segments.SegmentSequence]
+
+
+@pytest.mark.parametrize(
+    ("spacing", "name"),
+    [
+        ({}, None),
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, "Area at detector"),
+        ({"PixelSpacing": [0.1, 0.1], "ImagerPixelSpacing": [0.2, 0.2]}, "Area"),
+    ],
+)
+def test_an_area_says_in_which_plane_it_was_measured(spacing: dict[str, object], name: str | None) -> None:
+    _, found, dataset = _regions("image", **spacing)
+    numbers = [item for group in _named(dataset, "125007") for item in group.ContentSequence if item.ValueType == "NUM"]
+    areas = [number for number in numbers if number.ConceptNameCodeSequence[0].CodeMeaning.startswith("Area")]
+    assert [area.ConceptNameCodeSequence[0].CodeMeaning for area in areas] == [name] * (2 if name else 0)
+    for area, finding in zip(areas, found, strict=False):
+        assert area.MeasuredValueSequence[0].NumericValue == pytest.approx(finding.regions[0].area_mm2, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_statement_names_every_finding_in_sentences_that_read_alone(kind: str) -> None:
+    quantity = "probability" if kind == "image" else "score"
+    values = ("87 %", "50 %", "10 %", "30 %") if kind == "image" else ("0.87", "0.50", "0.10", "0.30")
+    high, half, low, point = values
+    dataset = _statement(kind)
+    assert dataset.ConceptNameCodeSequence[0].CodeValue == "18748-4"
+    assert not _named(dataset, "111030")
+    texts = _texts(dataset)
+    assert texts[0] == RESEARCH
+    assert f"PRESENT: Pneumothorax {high}, Nodule {half}." in texts
+    assert f"Not present: Pleural Thickening {low}." in texts
+    start = f"Pneumothorax: PRESENT. The {quantity} of {high} reaches the operating point of {point}. Region Pneu"
+    (pneumothorax,) = (text for text in texts if text.startswith(start))
+    assert pneumothorax.endswith("ACR category 1, actionable within minutes.")
+    assert f"Pleural Thickening: not present. The {quantity} of {low} is below the operating point of {half}." in texts
+    presence = [item.ConceptCodeSequence[0].CodeValue for item in _named(dataset, "705057003")]
+    assert presence == ["52101004", "52101004", "272519000"]
+    points = [item.MeasuredValueSequence[0].NumericValue for item in _named(dataset, "OPERATING_POINT")]
+    assert [float(point) for point in points] == ([30, 40, 50] if kind == "image" else [0.3, 0.4, 0.5])
+    assert (any("%" in text for text in texts if text.startswith(("Pleura", "Lungs", "PRESENT")))) == (kind == "image")
+    assert "Limit: Adults only." in texts
+
+
+def test_a_finding_without_a_region_says_so() -> None:
+    source, context = _source("image"), phantoms.context()
+    faint = phantoms.prediction(np.zeros((3, 8, 8)), (0.9, 0.1, 0.1))
+    found = findings_of(faint, context.card, source, context)
+    assert regions_document([found], [source], context) is None
+    (text,) = (one for one in _texts(statement_document([found], [source], context)) if "Pneumothorax: PRESENT" in one)
+    assert "No region is drawn: the saliency map does not reach its threshold." in text
+
+
+def test_the_statement_says_what_was_seen_and_what_not() -> None:
+    source = _source("image")
+    lateral = phantoms.radiograph(SOPInstanceUID="1.2.3.4", SeriesNumber=2, InstanceNumber=7)
+    context = phantoms.context(headers=(*source_headers(source), lateral))
+    left_out = [("1.2.3.4", "lateral view"), ("1.2.3.5", "dose report")]
+    dataset = statement_document([phantoms.two_findings(source)], [source], context, left_out)
+    assert _texts(dataset)[-3:] == [
+        "Analysed: CR series 1, image 1, PA view.",
+        "Not analysed, because lateral view: series 2, image 7.",
+        "Not analysed, because dose report: 1.2.3.5.",
+    ]
+
+
+def test_of_two_images_the_higher_probability_counts_and_each_region_is_drawn(tmp_path: Path) -> None:
+    first = phantoms.image_source(phantoms.radiograph())
+    second = phantoms.image_source(phantoms.radiograph(SOPInstanceUID="1.2.826.0.1.3680043.8.498.0.2"))
+    context = phantoms.context()
+    saliency = np.stack([phantoms.blob((8, 8), (4, 4), 2.0)] * 3)
+    found = [
+        findings_of(phantoms.prediction(saliency, probabilities), context.card, source, context)
+        for source, probabilities in ((first, (0.2, 0.5, 0.1)), (second, (0.7, 0.45, 0.2)))
+    ]
+    regions = regions_document(found, [first, second], context)
+    statement = statement_document(found, [first, second], context)
+    assert regions is not None
+    gate.check_all([(regions, tmp_path / "regions.dcm"), (statement, tmp_path / "statement.dcm")])
+    assert len(_named(regions, "125007")) == 3  # Pneumothorax on the second, Nodule on both
+    assert "PRESENT: Pneumothorax 70 %, Nodule 50 %." in _texts(statement)
+    (evidence,) = statement.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert len(evidence.ReferencedSOPSequence) == 2
+    (sentence,) = (line for line in _texts(statement) if line.startswith("Nodule: PRESENT."))
+    assert sentence.count("Region Nodule 1 (series 1, image 1): ") == 2
+    assert not _named(statement, "111028"), "OHIF prints no image of an image library"
+
+
+def test_each_source_has_a_regions_document_of_its_own_and_a_late_one_replaces_no_other(tmp_path: Path) -> None:
+    first, second = (
+        phantoms.image_source(
+            phantoms.radiograph(SOPInstanceUID=f"1.2.826.0.1.3680043.8.498.0.{number}", InstanceNumber=number)
+        )
+        for number in (1, 2)
+    )
+    context = phantoms.context()
+    found = [phantoms.two_findings(source) for source in (first, second)]
+    (alone,) = regions_documents(found[:1], [first], [context])
+    earlier = [Predecessor(str(alone.SeriesInstanceUID), str(alone.SOPClassUID), str(alone.SOPInstanceUID))]
+    documents = regions_documents(found, [first, second], [context, context], earlier)
+    gate.check_all([(one, tmp_path / f"{one.SOPInstanceUID}.dcm") for one in documents])
+    assert _bytes(documents[0]) == _bytes(alone)
+    for document, source in zip(documents, (first, second), strict=True):
+        assert "PredecessorDocumentsSequence" not in document
+        (image,) = {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in _named(document, "260753009")}
+        assert image == source_headers(source)[0].SOPInstanceUID
+    assert "S:1 I:2 regions" in documents[1].SeriesDescription
+
+
+@pytest.mark.parametrize(
+    ("attributes", "documents"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, 1),
+        ({"ImagerPixelSpacing": [0.2, 0.2001]}, 1),
+        ({"ImagerPixelSpacing": [0.2, 0.4]}, 0),
+        ({"PixelSpacing": [0.3, 0.2]}, 0),
+    ],
+)
+def test_oblong_pixels_have_no_outline_that_ohif_would_draw_elsewhere(
+    attributes: dict[str, object], documents: int
+) -> None:
+    source = phantoms.image_source(phantoms.radiograph(**attributes))
+    made = regions_documents([phantoms.two_findings(source)], [source], [phantoms.context()])
+    assert len(made) == documents
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_documents_pass_the_gate_and_are_read_by_highdicom(kind: str, tmp_path: Path) -> None:
+    source, _, dataset = _regions(kind)
+    statement = _statement(kind)
+    paths = gate.check_all([(dataset, tmp_path / "regions.dcm"), (statement, tmp_path / "statement.dcm")])
+    read = hd.sr.srread(paths[0])
+    assert len(read.content.get_planar_roi_measurement_groups()) == 2
+    for document in (dataset, statement):
+        assert (document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag) == (
+            "COMPLETE", "UNVERIFIED", "PRELIMINARY",
+        )  # fmt: skip
+        assert _texts(document)[0] == RESEARCH
+        assert document.ContentQualification == "RESEARCH"
+        (procedure,) = _named(document, "121058")
+        assert procedure.ConceptCodeSequence[0].CodeMeaning == (
+            "Plain chest X-ray" if kind == "image" else "CT of chest"
+        )
+        instances = (
+            document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+        )
+        assert len(instances) == len(source_headers(source))
+        assert {item.UID for item in _named(document, "121012")} == {document.DeviceUID}
+        assert all(item.TextValue == phantoms.card(kind).name for item in _named(document, "111001"))
+        assert len(_named(document, "111001")) == len(_named(document, "125007")), "TID 4019 in every group"
+
+
+def test_the_studys_own_procedure_is_reported() -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "TH2", "99HOSPITAL", "Thorax 2 Ebenen"
+    _, _, dataset = _regions("image", ProcedureCodeSequence=[item])
+    (procedure,) = _named(dataset, "121058")
+    assert procedure.ConceptCodeSequence[0].CodeMeaning == "Thorax 2 Ebenen"
+
+
+def test_predecessors_are_named_but_never_the_document_itself(tmp_path: Path) -> None:
+    own = _statement("image")
+    older = Predecessor("1.2.3", str(Comprehensive3DSRStorage), "1.2.3.4")
+    itself = Predecessor(str(own.SeriesInstanceUID), str(own.SOPClassUID), str(own.SOPInstanceUID))
+    dataset = _statement("image", predecessors=(older, itself))
+    written = dcmread(gate.check(dataset, tmp_path / "statement.dcm"))
+    (study,) = written.PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == written.StudyInstanceUID
+    (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == "1.2.3"
+    assert [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence] == ["1.2.3.4"]
+    assert _bytes(_statement("image", predecessors=(itself,))) == _bytes(own)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_input_gives_the_same_bytes_and_leaves_the_source_alone(kind: str) -> None:
+    source, found = _source(kind), phantoms.two_findings(_source(kind))
+    before = [header.to_json() for header in source_headers(source)]
+    context = phantoms.context(kind)
+    documents = [
+        (regions_document([found], [source], context), statement_document([found], [source], context)) for _ in range(2)
+    ]
+    for first, second in zip(*documents, strict=True):
+        assert first is not None
+        assert second is not None
+        assert _bytes(first) == _bytes(second)
+    assert [header.to_json() for header in source_headers(source)] == before
+
+
+def test_what_was_left_out_is_part_of_the_statements_identity() -> None:
+    assert (
+        _statement("image").SOPInstanceUID != _statement("image", left_out=[("1.2.3", "lateral view")]).SOPInstanceUID
+    )

@@ -1,0 +1,1 @@
+"""Sending results: which objects a peer gets, and what instead."""

@@ -1,0 +1,1 @@
+"""Source attributes, references, codes and UIDs of results."""

@@ -1,0 +1,236 @@
+"""Findings in words, by rule: by organ, with their places, in English or Chinese from one table.
+
+What the model did not call is said to be absent only where its card shows that it can exclude it, see `can_exclude`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from models.card import Card, Label
+from workers.dicom.uids import Context
+from workers.findings.location import Location
+
+if TYPE_CHECKING:
+    from workers.findings.findings import Finding, Region
+
+LEAST_SENSITIVITY = 0.90
+_Z = 1.959964  # of a two-sided 95 % interval
+
+LANGUAGES = ("en", "zh")
+# One line a thing to say: (English, Chinese).
+PHRASES = {
+    "research": (
+        "Research software, not a medical device; not for diagnosis.",
+        "研究软件,非医疗器械,不得用于诊断。",
+    ),
+    "research use": ("research use, not for diagnosis", "仅供研究使用,不得用于诊断"),
+    "heading": (
+        "Findings by organ, worded by rule from the model's numbers.",
+        "按器官列出的所见,由模型数值按规则生成。",
+    ),
+    "present": ("{name}, {quantity} {value}: {places}.", "{name},{quantity} {value}:{places}。"),
+    "present nowhere": ("{name}, {quantity} {value}, no place shown.", "{name},{quantity} {value},未标出位置。"),
+    "excluded": ("No {name} seen.", "未见{name}。"),
+    "open": (
+        "Not called, and not excluded: {names}.",
+        "未提示,但不能排除:{names}。",
+    ),
+    "nothing": ("Nothing called.", "无提示。"),
+    "rule": (
+        "A finding counts as excluded only where the model's sensitivity at the operating point, measured on images "
+        "kept apart, is at least {least} at the lower end of its 95 % interval.",
+        "仅当在独立图像上测得的工作点灵敏度的 95 % 置信区间下限不低于 {least} 时,才表述为“未见”。",
+    ),
+    "not called": ("Not called: {names}.", "未提示:{names}。"),
+    "study": (
+        "Patient ID {patient}, accession number {accession}, study of {date}.",
+        "患者编号 {patient},检查号 {accession},检查日期 {date}。",
+    ),
+    "made by": (
+        "{title}: {package} {version}, ReadFirst {readfirst}",
+        "{title}:{package} {version},ReadFirst {readfirst}",
+    ),
+    "limit": ("Limit: {limit}", "局限:{limit}"),
+    "probability": ("probability", "概率"),
+    "score": ("score", "评分"),
+    "zone": ("{side} {zone} zone", "{side}{zone}野"),
+    "picture": ("{zone} third, {part} of the picture", "图像{zone}三分之一处{part}"),
+    "slice": ("{side}, slice at z = {z:.1f} mm (image {image:.0f})", "{side},层面 z = {z:.1f} mm(图像 {image:.0f})"),
+    "right": ("right", "右侧"),
+    "left": ("left", "左侧"),
+    "central": ("central", "中央"),
+    "midline": ("midline", "中线"),
+    "upper": ("upper", "上"),
+    "middle": ("middle", "中"),
+    "lower": ("lower", "下"),
+    "left part": ("left part", "左部"),
+    "right part": ("right part", "右部"),
+    "middle part": ("middle", "中部"),
+    "and": ("; ", ";"),
+    "comma": (", ", "、"),
+    "report": ("AI report", "人工智能报告"),
+}
+# By the code of the label's site. What is not here is called by the code's own meaning.
+ORGANS = {
+    "39607008": ("Lungs", "肺"),
+    "3120008": ("Pleura", "胸膜"),
+    "80891009": ("Heart", "心脏"),
+    "72410000": ("Mediastinum", "纵隔"),
+    "5798000": ("Diaphragm", "膈"),
+}
+# By the label's code; in English a label is called by its title.
+FINDINGS_ZH = {
+    "46621007": "肺不张",
+    "8186001": "心影增大",
+    "95436008": "肺实变",
+    "19242006": "肺水肿",
+    "60046008": "胸腔积液",
+    "87433001": "肺气肿",
+    "51615001": "肺纤维化",
+    "84089009": "食管裂孔疝",
+    "112121": "肺浸润影",
+    "112001": "肺部阴影",
+    "309529002": "肺肿块",
+    "786838002": "肺结节",
+    "PLEURAL_THICK": "胸膜增厚",
+    "233604007": "肺炎",
+    "36118008": "气胸",
+    "125605004": "骨折",
+}
+
+
+def say(phrase: str, language: str, **values: object) -> str:
+    """A line of the table with its values."""
+    return PHRASES[phrase][LANGUAGES.index(language)].format(**values)
+
+
+def name(label: Label, language: str) -> str:
+    """The finding's name; the card's title where the table has no Chinese one."""
+    return label.title if language == "en" else FINDINGS_ZH.get(label.code.value, label.title)
+
+
+def organ(label: Label, language: str) -> str:
+    """The organ that the label's site stands for."""
+    words = ORGANS.get(label.site.value)
+    return words[LANGUAGES.index(language)] if words else label.site.meaning
+
+
+def place(location: Location, language: str) -> str:
+    """Where a region is. No side is said where the image does not tell the patient's."""
+    across = say(location.across, language)
+    if location.z is not None:
+        return say("slice", language, side=across, z=location.z, image=location.image)
+    zone = say(location.zone, language)
+    return say("zone", language, side=across, zone=zone) if location.of_patient else say(
+        "picture", language, part=across, zone=zone
+    )  # fmt: skip
+
+
+def amount(fraction: float, quantity: str, more: int = 0) -> str:
+    """A probability in percent, a score as it is; with so many digits more."""
+    return f"{100 * fraction:.{more}f} %" if quantity == "probability" else f"{fraction:.{2 + more}f}"
+
+
+def value(finding: Finding, quantity: str) -> str:
+    """The finding's number."""
+    return amount(finding.probability, quantity)
+
+
+def compared(finding: Finding, quantity: str) -> tuple[str, str]:
+    """Its number and its operating point, with as many digits as it takes to see which one is larger."""
+    pair = finding.probability, finding.operating_point
+    for more in range(5):
+        number, point = (amount(each, quantity, more) for each in pair)
+        if number != point:
+            return number, point
+    return amount(pair[0], quantity), amount(pair[1], quantity)
+
+
+def can_exclude(card: Card, label: Label) -> bool:
+    """Whether "not called" may be read as "not seen".
+
+    All measurements of the label on the card that were not made on training images are put together: of their positive
+    images so many were called at the operating point, and the lower end of Wilson's 95 % interval of that share must
+    reach `LEAST_SENSITIVITY`. It takes at least 35 positive images. Nothing is claimed from specificity, nor from a
+    negative predictive value, which depends on how frequent the finding is where the node stands.
+    """
+    held_out = [
+        one
+        for one in card.training.measured
+        if one.label == label.name and one.sensitivity is not None and not re.match(r"train(ing)?\b", one.data)
+    ]
+    positives = sum(one.positives for one in held_out)
+    called = sum(round((one.sensitivity or 0) * one.positives) for one in held_out)
+    return positives > 0 and _lower_end(called, positives) >= LEAST_SENSITIVITY
+
+
+def report(
+    found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str | None = None
+) -> tuple[str, ...]:
+    """The findings organ by organ, a line each, in the language given or else the context's.
+
+    Parameters
+    ----------
+    found
+        Each label's finding of the whole study with its regions in all images.
+    """
+    language = language or context.language
+    organs = dict.fromkeys(organ(finding.label, language) for finding, _ in found)
+    lines = [say("heading", language)]
+    for each in organs:
+        of_organ = [pair for pair in found if organ(pair[0].label, language) == each]
+        colon, space = (":", "") if language == "zh" else (":", " ")
+        lines.append(each + colon + space + space.join(_of_organ(of_organ, context, language)))
+    return (*lines, say("rule", language, least=f"{100 * LEAST_SENSITIVITY:.0f} %"))
+
+
+def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str) -> Iterator[str]:
+    card = context.card
+    present = sorted((pair for pair in found if pair[0].present), key=lambda pair: -pair[0].probability)
+    absent = [finding.label for finding, _ in found if not finding.present]
+    yield from (present_sentence(finding, regions, context, language) for finding, regions in present)
+    for label in absent:
+        if can_exclude(card, label):
+            yield say("excluded", language, name=_inside(label, language))
+    unknown = [_inside(label, language) for label in absent if not can_exclude(card, label)]
+    if unknown:
+        yield say("open", language, names=say("comma", language).join(unknown))
+
+
+def present_sentence(finding: Finding, regions: Sequence[Region], context: Context, language: str) -> str:
+    """A called finding with its number and its places."""
+    quantity = context.card.quantity
+    words = {
+        "name": name(finding.label, language),
+        "quantity": say(quantity, language),
+        "value": value(finding, quantity),
+    }
+    places = dict.fromkeys(place(region.location, language) for region in regions)
+    if not places:
+        return say("present nowhere", language, **words)
+    return say("present", language, places=say("and", language).join(places), **words)
+
+
+def made_by(context: Context, language: str) -> str:
+    """The model's name and version, and ours."""
+    card = context.card
+    return say(
+        "made by", language, title=card.title, package=card.name, version=card.version, readfirst=context.version
+    )  # fmt: skip
+
+
+def _inside(label: Label, language: str) -> str:
+    """A name within a sentence; abbreviations keep their capitals."""
+    words = name(label, language).split(" ")
+    return " ".join(word.lower() if word[1:2].islower() else word for word in words)
+
+
+def _lower_end(hits: int, number: int) -> float:
+    """Of Wilson's 95 % interval."""
+    share = hits / number
+    middle = share + _Z**2 / (2 * number)
+    return (middle - _Z * sqrt(share * (1 - share) / number + _Z**2 / (4 * number**2))) / (1 + _Z**2 / number)

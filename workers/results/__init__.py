@@ -1,0 +1,1 @@
+"""DICOM objects of findings: one file a kind."""

@@ -1,0 +1,92 @@
+"""The raw saliency of a present finding as a Parametric Map (PS3.3 A.75): float, for volumes only.
+
+The IOD needs a Frame of Reference, which radiographs have not. Only the slices that the finding's regions touch are
+in it: all slices of a thorax would be a hundred megabytes a finding.
+"""
+
+from __future__ import annotations
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from workers.dicom import codes
+from workers.dicom.attributes import numbers
+from workers.dicom.evidence import prepared
+from workers.dicom.uids import Context
+from workers.findings import equipment
+from workers.findings.findings import Finding
+from workers.inputs.volume import SourceVolume
+
+SERIES_NUMBER = 9107
+
+
+def saliency_map(
+    finding: Finding, saliency: NDArray[np.float32], source: SourceVolume, context: Context
+) -> Dataset | None:
+    """One finding's map in the source's own pixels; None where it has no region.
+
+    Parameters
+    ----------
+    saliency
+        (d, h, w) as the model gave it, raw scale.
+    """
+    if not finding.regions:
+        return None
+    touched = np.flatnonzero(np.any([region.mask.any(axis=(1, 2)) for region in finding.regions], axis=0))
+    values = source.to_source(saliency)[touched].astype(np.float32)
+    first, *others = (source.headers[index] for index in touched)
+    name, uids = finding.label.name, [str(header.SOPInstanceUID) for header in source.headers]
+    thickness = numbers(first, "SliceThickness")
+    low, high = float(values.min()), float(values.max())
+    dataset: Dataset = hd.pm.ParametricMap(
+        source_images=[prepared(first), *others],
+        pixel_array=values,
+        series_instance_uid=context.uid(f"saliency-map/{name}/series", *uids),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=context.uid(f"saliency-map/{name}/instance", *uids),
+        instance_number=1,
+        manufacturer=equipment.MANUFACTURER,
+        manufacturer_model_name=context.card.name,
+        software_versions=equipment.software_versions(context),
+        device_serial_number=context.digest[:16],
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[_meaning(low, high, context)],
+        voi_lut_transformations=[
+            hd.VOILUTTransformation(
+                window_center=(low + high) / 2,
+                window_width=max(high - low, 1e-6),
+                voi_lut_function="LINEAR_EXACT",  # LINEAR allows no width below 1
+            )
+        ],
+        pixel_measures=hd.PixelMeasuresSequence(
+            pixel_spacing=source.spacing[1:],
+            slice_thickness=thickness[0] if thickness else source.spacing[0],
+            spacing_between_slices=source.spacing[0],
+        ),
+        content_label="SALIENCY",
+        content_description=equipment.RESEARCH,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        series_description=equipment.series_description(context, f"saliency of {finding.label.title}"),
+    )
+    dataset.Laterality = None
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = context.uid(f"saliency-map/{name}/dimensions", *uids)
+    equipment.sign(dataset, context)
+    return dataset
+
+
+def _meaning(low: float, high: float, context: Context) -> object:
+    """What the values are: CID 217 by the localizer, in the model's own scale."""
+    quantity = codes.LOCALIZATION_METHODS.get(context.card.localizer, codes.SALIENCY)
+    return hd.pm.RealWorldValueMapping(
+        lut_label="RAW",
+        lut_explanation=f"{equipment.method(context)}, raw scale"[:64],
+        unit=codes.coded(codes.NO_UNITS),
+        value_range=(low, high),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=codes.coded(quantity),
+    )
