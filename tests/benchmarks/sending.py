@@ -4,8 +4,8 @@
 
 300 CT slices of 0.5 MB, 10 radiographs of 15 MB, and 5 small objects as a study's results are. `deliver` is what the
 worker calls (`node.sending.scu.store`, in a process that runs already), `command` is `readfirst send`, `pynetdicom` its
-own `send_c_store`, over one association each; dcmsend is a process. They take turns in an order that turns round, all to
-one storescp (which keeps what it gets with `--disk`); a ratio is the median over rounds of the ratio within the
+own `send_c_store`, over one association each; dcmsend is a process. They take turns in an order that turns round, all
+to one storescp (which keeps what it gets with `--disk`); a ratio is the median over rounds of the ratio within the
 round. DCMTK leaves Nagle's algorithm on where the environment does not say TCP_NODELAY=1: `--nagle on` is DCMTK as it
 is installed, `off` gives TCP_NODELAY=1 to dcmsend and storescp both, which is dcmsend at its best.
 """

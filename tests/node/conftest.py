@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE, Association, build_context
 
+from node import scp
 from node.admission.senders import Senders
 from node.dicom.part10 import Part10, read_part10
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
 from node.ledger.engine import Ledger, sqlite_url
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
-from node.sending import scu  # noqa: F401  # scu: files go out as they are, also from the tests
+from node.sending import scu  # noqa: F401  # files go out as they are, also from the tests
 from node.sending.c_store import BURST
 from node.settings import Node, Peer, Settings
 from tests.node.phantoms import image, part10, save

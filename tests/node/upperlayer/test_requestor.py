@@ -189,7 +189,7 @@ def test_after_a_fault_of_ours_the_association_is_still_pynetdicoms(file: Part10
 
 
 def test_this_is_the_pynetdicom_that_was_read() -> None:
-    """Its private parts that `node.upperlayer.requestor` uses; look at a new version before changing its number here."""
+    """Its private parts that `node.upperlayer.requestor` uses; look at a new version before its number is changed."""
     assert pynetdicom.__version__ == "3.0.4"
     assoc = Association(AE("X"), "requestor")
     for name in ("_reactor_checkpoint", "_is_paused", "acse_timeout", "dimse_timeout", "network_timeout", "dimse"):
