@@ -25,9 +25,9 @@ from rich.table import Table
 
 from node.admin import queries
 from node.errors import ReadFirstError
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import open_ledger
-from node.sending import scu
+from node.sending import deliveries, scu
 from node.settings import Peer, load
 from node.worklist.reading import work_items
 
@@ -179,7 +179,7 @@ class Demo:
             while True:
                 with self.ledger.read() as connection:
                     known = {row["study_instance_uid"]: row["state"] for row in queries.list_studies(connection, 99)}
-                    busy = studies.unfinished(connection) or outbox.undelivered(connection)
+                    busy = studies.unfinished(connection) or deliveries.undelivered(connection)
                 if len(known) == len(names) and not busy:
                     break
                 if time.monotonic() > deadline:

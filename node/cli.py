@@ -19,9 +19,10 @@ from node.admin import queries, worklist_commands
 from node.admin import retry as retrying
 from node.admin.checks import Line, run_checks
 from node.errors import ReadFirstError
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import open_ledger
 from node.sending import command as sending
+from node.sending import deliveries
 from node.settings import load
 from node.worklist.reading import work_items
 from node.worklist.sinks import notices
@@ -94,7 +95,7 @@ def status(
     ledger = open_ledger(settings, make=False)
     with ledger.read() as connection:
         found = queries.list_studies(connection, limit)
-        waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
+        waiting = {"unfinished": studies.unfinished(connection), "undelivered": deliveries.undelivered(connection)}
         triage = queries.triage(connection, settings.worklist.policy)
         untaken = notices.untaken(connection)
     if as_json:

@@ -22,8 +22,14 @@ class StudyState(StrEnum):
     FAILED = "failed"
 
 
-class DeliveryState(StrEnum):
-    """Where an object stands on its way to a peer."""
+class JobKind(StrEnum):
+    """What a job is for."""
+
+    DELIVERY = "delivery"  # one of our objects to a peer
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
 
     PENDING = "pending"
     STORED = "stored"  # the peer answered Success to C-STORE; it is not proven yet that it keeps it

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, and_, func, select
 
-from node.entities import QUARANTINE, DeliveryState
-from node.ledger.outbox import FAILING
-from node.ledger.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.entities import QUARANTINE, JobState
+from node.ledger.tables import DECISION, EVENT, FINDING, INSTANCE, RESULT, STUDY, WORK_ITEM
+from node.sending.deliveries import DELIVERY, FAILING
 from node.settings import Policy
 from node.worklist.items.rows import by_urgency
 from node.worklist.sinks import notices
 from node.worklist.triage import decisions
 
-_WAITING = (DeliveryState.PENDING, DeliveryState.STORED)  # to be sent, or for the peer's word that it keeps it
+_WAITING = (JobState.PENDING, JobState.STORED)  # to be sent, or for the peer's word that it keeps it
 
 
 def moment(at: float | None) -> str | None:
@@ -47,7 +47,7 @@ def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | N
         ],
         "deliveries": [
             _delivery(delivery)
-            for delivery in _of_study(connection, _DELIVERIES.order_by(OUTBOX.c.id), OUTBOX, study_instance_uid)
+            for delivery in _of_study(connection, _DELIVERIES.order_by(DELIVERY.c.id), DELIVERY, study_instance_uid)
         ],
         "decisions": [
             {key: decision[key] for key in _DECISION_KEYS} | {"at": moment(decision["at"])}
@@ -88,22 +88,22 @@ def _studies() -> Select[Any]:
         INSTANCE.c.conflict.is_(False),
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
-    objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
+    objects = select(func.count()).select_from(DELIVERY).where(DELIVERY.c.study_instance_uid == uid)
     faulty = select(func.count()).select_from(RESULT).where(RESULT.c.study_instance_uid == uid, quarantined())
-    error = select(OUTBOX.c.last_error).where(OUTBOX.c.study_instance_uid == uid, FAILING)
+    error = select(DELIVERY.c.last_error).where(DELIVERY.c.study_instance_uid == uid, FAILING)
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,
         instances.scalar_subquery().label("instances"),
-        objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
-        objects.where(OUTBOX.c.state.in_(_WAITING)).scalar_subquery().label("objects_waiting"),
+        objects.where(DELIVERY.c.state == JobState.DELIVERED).scalar_subquery().label("objects_delivered"),
+        objects.where(DELIVERY.c.state.in_(_WAITING)).scalar_subquery().label("objects_waiting"),
         faulty.scalar_subquery().label("objects_quarantined"),
-        error.order_by(OUTBOX.c.id.desc()).limit(1).scalar_subquery().label("last_error"),
+        error.order_by(DELIVERY.c.id.desc()).limit(1).scalar_subquery().label("last_error"),
         items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),
     ).order_by(STUDY.c.last_received_at.desc())
 
 
-def _of_study(connection: Connection, query: Select[Any], table: Table, uid: str) -> Sequence[RowMapping]:
+def _of_study(connection: Connection, query: Select[Any], table: FromClause, uid: str) -> Sequence[RowMapping]:
     return connection.execute(query.where(table.c.study_instance_uid == uid)).mappings().all()
 
 
@@ -123,7 +123,7 @@ _STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_
 _FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")
 _DECISION_KEYS = ("generation", "asked", "given", "category", "outcome", "waiting", "reason", "inputs")
 _RESULT_KEYS = ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path")
-_DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
+_DELIVERIES = select(DELIVERY, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid)
 _DELIVERY_KEYS = ("sop_instance_uid", "kind", "peer", "state", "attempts", "last_error")
 _NOTICE_KEYS = ("sink", "priority", "state", "attempts", "control_id", "acknowledgement", "last_error")
 _NOTICE_TIMES = ("decided_at", "next_attempt_at", "delivered_at")

@@ -15,9 +15,9 @@ from node.audit import spool
 from node.audit.recorder import Recorder
 from node.audit.repository import Repository
 from node.audit.trail import Trail
+from node.backoff import pause_after
 from node.errors import ReadFirstError
 from node.ledger.engine import Ledger
-from node.ledger.outbox import pause_after
 from node.settings import Settings
 
 _log = structlog.get_logger(__name__)

@@ -7,9 +7,9 @@ from dataclasses import astuple, dataclass
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
+from node.backoff import pause_after
 from node.commitment.messages import Reference, Request
 from node.errors import OutOfResources
-from node.ledger.outbox import pause_after
 from node.ledger.tables import COMMITMENT_REQUEST
 
 MOST_INSTANCES = 20_000  # of one request

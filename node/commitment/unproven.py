@@ -6,64 +6,62 @@ One without a transaction is to be asked for; one with a transaction was asked f
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, select, update
+from sqlalchemy import Connection, RowMapping, and_, select
 
+from node.backoff import pause_after
 from node.commitment.messages import Reference, Report, Request
 from node.commitment.reasons import Reason, sentence
-from node.entities import DeliveryState
+from node.entities import JobKind, JobState
+from node.ledger import jobs
 from node.ledger.engine import note
-from node.ledger.outbox import pause_after
-from node.ledger.tables import OUTBOX, RESULT
+from node.ledger.tables import JOB, RESULT
+from node.sending.deliveries import DELIVERY
 
 _MOST = 1000  # objects of one association
 _SOONEST, _LATEST = 5.0, 300.0  # seconds until a peer is asked or queried again
-_UNPROVEN = OUTBOX.c.state == DeliveryState.STORED
+_OBJECTS = select(DELIVERY, RESULT.c.sop_class_uid, RESULT.c.series_instance_uid, RESULT.c.kind).join(
+    RESULT, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid
+)
+_UNPROVEN = jobs.of(JobKind.DELIVERY, None, JobState.STORED)
 
 
-def peers(connection: Connection, now: float) -> list[str]:
+def peers(connection: Connection, now: float) -> Sequence[str]:
     """The peers of which there is something to ask."""
-    query = select(OUTBOX.c.peer).where(_UNPROVEN, OUTBOX.c.next_attempt_at <= now)
-    return list(connection.execute(query.distinct()).scalars())
+    return jobs.lanes(connection, _UNPROVEN, JOB.c.due_at <= now)
 
 
 def due(connection: Connection, peer: str, now: float) -> Sequence[RowMapping]:
     """What there is to ask of a peer, by study: columns of outbox and result."""
-    query = (
-        select(OUTBOX, RESULT.c.sop_class_uid, RESULT.c.series_instance_uid, RESULT.c.kind)
-        .join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
-        .where(OUTBOX.c.peer == peer, _UNPROVEN, OUTBOX.c.next_attempt_at <= now)
-        .order_by(OUTBOX.c.study_instance_uid, OUTBOX.c.id)
-    )
+    query = _OBJECTS.where(
+        DELIVERY.c.peer == peer, DELIVERY.c.state == JobState.STORED, DELIVERY.c.next_attempt_at <= now
+    ).order_by(DELIVERY.c.study_instance_uid, DELIVERY.c.id)
     return connection.execute(query.limit(_MOST)).mappings().all()
 
 
 def begin(connection: Connection, rows: Iterable[RowMapping], transaction_uid: str, until: float) -> Request:
     """Write down what is about to be asked for, so that a report which comes at once is known."""
     for row in rows:
-        _change(connection, row, transaction_uid=transaction_uid, next_attempt_at=until, last_error="")
+        _change(connection, row, reference=transaction_uid, due_at=until, last_error="")
     return Request(transaction_uid, tuple(Reference(row["sop_class_uid"], row["sop_instance_uid"]) for row in rows))
 
 
 def asked(connection: Connection, transaction_uid: str, until: float) -> None:
     """The peer took the request: its report is waited for."""
-    here = and_(OUTBOX.c.transaction_uid == transaction_uid, _UNPROVEN)
-    connection.execute(update(OUTBOX).where(here).values(next_attempt_at=until))
+    jobs.change(connection, _UNPROVEN, JOB.c.reference == transaction_uid, due_at=until)
 
 
 def not_asked(connection: Connection, rows: Iterable[RowMapping]) -> None:
     """The peer refused the request: the rows are as they were read before `begin`."""
     for row in rows:
-        _change(connection, row, transaction_uid=row["transaction_uid"], next_attempt_at=row["next_attempt_at"])
+        _change(connection, row, reference=row["transaction_uid"], due_at=row["next_attempt_at"])
 
 
 def open_transactions(connection: Connection, transaction_uids: Collection[str]) -> bool:
     """Whether one of these transactions waits for its report."""
-    query = select(OUTBOX.c.id).where(OUTBOX.c.transaction_uid.in_(transaction_uids), _UNPROVEN).limit(1)
-    return connection.execute(query).first() is not None
+    return jobs.exists(connection, _UNPROVEN, JOB.c.reference.in_(transaction_uids))
 
 
 def wait(connection: Connection, rows: Iterable[RowMapping], error: str, now: float) -> None:
@@ -72,28 +70,26 @@ def wait(connection: Connection, rows: Iterable[RowMapping], error: str, now: fl
     What was asked for since the rows were read keeps its own time.
     """
     for row in rows:
-        as_read = and_(OUTBOX.c.id == row["id"], _UNPROVEN, OUTBOX.c.next_attempt_at == row["next_attempt_at"])
+        as_read = and_(JOB.c.id == row["id"], _UNPROVEN, JOB.c.due_at == row["next_attempt_at"])
         pause = min(max(now - row["delivered_at"], _SOONEST), _LATEST)
-        connection.execute(update(OUTBOX).where(as_read).values(next_attempt_at=now + pause, last_error=error))
+        jobs.change(connection, as_read, due_at=now + pause, last_error=error)
 
 
 def prove(connection: Connection, rows: Sequence[RowMapping], peer: str, how: str, now: float) -> None:
     """The peer keeps them, or has no way to say so: they are delivered."""
     for row in rows:
-        _change(connection, row, state=DeliveryState.DELIVERED, last_error="")
+        _change(connection, row, state=JobState.DELIVERED, last_error="")
     for uid in dict.fromkeys(row["study_instance_uid"] for row in rows):
         kinds = [row["kind"] for row in rows if row["study_instance_uid"] == uid]
         note(connection, uid, now, "delivered", f"{len(kinds)} objects to {peer}, {how}: {', '.join(kinds)}")
 
 
-def send_again(
-    connection: Connection, rows: Iterable[RowMapping], peer: str, why: str, now: float, *, jitter: float | None = None
-) -> None:
+def send_again(connection: Connection, rows: Iterable[RowMapping], peer: str, why: str, now: float) -> None:
     """The peer does not keep them: they are due again, after the pause of a failed attempt."""
     for row in rows:
-        pause = pause_after(row["attempts"], random.random() if jitter is None else jitter)  # noqa: S311
-        values = {"state": DeliveryState.PENDING, "next_attempt_at": now + pause, "last_error": why}
-        _change(connection, row, transaction_uid=None, delivered_at=None, rung_at=None, lease_until=None, **values)
+        pause = pause_after(row["attempts"])
+        values = {"state": JobState.PENDING, "due_at": now + pause, "last_error": why}
+        _change(connection, row, reference=None, done_at=None, notified_at=None, lease_until=None, **values)
         detail = f"{row['kind']} to {peer}: {why}; sent again in {pause:.0f} s"
         note(connection, row["study_instance_uid"], now, "not delivered", detail)
 
@@ -113,17 +109,13 @@ def take_report(connection: Connection, names: Collection[str], report: Report, 
     dict or None
         Numbers of objects `committed` and `failed`; None where the peer was not asked under this transaction.
     """
-    query = (
-        select(OUTBOX, RESULT.c.sop_class_uid, RESULT.c.kind)
-        .join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
-        .where(OUTBOX.c.transaction_uid == report.transaction_uid, OUTBOX.c.peer.in_(names))
-    )
-    rows = connection.execute(query).mappings().all()
+    asked = (DELIVERY.c.transaction_uid == report.transaction_uid, DELIVERY.c.peer.in_(names))
+    rows = connection.execute(_OBJECTS.where(*asked)).mappings().all()
     if not rows:
         return None
     said = {reference.sop_instance_uid: reason for reference, reason in report.failed.items()}
     kept = {reference.sop_instance_uid for reference in report.committed}
-    waiting = [row for row in rows if row["state"] == DeliveryState.STORED]
+    waiting = [row for row in rows if row["state"] == JobState.STORED]
     committed = [row for row in waiting if row["sop_instance_uid"] in kept - said.keys()]
     failed = [row for row in waiting if row["sop_instance_uid"] in said]
     if committed:
@@ -136,14 +128,13 @@ def take_report(connection: Connection, names: Collection[str], report: Report, 
 def _fail(connection: Connection, row: RowMapping, reason: int, now: float) -> None:
     why = sentence(reason)
     if reason == Reason.DUPLICATE_TRANSACTION:  # nothing is said of the object: asked under another one
-        _change(connection, row, transaction_uid=None, next_attempt_at=now, last_error=why)
+        _change(connection, row, reference=None, due_at=now, last_error=why)
     elif reason == Reason.CLASS_NOT_SUPPORTED:  # it took the object and commits to none of the class: queried
-        _change(connection, row, next_attempt_at=now, last_error=why)
+        _change(connection, row, due_at=now, last_error=why)
     else:
         send_again(connection, [row], row["peer"], why, now)
 
 
 def _change(connection: Connection, row: RowMapping, **values: Any) -> None:
     """Of a row that is still unproven: a report may have come since it was read."""
-    here = and_(OUTBOX.c.id == row["id"], _UNPROVEN)
-    connection.execute(update(OUTBOX).where(here).values(values))
+    jobs.change(connection, JOB.c.id == row["id"], _UNPROVEN, **values)

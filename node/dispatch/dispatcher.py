@@ -18,10 +18,10 @@ from node.dispatch.completeness import Evidence, reason_complete
 from node.dispatch.fairness import Waiting, next_up
 from node.entities import HIGH
 from node.errors import QueueUnavailable, ReadFirstError
-from node.ledger import clock, outbox, studies
+from node.ledger import clock, studies
 from node.ledger.engine import Ledger
 from node.loops import going_on
-from node.sending import scu
+from node.sending import deliveries, scu
 from node.sending.scu import Requestor
 from node.settings import Settings
 from node.worklist.events import writing
@@ -74,7 +74,7 @@ class Counts:
             return
         if count is not None:
             with self._ledger.read() as connection:  # what it counts of ours is not part of the study as sent
-                count -= outbox.delivered_count(connection, uid, name)
+                count -= deliveries.delivered_count(connection, uid, name)
             self._answers.setdefault(uid, {})[name] = count
             self._wake()
 
@@ -140,11 +140,11 @@ class Rounds:
         """Where it was set back, perhaps while we did not run, nothing shall wait until it is as late again."""
         if now < self._latest - clock.STEP:
             with self._ledger.write() as connection:
-                brought = clock.bring_near(connection, now)
+                corrected = clock.correct_times(connection, now)
             self.senders.bring_near(now)
             self._alerts_again, self._forget_again = min(self._alerts_again, now), min(self._forget_again, now)
-            if brought:
-                _log.warning("the clock was set back; what lay too far ahead was brought near", rows=brought)
+            if corrected:
+                _log.warning("the clock was set back; times that lay too far ahead are corrected", rows=corrected)
         self._latest = now
 
     def _complete(self, now: float) -> None:
@@ -226,24 +226,22 @@ class Rounds:
         if not rows:
             return
         waiting = self._broker.waiting(ANALYZE)
-        untold = [
-            _turn(row) for row in rows if not waiting or row["rung_at"] is None or row["rank"] < (row["rung_rank"] or 0)
-        ]
-        places, urgent_places = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
-        for study in next_up(untold, busy, places, urgent_places):
+        due = [_waiting(row) for row in rows if not waiting or _is_new(row)]
+        free, free_urgent = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
+        for study in next_up(due, busy, free, free_urgent):
             self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
                 notifications.mark_notified(connection, study.study_instance_uid, now, study.rank)
 
     def _ring_deliveries(self, now: float) -> None:
         with self._ledger.read() as connection:
-            pairs = outbox.due(connection, now, now - RING_AGAIN)
+            pairs = deliveries.due(connection, now, now - RING_AGAIN)
         if pairs and self._broker.waiting(DELIVER):
             return  # the messages are there, the workers are behind
         for uid, peer in pairs:
             self._broker.deliver(uid, peer)
             with self._ledger.write() as connection:
-                outbox.rung(connection, uid, peer, now)
+                deliveries.mark_notified(connection, uid, peer, now)
 
     def _say_queue_gone(self, error: QueueUnavailable) -> None:
         if self._queue_was_there:
@@ -252,5 +250,10 @@ class Rounds:
         self._stopping.wait(_PAUSE)
 
 
-def _turn(row: RowMapping) -> Waiting:
+def _is_new(row: RowMapping) -> bool:
+    """Whether no message says yet that the study waits, or none that it is so urgent."""
+    return row["notified_at"] is None or row["rank"] < (row["notified_rank"] or 0)
+
+
+def _waiting(row: RowMapping) -> Waiting:
     return Waiting(row["study_instance_uid"], row["generation"], row["calling_ae_title"], row["rank"], row["queued_at"])

@@ -25,7 +25,7 @@ def unnotified(connection: Connection, notified_before: float, most: int = 100) 
         Of each sender and rank; the oldest.
     """
     rank = case((STUDY.c.study_instance_uid.in_(_ordered(connection)), HIGH), else_=STUDY.c.sent_rank)
-    unnotified = or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < notified_before, rank < STUDY.c.rung_rank)
+    unnotified = or_(STUDY.c.notified_at.is_(None), STUDY.c.notified_at < notified_before, rank < STUDY.c.notified_rank)
     order = (STUDY.c.queued_at, STUDY.c.study_instance_uid)
     place = func.row_number().over(partition_by=(STUDY.c.calling_ae_title, rank), order_by=order)
     found = select(STUDY, rank.label("rank"), place.label("place")).where(
@@ -49,9 +49,8 @@ def _ordered(connection: Connection) -> set[str]:
 
 def notified_by_sender(connection: Connection) -> dict[str, int]:
     """How many studies of each sender the workers have, or were notified of."""
-    notified = or_(
-        STUDY.c.state == StudyState.ANALYSING, and_(STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None))
-    )
+    queued = and_(STUDY.c.state == StudyState.QUEUED, STUDY.c.notified_at.is_not(None))
+    notified = or_(STUDY.c.state == StudyState.ANALYSING, queued)
     query = (
         select(STUDY.c.calling_ae_title, func.count().label("studies"))
         .where(notified)
@@ -62,11 +61,11 @@ def notified_by_sender(connection: Connection) -> dict[str, int]:
 
 def notified_as(connection: Connection, rank: int) -> int:
     """How many studies the workers were notified of, as ones of this rank, that none has taken."""
-    notified = (STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None), STUDY.c.rung_rank == rank)
+    notified = (STUDY.c.state == StudyState.QUEUED, STUDY.c.notified_at.is_not(None), STUDY.c.notified_rank == rank)
     return connection.execute(select(func.count()).select_from(STUDY).where(*notified)).scalar_one()
 
 
 def mark_notified(connection: Connection, study_instance_uid: str, now: float, rank: int = MEDIUM) -> None:
     """The workers were notified of this study, as one of this rank."""
-    values = {"rung_at": now, "rung_rank": rank}
+    values = {"notified_at": now, "notified_rank": rank}
     connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == study_instance_uid).values(values))

@@ -17,9 +17,10 @@ from sqlalchemy import (
     update,
 )
 
-from node.entities import QUARANTINE, AnalysisReport, DeliveryState, StudyState
+from node.entities import QUARANTINE, AnalysisReport, JobKind, JobState, StudyState
 from node.ledger.engine import note
-from node.ledger.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY
+from node.ledger.jobs import LEASE
+from node.ledger.tables import FINDING, INSTANCE, JOB, PICTURE, RESULT, STUDY
 
 MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
 
@@ -54,7 +55,7 @@ def complete(connection: Connection, row: RowMapping, evidence: str, now: float)
     return bool(done.rowcount)
 
 
-def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float) -> bool:
+def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float = LEASE) -> bool:
     """Take a queued analysis for this worker for `lease` seconds; False where it is not there to be taken."""
     done = connection.execute(
         update(STUDY)
@@ -66,7 +67,7 @@ def claim(connection: Connection, study_instance_uid: str, generation: int, now:
     return bool(done.rowcount)
 
 
-def renew(connection: Connection, study_instance_uid: str, generation: int, lease_until: float) -> None:
+def extend(connection: Connection, study_instance_uid: str, generation: int, lease_until: float) -> None:
     """The worker lives and goes on."""
     connection.execute(
         update(STUDY)
@@ -80,7 +81,7 @@ def postpone(connection: Connection, study_instance_uid: str, generation: int, n
     connection.execute(
         update(STUDY)
         .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
-        .values(state=StudyState.QUEUED, rung_at=now, lease_until=None, attempts=STUDY.c.attempts - 1)
+        .values(state=StudyState.QUEUED, notified_at=now, lease_until=None, attempts=STUDY.c.attempts - 1)
     )
 
 
@@ -102,7 +103,7 @@ def release_lost(connection: Connection, now: float) -> dict[str, str]:
     for row in lost(connection, now):
         uid, tries = row["study_instance_uid"], row["attempts"]
         if tries < MOST_ATTEMPTS:
-            values: dict[str, object] = {"state": StudyState.QUEUED, "rung_at": None}
+            values: dict[str, object] = {"state": StudyState.QUEUED, "notified_at": None}
             note(connection, uid, now, "worker lost", "its lease ended; queued again")
         else:
             failed[uid] = f"the analysis failed: the worker died {tries} times while it analysed this study"
@@ -121,9 +122,9 @@ def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMappi
 def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
     """Each package's objects of its newest generation before `generation` that a peer has, or is just being sent."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
-    under_way = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.lease_until.is_not(None))
-    taken = OUTBOX.c.state.in_((DeliveryState.STORED, DeliveryState.DELIVERED))
-    held = select(OUTBOX.c.sop_instance_uid).where(or_(taken, under_way))
+    under_way = and_(JOB.c.state == JobState.PENDING, JOB.c.lease_until.is_not(None))
+    taken = JOB.c.state.in_((JobState.STORED, JobState.DELIVERED))
+    held = select(JOB.c.key).where(JOB.c.kind == JobKind.DELIVERY, or_(taken, under_way))
     older = and_(older, RESULT.c.sop_instance_uid.in_(held), RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
@@ -169,7 +170,7 @@ def retry(connection: Connection, study_instance_uid: str, now: float) -> bool:
     done = connection.execute(
         update(STUDY)
         .where(STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.state.in_(ended))
-        .values(state=StudyState.QUEUED, reason="", attempts=0, queued_at=now, rung_at=None, finished_at=None)
+        .values(state=StudyState.QUEUED, reason="", attempts=0, queued_at=now, notified_at=None, finished_at=None)
     )
     if done.rowcount:
         note(connection, study_instance_uid, now, "retry", "analysis asked for again by hand")

@@ -1,4 +1,4 @@
-"""The ledger's tables (SQLAlchemy Core). Times are seconds since 1970 UTC; `node/migrations` makes each change."""
+"""The ledger's tables (SQLAlchemy Core). Times: seconds since 1970 UTC. `migrations` makes each change."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ STUDY = Table(  # one row a study, in the state of its newest generation
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False),
     Column("queued_at", Float),
-    Column("rung_at", Float),  # when the queue was last told
+    Column("notified_at", Float),  # when the workers were last notified of its analysis
     Column("lease_until", Float),  # a worker holds it until then
     Column("finished_at", Float),
     Column("attempts", Integer, nullable=False),
     Column("sent_rank", Integer, nullable=False, default=1, server_default="1"),  # node.entities, by the DIMSE priority
-    Column("rung_rank", Integer),  # as how urgent the queue was last told
+    Column("notified_rank", Integer),  # as one of which rank
     Index(None, "state"),
 )
 
@@ -138,24 +138,29 @@ RESULT = Table(  # one row a DICOM object that we made; the same UID is the same
     Index(None, "study_instance_uid"),
 )
 
-OUTBOX = Table(  # one row an object and a peer
-    "outbox",
+JOB = Table(  # whatever must happen later and survive a restart: one row a job; node.ledger.jobs
+    "job",
     METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("sop_instance_uid", UID, ForeignKey("result.sop_instance_uid"), nullable=False),
-    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
-    Column("peer", String(64), nullable=False),
-    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which jobs were made; never given twice
+    Column("kind", String(24), nullable=False),  # node.entities.JobKind
+    Column("lane", String(64), nullable=False),  # the receiver: a peer's table, an AE title, a sink
+    Column("key", String(160)),  # unique in its lane: put twice, it is one job; none where each put is another one
+    Column("study_instance_uid", UID, nullable=False),  # empty where there is none
+    Column("payload", JSON, nullable=False),  # what is to be done, as its kind needs it
+    Column("reference", UID),  # by which the receiver knows it: Transaction UID, control ID, SOP Instance UID
+    Column("state", String(16), nullable=False),  # node.entities.JobState
+    Column("due_at", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Column("rung_at", Float),
-    Column("lease_until", Float),
+    Column("lease_until", Float),  # somebody does it until then
+    Column("notified_at", Float),  # when the workers were last notified of it
     Column("last_error", Text, nullable=False),
-    Column("delivered_at", Float),  # when the peer answered Success to C-STORE
-    Column("transaction_uid", UID),  # under which the peer was last asked for storage commitment
-    UniqueConstraint("sop_instance_uid", "peer"),
-    Index(None, "state", "next_attempt_at"),
-    Index(None, "transaction_uid"),
+    Column("created_at", Float, nullable=False),
+    Column("done_at", Float),  # when the receiver took it
+    UniqueConstraint("kind", "lane", "key"),
+    Index(None, "kind", "state", "due_at"),
+    Index(None, "study_instance_uid", "kind"),
+    Index(None, "reference"),
+    sqlite_autoincrement=True,
 )
 
 COMMITMENT_REQUEST = Table(  # what senders asked us to commit to, and were not told yet, PS3.4 J.3.2
@@ -204,7 +209,7 @@ NOTICE = Table(  # the outbox of worklist sinks: one row a raised priority and a
     Column("reason", Text, nullable=False),
     Column("content", JSON, nullable=False),  # node.worklist.sinks.facts.Notice: what is told, as it was decided
     Column("decided_at", Float, nullable=False),
-    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("state", String(16), nullable=False),  # node.entities.JobState
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Float, nullable=False),
     Column("lease_until", Float),

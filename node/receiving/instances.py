@@ -120,7 +120,7 @@ def _join_study(
     generation += 1
     values: dict[str, object] = {"last_received_at": now, "generation": generation, "state": StudyState.RECEIVING}
     values |= {"sent_rank": rank, "reason": "", "evidence": "", "attempts": 0}
-    values |= {"queued_at": None, "rung_at": None, "rung_rank": None, "lease_until": None, "finished_at": None}
+    values |= {"queued_at": None, "notified_at": None, "notified_rank": None, "lease_until": None, "finished_at": None}
     note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
     connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))
     return generation, True

@@ -20,10 +20,10 @@ from sqlalchemy import func, select
 
 from node import web
 from node.entities import InstanceKey, ResultObject, StoredInstance
-from node.ledger import outbox
 from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE, METADATA
 from node.receiving import instances
+from node.sending import deliveries
 from node.settings import Node, Settings, Web
 from node.web import Desk
 from node.web.pages.listing import Wanted, find
@@ -109,12 +109,12 @@ def test_the_same_instance_at_the_same_instant_is_recorded_once(ledger: Ledger) 
 def test_two_workers_do_not_take_the_same_delivery(ledger: Ledger) -> None:
     result = ResultObject("2.25.1", "1.2", "2.25.2", "chest-xray", "statement", "results/a.dcm")
     with ledger.write() as connection:
-        outbox.put(connection, STUDY, 1, [result], ["pacs"], 1.0)
+        deliveries.put(connection, STUDY, 1, [result], ["pacs"], 1.0)
     taken: list[int] = []
 
     def take() -> None:
         with ledger.write() as connection:
-            taken.append(len(outbox.claim(connection, STUDY, "pacs", 2.0, 60.0)))
+            taken.append(len(deliveries.claim(connection, STUDY, "pacs", 2.0, 60.0)))
 
     together(*[take] * 8)
     assert sorted(taken) == [0] * 7 + [1]

@@ -31,11 +31,12 @@ from node.commitment.messages import (
     write_request,
 )  # fmt: skip
 from node.dispatch.embedded_redis import EmbeddedRedis
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.entities import JobState
 from node.ledger.engine import Ledger, sqlite_url
-from node.ledger.tables import COMMITMENT_REQUEST, OUTBOX
+from node.ledger.tables import COMMITMENT_REQUEST
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from tests.node.commitment.conftest import serve
 from tests.node.conftest import free_port, redis_server
 from tests.node.phantoms import STUDY, image, result, save, stored
@@ -127,7 +128,7 @@ def running(tmp_path: Path, pacs: Pacs, redis_server: EmbeddedRedis) -> Iterator
 
 def states(ledger: Ledger) -> list[str]:
     with ledger.read() as connection:
-        return list(connection.execute(select(OUTBOX.c.state)).scalars())
+        return list(connection.execute(select(DELIVERY.c.state)).scalars())
 
 
 def call(node: Node, report: Report, *, patiently: bool = True) -> int | None:
@@ -151,9 +152,9 @@ def test_a_report_is_taken_though_the_node_was_killed_when_it_asked_and_when_it_
     with ledger.write() as connection:
         now = time.time()
         instances.record_instance(connection, stored(), "MODALITY", now)
-        outbox.put(connection, STUDY, 1, [replace(result("2.25.1"), series_instance_uid="2.25.9")], ["pacs"], now)
-        for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
-            outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)
+        deliveries.put(connection, STUDY, 1, [replace(result("2.25.1"), series_instance_uid="2.25.9")], ["pacs"], now)
+        for row in deliveries.claim(connection, STUDY, "pacs", now, 20.0):
+            deliveries.record_sent(connection, row, "pacs", "", now, taken=JobState.STORED)
     alive: list[Node] = []
     killed = threading.Event()
 

@@ -24,8 +24,8 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from node.entities import DeliveryState
-from node.ledger.outbox import Plan
+from node.entities import JobState
+from node.sending.deliveries import Plan
 from node.settings import Peer, Settings
 
 
@@ -134,11 +134,11 @@ def standby_for(peer: Peer) -> tuple[Kind, ...]:
 def plan_of(settings: Settings) -> Plan:
     """Which object goes to which peer at once, and which only where another is refused."""
 
-    def plan(name: str, kind: str) -> DeliveryState | None:
+    def plan(name: str, kind: str) -> JobState | None:
         peer = settings.receivers[name]
         if kind in kinds_for(peer):
-            return DeliveryState.PENDING
-        return DeliveryState.STANDBY if settings.results.fallback and kind in standby_for(peer) else None
+            return JobState.PENDING
+        return JobState.STANDBY if settings.results.fallback and kind in standby_for(peer) else None
 
     return plan
 

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, or_, select
 
 from node.admin import queries
-from node.entities import DeliveryState, StudyState
-from node.ledger.outbox import FAILING
-from node.ledger.tables import NOTICE, OUTBOX, RESULT, STUDY
+from node.entities import JobState, StudyState
+from node.ledger.tables import NOTICE, RESULT, STUDY
+from node.sending.deliveries import DELIVERY, FAILING
 
 _SHOWN = 50  # failures on the page
-_UNTOLD = {DeliveryState.REJECTED: "{} refused the message", DeliveryState.PENDING: "not told to {}"}
+_UNTOLD = {JobState.REJECTED: "{} refused the message", JobState.PENDING: "not told to {}"}
 
 
 def find(connection: Connection) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def find(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _late() -> Select[Any]:
-    return select(OUTBOX.c.study_instance_uid).where(FAILING)
+    return select(DELIVERY.c.study_instance_uid).where(FAILING)
 
 
 def _untold() -> Select[Any]:
@@ -41,7 +41,7 @@ def _failure(connection: Connection, row: RowMapping) -> dict[str, Any]:
     late = [
         f"not delivered to {one['peer']}: {one['last_error']}"
         for one in story["deliveries"]
-        if one["state"] == DeliveryState.PENDING and one["last_error"]
+        if one["state"] == JobState.PENDING and one["last_error"]
     ]
     untold = [
         f"{_UNTOLD[one['state']].format(one['sink'])}: {one['last_error']}"

@@ -19,10 +19,11 @@ from node.admin import queries
 from node.admin import retry as retrying
 from node.dicom.identity import is_uid
 from node.dispatch.broker import TASKS
-from node.entities import DeliveryState, StudyState
+from node.entities import JobState, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import outbox
-from node.ledger.tables import FINDING, OUTBOX, STUDY
+from node.ledger.tables import FINDING, STUDY
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.web.access.desk import Desk, Form, desk_of
 from node.web.pages import failures
 from node.web.pages.rendering import page
@@ -127,20 +128,20 @@ def _peers(connection: Connection, desk: Desk) -> list[dict[str, Any]]:
 
 
 def _deliveries() -> Select[Any]:
-    pending = OUTBOX.c.state == DeliveryState.PENDING
+    pending = DELIVERY.c.state == JobState.PENDING
     return select(
-        OUTBOX.c.peer,
-        func.sum(case((OUTBOX.c.state == DeliveryState.DELIVERED, 1), else_=0)).label("delivered"),
-        func.sum(case((or_(pending, OUTBOX.c.state == DeliveryState.STORED), 1), else_=0)).label("waiting"),
-        func.max(OUTBOX.c.delivered_at).label("last_delivered_at"),
-        func.min(case((pending, OUTBOX.c.next_attempt_at))).label("next_attempt_at"),
-        func.max(case((pending, OUTBOX.c.attempts), else_=0)).label("tries"),
-    ).group_by(OUTBOX.c.peer)
+        DELIVERY.c.peer,
+        func.sum(case((DELIVERY.c.state == JobState.DELIVERED, 1), else_=0)).label("delivered"),
+        func.sum(case((or_(pending, DELIVERY.c.state == JobState.STORED), 1), else_=0)).label("waiting"),
+        func.max(DELIVERY.c.delivered_at).label("last_delivered_at"),
+        func.min(case((pending, DELIVERY.c.next_attempt_at))).label("next_attempt_at"),
+        func.max(case((pending, DELIVERY.c.attempts), else_=0)).label("tries"),
+    ).group_by(DELIVERY.c.peer)
 
 
 def _error(connection: Connection, peer: str) -> str:
-    query = select(OUTBOX.c.last_error).where(OUTBOX.c.peer == peer, outbox.FAILING)
-    return connection.execute(query.order_by(OUTBOX.c.id.desc()).limit(1)).scalar() or ""
+    query = select(DELIVERY.c.last_error).where(DELIVERY.c.peer == peer, deliveries.FAILING)
+    return connection.execute(query.order_by(DELIVERY.c.id.desc()).limit(1)).scalar() or ""
 
 
 def _disk(desk: Desk) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
-from node.ledger.outbox import LONGEST_PAUSE, pause_after
+from node.backoff import LONGEST_PAUSE, pause_after
 from node.ledger.tables import EVENT_REPORT
 from node.worklist.events.subscription_states import GLOBAL_SUBSCRIPTION
 from node.worklist.items.changes import Event, EventType

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import structlog
 
+from node.backoff import pause_after
 from node.errors import NotAccepted, ReadFirstError, SinkUnreachable
 from node.ledger.engine import Ledger
-from node.ledger.outbox import pause_after
 from node.worklist.sinks import Sink, notices
 from node.worklist.sinks.facts import Notice
 

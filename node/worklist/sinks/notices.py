@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, func, insert, not_, or_, select, update
 
-from node.entities import DeliveryState
+from node.backoff import pause_after
+from node.entities import JobState
 from node.ledger.engine import note
-from node.ledger.outbox import pause_after
 from node.ledger.tables import FINDING, NOTICE, STUDY, WORK_ITEM
 from node.worklist.items.json_model import items as sequence
 from node.worklist.items.json_model import text
@@ -38,7 +38,7 @@ def untold(connection: Connection, sink: str, since: float, least: Priority = Pr
         NOTICE.c.work_item_uid == WORK_ITEM.c.sop_instance_uid,
         NOTICE.c.sink == sink,
         NOTICE.c.priority == WORK_ITEM.c.priority,
-        NOTICE.c.state != DeliveryState.SUPERSEDED,
+        NOTICE.c.state != JobState.SUPERSEDED,
     )
     query = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.updated_at >= since, *_raised(least), not_(told))
     return connection.execute(query.order_by(WORK_ITEM.c.updated_at)).scalars().all()
@@ -56,14 +56,14 @@ def put(connection: Connection, sink: str, work_item_uid: str, now: float, least
     row = connection.execute(query).mappings().first()
     if row is None or not is_reading(row["attributes"]):
         return
-    waiting = (NOTICE.c.sink == sink, NOTICE.c.work_item_uid == work_item_uid, _is(DeliveryState.PENDING))
-    connection.execute(update(NOTICE).where(*waiting).values(state=DeliveryState.SUPERSEDED, lease_until=None))
+    waiting = (NOTICE.c.sink == sink, NOTICE.c.work_item_uid == work_item_uid, _is(JobState.PENDING))
+    connection.execute(update(NOTICE).where(*waiting).values(state=JobState.SUPERSEDED, lease_until=None))
     notice = describe(connection, row, secrets.token_hex(10), now)
     connection.execute(
         insert(NOTICE).values(
             control_id=notice.control_id, sink=sink, work_item_uid=work_item_uid,
             study_instance_uid=notice.study_instance_uid, priority=notice.priority, reason=notice.reason,
-            content=notice.content, decided_at=now, state=DeliveryState.PENDING, attempts=0, next_attempt_at=now,
+            content=notice.content, decided_at=now, state=JobState.PENDING, attempts=0, next_attempt_at=now,
             last_error="", acknowledgement="",
         )
     )  # fmt: skip
@@ -95,12 +95,12 @@ def claim(connection: Connection, sink: str, now: float, lease: float) -> Notice
 
     What a person has changed or claimed since is superseded here: the last word is theirs.
     """
-    due = (NOTICE.c.sink == sink, _is(DeliveryState.PENDING), NOTICE.c.next_attempt_at <= now, _free(now))
+    due = (NOTICE.c.sink == sink, _is(JobState.PENDING), NOTICE.c.next_attempt_at <= now, _free(now))
     for row in connection.execute(select(NOTICE).where(*due).order_by(NOTICE.c.id).limit(_FEW)).mappings():
         here = NOTICE.c.id == row["id"]
         item = WORK_ITEM.c.sop_instance_uid == row["work_item_uid"]
         if not connection.execute(select(WORK_ITEM.c.sop_instance_uid).where(item, *_raised())).first():
-            connection.execute(update(NOTICE).where(here).values(state=DeliveryState.SUPERSEDED))
+            connection.execute(update(NOTICE).where(here).values(state=JobState.SUPERSEDED))
             detail = f"{row['priority']} is not told to {sink}: a person has changed or claimed the work item"
             note(connection, row["study_instance_uid"], now, "not told", detail)
             continue
@@ -111,7 +111,7 @@ def claim(connection: Connection, sink: str, now: float, lease: float) -> Notice
 
 def is_due(connection: Connection, sink: str, now: float) -> bool:
     """Whether `claim` would find something."""
-    due = (NOTICE.c.sink == sink, _is(DeliveryState.PENDING), NOTICE.c.next_attempt_at <= now, _free(now))
+    due = (NOTICE.c.sink == sink, _is(JobState.PENDING), NOTICE.c.next_attempt_at <= now, _free(now))
     return connection.execute(select(NOTICE.c.id).where(*due).limit(1)).first() is not None
 
 
@@ -119,13 +119,13 @@ def _free(now: float) -> ColumnElement[bool]:
     return or_(NOTICE.c.lease_until.is_(None), NOTICE.c.lease_until < now)
 
 
-def _is(state: DeliveryState) -> ColumnElement[bool]:
+def _is(state: JobState) -> ColumnElement[bool]:
     return NOTICE.c.state == state
 
 
 def delivered(connection: Connection, sink: str, notice: Notice, acknowledgement: str, now: float) -> None:
     """The receiver has acknowledged it."""
-    values = {"state": DeliveryState.DELIVERED, "acknowledgement": acknowledgement, "delivered_at": now}
+    values = {"state": JobState.DELIVERED, "acknowledgement": acknowledgement, "delivered_at": now}
     _settle(connection, notice, values | {"last_error": ""})
     detail = f"{notice.priority} to {sink}, acknowledged: {acknowledgement}"
     note(connection, notice.study_instance_uid, now, "told", detail)
@@ -133,7 +133,7 @@ def delivered(connection: Connection, sink: str, notice: Notice, acknowledgement
 
 def rejected(connection: Connection, sink: str, notice: Notice, error: str, now: float) -> None:
     """The receiver refuses it; only `retry` sends it again."""
-    _settle(connection, notice, {"state": DeliveryState.REJECTED, "last_error": error})
+    _settle(connection, notice, {"state": JobState.REJECTED, "last_error": error})
     detail = f"{notice.priority} to {sink}: {error}; not sent again by itself"
     note(connection, notice.study_instance_uid, now, "rejected", detail)
 
@@ -164,9 +164,9 @@ def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
         update(NOTICE)
         .where(
             NOTICE.c.study_instance_uid == study_instance_uid,
-            NOTICE.c.state.in_((DeliveryState.PENDING, DeliveryState.REJECTED)),
+            NOTICE.c.state.in_((JobState.PENDING, JobState.REJECTED)),
         )
-        .values(state=DeliveryState.PENDING, next_attempt_at=now, attempts=0)
+        .values(state=JobState.PENDING, next_attempt_at=now, attempts=0)
     )
     if done.rowcount:
         note(connection, study_instance_uid, now, "retry", f"{done.rowcount} notices made due by hand")
@@ -176,7 +176,7 @@ def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
 def untaken(connection: Connection) -> dict[str, int]:
     """How many notices wait, and how many were rejected."""
     counted = {}
-    for state in (DeliveryState.PENDING, DeliveryState.REJECTED):
+    for state in (JobState.PENDING, JobState.REJECTED):
         query = select(func.count()).select_from(NOTICE).where(_is(state))
         counted[state.value] = connection.execute(query).scalar_one()
     return counted

@@ -13,13 +13,14 @@ from node import scp
 from node.admin.metrics import Metrics
 from node.admission.senders import Senders
 from node.admission.tallies import Answer, Sender, Tallies
-from node.entities import DeliveryState
+from node.entities import JobState
 from node.errors import QueueUnavailable
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
+from node.sending import deliveries
 from node.settings import Settings
 from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, result, save, stored
@@ -85,13 +86,13 @@ def test_what_the_ledger_says_is_asked_when_it_is_scraped(ledger: Ledger, metric
     assert read(metrics, "readfirst_delivery_seconds_count", peer="pacs") is None
     with ledger.write() as connection:
         instances.record_instance(connection, stored(), "MODALITY", now - 40)
-        outbox.put(connection, STUDY, 1, [result("2.25.1"), result("2.25.2")], ["pacs"], now)
-        (first, _) = outbox.claim(connection, STUDY, "pacs", now, 10)
-        outbox.settle(connection, first, "pacs", "", now + 2)
+        deliveries.put(connection, STUDY, 1, [result("2.25.1"), result("2.25.2")], ["pacs"], now)
+        (first, _) = deliveries.claim(connection, STUDY, "pacs", now, 10)
+        deliveries.record_sent(connection, first, "pacs", "", now + 2)
     assert read(metrics, "readfirst_studies", state="receiving") == 1
-    assert read(metrics, "readfirst_outbox", state=DeliveryState.PENDING) == 1
-    assert read(metrics, "readfirst_outbox", state=DeliveryState.DELIVERED) == 1
-    assert read(metrics, "readfirst_outbox", state=DeliveryState.REJECTED) == 0
+    assert read(metrics, "readfirst_outbox", state=JobState.PENDING) == 1
+    assert read(metrics, "readfirst_outbox", state=JobState.DELIVERED) == 1
+    assert read(metrics, "readfirst_outbox", state=JobState.REJECTED) == 0
     for _ in range(2):  # a second scrape observes nothing twice
         assert read(metrics, "readfirst_delivery_seconds_count", peer="pacs") == 1
         assert read(metrics, "readfirst_delivery_seconds_sum", peer="pacs") == pytest.approx(42)

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from node.admin import queries
 from node.admin.worklist_commands import app
 from node.errors import NotAccepted, ReadFirstError
-from node.ledger import outbox
 from node.ledger.engine import Ledger
 from node.receiving import instances
+from node.sending import deliveries
 from node.worklist.sinks import notices
 from node.worklist.sinks.courier import Courier
 from tests.node.phantoms import stored
@@ -86,7 +86,7 @@ def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path,
     shown = readfirst("study", STUDY, *options)
     with ledger.read() as connection:
         story = queries.story(connection, STUDY)
-        assert outbox.undelivered(connection) == 0
+        assert deliveries.undelivered(connection) == 0
     assert story is not None
     told = {notice["sink"]: notice for notice in story["notices"]}
     assert told["hl7"]["acknowledgement"] == f"taken {told['hl7']['control_id']}"

@@ -21,11 +21,12 @@ from sqlalchemy import select, update
 from node.commitment import Loop
 from node.commitment.asker import Asker
 from node.commitment.messages import INSTANCE, Reference, Report, Request, read_request, write_report
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.entities import JobState
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX
+from node.ledger.tables import EVENT, JOB
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Node, Peer, Settings
 from node.settings.commitment import Commitment
 from tests.node.conftest import House, free_port, ledger, listen
@@ -170,7 +171,7 @@ class Beside:
     @property
     def rows(self) -> list[Any]:
         with self.ledger.read() as connection:
-            return list(connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)))
+            return list(connection.execute(select(DELIVERY).order_by(DELIVERY.c.id)))
 
     def story(self, kind: str) -> list[str]:
         with self.ledger.read() as connection:
@@ -181,8 +182,8 @@ class Beside:
         """As the worker does, when the pause is over."""
         self.now += LONG_AGO
         with self.ledger.write() as connection:
-            for row in outbox.claim(connection, STUDY, "pacs", self.now, 20.0):
-                outbox.settle(connection, row, "pacs", "", self.now, taken=DeliveryState.STORED)
+            for row in deliveries.claim(connection, STUDY, "pacs", self.now, 20.0):
+                deliveries.record_sent(connection, row, "pacs", "", self.now, taken=JobState.STORED)
 
 
 @pytest.fixture
@@ -193,9 +194,9 @@ def beside(tmp_path: Path, ledger: Ledger, listen: Callable[[Settings], House]) 
         objects = [replace(result(uid), sop_class_uid=f"1.2.840.{number}") for number, uid in enumerate(UIDS)]
         with ledger.write() as connection:
             instances.record_instance(connection, stored(), "MODALITY", node.now)
-            outbox.put(connection, STUDY, 1, objects, ["pacs"], node.now)
-            for row in outbox.claim(connection, STUDY, "pacs", node.now, 20.0):
-                outbox.settle(connection, row, "pacs", "", node.now, taken=DeliveryState.STORED)
+            deliveries.put(connection, STUDY, 1, objects, ["pacs"], node.now)
+            for row in deliveries.claim(connection, STUDY, "pacs", node.now, 20.0):
+                deliveries.record_sent(connection, row, "pacs", "", node.now, taken=JobState.STORED)
         return node
 
     return beside
@@ -223,4 +224,4 @@ def references(*uids: str) -> tuple[Reference, ...]:
 
 def make_due(ledger: Ledger) -> None:
     with ledger.write() as connection:
-        connection.execute(update(OUTBOX).values(next_attempt_at=0.0))
+        connection.execute(update(JOB).values(due_at=0.0))

@@ -12,9 +12,10 @@ from sqlalchemy import select
 
 from node.commitment import Loop, asker, listening
 from node.commitment.messages import Report
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.entities import JobState
+from node.ledger import jobs
 from node.ledger.tables import AUDIT_MESSAGE
+from node.sending import deliveries
 from tests.node.commitment.conftest import (
     COMMITMENT,
     FIND,
@@ -30,7 +31,7 @@ from tests.node.phantoms import STUDY
 
 Start = Callable[..., Pacs]
 MakeBeside = Callable[[Pacs], Beside]
-STORED, DELIVERED, PENDING = DeliveryState.STORED, DeliveryState.DELIVERED, DeliveryState.PENDING
+STORED, DELIVERED, PENDING = JobState.STORED, JobState.DELIVERED, JobState.PENDING
 refusal_is_meant = pytest.mark.filterwarnings(  # pynetdicom does not close the socket of a refused connection
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 )
@@ -44,8 +45,8 @@ def test_what_a_pacs_took_is_not_delivered_before_it_says_so(start: Start, besid
     assert (node.states, pacs.queried, len(pacs.associations)) == ([STORED] * 3, 0, 1)
     assert {row.transaction_uid for row in node.rows} == {request.transaction_uid}
     with node.ledger.read() as connection:
-        assert outbox.undelivered(connection) == 3
-        assert outbox.delivered_count(connection, STUDY, "pacs") == 3  # its count of the study holds them
+        assert deliveries.undelivered(connection) == 3
+        assert deliveries.delivered_count(connection, STUDY, "pacs") == 3  # its count of the study holds them
     node.ask()
     assert len(pacs.asked) == 1  # once is enough
 
@@ -86,8 +87,8 @@ def test_what_a_report_names_as_failed_is_sent_again_and_asked_for_anew(start: S
     assert node.errors == ["", said, ""]
     assert node.story("not delivered")[0].startswith(f"statement to pacs: {said}; sent again in ")
     with node.ledger.read() as connection:
-        assert outbox.due(connection, node.now, node.now) == []  # after a pause, that grows
-        assert outbox.due(connection, node.now + 10, node.now + 10) == [(STUDY, "pacs")]
+        assert deliveries.due(connection, node.now, node.now) == []  # after a pause, that grows
+        assert deliveries.due(connection, node.now + 10, node.now + 10) == [(STUDY, "pacs")]
     node.send_again()
     assert node.states == [DELIVERED, STORED, DELIVERED]
     pacs.refuses.clear()
@@ -298,7 +299,7 @@ def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) ->
     node = beside(pacs := start(COMMITMENT, FIND))
     node.ask()
     with node.ledger.write() as connection:
-        assert outbox.retry(connection, STUDY, node.now) == 0
+        assert jobs.retry(connection, STUDY, node.now) == 0
     node.ask()
     assert (node.states, pacs.queried, len(pacs.asked)) == ([DELIVERED] * 3, 1, 1)
 

@@ -15,12 +15,12 @@ from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 
 from node.commitment import keeping_promises
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.entities import JobState
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX
+from node.ledger.tables import EVENT
 from node.receiving import instances
-from node.sending import scu
+from node.sending import deliveries, scu
+from node.sending.deliveries import DELIVERY
 from node.sending.scu import Requestor
 from node.settings import Node, Peer, Settings
 from tests.conftest import need
@@ -68,14 +68,14 @@ def take(ledger: Ledger) -> None:
     now = time.time()
     with ledger.write() as connection:
         instances.record_instance(connection, stored(), "MODALITY", now)
-        outbox.put(connection, STUDY, 1, objects, ["pacs"], now)
-        for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
-            outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)
+        deliveries.put(connection, STUDY, 1, objects, ["pacs"], now)
+        for row in deliveries.claim(connection, STUDY, "pacs", now, 20.0):
+            deliveries.record_sent(connection, row, "pacs", "", now, taken=JobState.STORED)
 
 
 def rows(ledger: Ledger) -> list[Any]:
     with ledger.read() as connection:
-        return list(connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)))
+        return list(connection.execute(select(DELIVERY).order_by(DELIVERY.c.id)))
 
 
 def story(ledger: Ledger, kind: str) -> list[str]:

@@ -21,10 +21,11 @@ from node.dispatch.dispatcher import MOST_WAITING, RING_AGAIN, Rounds
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import HIGH, LOW, MEDIUM, AnalysisReport, FoundFinding, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import STUDY
 from node.receiving import instances
+from node.sending import deliveries
 from node.settings import Peer, Policy, Settings, Worklist
 from node.worklist.events import writing
 from node.worklist.items import rows
@@ -109,7 +110,7 @@ def test_a_delivery_is_rung_and_rung_again_when_lost(
 ) -> None:
     receive(rounds, ledger)
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result()], ["reader"], NOW)
+        deliveries.put(connection, UID, 1, [result()], ["reader"], NOW)
     rounds.go_round(NOW)
     rounds.go_round(NOW + 1)
     assert broker.waiting(DELIVER) == 1

@@ -7,17 +7,20 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Table, select, update
 
+from node.backoff import pause_after
 from node.commitment import requests
 from node.commitment.messages import Request
 from node.dispatch.broker import Broker
 from node.dispatch.completeness import RELEASED
 from node.dispatch.dispatcher import Rounds
-from node.entities import DeliveryState, StudyState
-from node.ledger import clock, outbox
+from node.entities import JobState, StudyState
+from node.ledger import clock
 from node.ledger.engine import Ledger
-from node.ledger.outbox import pause_after
-from node.ledger.tables import COMMITMENT_REQUEST, OUTBOX, STUDY
+from node.ledger.jobs import LEASE
+from node.ledger.tables import COMMITMENT_REQUEST, JOB, STUDY
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Settings
 from tests.node.dispatch.test_dispatcher import broker
 from tests.node.phantoms import STUDY as UID
@@ -44,41 +47,41 @@ def row(ledger: Ledger, table: Table) -> dict[str, float | None]:
 
 def brought_near(ledger: Ledger, now: float = NOW) -> int:
     with ledger.write() as connection:
-        return clock.bring_near(connection, now)
+        return clock.correct_times(connection, now)
 
 
 def test_a_lease_is_shortened_so_that_who_lives_may_renew_it(ledger: Ledger) -> None:
     receive(ledger, NOW + HOUR)
     with ledger.write() as connection:
-        values = {"state": StudyState.ANALYSING, "lease_until": NOW + HOUR + 20.0, "rung_at": NOW + HOUR}
+        values = {"state": StudyState.ANALYSING, "lease_until": NOW + HOUR + 20.0, "notified_at": NOW + HOUR}
         connection.execute(update(STUDY).values(**values))
     assert brought_near(ledger) == 3
-    assert row(ledger, STUDY)["lease_until"] == NOW + clock.RENEWED
-    assert (row(ledger, STUDY)["last_received_at"], row(ledger, STUDY)["rung_at"]) == (NOW, None)
+    assert row(ledger, STUDY)["lease_until"] == NOW + LEASE
+    assert (row(ledger, STUDY)["last_received_at"], row(ledger, STUDY)["notified_at"]) == (NOW, None)
 
 
 def test_a_try_waits_no_longer_than_its_pause_may_be(ledger: Ledger) -> None:
     receive(ledger, NOW)
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result()], ["pacs"], NOW + HOUR)
+        deliveries.put(connection, UID, 1, [result()], ["pacs"], NOW + HOUR)
     assert brought_near(ledger) == 1
-    assert row(ledger, OUTBOX)["next_attempt_at"] == NOW
+    assert row(ledger, DELIVERY)["next_attempt_at"] == NOW
     meant = NOW + pause_after(8, 1.0)  # after eight tries it may be hours
     with ledger.write() as connection:
-        connection.execute(update(OUTBOX).values(attempts=8, next_attempt_at=meant))
+        connection.execute(update(JOB).values(attempts=8, due_at=meant))
     assert brought_near(ledger) == 0
-    assert row(ledger, OUTBOX)["next_attempt_at"] == meant
+    assert row(ledger, DELIVERY)["next_attempt_at"] == meant
 
 
 def test_what_is_stored_and_not_proven_is_asked_for_at_once(ledger: Ledger) -> None:
     receive(ledger, NOW)
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result()], ["pacs"], NOW)
-        later = {"state": DeliveryState.STORED, "delivered_at": NOW + HOUR, "next_attempt_at": NOW + 2 * HOUR}
-        connection.execute(update(OUTBOX).values(**later))
+        deliveries.put(connection, UID, 1, [result()], ["pacs"], NOW)
+        later = {"state": JobState.STORED, "done_at": NOW + HOUR, "due_at": NOW + 2 * HOUR}
+        connection.execute(update(JOB).values(**later))
         requests.put(connection, "MODALITY", Request("2.25.77", ()), NOW + HOUR, HOUR)
     assert brought_near(ledger) == 2
-    stored, asked = row(ledger, OUTBOX), row(ledger, COMMITMENT_REQUEST)
+    stored, asked = row(ledger, DELIVERY), row(ledger, COMMITMENT_REQUEST)
     assert (stored["delivered_at"], stored["next_attempt_at"]) == (NOW, NOW)
     assert (asked["created_at"], asked["next_attempt_at"]) == (NOW, NOW)
     assert brought_near(ledger) == 0
@@ -87,7 +90,7 @@ def test_what_is_stored_and_not_proven_is_asked_for_at_once(ledger: Ledger) -> N
 def test_what_lies_in_the_past_or_near_ahead_is_left_alone(ledger: Ledger) -> None:
     receive(ledger, NOW - 5)
     with ledger.write() as connection:
-        connection.execute(update(STUDY).values(lease_until=NOW + 20.0, rung_at=NOW))
+        connection.execute(update(STUDY).values(lease_until=NOW + 20.0, notified_at=NOW))
     before = row(ledger, STUDY)
     assert brought_near(ledger) == 0
     assert row(ledger, STUDY) == before

@@ -10,11 +10,12 @@ from sqlalchemy import RowMapping, insert, select
 
 from node.dispatch import notifications
 from node.entities import HIGH, MEDIUM, AnalysisReport, FoundFinding, StudyState
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT, FINDING, STUDY
 from node.receiving import instances
 from node.receiving.instances import Recorded
+from node.sending import deliveries
 from node.worklist.events import writing
 from node.worklist.items import rows
 from node.worklist.items.priority import Priority, Source
@@ -69,7 +70,7 @@ def analysed(ledger: Ledger) -> None:
     claim(ledger)
     assert finish(ledger, 1, AnalysisReport(StudyState.ANALYSED))
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result("2.25.1")], ["pacs"], NOW)
+        deliveries.put(connection, UID, 1, [result("2.25.1")], ["pacs"], NOW)
 
 
 def test_the_first_instance_opens_the_study_and_the_next_joins(ledger: Ledger) -> None:
@@ -113,10 +114,10 @@ def test_only_what_a_peer_has_is_a_predecessor(ledger: Ledger) -> None:
     analysed(ledger)
     assert named() == []  # it waits: the next generation takes its place
     with ledger.write() as connection:
-        (row,) = outbox.claim(connection, UID, "pacs", NOW, LEASE)
+        (row,) = deliveries.claim(connection, UID, "pacs", NOW, LEASE)
     assert named() == ["2.25.1"]  # it is on its way
     with ledger.write() as connection:
-        outbox.settle(connection, row, "pacs", "", NOW)
+        deliveries.record_sent(connection, row, "pacs", "", NOW)
     assert named() == ["2.25.1"]
 
 
@@ -180,7 +181,7 @@ def test_a_renewed_lease_is_not_lost(ledger: Ledger) -> None:
     complete(ledger)
     claim(ledger)
     with ledger.write() as connection:
-        studies.renew(connection, UID, 1, NOW + 10 * LEASE)
+        studies.extend(connection, UID, 1, NOW + 10 * LEASE)
         assert studies.lost(connection, NOW + 2 * LEASE) == []
 
 

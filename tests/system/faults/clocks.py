@@ -9,8 +9,8 @@ import time
 
 from sqlalchemy import select
 
-from node.entities import DeliveryState
-from node.ledger.tables import OUTBOX
+from node.entities import JobState
+from node.sending.deliveries import DELIVERY
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
 from tests.system.faults.house import House, uids, until
@@ -66,8 +66,8 @@ def _tried(house: House, study: Study) -> int:
     ledger = house.ledger()
     try:
         with ledger.read() as connection:
-            ours = OUTBOX.c.study_instance_uid == uid, OUTBOX.c.state == DeliveryState.PENDING
-            return max(connection.execute(select(OUTBOX.c.attempts).where(*ours)).scalars(), default=0)
+            ours = DELIVERY.c.study_instance_uid == uid, DELIVERY.c.state == JobState.PENDING
+            return max(connection.execute(select(DELIVERY.c.attempts).where(*ours)).scalars(), default=0)
     finally:
         ledger.close()
 

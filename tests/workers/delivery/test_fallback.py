@@ -29,9 +29,11 @@ from typer.testing import CliRunner
 from node.admin import queries
 from node.cli import app
 from node.dicom.headers import read_header
-from node.ledger import outbox
+from node.ledger import jobs
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX, RESULT
+from node.ledger.tables import EVENT, RESULT
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
 from tests.node.conftest import free_port
 from tests.workers.study_phantoms import STUDY, TinyModel
@@ -96,7 +98,7 @@ class House:
         """As the node's rounds do: while something is due, ring; what failed waits longer than this test lasts."""
         for _ in range(at_most):
             with self.ledger.read() as connection:
-                due = outbox.due(connection, time.time(), time.time())
+                due = deliveries.due(connection, time.time(), time.time())
             if not due:
                 return
             for uid, peer in due:
@@ -105,7 +107,8 @@ class House:
 
     def states(self) -> dict[str, str]:
         """Kind to state."""
-        query = select(RESULT.c.kind, OUTBOX.c.state).join(OUTBOX)
+        query = select(RESULT.c.kind, DELIVERY.c.state).order_by(DELIVERY.c.id)
+        query = query.join(DELIVERY, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid)
         with self.ledger.read() as connection:
             return {row.kind: row.state for row in connection.execute(query)}
 
@@ -193,7 +196,7 @@ def test_what_has_no_rung_left_waits_and_goes_when_the_peer_has_learnt(analysed:
     learnt = Pacs(ALL)
     house.deliverer.settings.peers["pacs"] = start(learnt)
     with house.ledger.write() as connection:
-        assert outbox.retry(connection, STUDY, time.time()) == 2
+        assert jobs.retry(connection, STUDY, time.time()) == 2
     house.deliver()
     assert sorted(learnt.came) == sorted([SegmentationStorage, SecondaryCaptureImageStorage])
     assert house.states()["segmentation"] == "delivered"
@@ -205,7 +208,7 @@ def test_a_class_that_is_refused_by_its_status_is_refused_too(analysed: Analysed
     house = analysed(start(pacs))
     house.deliver()
     assert (house.states()["segmentation"], house.states()["capture"]) == ("refused", "delivered")
-    assert house.events("stands in") == ["capture goes to pacs instead"]
+    assert house.events("fallback") == ["capture goes to pacs instead"]
     (refused,) = house.events("refused")
     assert refused == "segmentation by pacs: the peer refused it with status 0x0122"
 
@@ -273,7 +276,7 @@ def test_one_rung_that_was_kept_back_does_not_hold_the_others(
     house = analysed(start(pacs), images=2)
     house.deliver()
     assert pacs.came.count(SecondaryCaptureImageStorage) == 1
-    assert house.events("stands in") == ["capture goes to pacs instead"]
+    assert house.events("fallback") == ["capture goes to pacs instead"]
 
 
 def test_the_command_study_shows_what_was_kept_back(

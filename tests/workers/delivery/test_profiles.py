@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from node.dicom.contexts import RESULT_SOP_CLASSES
-from node.entities import DeliveryState
+from node.entities import JobState
 from node.settings import Peer, Results, Settings
 from workers.delivery.profiles import (
     LADDER,
@@ -69,11 +69,11 @@ def test_each_peer_gets_what_its_profile_names() -> None:
     settings = Settings(peers={viewer: peer(viewer) for viewer in PROFILES} | {"only": peer("basic", "report-text")})
     plan = plan_of(settings)
     for viewer, profile in PROFILES.items():
-        pending = {kind for kind in Kind if plan(viewer, kind) == DeliveryState.PENDING}
+        pending = {kind for kind in Kind if plan(viewer, kind) == JobState.PENDING}
         assert pending == set(profile.kinds)
-    assert plan("ohif", Kind.CAPTURE) == DeliveryState.STANDBY
+    assert plan("ohif", Kind.CAPTURE) == JobState.STANDBY
     assert plan("basic", Kind.SEGMENTATION) is None
-    assert plan("only", Kind.REPORT_TEXT) == DeliveryState.PENDING
+    assert plan("only", Kind.REPORT_TEXT) == JobState.PENDING
 
 
 def test_only_what_someone_may_get_is_made() -> None:

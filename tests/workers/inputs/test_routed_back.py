@@ -19,9 +19,10 @@ from sqlalchemy import select
 
 from node.admin import queries
 from node.dicom.headers import read_header
-from node.ledger import outbox
 from node.ledger.engine import Ledger
-from node.ledger.tables import OUTBOX, RESULT
+from node.ledger.tables import RESULT
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
 from tests.node.conftest import House
 from tests.workers.study_phantoms import STUDY, TinyModel, radiograph
@@ -93,8 +94,8 @@ def test_to_a_node_that_never_made_them_they_are_no_input_either(
     worker = analyzer(TinyModel())
     worker.run(STUDY, 1)
     with ledger.write() as connection:
-        for row in outbox.claim(connection, STUDY, "pacs", time.time(), 20.0):
-            outbox.settle(connection, row, "pacs", "", time.time())
+        for row in deliveries.claim(connection, STUDY, "pacs", time.time(), 20.0):
+            deliveries.record_sent(connection, row, "pacs", "", time.time())
     first = {kind: path.read_bytes() for kind, path in made(ledger, tmp_path).items()}
 
     foreign = [renamed(path, f"2.25.7{number}") for number, path in enumerate(made(ledger, tmp_path).values())]
@@ -113,7 +114,7 @@ def test_to_a_node_that_never_made_them_they_are_no_input_either(
     left_out = [event["detail"] for event in story["events"] if event["kind"] == "left out"]  # type: ignore[attr-defined]
     assert left_out == [f"{len(foreign) + 1} instances: our own result"]
     with ledger.read() as connection:
-        waiting = connection.execute(select(OUTBOX.c.id).where(OUTBOX.c.state == "pending")).all()
+        waiting = connection.execute(select(DELIVERY.c.id).where(DELIVERY.c.state == "pending")).all()
     assert waiting == []  # no document tells of them: between two nodes that would never end
     assert {kind: path.read_bytes() for kind, path in made(ledger, tmp_path).items()} == first
 

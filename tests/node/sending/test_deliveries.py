@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import RowMapping, select
 
-from node.entities import DeliveryState, ResultObject
-from node.ledger import outbox
+from node.backoff import FIRST_PAUSE, LONGEST_PAUSE, pause_after
+from node.entities import JobState, ResultObject
+from node.ledger import jobs
 from node.ledger.engine import Ledger
-from node.ledger.outbox import FIRST_PAUSE, LONGEST_PAUSE, pause_after
-from node.ledger.tables import OUTBOX, RESULT
+from node.ledger.tables import RESULT
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -29,26 +31,26 @@ def study(ledger: Ledger) -> Ledger:
 
 def put(ledger: Ledger, results: Sequence[ResultObject], generation: int = 1, *peers: str) -> tuple[str, ...]:
     with ledger.write() as connection:
-        return outbox.put(connection, UID, generation, results, peers or ("pacs",), NOW)
+        return deliveries.put(connection, UID, generation, results, peers or ("pacs",), NOW)
 
 
 def claim(ledger: Ledger, now: float = NOW, peer: str = "pacs") -> Sequence[RowMapping]:
     with ledger.write() as connection:
-        return outbox.claim(connection, UID, peer, now, LEASE)
+        return deliveries.claim(connection, UID, peer, now, LEASE)
 
 
 def settle(ledger: Ledger, row: RowMapping, error: str = "", now: float = NOW) -> None:
     with ledger.write() as connection:
-        outbox.settle(connection, row, "pacs", error, now, jitter=0.5)
+        deliveries.record_sent(connection, row, "pacs", error, now, jitter=0.5)
 
 
 def due(ledger: Ledger, now: float = NOW, rung_before: float = NOW) -> list[tuple[str, str]]:
     with ledger.read() as connection:
-        return list(outbox.due(connection, now, rung_before))
+        return list(deliveries.due(connection, now, rung_before))
 
 
 def states(ledger: Ledger) -> list[tuple[str, str, str]]:
-    query = select(OUTBOX.c.sop_instance_uid, OUTBOX.c.peer, OUTBOX.c.state).order_by(OUTBOX.c.id)
+    query = select(DELIVERY.c.sop_instance_uid, DELIVERY.c.peer, DELIVERY.c.state).order_by(DELIVERY.c.id)
     with ledger.read() as connection:
         return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
@@ -78,7 +80,7 @@ def test_identical_objects_are_not_sent_again(study: Ledger) -> None:
     assert (due(study, NOW + 1e6), claim(study, NOW + 1e6)) == ([], [])
     with study.read() as connection:
         assert connection.execute(select(RESULT.c.generation)).scalars().all() == [2, 2]
-        assert outbox.delivered_count(connection, UID, "pacs") == 2
+        assert deliveries.delivered_count(connection, UID, "pacs") == 2
 
 
 def test_what_an_older_generation_still_had_is_superseded(study: Ledger) -> None:
@@ -115,15 +117,15 @@ def test_a_failure_is_tried_again_after_a_growing_pause(study: Ledger) -> None:
         (row,) = claim(study, now)
         settle(study, row, "refused with status 0xA700", now)
         with study.read() as connection:
-            then = connection.execute(select(OUTBOX.c.next_attempt_at)).scalar_one()
+            then = connection.execute(select(DELIVERY.c.next_attempt_at)).scalar_one()
         assert (due(study, then - 0.1, then), claim(study, then - 0.1)) == ([], [])
         assert due(study, then, then) == [(UID, "pacs")]
         pauses.append(then - now)
         now = then
     assert pauses == [5.0, 15.0, 45.0, 135.0]
     with study.read() as connection:
-        assert connection.execute(select(OUTBOX.c.last_error)).scalar_one() == "refused with status 0xA700"
-        assert outbox.undelivered(connection) == 1
+        assert connection.execute(select(DELIVERY.c.last_error)).scalar_one() == "refused with status 0xA700"
+        assert deliveries.undelivered(connection) == 1
 
 
 def test_retry_makes_due_at_once(study: Ledger) -> None:
@@ -133,8 +135,8 @@ def test_retry_makes_due_at_once(study: Ledger) -> None:
     settle(study, second)
     assert due(study) == []
     with study.write() as connection:
-        assert outbox.retry(connection, UID, NOW) == 1
-        assert outbox.retry(connection, "1.9", NOW) == 0
+        assert jobs.retry(connection, UID, NOW) == 1
+        assert jobs.retry(connection, "1.9", NOW) == 0
     assert due(study) == [(UID, "pacs")]
     assert [row["attempts"] for row in claim(study)] == [1]
 
@@ -142,23 +144,25 @@ def test_retry_makes_due_at_once(study: Ledger) -> None:
 def test_the_bell_is_rung_once_until_it_counts_as_lost(study: Ledger) -> None:
     put(study, [SEG])
     with study.write() as connection:
-        outbox.rung(connection, UID, "pacs", NOW + 1)
+        deliveries.mark_notified(connection, UID, "pacs", NOW + 1)
     assert due(study, NOW + 5, NOW - 5) == []
     assert due(study, NOW + 12, NOW + 2) == [(UID, "pacs")]
 
 
-def planned(ledger: Ledger, plan: dict[str, DeliveryState], *results: ResultObject, generation: int = 1) -> None:
+def planned(ledger: Ledger, plan: dict[str, JobState], *results: ResultObject, generation: int = 1) -> None:
     """Put objects by a plan of their kinds."""
     with ledger.write() as connection:
-        outbox.put(connection, UID, generation, results, ["pacs"], NOW, lambda _peer, kind: plan.get(kind))
+        deliveries.put(connection, UID, generation, results, ["pacs"], NOW, lambda _peer, kind: plan.get(kind))
 
 
-PLAN = {"segmentation": DeliveryState.PENDING, "capture": DeliveryState.STANDBY}
+PLAN = {"segmentation": JobState.PENDING, "capture": JobState.STANDBY}
 CAPTURE, FAULTY = result("2.25.4", "capture"), replace(SEG, fault="It is broken.")
 
 
 def kinds(ledger: Ledger) -> dict[str, str]:
-    query = select(RESULT.c.kind, OUTBOX.c.state).join(OUTBOX)
+    query = select(RESULT.c.kind, DELIVERY.c.state).join(
+        DELIVERY, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid
+    )
     with ledger.read() as connection:
         return {row.kind: row.state for row in connection.execute(query)}
 
@@ -168,10 +172,10 @@ def test_a_peer_gets_what_is_planned_for_it_and_what_stands_by_is_not_due(study:
     assert kinds(study) == {"segmentation": "pending", "capture": "standby"}
     assert [row["kind"] for row in claim(study)] == ["segmentation"]
     with study.read() as connection:
-        assert outbox.undelivered(connection) == 1
+        assert deliveries.undelivered(connection) == 1
     with study.write() as connection:
-        assert outbox.stand_in(connection, UID, "pacs", "chest-xray", "capture", NOW) == 1
-        assert outbox.stand_in(connection, UID, "pacs", "chest-xray", "capture", NOW) == 0
+        assert deliveries.send_fallback(connection, UID, "pacs", "chest-xray", "capture", NOW) == 1
+        assert deliveries.send_fallback(connection, UID, "pacs", "chest-xray", "capture", NOW) == 0
     assert [row["kind"] for row in claim(study)] == ["capture"]
 
 
@@ -179,15 +183,15 @@ def test_what_is_refused_is_not_tried_again_but_by_hand(study: Ledger) -> None:
     planned(study, PLAN, SEG, CAPTURE)
     (row,) = claim(study)
     with study.write() as connection:
-        outbox.refuse(connection, row, "pacs", "it does not take the class", NOW)
-        assert outbox.states_of_kinds(connection, UID, "pacs", "chest-xray") == {
+        deliveries.refuse(connection, row, "pacs", "it does not take the class", NOW)
+        assert deliveries.states_of_kinds(connection, UID, "pacs", "chest-xray") == {
             "segmentation": {"refused"}, "capture": {"standby"}
         }  # fmt: skip
     assert (due(study, NOW + 1e6), claim(study, NOW + 1e6)) == ([], [])
     planned(study, PLAN, SEG, CAPTURE, generation=2)
     assert kinds(study) == {"segmentation": "refused", "capture": "standby"}
     with study.write() as connection:
-        assert outbox.retry(connection, UID, NOW) == 1
+        assert jobs.retry(connection, UID, NOW) == 1
     assert kinds(study)["segmentation"] == "pending"
 
 
@@ -196,8 +200,8 @@ def test_what_is_quarantined_is_never_due_and_sent_when_it_is_whole(study: Ledge
     assert kinds(study) == {"segmentation": "quarantined", "capture": "standby"}
     assert (due(study, NOW + 1e6), claim(study, NOW + 1e6)) == ([], [])
     with study.write() as connection:
-        assert outbox.retry(connection, UID, NOW) == 0
-        assert connection.execute(select(OUTBOX.c.last_error)).scalars().first() == "It is broken."
+        assert jobs.retry(connection, UID, NOW) == 0
+        assert connection.execute(select(DELIVERY.c.last_error)).scalars().first() == "It is broken."
     planned(study, PLAN, SEG, CAPTURE, generation=2)
     assert kinds(study)["segmentation"] == "pending"
 
@@ -213,4 +217,4 @@ def test_a_newer_generation_supersedes_what_stood_by(study: Ledger) -> None:
     planned(study, PLAN, replace(CAPTURE, sop_instance_uid="2.25.5"), generation=2)
     assert [state for _uid, _peer, state in states(study)] == ["superseded", "superseded", "standby"]
     with study.read() as connection:  # of the newest generation alone
-        assert outbox.states_of_kinds(connection, UID, "pacs", "chest-xray") == {"capture": {"standby"}}
+        assert deliveries.states_of_kinds(connection, UID, "pacs", "chest-xray") == {"capture": {"standby"}}
