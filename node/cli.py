@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,13 +14,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy import RowMapping
 
 from node import __version__, entry, logs, service
 from node.admin import queries, worklist_commands
 from node.admin import retry as retrying
 from node.admin.checks import Line, run_checks
+from node.entities import JobState
 from node.errors import ReadFirstError
-from node.ledger import studies
+from node.ledger import jobs, studies
 from node.ledger.engine import open_ledger
 from node.sending import command as sending
 from node.sending import deliveries
@@ -97,9 +100,11 @@ def status(
         found = queries.list_studies(connection, limit)
         waiting = {"unfinished": studies.unfinished(connection), "undelivered": deliveries.undelivered(connection)}
         triage = queries.triage(connection, settings.worklist.policy)
-        untaken = notices.untaken(connection)
+        open_notices = notices.open_counts(connection)
+        troubled = jobs.troubled(connection, limit)
     if as_json:
-        _print_json(waiting | triage | {"notices": untaken, "studies": found})
+        listed = [dict(row) | {"due_at": queries.moment(row["due_at"])} for row in troubled]
+        _print_json(waiting | triage | {"notices": open_notices, "jobs": listed, "studies": found})
         return
     table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
@@ -111,8 +116,10 @@ def status(
         _out.print(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
     for package in triage["stuck_packages"]:
         _out.print(f"{package} flags nearly everything: it is in shadow mode until that stops", markup=False)
-    if any(untaken.values()):
-        _out.print(f"worklist notices: {untaken['pending']} not yet told, {untaken['rejected']} rejected")
+    if any(open_notices.values()):
+        _out.print(f"worklist notices: {open_notices['pending']} not yet sent, {open_notices['rejected']} rejected")
+    if troubled:
+        _print_table(_jobs(troubled))
 
 
 @app.command()
@@ -196,6 +203,16 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
         for line in lines:
             _print_line(line)
     raise typer.Exit(0 if all(line.ok for line in lines) else 1)
+
+
+def _jobs(rows: Sequence[RowMapping]) -> Table:
+    """Jobs that wait after a failure, and those that only a person tries again."""
+    table = _table("job", "to", "study", "state", "tries", "due (UTC)", "last error")
+    for row in rows:
+        cells = ("kind", "lane", "study_instance_uid", "state", "attempts")
+        due = queries.moment(row["due_at"]) if row["state"] == JobState.PENDING else ""
+        table.add_row(*(escape(str(row[cell])) for cell in cells), due, escape(row["last_error"]))
+    return table
 
 
 _STATUS_KEYS = (

@@ -25,7 +25,13 @@ class StudyState(StrEnum):
 class JobKind(StrEnum):
     """What a job is for."""
 
+    ANALYSIS = "analysis"  # of a study's generation
     DELIVERY = "delivery"  # one of our objects to a peer
+    NOTICE = "notice"  # a raised priority to a worklist sink
+    EVENT_REPORT = "event report"  # of a work item to a subscriber, over associations that we open (PS3.4 CC.2.4)
+    WEB_EVENT_REPORT = "web event report"  # the same over the WebSocket that the subscriber opened (PS3.18 8.10)
+    COMMITMENT_RESULT = "commitment result"  # to a sender that requested storage commitment (PS3.4 J.3.3)
+    AUDIT_MESSAGE = "audit message"  # to an audit sink
 
 
 class JobState(StrEnum):

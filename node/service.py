@@ -1,4 +1,4 @@
-"""The running node: SCP, rounds, and for `readfirst up` the embedded Redis and the workers beside them."""
+"""The running node: SCP, dispatcher, and for `readfirst up` the embedded Redis and the workers beside them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from node.admission.tallies import Answer, Sender, Tallies
 from node.dicom.headers import read_header
 from node.dicomweb.workitems import Desk
 from node.dispatch.broker import TASKS, Broker, make_app
-from node.dispatch.dispatcher import Rounds
+from node.dispatch.dispatcher import Dispatcher
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
 from node.errors import ConfigurationError, UnreadableInstance
 from node.ledger import studies
 from node.ledger.engine import Ledger, open_ledger
+from node.loops import running
 from node.privacy import close_to_others
 from node.processes import die_with_parent
 from node.receiving.c_store import NOT_AUTHORIZED, Receiver
@@ -41,8 +42,8 @@ from node.worklist.orders import orders
 from node.worklist.orders.listener import listening
 from node.worklist.reading import work_items
 from node.worklist.sinks import make_sinks
-from node.worklist.sinks.courier import couriers
-from node.worklist.ups.event_sender import Notifier
+from node.worklist.sinks.sender import sending
+from node.worklist.ups.event_sender import EventSender
 
 _log = structlog.get_logger(__name__)
 _END_SECONDS = 30.0
@@ -80,21 +81,20 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         broker = Broker(make_app(url, settings.models.time_limit))
         recorder = stack.enter_context(audit.recording(settings, ledger, audit.make_sinks(settings)))
         metrics = Metrics(settings, ledger, broker.waiting)
-        rounds = Rounds(settings, ledger, broker, lambda row: _work_item(settings, ledger, row), audit=recorder)
+        dispatcher = Dispatcher(settings, ledger, broker, lambda row: _work_item(settings, ledger, row), audit=recorder)
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
-        notifier = Notifier(settings, ledger)
-        stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
-        stack.enter_context(_thread("events", notifier.run, notifier.stop))
+        stack.enter_context(running("dispatcher", dispatcher))
+        stack.enter_context(running("events", EventSender(settings, ledger)))
         key = web.read_key(settings.node.data)
         desk = web.Desk(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
         asked = partial(_searched, recorder)
         workitems = dicomweb.routes(Desk(ledger, station(settings), settings.worklist.deletion_locks, asked=asked))
         stack.enter_context(web.serving(settings.web, web.make_app(desk, workitems)))
-        stack.enter_context(couriers(make_sinks(settings, recorder.asked), ledger))
+        stack.enter_context(sending(make_sinks(settings, recorder.asked), ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
-        stack.enter_context(commitment.keeping_promises(settings, ledger))
+        stack.enter_context(commitment.committing(settings, ledger))
         tallies = Tallies(partial(_answered, recorder, metrics), recorder.received)
-        server = scp.start(Receiver(settings, ledger, store, rounds.senders, tallies=tallies), recorder, metrics)
+        server = scp.start(Receiver(settings, ledger, store, dispatcher.senders, tallies=tallies), recorder, metrics)
         stack.callback(server.shutdown)
         _announce(settings)
         while not stop.wait(0.5):
@@ -170,17 +170,6 @@ def _work_item(settings: Settings, ledger: Ledger, row: RowMapping) -> Callable[
         work_items.set_ready(connection, uid, now)
 
     return write
-
-
-@contextmanager
-def _thread(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop()
-        thread.join()
 
 
 class _Worker:

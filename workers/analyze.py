@@ -80,7 +80,7 @@ class Analyzer:
         _log.info("worker ready", models=[model.card.name for model in models], decoder=self.decoder.pid)
 
     def run(self, study_instance_uid: str, generation: int) -> None:
-        """Analyse a study's generation, if the ledger says that it is queued; safe to call any number of times."""
+        """Analyse a study's generation, if it is queued in the ledger; safe to call any number of times."""
         with self.ledger.write() as connection:
             taken = studies.claim(connection, study_instance_uid, generation, time.time())
         if not taken:

@@ -1,4 +1,4 @@
-"""The recorder: what the node's parts tell it becomes audit messages in the spool. It never hinders who tells."""
+"""The recorder: what the node's parts do becomes audit messages, jobs in the ledger. It never hinders them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Concatenate, ParamSpec
 
 import structlog
 from sqlalchemy import Connection
 
 from node.admission.tallies import Brought, Sender
-from node.audit import events, spool, unaudited
+from node.audit import events, unaudited
 from node.audit.alarms import Alarm, Alarms
 from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, Outcome
 from node.audit.message import Message, Participant, Source, as_xml
 from node.audit.patients import UNKNOWN, WITHHELD, patient_id
 from node.audit.viewings import Viewings
+from node.entities import JobKind
 from node.errors import ReadFirstError
+from node.ledger import jobs
 from node.ledger.engine import Ledger
+from node.ledger.jobs import NewJob
 from node.settings import Peer, Settings
 
 _log = structlog.get_logger(__name__)
@@ -176,7 +179,7 @@ class Recorder:
         yield events.search(_person(address), self._us, self._clock(), path, keys)
 
     def keep(self, messages: _Messages) -> None:
-        """Put messages into the spool, with those that it did not take before."""
+        """Put messages into the ledger, with those that it did not take before."""
         made = [
             (message.at, as_xml(message, self._source), message.outcome is not Outcome.SUCCESS) for message in messages
         ]
@@ -186,12 +189,17 @@ class Recorder:
             self._unkept.extend(made)
             try:
                 with self._ledger.write() as connection:
-                    spool.put(connection, self.sinks, self._unkept)
+                    jobs.put_all(connection, self._jobs(), self._clock())
             except ReadFirstError as error:
                 self._say(error)
                 return
             self._unkept.clear()
             self._troubled = False
+
+    def _jobs(self) -> Iterator[NewJob]:
+        for at, xml, warning in self._unkept:
+            payload = {"at": at, "message": xml, "warning": warning}
+            yield from (NewJob(JobKind.AUDIT_MESSAGE, sink, payload=payload) for sink in self.sinks)
 
     def flush(self) -> None:
         """Keep what is left over: repeated alerts whose time is over, and messages that the ledger did not take."""

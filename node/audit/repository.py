@@ -9,11 +9,10 @@ import ssl
 import struct
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-
-from sqlalchemy import RowMapping
+from typing import Any
 
 from node.audit.message import moment
 from node.errors import NotTaken
@@ -52,7 +51,7 @@ class Repository:
             self._told(b"")
         return f"{self.where} {'answers' if self.table.transport == 'tls' else 'is not asked: UDP has no answer'}"
 
-    def send(self, rows: Sequence[RowMapping]) -> None:
+    def send(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Tell the messages; NotTaken where it is not certain that they were read: all are given again."""
         lines = [_line(row) for row in rows]
         if self.table.transport == "tls":
@@ -109,7 +108,7 @@ def _end(sock: ssl.SSLSocket) -> None:
         raise OSError(error, os.strerror(error))
 
 
-def _line(row: RowMapping) -> bytes:
+def _line(row: Mapping[str, Any]) -> bytes:
     """SYSLOG-MSG of RFC 5424 6; STRUCTURED-DATA is nil."""
     priority = _WARNING if row["warning"] else _NOTICE
     stamp, host = moment(min(row["at"], time.time())), socket.gethostname()

@@ -1,4 +1,4 @@
-"""The node's rounds: complete studies are queued, and the bell is rung for everything that the ledger says is due."""
+"""The dispatcher: complete studies are queued, and the workers are notified of everything that is due in the ledger."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from node.audit import Recorder
 from node.dispatch import notifications
 from node.dispatch.broker import ANALYZE, DELIVER, Broker
 from node.dispatch.completeness import Evidence, reason_complete
-from node.dispatch.fairness import Waiting, next_up
+from node.dispatch.fairness import Waiting, next_studies
 from node.entities import HIGH
 from node.errors import QueueUnavailable, ReadFirstError
 from node.ledger import clock, studies
 from node.ledger.engine import Ledger
-from node.loops import going_on
+from node.loops import run_forever
 from node.sending import deliveries, scu
 from node.sending.scu import Requestor
 from node.settings import Settings
@@ -29,15 +29,15 @@ from node.worklist.reading import work_items
 from node.worklist.triage import decisions
 
 _log = structlog.get_logger(__name__)
-_TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that found no queue
+_TICK, _PAUSE = 0.1, 1.0  # seconds between looks, and after one that found no queue
 _DAY, _FORGET_AGAIN = 86400.0, 3600.0
 _ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
 MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
-RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
+NOTIFY_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
 
 class Counts:
-    """What peers with `query = true` say how many instances a study has; asked when a sender has finished."""
+    """How many instances of a study peers with `query = true` count; they are queried when a sender has finished."""
 
     def __init__(self, settings: Settings, ledger: Ledger, wake: Callable[[], None], audit: Recorder) -> None:
         self._peers = settings.peers_that(lambda peer: peer.query)
@@ -57,7 +57,7 @@ class Counts:
         return tuple(self._answers.get(study_instance_uid, {}).items())
 
     def keep_only(self, study_instance_uids: Collection[str]) -> None:
-        """Forget what was said of all other studies: they are complete."""
+        """Forget the answers about all other studies: they are complete."""
         for uid in self._answers.keys() - study_instance_uids:
             self._answers.pop(uid, None)
 
@@ -83,7 +83,7 @@ OnComplete = Callable[[RowMapping], Callable[[Connection], None]]
 """Of a study that is complete, what else is to be written; it may read files, which takes longer than a transaction."""
 
 
-class Rounds:
+class Dispatcher:
     """The loop of the node; `run` in a thread of its own until `stop`."""
 
     def __init__(
@@ -101,19 +101,12 @@ class Rounds:
         self._clock = clock
         self.senders = Senders(self._ended, clock)
         self._alerts_again = self._forget_again = 0.0
-        self._latest = float("inf")  # what the clock said last; before the first round nobody knows
+        self._latest = float("inf")  # the clock's latest time; before the first look nobody knows
         self._queue_was_there, self._troubled = True, set[str]()
 
     def run(self) -> None:
-        """Go round until stopped; a failing round is logged and the next one tries again."""
-        while not self._stopping.is_set():
-            self._wakeup.wait(_TICK)
-            self._wakeup.clear()
-            with going_on("a round failed, the next one tries again", self._stopping):
-                try:
-                    self.go_round(self._clock())
-                except QueueUnavailable as error:
-                    self._say_queue_gone(error)
+        """Dispatch until stopped."""
+        run_forever(self._step, "dispatching failed, it is tried again", self._stopping)
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -121,22 +114,30 @@ class Rounds:
         self._wakeup.set()
         self.counts.close()
 
-    def go_round(self, now: float) -> None:
-        """One round: complete, release what was lost, ring."""
-        self._look_at_clock(now)
+    def _step(self) -> None:
+        self._wakeup.wait(_TICK)
+        self._wakeup.clear()
+        try:
+            self.dispatch(self._clock())
+        except QueueUnavailable as error:
+            self._log_queue_gone(error)
+
+    def dispatch(self, now: float) -> None:
+        """Once: complete studies, release what was lost, notify the workers."""
+        self._check_clock(now)
         self._complete(now)
         self._release_lost(now)
         self._release_alerts(now)
         self._forget_ended(now)
-        self._ring_analyses(now)
-        self._ring_deliveries(now)
+        self._notify_of_analyses(now)
+        self._notify_of_deliveries(now)
         self._queue_was_there = True
 
-    def _ended(self, studies_brought: frozenset[str]) -> None:
-        self.counts.ask(studies_brought)
+    def _ended(self, studies: frozenset[str]) -> None:
+        self.counts.ask(studies)
         self._wakeup.set()
 
-    def _look_at_clock(self, now: float) -> None:
+    def _check_clock(self, now: float) -> None:
         """Where it was set back, perhaps while we did not run, nothing shall wait until it is as late again."""
         if now < self._latest - clock.STEP:
             with self._ledger.write() as connection:
@@ -217,25 +218,25 @@ class Rounds:
             dropped = writing.forget_ended(connection, now - self._settings.worklist.policy.keep_days * _DAY)
         self._forget_again = now + (_FORGET_AGAIN if not dropped else _ALERTS_AGAIN)
         if dropped:
-            _log.info("work items that ended, or came, long ago were dropped", work_items=dropped)
+            _log.info("work items that ended, or arrived, long ago were dropped", work_items=dropped)
 
-    def _ring_analyses(self, now: float) -> None:
+    def _notify_of_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
-            rows = notifications.unnotified(connection, now - RING_AGAIN, MOST_WAITING)
+            rows = notifications.unnotified(connection, now - NOTIFY_AGAIN, MOST_WAITING)
             busy, urgent = notifications.notified_by_sender(connection), notifications.notified_as(connection, HIGH)
         if not rows:
             return
         waiting = self._broker.waiting(ANALYZE)
         due = [_waiting(row) for row in rows if not waiting or _is_new(row)]
         free, free_urgent = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
-        for study in next_up(due, busy, free, free_urgent):
+        for study in next_studies(due, busy, free, free_urgent):
             self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
-                notifications.mark_notified(connection, study.study_instance_uid, now, study.rank)
+                notifications.mark_notified(connection, study.study_instance_uid, study.generation, now, study.rank)
 
-    def _ring_deliveries(self, now: float) -> None:
+    def _notify_of_deliveries(self, now: float) -> None:
         with self._ledger.read() as connection:
-            pairs = deliveries.due(connection, now, now - RING_AGAIN)
+            pairs = deliveries.due(connection, now, now - NOTIFY_AGAIN)
         if pairs and self._broker.waiting(DELIVER):
             return  # the messages are there, the workers are behind
         for uid, peer in pairs:
@@ -243,7 +244,7 @@ class Rounds:
             with self._ledger.write() as connection:
                 deliveries.mark_notified(connection, uid, peer, now)
 
-    def _say_queue_gone(self, error: QueueUnavailable) -> None:
+    def _log_queue_gone(self, error: QueueUnavailable) -> None:
         if self._queue_was_there:
             _log.error("the queue is gone; nothing is lost, studies wait in the ledger", reason=str(error))
         self._queue_was_there = False
@@ -251,7 +252,7 @@ class Rounds:
 
 
 def _is_new(row: RowMapping) -> bool:
-    """Whether no message says yet that the study waits, or none that it is so urgent."""
+    """Whether no message of the study was sent yet, or none of so urgent a one."""
     return row["notified_at"] is None or row["rank"] < (row["notified_rank"] or 0)
 
 

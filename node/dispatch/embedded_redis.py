@@ -55,8 +55,8 @@ class EmbeddedRedis:
             return
         (self.folder / "appendonly.aof").unlink(missing_ok=True)
         if not self._launch(log):
-            said = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
-            raise ConfigurationError(f"the embedded Redis did not start: {' '.join(said)}")
+            last = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
+            raise ConfigurationError(f"the embedded Redis did not start: {' '.join(last)}")
 
     def _launch(self, log: Path) -> bool:
         """Whether it runs."""

@@ -8,7 +8,7 @@ from node.backoff import pause_after
 from node.entities import JobState
 from node.ledger import jobs
 from node.ledger.jobs import LEASE
-from node.ledger.tables import COMMITMENT_REQUEST, JOB, NOTICE, STUDY
+from node.ledger.tables import JOB, STUDY
 
 STEP = 1.0  # seconds that a clock may go back without being said to be set
 
@@ -17,15 +17,13 @@ _NOW, _NOTHING = 0.0, None
 _BOUNDS: tuple[tuple[Table, Column[float], float, float | None], ...] = (
     (STUDY, STUDY.c.last_received_at, 0.0, _NOW),
     (STUDY, STUDY.c.queued_at, 0.0, _NOW),
-    (STUDY, STUDY.c.notified_at, 0.0, _NOTHING),
-    (STUDY, STUDY.c.lease_until, LEASE, LEASE),
     (JOB, JOB.c.notified_at, 0.0, _NOTHING),
     (JOB, JOB.c.lease_until, LEASE, LEASE),
 )
 
 
 def correct_times(connection: Connection, now: float) -> int:
-    """Bring what lies further ahead than it can have been meant to back to now; how many rows that were.
+    """Set what lies further ahead than it can have been meant to back to now; how many rows that were.
 
     A lease is shortened, not ended: who lives extends it. A time to try again stays where a pause may be so long.
     """
@@ -33,7 +31,7 @@ def correct_times(connection: Connection, now: float) -> int:
     for table, column, ahead, becomes in _BOUNDS:
         value = null() if becomes is None else now + becomes
         corrected += connection.execute(update(table).where(column > now + ahead).values({column: value})).rowcount
-    return corrected + _correct_jobs(connection, now) + _correct_others(connection, now)
+    return corrected + _correct_jobs(connection, now)
 
 
 def _correct_jobs(connection: Connection, now: float) -> int:
@@ -53,11 +51,3 @@ def _late(after: float) -> tuple[ColumnElement[bool], ...]:
 
 def _longest_pause(attempts: int) -> float:
     return pause_after(attempts, 1.0) if attempts else 0.0
-
-
-def _correct_others(connection: Connection, now: float) -> int:
-    """Until they are jobs, too."""
-    asked = update(COMMITMENT_REQUEST).where(COMMITMENT_REQUEST.c.created_at > now)
-    late = update(NOTICE).where(NOTICE.c.state == JobState.PENDING, NOTICE.c.next_attempt_at > now + 800.0)
-    done = connection.execute(asked.values(created_at=now, next_attempt_at=now)).rowcount
-    return done + connection.execute(late.values(next_attempt_at=now)).rowcount

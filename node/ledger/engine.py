@@ -72,7 +72,7 @@ class Ledger:
             _prepare_postgresql(self.engine)
 
     def migrate(self) -> None:
-        """Bring the schema up to this version (Alembic); safe to repeat and to run from several processes.
+        """Upgrade the schema to this version (Alembic); safe to repeat and to run from several processes.
 
         Raises
         ------
@@ -148,7 +148,7 @@ def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...]
 
 
 def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
-    """The ledger of these settings, its schema brought up to date.
+    """The ledger of these settings, with its schema up to date.
 
     Parameters
     ----------

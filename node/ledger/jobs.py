@@ -15,14 +15,15 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 
 from node.backoff import LONGEST_PAUSE, pause_after
 from node.entities import JobKind, JobState
-from node.ledger.engine import note
+from node.ledger.engine import Ledger, note
 from node.ledger.tables import JOB
 
 LEASE = 20.0  # seconds; a holder that does not extend it for so long is dead
 
 FAILING = and_(JOB.c.state == JobState.PENDING, JOB.c.last_error != "")  # it waits, and failed before
+TROUBLED = or_(FAILING, JOB.c.state == JobState.REJECTED)
 _AGAIN = (JobState.PENDING, JobState.REFUSED, JobState.REJECTED)  # what `retry` makes due
-_PLURALS = {JobKind.DELIVERY: "deliveries"}
+_PLURALS = {JobKind.DELIVERY: "deliveries", JobKind.NOTICE: "notices"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +119,25 @@ def remove(connection: Connection, *where: ColumnElement[bool]) -> None:
 
 
 def postpone(
-    connection: Connection, row: RowMapping, error: str, now: float, *, longest: float = LONGEST_PAUSE,
+    connection: Connection, job_id: int, attempts: int, error: str, now: float, *, longest: float = LONGEST_PAUSE,
     jitter: float | None = None,
 ) -> float:  # fmt: skip
-    """An attempt failed: the job is due again after a growing pause; its seconds."""
-    pause = pause_after(row["attempts"] + 1, jitter, longest)
-    finish(connection, row["id"], due_at=now + pause, last_error=error)
+    """An attempt after `attempts` others failed: the job is due again after a growing pause; its seconds."""
+    pause = pause_after(attempts + 1, jitter, longest)
+    finish(connection, job_id, due_at=now + pause, last_error=error)
     return pause
 
 
-def expire(connection: Connection, kind: JobKind, before: float) -> dict[str, int]:
+def drop_older(ledger: Ledger, kind: JobKind, before: float) -> dict[str, int]:
     """Drop the jobs of a kind made before then; lane to number of those that it missed."""
     old = and_(of(kind), JOB.c.created_at < before)
-    query = select(JOB.c.lane, func.count().label("missed")).where(old).group_by(JOB.c.lane)
-    missed = {row.lane: row.missed for row in connection.execute(query)}
-    if missed:
+    with ledger.read() as connection:
+        if not exists(connection, old):
+            return {}
+    with ledger.write() as connection:
+        missed = count_by(connection, JOB.c.lane, old)
         remove(connection, old)
-    return missed
+        return missed
 
 
 def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
@@ -144,22 +147,22 @@ def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
     """
     here = JOB.c.study_instance_uid == study_instance_uid
     change(connection, here, JOB.c.state == JobState.STORED, due_at=now)
-    again = and_(here, JOB.c.state.in_(_AGAIN))
-    for kind, number in counts(connection, again).items():
+    again = and_(here, JOB.c.kind != JobKind.ANALYSIS, JOB.c.state.in_(_AGAIN))
+    for kind, number in count_by(connection, JOB.c.kind, again).items():
         note(connection, study_instance_uid, now, "retry", f"{number} {_PLURALS[JobKind(kind)]} made due by hand")
     return change(connection, again, state=JobState.PENDING, due_at=now, notified_at=None)
 
 
-def counts(connection: Connection, *where: ColumnElement[bool]) -> dict[str, int]:
-    """How many jobs there are, by kind."""
-    query = select(JOB.c.kind, func.count().label("jobs")).where(*where).group_by(JOB.c.kind)
-    return {row.kind: row.jobs for row in connection.execute(query)}
+def count_by(connection: Connection, column: ColumnElement[str], *where: ColumnElement[bool]) -> dict[str, int]:
+    """How many jobs there are, by the values of a column."""
+    query = select(column.label("value"), func.count().label("jobs")).where(*where).group_by(column)
+    return {row.value: row.jobs for row in connection.execute(query)}
 
 
 def troubled(connection: Connection, limit: int) -> Sequence[RowMapping]:
     """Jobs that failed and are tried again, or that only a person tries again; newest first, without their payload."""
     shown = (JOB.c[name] for name in LISTED)
-    query = select(*shown).where(or_(FAILING, JOB.c.state == JobState.REJECTED))
+    query = select(*shown).where(TROUBLED)
     return connection.execute(query.order_by(JOB.c.id.desc()).limit(limit)).mappings().all()
 
 

@@ -43,12 +43,8 @@ STUDY = Table(  # one row a study, in the state of its newest generation
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False),
     Column("queued_at", Float),
-    Column("notified_at", Float),  # when the workers were last notified of its analysis
-    Column("lease_until", Float),  # a worker holds it until then
     Column("finished_at", Float),
-    Column("attempts", Integer, nullable=False),
     Column("sent_rank", Integer, nullable=False, default=1, server_default="1"),  # node.entities, by the DIMSE priority
-    Column("notified_rank", Integer),  # as one of which rank
     Index(None, "state"),
 )
 
@@ -143,7 +139,7 @@ JOB = Table(  # whatever must happen later and survive a restart: one row a job;
     METADATA,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which jobs were made; never given twice
     Column("kind", String(24), nullable=False),  # node.entities.JobKind
-    Column("lane", String(64), nullable=False),  # the receiver: a peer's table, an AE title, a sink
+    Column("lane", String(64), nullable=False),  # a peer's table, an AE title, a sink: who gets it, or sent the study
     Column("key", String(160)),  # unique in its lane: put twice, it is one job; none where each put is another one
     Column("study_instance_uid", UID, nullable=False),  # empty where there is none
     Column("payload", JSON, nullable=False),  # what is to be done, as its kind needs it
@@ -163,21 +159,6 @@ JOB = Table(  # whatever must happen later and survive a restart: one row a job;
     sqlite_autoincrement=True,
 )
 
-COMMITMENT_REQUEST = Table(  # what senders asked us to commit to, and were not told yet, PS3.4 J.3.2
-    "commitment_request",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("ae_title", AE, nullable=False),
-    Column("transaction_uid", UID, nullable=False),
-    Column("instances", JSON, nullable=False),  # [SOP Class UID, SOP Instance UID] pairs
-    Column("duplicate", Boolean, nullable=False),  # the Transaction UID is in use for other instances
-    Column("created_at", Float, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Index(None, "ae_title", "transaction_uid"),
-    Index(None, "next_attempt_at"),
-)
-
 WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     "work_item",
     METADATA,
@@ -195,30 +176,6 @@ WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     Index(None, "study_instance_uid"),
     Index(None, "state", "priority", "created_at"),
     Index(None, "updated_at"),
-)
-
-NOTICE = Table(  # the outbox of worklist sinks: one row a raised priority and a sink
-    "notice",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("control_id", String(20), nullable=False, unique=True),  # the same however often it is sent (MSH-10)
-    Column("sink", String(16), nullable=False),
-    Column("work_item_uid", UID, nullable=False),
-    Column("study_instance_uid", UID, nullable=False),
-    Column("priority", String(8), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("content", JSON, nullable=False),  # node.worklist.sinks.facts.Notice: what is told, as it was decided
-    Column("decided_at", Float, nullable=False),
-    Column("state", String(16), nullable=False),  # node.entities.JobState
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Column("lease_until", Float),
-    Column("last_error", Text, nullable=False),
-    Column("acknowledgement", Text, nullable=False),  # what the receiver answered
-    Column("delivered_at", Float),
-    Index(None, "sink", "state", "next_attempt_at"),
-    Index(None, "work_item_uid", "sink"),
-    Index(None, "study_instance_uid"),
 )
 
 IMAGING_ORDER = Table(  # what HL7 senders have ordered; of the patient nothing
@@ -262,22 +219,6 @@ SUBSCRIPTION = Table(  # UPS Subscription State of a subscriber and a work item;
     Index(None, "sop_instance_uid"),
 )
 
-EVENT_REPORT = Table(  # N-EVENT-REPORTs that a subscriber has not yet answered, PS3.4 CC.2.4
-    "event_report",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which a subscriber gets them
-    Column("ae_title", AE, nullable=False),
-    Column("web", Boolean, nullable=False),
-    Column("sop_instance_uid", UID, nullable=False),
-    Column("event_type", Integer, nullable=False),  # Event Type ID
-    Column("information", JSON, nullable=False),  # Event Information, DICOM JSON Model
-    Column("created_at", Float, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Index(None, "web", "ae_title", "id"),
-    Index(None, "created_at"),
-)
-
 DECISION = Table(  # what triage decided of a study, and of what; told by `readfirst study`
     "decision",
     METADATA,
@@ -307,17 +248,6 @@ EVENT = Table(  # the story of a study, told by `readfirst study`
     Column("kind", String(32), nullable=False),
     Column("detail", Text, nullable=False),
     Index(None, "study_instance_uid", "at"),
-)
-
-AUDIT_MESSAGE = Table(  # the spool of audit messages: one row a message and a sink that has not taken it yet
-    "audit_message",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("sink", String(16), nullable=False),  # node.settings.audit.AuditSink
-    Column("at", Float, nullable=False),
-    Column("message", Text, nullable=False),  # XML, PS3.15 A.5.1
-    Column("warning", Boolean, nullable=False),  # its severity, else it is a notice (PS3.15 A.6)
-    Index(None, "sink", "id"),
 )
 
 AUDITED = Table(  # until when audit messages speak of what a peer brought of a study; node.audit.unaudited

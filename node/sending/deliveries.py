@@ -160,7 +160,7 @@ def record_sent(
     if not error:
         jobs.finish(connection, row["id"], state=taken, done_at=now, due_at=now, last_error="", reference=None)
         return
-    pause = jobs.postpone(connection, row, error, now, jitter=jitter)
+    pause = jobs.postpone(connection, row["id"], row["attempts"], error, now, jitter=jitter)
     detail = f"{row['kind']} to {peer}: {error}; tried again in {pause:.0f} s"
     note(connection, row["study_instance_uid"], now, "not delivered", detail)
 

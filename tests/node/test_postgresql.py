@@ -38,11 +38,11 @@ from node.worklist.orders.orders import Order
 from node.worklist.reading import work_items
 from node.worklist.reading.work_items import ensure_item
 from node.worklist.sinks import notices
-from node.worklist.sinks.courier import Courier
+from node.worklist.sinks.sender import SinkSender
 from tests.node.conftest import free_port
 from tests.node.web.conftest import analyse, arrive
 from tests.node.worklist.sinks.phantoms import header, raised
-from tests.node.worklist.sinks.test_courier import Told
+from tests.node.worklist.sinks.test_sender import Told
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -130,7 +130,7 @@ def test_subscribers_of_all_items_are_told_of_a_new_one(ledger: Ledger) -> None:
         assert subscriptions.is_locked(connection, uid)
         assert event_reports.due(connection, 3.0) == (Subscriber("READER"),)
         (report,) = event_reports.waiting(connection, Subscriber("READER"), 10)
-        event_reports.postponed(connection, Subscriber("READER"), 3.0, 0.5)
+        event_reports.postponed(connection, Subscriber("READER"), "down", 3.0, 0.5)
         assert event_reports.due(connection, 3.0) == ()
         event_reports.answered(connection, report)
         subscriptions.unsubscribe(connection, Subscriber("READER"), GLOBAL_SUBSCRIPTION)
@@ -143,7 +143,7 @@ def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
     raised(ledger, "1.5.1", now, "A%1")
     raised(ledger, "1.5.2", now, "AX1")
     sink = Told()
-    Courier("hl7", sink, ledger).go_round()
+    SinkSender("hl7", sink, ledger).send_due()
     assert sorted(told.study_instance_uid for told in sink.notices) == ["1.5.1", "1.5.2"]
     with ledger.write() as connection:
         ensure_item(connection, header("1.5.3", "A%1"), now)

@@ -22,18 +22,18 @@ from sqlalchemy import select, update
 
 from node.commitment.messages import (
     INSTANCE,
+    CommitmentResult,
     Reference,
-    Report,
     Request,
-    read_report,
     read_request,
-    write_report,
+    read_result,
     write_request,
+    write_result,
 )  # fmt: skip
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import JobState
 from node.ledger.engine import Ledger, sqlite_url
-from node.ledger.tables import COMMITMENT_REQUEST
+from node.ledger.tables import JOB
 from node.receiving import instances
 from node.sending import deliveries
 from node.sending.deliveries import DELIVERY
@@ -60,7 +60,7 @@ class Pacs:
 
     port: int = field(default_factory=free_port)
     asked: list[Request] = field(default_factory=list)
-    heard: list[Report] = field(default_factory=list)
+    heard: list[CommitmentResult] = field(default_factory=list)
     when_asked: Callable[[], object] = lambda: None
 
     def on_action(self, event: Any) -> tuple[int, None]:
@@ -69,7 +69,7 @@ class Pacs:
         return 0x0000, None
 
     def on_report(self, event: Any) -> tuple[int, None]:
-        self.heard.append(read_report(event.event_information))
+        self.heard.append(read_result(event.event_information))
         return 0x0000, None
 
 
@@ -131,7 +131,7 @@ def states(ledger: Ledger) -> list[str]:
         return list(connection.execute(select(DELIVERY.c.state)).scalars())
 
 
-def call(node: Node, report: Report, *, patiently: bool = True) -> int | None:
+def call(node: Node, report: CommitmentResult, *, patiently: bool = True) -> int | None:
     """The PACS reports over an association of its own; impatiently it does not wait for the answer."""
     ae = AE("PACS")
     ae.add_requested_context(COMMITMENT)
@@ -139,7 +139,7 @@ def call(node: Node, report: Report, *, patiently: bool = True) -> int | None:
     association = ae.associate(
         "127.0.0.1", node.port, ae_title="READFIRST", ext_neg=[build_role(COMMITMENT, scp_role=True)]
     )
-    event_type, information = write_report(report)
+    event_type, information = write_result(report)
     status, _ = association.send_n_event_report(information, event_type, COMMITMENT, INSTANCE)
     if association.is_established:
         association.release()
@@ -165,7 +165,7 @@ def test_a_report_is_taken_though_the_node_was_killed_when_it_asked_and_when_it_
     pacs.when_asked = kill
     alive.append(running())
     assert killed.wait(PATIENCE)
-    report = Report(pacs.asked[0].transaction_uid, frozenset(pacs.asked[0].references), {})
+    report = CommitmentResult(pacs.asked[0].transaction_uid, frozenset(pacs.asked[0].references), {})
     node = alive[0]
     node.start()
     assert (len(pacs.asked), states(ledger)) == (1, ["stored"])
@@ -190,8 +190,8 @@ def test_a_question_is_answered_though_the_node_was_killed_behind_it(
     node.kill()
     assert status.Status == 0x0000
     with ledger.write() as connection:  # as some seconds later: until then that association might still take the report
-        connection.execute(update(COMMITMENT_REQUEST).values(next_attempt_at=0.0))
+        connection.execute(update(JOB).where(JOB.c.kind == "commitment result").values(due_at=0.0))
     node.start()
     until(lambda: pacs.heard)
     one, other = question.references
-    assert pacs.heard == [Report("2.25.77", frozenset({one}), {other: 0x0112})]
+    assert pacs.heard == [CommitmentResult("2.25.77", frozenset({one}), {other: 0x0112})]

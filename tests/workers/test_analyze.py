@@ -28,7 +28,7 @@ from node.errors import OutOfResources
 from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.ledger.jobs import LEASE
-from node.ledger.tables import EVENT, FINDING, PICTURE, RESULT
+from node.ledger.tables import EVENT, FINDING, JOB, PICTURE, RESULT
 from node.ledger.tables import STUDY as STUDIES
 from node.receiving import instances
 from node.sending import deliveries
@@ -400,7 +400,7 @@ def test_two_workers_told_at_once_analyse_once(analyzer: Analyze, queued: Ledger
 
 def lease_until(ledger: Ledger) -> float:
     with ledger.read() as connection:
-        return float(connection.execute(select(STUDIES.c.lease_until)).scalar_one() or 0.0)
+        return float(connection.execute(select(JOB.c.lease_until).where(JOB.c.kind == "analysis")).scalar() or 0.0)
 
 
 def test_the_claim_is_for_20_seconds(analyzer: Analyze, queued: Ledger) -> None:

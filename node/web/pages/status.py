@@ -95,7 +95,8 @@ def _values(desk: Desk) -> dict[str, Any]:
             "models": _models(connection, desk),
             "failures": failures.find(connection),
             "triage": queries.triage(connection, desk.settings.worklist.policy),
-            "notices": notices.untaken(connection),
+            "notices": notices.open_counts(connection),
+            "waiting": failures.waiting(connection),
         }
 
 

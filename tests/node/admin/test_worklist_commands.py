@@ -18,10 +18,10 @@ from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.sending import deliveries
 from node.worklist.sinks import notices
-from node.worklist.sinks.courier import Courier
+from node.worklist.sinks.sender import SinkSender
 from tests.node.phantoms import stored
 from tests.node.worklist.sinks.phantoms import STUDY, raised
-from tests.node.worklist.sinks.test_courier import Told
+from tests.node.worklist.sinks.test_sender import Told
 
 SINKS = """[worklist]
 sinks = ["ups", "hl7", "webhook"]
@@ -80,8 +80,8 @@ def readfirst(*words: str) -> str:
 def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path, ledger: Ledger) -> None:
     with ledger.write() as connection:
         instances.record_instance(connection, stored(study_instance_uid=STUDY), "CT", time.time())
-    Courier("hl7", Told(), ledger).go_round()
-    Courier("webhook", Told([NotAccepted("the server refused the resource with HTTP 422")]), ledger).go_round()
+    SinkSender("hl7", Told(), ledger).send_due()
+    SinkSender("webhook", Told([NotAccepted("the server refused the resource with HTTP 422")]), ledger).send_due()
     options = ("--config", str(config))
     shown = readfirst("study", STUDY, *options)
     with ledger.read() as connection:
@@ -93,7 +93,7 @@ def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path,
     assert told["hl7"]["acknowledgement"] in shown
     assert "the server refused the resource with HTTP 422" in shown
     assert "content" not in told["hl7"]  # it names the patient
-    assert "0 not yet told, 1 rejected" in readfirst("status", *options)
+    assert "0 not yet sent, 1 rejected" in readfirst("status", *options)
     assert readfirst("retry", STUDY, *options) == "1 deliveries due now\n"
     with ledger.read() as connection:
-        assert notices.untaken(connection) == {"pending": 1, "rejected": 0}
+        assert notices.open_counts(connection) == {"pending": 1, "rejected": 0}

@@ -1,4 +1,4 @@
-"""What the node's parts do, as the spool tells it: real associations, a real ledger."""
+"""What the node's parts do, as the waiting messages show: real associations, a real ledger."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from sqlalchemy import text
 from node import scp
 from node.admission.senders import Senders
 from node.admission.tallies import Answer, Brought, Sender, Tallies
-from node.audit import Recorder, spool
+from node.audit import Recorder
 from node.audit.alarms import WINDOW
 from node.audit.codes import NODE_AUTHENTICATION
+from node.entities import JobKind
+from node.ledger import jobs
 from node.ledger.engine import Ledger
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
@@ -56,9 +58,9 @@ def recorder(settings: Settings, ledger: Ledger, clock: Clock) -> Recorder:
 
 
 def told(ledger: Ledger) -> list[Element]:
-    """The messages in the spool, each as the schema says."""
+    """The messages that wait, each as the schema says."""
     with ledger.read() as connection:
-        rows = spool.oldest(connection, "file", 1000)
+        rows = [row["payload"] for row in jobs.find(connection, jobs.of(JobKind.AUDIT_MESSAGE, "file"))]
     assert [faults(row["message"]) for row in rows] == [[]] * len(rows)
     return [fromstring(row["message"]) for row in rows]
 
@@ -279,16 +281,16 @@ def test_without_a_sink_nothing_is_written(settings: Settings, ledger: Ledger) -
     recorder.started()
     recorder.received(MODALITY, {STUDY: Brought()})
     with ledger.read() as connection:
-        assert connection.execute(text("SELECT count(*) FROM audit_message")).scalar() == 0
+        assert connection.execute(text("SELECT count(*) FROM job")).scalar() == 0
         assert connection.execute(text("SELECT count(*) FROM audited")).scalar() == 0
 
 
 def test_a_ledger_that_takes_nothing_hinders_nobody_and_loses_nothing(recorder: Recorder, ledger: Ledger) -> None:
     with ledger.write() as connection:
-        connection.execute(text("ALTER TABLE audit_message RENAME TO away"))
+        connection.execute(text("ALTER TABLE job RENAME TO away"))
     recorder.rejected("STRANGER", "10.0.0.66", "not known")
     recorder.stopped()
     with ledger.write() as connection:
-        connection.execute(text("ALTER TABLE away RENAME TO audit_message"))
+        connection.execute(text("ALTER TABLE away RENAME TO job"))
     recorder.flush()
     assert [event(one)[0] for one in told(ledger)] == ["110113", "110100"]

@@ -18,9 +18,9 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetri
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select, update
 
-from node.commitment import Loop
-from node.commitment.asker import Asker
-from node.commitment.messages import INSTANCE, Reference, Report, Request, read_request, write_report
+from node.commitment import CommitmentLoop
+from node.commitment.messages import INSTANCE, CommitmentResult, Reference, Request, read_request, write_result
+from node.commitment.scu import CommitmentScu
 from node.entities import JobState
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT, JOB
@@ -66,10 +66,10 @@ class Pacs:
     def peer(self) -> Peer:
         return Peer(ae_title="PACS", host="127.0.0.1", port=self.port, receive=("results",), query=True)
 
-    def report(self, request: Request) -> Report:
+    def report(self, request: Request) -> CommitmentResult:
         failed = {one: self.refuses[one.sop_instance_uid] for one in request.references
                   if one.sop_instance_uid in self.refuses}  # fmt: skip
-        return Report(request.transaction_uid, frozenset(request.references) - failed.keys(), failed)
+        return CommitmentResult(request.transaction_uid, frozenset(request.references) - failed.keys(), failed)
 
     def on_action(self, event: Any) -> tuple[int, None]:
         request = read_request(event.action_information)
@@ -83,13 +83,13 @@ class Pacs:
         time.sleep(0.05)  # behind the answer to N-ACTION; nothing is tested by it
         self.send(association, self.report(request))
 
-    def send(self, association: Association, report: Report) -> None:
-        event_type, information = write_report(report)
+    def send(self, association: Association, report: CommitmentResult) -> None:
+        event_type, information = write_result(report)
         status, _ = association.send_n_event_report(information, event_type, COMMITMENT, INSTANCE)
         self.answers.append(status.get("Status"))
 
-    def call(self, node: Beside, report: Report, calling: str = "PACS", *, roles: bool = True) -> int | None:
-        """Report over an association of its own, with or without role selection."""
+    def call(self, node: Beside, report: CommitmentResult, calling: str = "PACS", *, roles: bool = True) -> int | None:
+        """CommitmentResult over an association of its own, with or without role selection."""
         ae = AE(calling)
         ae.add_requested_context(COMMITMENT)
         negotiation = [build_role(COMMITMENT, scp_role=True)] if roles else []
@@ -156,9 +156,9 @@ class Beside:
     def ask(self, **changes: float) -> None:
         """Serve the peer as the loop does when it is due."""
         settings = self.settings.model_copy(update={"commitment": Commitment(**({"stay_seconds": 0.0} | changes))})
-        asker = Asker(settings, self.ledger, threading.Event(), lambda: self.now)
-        for name in asker.due(self.now):
-            asker.serve(name)
+        scu = CommitmentScu(settings, self.ledger, threading.Event(), lambda: self.now)
+        for name in scu.due(self.now):
+            scu.serve(name)
 
     @property
     def states(self) -> list[str]:
@@ -203,12 +203,12 @@ def beside(tmp_path: Path, ledger: Ledger, listen: Callable[[Settings], House]) 
 
 
 @pytest.fixture
-def looping() -> Iterator[Callable[[Beside], Loop]]:
+def looping() -> Iterator[Callable[[Beside], CommitmentLoop]]:
     """The loop of a node, stopped when the test ends."""
     with ExitStack() as stack:
 
-        def looping(node: Beside) -> Loop:
-            loop = Loop(node.settings, node.ledger)
+        def looping(node: Beside) -> CommitmentLoop:
+            loop = CommitmentLoop(node.settings, node.ledger)
             thread = threading.Thread(target=loop.run)
             thread.start()
             stack.callback(thread.join)

@@ -14,7 +14,7 @@ from pacs import Orthanc
 from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 
-from node.commitment import keeping_promises
+from node.commitment import committing
 from node.entities import JobState
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT
@@ -53,7 +53,7 @@ def beside(
     settings = settings.model_copy(update={"peers": {"pacs": peer}})
     listen(settings)
     with ExitStack() as stack:
-        stack.enter_context(keeping_promises(settings, ledger))
+        stack.enter_context(committing(settings, ledger))
         yield settings
 
 

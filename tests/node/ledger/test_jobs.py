@@ -68,7 +68,7 @@ def test_what_fails_is_due_again_after_a_growing_pause_and_listed(ledger: Ledger
     job_id, now, pauses = put(ledger), NOW, []
     for _attempt in range(6):
         with ledger.write() as connection:
-            pauses.append(jobs.postpone(connection, row(ledger, job_id), "down", now, longest=100.0, jitter=0.5))
+            pauses.append(jobs.postpone(connection, job_id, len(pauses), "down", now, longest=100.0, jitter=0.5))
         assert found(ledger, now + pauses[-1] - 0.1) == []
         now += pauses[-1]
         assert found(ledger, now) == [job_id]
@@ -83,7 +83,7 @@ def test_where_order_counts_a_job_waits_for_the_one_before_it(ledger: Ledger) ->
     first, _second = put(ledger), put(ledger)
     with ledger.write() as connection:
         assert jobs.lanes_in_order(connection, KIND, NOW) == ("pacs",)
-        pause = jobs.postpone(connection, row(ledger, first), "down", NOW)
+        pause = jobs.postpone(connection, first, 0, "down", NOW)
         assert jobs.lanes_in_order(connection, KIND, NOW) == ()
         assert jobs.lanes_in_order(connection, KIND, NOW + pause) == ("pacs",)
 
@@ -105,7 +105,6 @@ def test_retry_makes_due_what_waits_or_was_refused_and_leaves_what_is_done(ledge
 def test_what_is_too_old_is_dropped_and_counted_by_lane(ledger: Ledger) -> None:
     for lane, now in (("pacs", NOW), ("pacs", NOW), ("archive", NOW), ("archive", NOW + 2)):
         put(ledger, lane, now=now)
-    with ledger.write() as connection:
-        assert jobs.expire(connection, KIND, NOW) == {}
-        assert jobs.expire(connection, KIND, NOW + 1) == {"pacs": 2, "archive": 1}
+    assert jobs.drop_older(ledger, KIND, NOW) == {}
+    assert jobs.drop_older(ledger, KIND, NOW + 1) == {"pacs": 2, "archive": 1}
     assert len(found(ledger, NOW + 2)) == 1

@@ -8,13 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, RowMapping, Table, select
+from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy.sql.selectable import NamedFromClause
 
 from node.durable import PART
 from node.entities import JobState, StudyState
-from node.ledger.tables import EVENT, INSTANCE, NOTICE, RESULT, STUDY, WORK_ITEM
+from node.ledger.tables import EVENT, INSTANCE, RESULT, STUDY, WORK_ITEM
 from node.receiving.store import dataset_sha256
 from node.sending.deliveries import DELIVERY
+from node.worklist.sinks.notices import NOTICE
 from tests.node.worklist.sinks.phantoms import control_id
 from tests.system.faults.house import House, uids
 from tests.system.faults.studies import Image, Study
@@ -53,7 +55,7 @@ class Held:
     rows: Mapping[str, list[RowMapping]]
     """By table."""
 
-    def of(self, table: Table, study: str) -> list[RowMapping]:
+    def of(self, table: NamedFromClause, study: str) -> list[RowMapping]:
         return [row for row in self.rows[table.name] if row["study_instance_uid"] == study]
 
 

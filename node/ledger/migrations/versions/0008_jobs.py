@@ -1,4 +1,4 @@
-"""One table of jobs instead of a table a queue; what waits and what is shown is carried over, leases are dropped."""
+"""One table of jobs instead of a table a queue; what waits and what is shown is carried over."""
 
 from __future__ import annotations
 
@@ -45,21 +45,36 @@ def upgrade() -> None:
     for table, make in _QUEUES.items():
         _carry_over(table, make)
         op.drop_table(table)
-    op.alter_column("study", "rung_at", new_column_name="notified_at")
-    op.alter_column("study", "rung_rank", new_column_name="notified_rank")
+    _carry_over("study", _analysis)
+    for column in ("rung_at", "rung_rank", "lease_until", "attempts"):
+        op.drop_column("study", column)
 
 
 def _carry_over(name: str, make: Callable[[sa.RowMapping], dict[str, Any]]) -> None:
     connection, tables = op.get_bind(), sa.MetaData()
     table, job = sa.Table(name, tables, autoload_with=connection), sa.Table("job", tables, autoload_with=connection)
-    for rows in connection.execute(sa.select(table).order_by(table.c.id)).mappings().partitions(_AT_ONCE):
+    query = sa.select(table).order_by(*table.primary_key)
+    if name == "study":
+        query = query.where(table.c.state.in_(("queued", "analysing"))).order_by(None).order_by(table.c.queued_at)
+    for rows in connection.execute(query).mappings().partitions(_AT_ONCE):
         connection.execute(sa.insert(job), [_EMPTY | make(row) for row in rows])
 
 
 _EMPTY: dict[str, Any] = {
     "key": None, "study_instance_uid": "", "payload": {}, "reference": None, "state": "pending", "attempts": 0,
-    "last_error": "", "done_at": None,
+    "last_error": "", "lease_until": None, "notified_at": None, "done_at": None,
 }  # fmt: skip
+
+
+def _analysis(row: sa.RowMapping) -> dict[str, Any]:
+    """With the lease of a worker that is gone: it ends, and the study is queued again."""
+    rank = {} if row["rung_rank"] is None else {"notified_rank": row["rung_rank"]}
+    return {
+        "kind": "analysis", "lane": row["calling_ae_title"], "key": row["study_instance_uid"],
+        "study_instance_uid": row["study_instance_uid"], "payload": {"generation": row["generation"], **rank},
+        "due_at": row["queued_at"], "attempts": row["attempts"], "created_at": row["queued_at"],
+        "lease_until": row["lease_until"] if row["state"] == "analysing" else None, "notified_at": row["rung_at"],
+    }  # fmt: skip
 
 
 def _delivery(row: sa.RowMapping) -> dict[str, Any]:
@@ -71,4 +86,47 @@ def _delivery(row: sa.RowMapping) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_QUEUES = {"outbox": _delivery}
+def _notice(row: sa.RowMapping) -> dict[str, Any]:
+    known = row["state"] != "superseded"
+    names = ("work_item_uid", "priority", "reason", "decided_at", "content", "acknowledgement")
+    return {
+        "kind": "notice", "lane": row["sink"], "key": f"{row['work_item_uid']}/{row['priority']}" if known else None,
+        "study_instance_uid": row["study_instance_uid"], "payload": {name: row[name] for name in names},
+        "reference": row["control_id"], "state": row["state"], "due_at": row["next_attempt_at"],
+        "attempts": row["attempts"], "last_error": row["last_error"], "created_at": row["decided_at"],
+        "done_at": row["delivered_at"],
+    }  # fmt: skip
+
+
+def _event_report(row: sa.RowMapping) -> dict[str, Any]:
+    return {
+        "kind": "web event report" if row["web"] else "event report", "lane": row["ae_title"],
+        "payload": {"event_type": row["event_type"], "information": row["information"]},
+        "reference": row["sop_instance_uid"], "due_at": row["next_attempt_at"], "attempts": row["attempts"],
+        "created_at": row["created_at"],
+    }  # fmt: skip
+
+
+def _commitment_request(row: sa.RowMapping) -> dict[str, Any]:
+    return {
+        "kind": "commitment result", "lane": row["ae_title"], "reference": row["transaction_uid"],
+        "payload": {"instances": row["instances"], "duplicate": row["duplicate"]}, "due_at": row["next_attempt_at"],
+        "attempts": row["attempts"], "created_at": row["created_at"],
+    }  # fmt: skip
+
+
+def _audit_message(row: sa.RowMapping) -> dict[str, Any]:
+    payload = {"at": row["at"], "message": row["message"], "warning": row["warning"]}
+    return {
+        "kind": "audit message",
+        "lane": row["sink"],
+        "payload": payload,
+        "due_at": row["at"],
+        "created_at": row["at"],
+    }
+
+
+_QUEUES = {
+    "outbox": _delivery, "notice": _notice, "event_report": _event_report, "commitment_request": _commitment_request,
+    "audit_message": _audit_message,
+}  # fmt: skip

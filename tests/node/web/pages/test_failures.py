@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from node.entities import QUARANTINE, FoundFinding, JobState
 from node.ledger.engine import Ledger
-from node.ledger.tables import NOTICE, RESULT
+from node.ledger.tables import JOB, RESULT
 from node.sending import deliveries
 from node.settings import Policy
 from node.web.pages import failures
@@ -44,22 +44,22 @@ def answer(ledger: Ledger, *, refused: bool) -> None:
 def test_a_message_that_the_receiver_refused_is_a_failure_and_can_be_retried(
     site: Site, ledger: Ledger, raised: str
 ) -> None:
-    assert "1 not yet told, 0 rejected" in site.client.get("/status").text
+    assert "1 not yet sent, 0 rejected" in site.client.get("/status").text
     answer(ledger, refused=True)
     page = site.client.get("/status").text
     assert "hl7 refused the message: AR: no such template" in page
-    assert '0 not yet told, <span class="bad">1 rejected</span>' in page
+    assert '0 not yet sent, <span class="bad">1 rejected</span>' in page
     assert site.post(f"/status/retry/{UID}").status_code == 200
     with ledger.read() as connection:
-        assert connection.execute(select(NOTICE.c.state)).scalar_one() == JobState.PENDING
+        assert connection.execute(select(JOB.c.state).where(JOB.c.kind == "notice")).scalar_one() == JobState.PENDING
 
 
 def test_a_message_that_could_not_be_sent_is_a_failure_until_it_is(site: Site, ledger: Ledger, raised: str) -> None:
     assert "None." in site.client.get("/status").text  # it only waits
     answer(ledger, refused=False)
-    assert "not told to hl7: connection refused" in site.client.get("/status").text
+    assert "hl7 is not notified: connection refused" in site.client.get("/status").text
     with ledger.write() as connection:
-        connection.execute(update(NOTICE).values(state=JobState.DELIVERED, last_error=""))
+        connection.execute(update(JOB).where(JOB.c.kind == "notice").values(state=JobState.DELIVERED, last_error=""))
     assert "None." in site.client.get("/status").text
 
 

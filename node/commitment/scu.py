@@ -1,7 +1,7 @@
-"""Asks receivers whether they keep what they took: storage commitment as SCU (PS3.4 Annex J), or else a query.
+"""Storage commitment as SCU (PS3.4 Annex J): requested of receivers for what they took; one that cannot is queried.
 
-The report may come on the association on which we asked, or on one that the peer opens, also after a restart: the
-transaction is in the ledger before the peer is asked.
+The result may arrive on the association of the request, or on one that the peer opens, also after a restart: the
+transaction is in the ledger before the request is sent.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from sqlalchemy import RowMapping
 
 from node.audit import Recorder
-from node.commitment import unproven
+from node.commitment import uncommitted
 from node.commitment.holdings import held
-from node.commitment.listening import on_report, without_stalling
 from node.commitment.messages import INSTANCE, REQUEST, Request, write_request
+from node.commitment.result_receiver import receive_result, without_stalling
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
 from node.errors import NothingAccepted, PeerError
 from node.ledger.engine import Ledger
@@ -31,20 +31,20 @@ from node.settings import Peer, Settings
 
 _log = structlog.get_logger(__name__)
 _ANSWER_SECONDS = 30.0  # to answer one message; nothing has to be done for it
-_RELEASE_SECONDS = 3.0  # to answer a release, before the association is aborted: its report may cross it
+_RELEASE_SECONDS = 3.0  # to answer a release, before the association is aborted: its result may cross it
 _UNANSWERED = 60.0  # seconds until a peer that did not answer a request is queried
-_LOOK = 0.1  # seconds between looks whether the report came
+_LOOK = 0.1  # seconds between looks whether the result arrived
 
 Rows = Sequence[RowMapping]
 
 
-class Asker:
-    """What there is to ask of the receivers, and the asking; one thread a peer at a time.
+class CommitmentScu:
+    """Requests commitment of receivers; one thread a peer at a time.
 
     Parameters
     ----------
     stopping
-        Set when the node ends; what is waited for then may come after the next start.
+        Set when the node ends; what is waited for then may arrive after the next start.
     clock
         Seconds since 1970 UTC.
     """
@@ -57,30 +57,30 @@ class Asker:
         self._audit = Recorder(settings, ledger)
 
     def due(self, now: float) -> Iterable[str]:
-        """The peers of which there is something to ask."""
+        """The peers of which commitment is to be requested, or that are to be queried."""
         with self._ledger.read() as connection:
-            return unproven.peers(connection, now)
+            return uncommitted.peers(connection, now)
 
     def serve(self, name: str) -> None:
-        """Ask one peer what there is to ask, over one association."""
+        """Request commitment of one peer, or query it, over one association."""
         with self._ledger.read() as connection:
-            rows = unproven.due(connection, name, self._clock())
+            rows = uncommitted.due(connection, name, self._clock())
         peer = self._settings.committers.get(name)
         if peer is None:
-            self._believe(name, rows, "which is not asked any more whether it keeps them")
+            self._assume(name, rows, "which is not asked any more whether it keeps them")
             return
         try:
-            self._ask(name, peer, rows)
+            self._serve(name, peer, rows)
         except NothingAccepted:
-            self._believe(name, rows, "which can neither commit to them nor be queried")
+            self._assume(name, rows, "which can neither commit to them nor be queried")
         except PeerError as error:
-            self._wait(rows, str(error))
+            self._postpone(rows, str(error))
             _log.warning("whether a peer keeps our objects is not known yet", peer=name, reason=str(error))
 
-    def _ask(self, name: str, peer: Peer, rows: Rows) -> None:
+    def _serve(self, name: str, peer: Peer, rows: Rows) -> None:
         sop_classes = (*COMMITMENT_SOP_CLASSES, *QUERY_SOP_CLASSES)
         contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in sop_classes]
-        handler = partial(on_report, ledger=self._ledger, names=(name,), clock=self._clock)
+        handler = partial(receive_result, ledger=self._ledger, names=(name,), clock=self._clock)
         with associate(self._requestor, peer, contexts, handlers=[(evt.EVT_N_EVENT_REPORT, handler)]) as association:
             without_stalling(association)
             association.dimse_timeout = _ANSWER_SECONDS
@@ -96,24 +96,24 @@ class Asker:
             self._stay(association, transactions)
 
     def _request(self, association: Association, name: str, rows: Rows) -> str:
-        """Ask the peer to commit; the Transaction UID, empty where it refused."""
+        """Send a request; the Transaction UID, empty where the peer refused it."""
         transaction_uid = str(generate_uid(prefix=None))
         with self._ledger.write() as connection:
-            request = unproven.begin(connection, rows, transaction_uid, self._clock() + _UNANSWERED)
+            request = uncommitted.begin(connection, rows, transaction_uid, self._clock() + _UNANSWERED)
         status = _n_action(association, request)
         with self._ledger.write() as connection:
             if status == 0:
                 until = self._clock() + self._settings.commitment.answer_seconds
-                unproven.asked(connection, transaction_uid, until)
+                uncommitted.requested(connection, transaction_uid, until)
             else:
-                unproven.not_asked(connection, rows)
+                uncommitted.not_requested(connection, rows)
         log = _log.info if status == 0 else _log.warning
-        said = {"peer": name, "objects": len(rows), "status": f"0x{status:04X}"}
-        log("storage commitment asked for", transaction=transaction_uid, **said)
+        about = {"peer": name, "objects": len(rows), "status": f"0x{status:04X}"}
+        log("storage commitment requested", transaction=transaction_uid, **about)
         return transaction_uid if status == 0 else ""
 
     def _query(self, association: Association, name: str, rows: Rows) -> None:
-        """Look whether the peer shows the objects; what it took long ago and does not show is sent again."""
+        """Query whether the peer has the objects; what it took long ago and does not show is sent again."""
         if not rows:
             return
         if not _accepts(association, QUERY_SOP_CLASSES):
@@ -128,43 +128,43 @@ class Asker:
             self._give_up(name, rows, str(error))
             return
         missing, here = _split(rows, lambda row: row["sop_instance_uid"] in shown)
-        never_asked, unanswered = _split(here, lambda row: row["transaction_uid"])
-        self._prove(name, never_asked, "a query shows them")
-        self._prove(name, unanswered, "no commitment came, a query shows them")
+        not_requested, unanswered = _split(here, lambda row: row["transaction_uid"])
+        self._deliver(name, not_requested, "a query shows them")
+        self._deliver(name, unanswered, "no commitment came, a query shows them")
         young, lost = _split(missing, self._is_old)
-        self._wait(young, "the peer does not show it yet")
+        self._postpone(young, "the peer does not show it yet")
         with self._ledger.write() as connection:
-            unproven.send_again(connection, lost, name, "the peer took it and does not show it", self._clock())
+            uncommitted.send_again(connection, lost, name, "the peer took it and does not show it", self._clock())
 
     def _is_old(self, row: RowMapping) -> bool:
         return bool(self._clock() - row["delivered_at"] >= self._settings.commitment.answer_seconds)
 
     def _give_up(self, name: str, rows: Rows, why: str) -> None:
-        """Nothing is proven; what has waited long enough is taken for delivered, as where nobody is asked."""
+        """Nothing is proven; what has waited long enough is assumed to be delivered, as where nobody is asked."""
         young, old = _split(rows, self._is_old)
-        self._wait(young, why)
-        self._believe(name, old, f"which did not say whether it keeps them ({why})")
+        self._postpone(young, why)
+        self._assume(name, old, f"which did not say whether it keeps them ({why})")
 
-    def _believe(self, name: str, rows: Rows, how: str) -> None:
+    def _assume(self, name: str, rows: Rows, how: str) -> None:
         if rows:
-            _log.warning("taken for delivered", peer=name, objects=len(rows), reason=f"stored by {name}, {how}")
-        self._prove(name, rows, how)
+            _log.warning("assumed to be delivered", peer=name, objects=len(rows), reason=f"stored by {name}, {how}")
+        self._deliver(name, rows, how)
 
-    def _prove(self, name: str, rows: Rows, how: str) -> None:
+    def _deliver(self, name: str, rows: Rows, how: str) -> None:
         if rows:
             with self._ledger.write() as connection:
-                unproven.prove(connection, rows, name, how, self._clock())
+                uncommitted.deliver(connection, rows, name, how, self._clock())
 
-    def _wait(self, rows: Rows, error: str) -> None:
+    def _postpone(self, rows: Rows, error: str) -> None:
         with self._ledger.write() as connection:
-            unproven.wait(connection, rows, error, self._clock())
+            uncommitted.postpone(connection, rows, error, self._clock())
 
     def _stay(self, association: Association, transactions: Sequence[str]) -> None:
-        """Keep the association open for the reports, unless they come over others."""
+        """Keep the association open for the results, unless they arrive over others."""
         until = time.monotonic() + self._settings.commitment.stay_seconds
         while transactions and association.is_established and time.monotonic() < until:
             with self._ledger.read() as connection:
-                if not unproven.open_transactions(connection, transactions):
+                if not uncommitted.open_transactions(connection, transactions):
                     return
             if self._stopping.wait(_LOOK):
                 return

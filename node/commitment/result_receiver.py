@@ -1,4 +1,4 @@
-"""Takes the reports of peers: N-EVENT-REPORT over whichever association it comes (PS3.4 J.3.3)."""
+"""Receives the results of peers: N-EVENT-REPORT over any association (PS3.4 J.3.3)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import structlog
 from pynetdicom import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from node.commitment import unproven
-from node.commitment.messages import FAILURES_EXIST, INSTANCE, SUCCESSFUL, Report, read_report
+from node.commitment import uncommitted
+from node.commitment.messages import FAILURES_EXIST, INSTANCE, SUCCESSFUL, CommitmentResult, read_result
 from node.errors import NotUnderstood, OutOfResources
 from node.ledger.engine import Ledger
 
@@ -21,25 +21,25 @@ _SUCCESS, _PROCESSING_FAILURE, _NO_SUCH_INSTANCE, _NO_SUCH_EVENT_TYPE = 0x0000, 
 _INVALID_ARGUMENT_VALUE, _NO_SUCH_CLASS, _RESOURCE_LIMITATION = 0x0115, 0x0118, 0x0213
 
 
-def on_report(
+def receive_result(
     event: Any, ledger: Ledger, names: Collection[str], clock: Callable[[], float] = time.time
 ) -> tuple[int, None]:
-    """Answer one N-EVENT-REPORT: with Success when what it says is in the ledger.
+    """Answer one N-EVENT-REPORT: with Success when its result is in the ledger.
 
     Parameters
     ----------
     event
-        pynetdicom's, of an association with the peer that the tables `names` speak of.
+        pynetdicom's, of an association with the peer of the tables `names`.
     """
     try:
-        status, said = _take(event, ledger, names, clock())
+        status, about = _take(event, ledger, names, clock())
     except OutOfResources as error:
-        status, said = _RESOURCE_LIMITATION, {"reason": str(error)}
-    except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
-        _log.exception("storage commitment report")
+        status, about = _RESOURCE_LIMITATION, {"reason": str(error)}
+    except Exception:  # noqa: BLE001  # outermost: a bug of ours is logged, and answered
+        _log.exception("storage commitment result")
         return _PROCESSING_FAILURE, None
-    log = _log.warning if status or said.get("failed") else _log.info
-    log("storage commitment report", peers=sorted(names), status=f"0x{status:04X}", **said)
+    log = _log.warning if status or about.get("failed") else _log.info
+    log("storage commitment result", peers=sorted(names), status=f"0x{status:04X}", **about)
     return status, None
 
 
@@ -51,19 +51,19 @@ def _take(event: Any, ledger: Ledger, names: Collection[str], now: float) -> tup
     if event.event_type not in (SUCCESSFUL, FAILURES_EXIST):
         return _NO_SUCH_EVENT_TYPE, {}
     try:
-        report = _read(event)
+        result = _read(event)
     except NotUnderstood as error:
         return _INVALID_ARGUMENT_VALUE, {"reason": str(error)}
     with ledger.write() as connection:
-        counts = unproven.take_report(connection, names, report, now)
+        counts = uncommitted.record_result(connection, names, result, now)
     if counts is None:
-        return _INVALID_ARGUMENT_VALUE, {"reason": "the peer was not asked under this Transaction UID"}
-    return _SUCCESS, {"transaction": report.transaction_uid, **counts}
+        return _INVALID_ARGUMENT_VALUE, {"reason": "nothing was requested of the peer under this Transaction UID"}
+    return _SUCCESS, {"transaction": result.transaction_uid, **counts}
 
 
-def _read(event: Any) -> Report:
+def _read(event: Any) -> CommitmentResult:
     try:
-        return read_report(event.event_information)
+        return read_result(event.event_information)
     except NotUnderstood:
         raise
     except Exception as error:  # the bytes are the peer's; whatever pydicom met in them means the same
@@ -71,9 +71,9 @@ def _read(event: Any) -> Report:
 
 
 def without_stalling(association: Association) -> None:
-    """Let a report come at any moment of an association that we opened.
+    """Let a result arrive at any moment of an association that we opened.
 
-    pynetdicom serves it in a thread that then says that its own loop is not paused, though that may stand at its
+    pynetdicom serves it in a thread that then records that its own loop is not paused, though that may stand at its
     checkpoint just then; who paused it, to send or to release, would wait for ever.
     """
     serve = association._serve_request

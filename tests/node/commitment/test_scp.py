@@ -19,12 +19,12 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, UnifiedProcedureSte
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from node.commitment import provider, requests, returning
-from node.commitment.listening import without_stalling
-from node.commitment.messages import INSTANCE, Reference, Report, Request, read_report, write_request
-from node.commitment.reporter import Reporter
+from node.commitment import requests, same_association, scp
+from node.commitment.messages import INSTANCE, CommitmentResult, Reference, Request, read_result, write_request
+from node.commitment.result_receiver import without_stalling
+from node.commitment.result_sender import ResultSender
 from node.ledger.engine import Ledger
-from node.ledger.tables import COMMITMENT_REQUEST
+from node.ledger.tables import JOB
 from node.settings import Peer, Settings
 from node.settings.commitment import Commitment
 from node.worklist.ups.scp import SOP_CLASSES
@@ -51,12 +51,12 @@ class Scanner:
     port: int = field(default_factory=free_port)
     answer: int = 0x0000
     before_answering: threading.Event = field(default_factory=threading.Event)
-    heard: list[Report] = field(default_factory=list)
+    heard: list[CommitmentResult] = field(default_factory=list)
     over: list[bool] = field(default_factory=list)  # whether it was an association of its own
     roles: list[tuple[bool, bool]] = field(default_factory=list)  # ours, when we called
 
     def on_report(self, event: Any) -> tuple[int, None]:
-        self.heard.append(read_report(event.event_information))
+        self.heard.append(read_result(event.event_information))
         self.over.append(event.assoc.is_requestor)
         assert self.before_answering.wait(PATIENCE)
         if event.assoc.is_acceptor:
@@ -102,12 +102,12 @@ class Node:
     @property
     def waiting(self) -> list[Any]:
         with self.ledger.read() as connection:
-            return list(connection.execute(select(COMMITMENT_REQUEST).order_by(COMMITMENT_REQUEST.c.id)))
+            return list(connection.execute(select(JOB).where(JOB.c.kind == "commitment result").order_by(JOB.c.id)))
 
     def tell(self, now: float | None = None) -> float:
         """Serve whom there is something to tell, at that time; the time."""
         at = time.time() if now is None else now
-        reporter = Reporter(self.settings, self.ledger, threading.Event(), lambda: at)
+        reporter = ResultSender(self.settings, self.ledger, threading.Event(), lambda: at)
         for who in reporter.due(at):
             reporter.serve(who)
         return at
@@ -142,7 +142,7 @@ def node(
 
 
 ALL = (*ct(HELD, TORN, OTHER, "1.2.3.404"), Reference("1.2.840.10008.5.1.4.1.1.4", HELD))
-SAID = Report("2.25.77", frozenset(ct(HELD)), {
+SAID = CommitmentResult("2.25.77", frozenset(ct(HELD)), {
     ALL[1]: 0x0112, ALL[2]: 0x0112, ALL[3]: 0x0112, ALL[4]: 0x0119,
 })  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_a_sender_that_stays_is_told_over_its_association(node: Node, scanner: S
     assert association.send_c_echo().Status == 0x0000  # and goes on
     assert ask(association, *ct(HELD), uid="2.25.78") == 0x0000
     until(lambda: len(scanner.heard) == 2 and not node.waiting)
-    assert scanner.heard[1] == Report("2.25.78", frozenset(ct(HELD)), {})
+    assert scanner.heard[1] == CommitmentResult("2.25.78", frozenset(ct(HELD)), {})
 
 
 def test_other_messages_are_served_while_a_report_waits_for_its_answer(
@@ -181,8 +181,8 @@ def test_a_sender_that_leaves_is_told_over_an_association_of_ours(node: Node, sc
     assert ask(association, *ALL) == 0x0000
     association.release()
     assert association.is_released
-    assert time.monotonic() - begun < returning.ANSWER_SECONDS  # nobody waits for the report then
-    until(lambda: node.waiting[0].next_attempt_at <= time.time())
+    assert time.monotonic() - begun < same_association.ANSWER_SECONDS  # nobody waits for the report then
+    until(lambda: node.waiting[0].due_at <= time.time())
     ae = AE("MODALITY")
     ae.add_supported_context(COMMITMENT, **({"scu_role": True, "scp_role": True} if roles else {}))
     node.stack.callback(serve(ae, scanner.port, scanner.handlers))
@@ -200,16 +200,16 @@ def test_a_report_is_tried_again_until_it_is_taken_also_after_a_restart(node: No
     assert (node.waiting[0].attempts, scanner.heard) == (0, [])  # its own association might still take it
     at = node.tell(time.time() + 15.0)  # nobody listens there
     assert node.waiting[0].attempts == 1
-    assert 3.75 <= node.waiting[0].next_attempt_at - at <= 6.25
+    assert 3.75 <= node.waiting[0].due_at - at <= 6.25
     ae = AE("MODALITY")
     ae.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
     node.stack.callback(serve(ae, scanner.port, scanner.handlers))
     scanner.answer = 0x0110
-    at = node.tell(node.waiting[0].next_attempt_at)
+    at = node.tell(node.waiting[0].due_at)
     assert node.waiting[0].attempts == 2
-    assert 11.25 <= node.waiting[0].next_attempt_at - at <= 18.75
+    assert 11.25 <= node.waiting[0].due_at - at <= 18.75
     scanner.answer = 0x0000
-    node.tell(node.waiting[0].next_attempt_at)
+    node.tell(node.waiting[0].due_at)
     assert (scanner.heard, node.waiting) == ([SAID, SAID], [])
     gc.collect()  # that socket goes here, where it is meant
 
@@ -224,7 +224,7 @@ def test_a_report_that_nobody_takes_is_dropped_at_last_and_said(node: Node) -> N
     with capture_logs() as logs:
         node.tell(time.time() + hours * 3600 + 1)
     assert node.waiting == []
-    assert [log["reports"] for log in logs if log["event"].startswith("commitment reports dropped")] == [1]
+    assert [log["reports"] for log in logs if log["event"].startswith("commitment results dropped")] == [1]
     gc.collect()  # that socket goes here, where it is meant
 
 
@@ -244,7 +244,7 @@ def test_another_question_under_a_transaction_in_use_fails_whole(node: Node, sca
         requests.put(connection, "MODALITY", Request("2.25.77", ALL), time.time(), 60.0)
     assert ask(node.associate(scanner), *ct(HELD)) == 0x0000
     until(lambda: scanner.heard)
-    assert scanner.heard == [Report("2.25.77", frozenset(), dict.fromkeys(ct(HELD), 0x0131))]
+    assert scanner.heard == [CommitmentResult("2.25.77", frozenset(), dict.fromkeys(ct(HELD), 0x0131))]
     until(lambda: len(node.waiting) == 1)
 
 
@@ -288,17 +288,17 @@ def test_too_much_is_refused(node: Node, scanner: Scanner, monkeypatch: pytest.M
     with node.ledger.write() as connection:
         requests.put(connection, "MODALITY", Request("2.25.1", ct(HELD)), time.time(), 60.0)
     assert ask(association, *ct(HELD)) == 0x0213
-    assert [row.transaction_uid for row in node.waiting] == ["2.25.1"]
+    assert [row.reference for row in node.waiting] == ["2.25.1"]
 
 
 def test_what_cannot_be_written_down_is_not_answered_with_success(
     node: Node, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with node.ledger.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE commitment_request RENAME TO gone")
+        connection.exec_driver_sql("ALTER TABLE job RENAME TO gone")
     assert ask(node.associate(scanner), *ct(HELD)) == 0x0213
     with node.ledger.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE gone RENAME TO commitment_request")
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO job")
 
 
 def test_a_thousand_instances_are_looked_for(node: Node, scanner: Scanner) -> None:
@@ -319,10 +319,10 @@ def test_the_worklist_has_its_n_action_still(node: Node, scanner: Scanner) -> No
 def test_a_peer_that_lost_its_table_waits(node: Node) -> None:
     with node.ledger.write() as connection:
         requests.put(connection, "GONE", Request("2.25.77", ALL), time.time(), 0.0)
-        connection.execute(update(COMMITMENT_REQUEST).values(next_attempt_at=0.0))
+        connection.execute(update(JOB).values(due_at=0.0))
     node.tell()
     assert node.waiting[0].attempts == 1
 
 
 def test_an_association_of_a_report_is_held_no_longer_than_it_says() -> None:
-    assert provider._HOLD > returning.GRACE_SECONDS + returning.ANSWER_SECONDS
+    assert scp._HOLD > same_association.GRACE_SECONDS + same_association.ANSWER_SECONDS

@@ -1,4 +1,4 @@
-"""Couriers and their outbox: what is raised is told once, acknowledged, retried; a person has the last word."""
+"""The senders of notices: what is raised is told once, acknowledged, retried; a person has the last word."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from structlog.testing import capture_logs
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import NotAccepted, NotTaken, ReadFirstError, SinkUnreachable
-from node.ledger import studies
+from node.ledger import jobs, studies
 from node.ledger.engine import Ledger, open_ledger
-from node.ledger.tables import EVENT, NOTICE
+from node.ledger.tables import EVENT, JOB
 from node.receiving import instances
 from node.settings import Hl7Sink, Peer, Policy, Settings, UpsSink, Webhook, Worklist, load
 from node.worklist.events.writing import save
@@ -37,9 +37,10 @@ from node.worklist.items.rows import load as load_item
 from node.worklist.reading.data_set import reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.sinks import make_sinks, notices
-from node.worklist.sinks.courier import Courier, couriers
 from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.hl7 import Hl7
+from node.worklist.sinks.notices import NOTICE
+from node.worklist.sinks.sender import SinkSender, sending
 from node.worklist.sinks.template import Template
 from node.worklist.triage.decisions import Analysed, decide_study
 from node.worklist.ups import operations
@@ -95,8 +96,8 @@ def sink() -> Told:
 
 
 @pytest.fixture
-def courier(sink: Told, ledger: Ledger, clock: Clock) -> Courier:
-    return Courier("hl7", sink, ledger, clock)
+def sender(sink: Told, ledger: Ledger, clock: Clock) -> SinkSender:
+    return SinkSender("hl7", sink, ledger, clock)
 
 
 def rows(ledger: Ledger) -> list[dict[str, Any]]:
@@ -119,7 +120,7 @@ def set_priority(ledger: Ledger, priority: str) -> None:
 
 @pytest.mark.parametrize(("least", "told"), [(Priority.HIGH, []), (Priority.MEDIUM, ["MEDIUM"])])
 def test_what_stays_routine_is_told_only_where_that_lowers_nothing(
-    ledger: Ledger, courier: Courier, sink: Told, least: Priority, told: list[str]
+    ledger: Ledger, sender: SinkSender, sink: Told, least: Priority, told: list[str]
 ) -> None:
     sink.least = least
     with ledger.write() as connection:
@@ -128,11 +129,11 @@ def test_what_stays_routine_is_told_only_where_that_lowers_nothing(
         assert item is not None
         save(connection, replace(item, priority=Priority.LOW), NOW)
         raise_priority(connection, STUDY, Triage(Priority.MEDIUM, "nodule"), NOW)
-    courier.go_round()
+    sender.send_due()
     assert [notice.priority for notice in sink.notices] == told
     with ledger.write() as connection:
         raise_priority(connection, STUDY, Triage(Priority.HIGH, "pneumothorax"), NOW)
-    courier.go_round()
+    sender.send_due()
     assert [notice.priority for notice in sink.notices] == [*told, "HIGH"]
 
 
@@ -144,7 +145,7 @@ def test_hl7_and_fhir_are_told_of_alerts_alone() -> None:
     assert least == {"hl7": "HIGH", "webhook": "HIGH", "ups": "MEDIUM"}
 
 
-def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, courier: Courier, sink: Told) -> None:
+def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     loud = FoundFinding("chest-ct", "Nodule", "score", 0.9, 0.5, True, "", "HIGH")
     quiet = FoundFinding("chest-xray", "Secret", "probability", 0.9, 0.5, True, "", "HIGH")
     policy = Policy(shadow=("chest-xray",))
@@ -155,28 +156,28 @@ def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, couri
         claim(connection, STUDY)
         assert studies.finish(connection, STUDY, 1, report, NOW)
         decide_study(connection, Analysed(STUDY, 1, report.findings), policy, NOW)
-    courier.go_round()
+    sender.send_due()
     (told,) = sink.notices
     assert [finding["label"] for finding in told.content["findings"]] == ["Nodule"]
     assert "Secret" not in json.dumps(told.content) + told.reason
 
 
-def test_a_raised_priority_is_told_once_with_its_acknowledgement(ledger: Ledger, courier: Courier, sink: Told) -> None:
-    courier.go_round()
+def test_a_raised_priority_is_sent_once_and_acknowledged(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
+    sender.send_due()
     raised(ledger)
     for _round in range(3):
-        courier.go_round()
+        sender.send_due()
     (row,), (told,) = rows(ledger), sink.notices
     assert (row["state"], row["attempts"], row["delivered_at"]) == ("delivered", 1, NOW)
     assert (told.priority, told.study_instance_uid, told.work_item_uid) == ("HIGH", STUDY, reading_uid(STUDY))
     assert row["acknowledgement"] == f"taken {told.control_id}"
-    assert story(ledger, "told") == [f"HIGH to hl7, acknowledged: taken {told.control_id}"]
+    assert story(ledger, "notified") == [f"HIGH to hl7, acknowledged: taken {told.control_id}"]
 
 
-def test_what_nobody_raised_is_not_told(ledger: Ledger, courier: Courier, sink: Told) -> None:
+def test_what_nobody_raised_is_not_told(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     raised(ledger)
     set_priority(ledger, "HIGH")
-    courier.go_round()
+    sender.send_due()
     assert (sink.notices, rows(ledger)) == ([], [])
 
 
@@ -184,106 +185,106 @@ def test_what_was_raised_while_the_node_was_down_is_told_but_not_yesterdays(ledg
     raised(ledger, "1.2.1", NOW - notices.OLDEST - 100)
     raised(ledger, "1.2.2", NOW - notices.OLDEST + 100)
     sink = Told()
-    Courier("hl7", sink, ledger, clock).go_round()
+    SinkSender("hl7", sink, ledger, clock).send_due()
     assert [told.study_instance_uid for told in sink.notices] == ["1.2.2"]
 
 
 def test_not_taken_is_tried_again_with_the_same_content_after_growing_pauses(
-    ledger: Ledger, courier: Courier, sink: Told, clock: Clock
+    ledger: Ledger, sender: SinkSender, sink: Told, clock: Clock
 ) -> None:
     sink.errors = [NotTaken("MSA 'AE'") for _ in range(9)]
     raised(ledger)
     pauses: list[float] = []
     for _attempt in range(9):
-        courier.go_round()
+        sender.send_due()
         (row,) = rows(ledger)
         assert (row["state"], row["last_error"]) == ("pending", "MSA 'AE'")
         clock.now = row["next_attempt_at"] - 0.1
-        courier.go_round()
+        sender.send_due()
         clock.now = row["next_attempt_at"]
         pauses.append(clock.now - NOW - sum(pauses))
     assert len(sink.notices) == 9  # never before its time
     assert 3.75 <= pauses[0] <= 6.25
     assert 11.25 <= pauses[1] <= 18.75
     assert max(pauses) <= 1.25 * notices.LONGEST_PAUSE
-    courier.go_round()
+    sender.send_due()
     assert rows(ledger)[0]["state"] == "delivered"
     assert len({replace(told, attempts=0).control_id for told in sink.notices}) == 1
     assert len({str(told.content) for told in sink.notices}) == 1
-    assert len(story(ledger, "not told")) == 3  # a long outage does not fill the study's story
+    assert len(story(ledger, "not notified")) == 3  # a long outage does not fill the study's story
 
 
-def test_a_refusal_ends_it_until_a_person_tries_again(ledger: Ledger, courier: Courier, sink: Told) -> None:
+def test_a_refusal_ends_it_until_a_person_tries_again(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     sink.errors = [NotAccepted("the receiver refused the message: MSA 'AR'")]
     raised(ledger)
-    courier.go_round()
-    courier.go_round()
+    sender.send_due()
+    sender.send_due()
     (row,) = rows(ledger)
     assert (row["state"], row["last_error"]) == ("rejected", "the receiver refused the message: MSA 'AR'")
     assert "not sent again by itself" in story(ledger, "rejected")[0]
     with ledger.write() as connection:
-        assert notices.untaken(connection) == {"pending": 0, "rejected": 1}
-        assert notices.retry(connection, STUDY, NOW) == 1
-    courier.go_round()
+        assert notices.open_counts(connection) == {"pending": 0, "rejected": 1}
+        assert jobs.retry(connection, STUDY, NOW) == 1
+    sender.send_due()
     assert rows(ledger)[0]["state"] == "delivered"
     assert sink.notices[0].control_id == sink.notices[1].control_id
 
 
-def test_a_fault_of_ours_is_postponed_and_the_next_notice_is_told(ledger: Ledger, courier: Courier, sink: Told) -> None:
+def test_a_fault_of_ours_is_postponed_and_the_next_notice_sent(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     sink.errors = [KeyError("O'Mül")]
     raised(ledger, "1.2.1")
     raised(ledger, "1.2.2")
     with capture_logs() as logs:
-        courier.go_round()
+        sender.send_due()
     assert [row["state"] for row in rows(ledger)] == ["pending", "delivered"]
     assert "Mül" not in str([log for log in logs if log["event"] != "a notice could not be sent"])
 
 
-def test_a_sink_that_does_not_answer_is_left_alone_for_a_while(ledger: Ledger, courier: Courier, sink: Told) -> None:
+def test_a_sink_that_does_not_answer_is_left_alone_for_a_while(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     sink.errors = [SinkUnreachable("nobody there"), SinkUnreachable("nobody there"), None]
     raised(ledger, "1.2.1")
     raised(ledger, "1.2.2")
-    assert courier.go_round() == 5.0
+    assert sender.send_due() == 5.0
     assert len(sink.notices) == 1  # the second would have waited for the same timeout
-    assert courier.go_round() == 15.0
+    assert sender.send_due() == 15.0
     assert [row["attempts"] for row in rows(ledger)] == [1, 1]
 
 
-def test_a_person_has_the_last_word(ledger: Ledger, courier: Courier, sink: Told) -> None:
+def test_a_person_has_the_last_word(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     sink.errors = [NotTaken("later")]
     raised(ledger)
-    courier.go_round()
+    sender.send_due()
     set_priority(ledger, "LOW")
     with ledger.write() as connection:
-        notices.retry(connection, STUDY, NOW)
-    courier.go_round()
+        jobs.retry(connection, STUDY, NOW)
+    sender.send_due()
     assert len(sink.notices) == 1
     assert rows(ledger)[0]["state"] == "superseded"
-    assert "a person has changed or claimed" in story(ledger, "not told")[-1]
+    assert "a person has changed or claimed" in story(ledger, "not notified")[-1]
 
 
-def test_a_claimed_item_is_not_told(ledger: Ledger, courier: Courier, sink: Told) -> None:
+def test_a_claimed_item_is_not_told(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     raised(ledger)
     with ledger.write() as connection:
         operations.change_state(connection, reading_uid(STUDY), from_dataset(change("IN PROGRESS", LOCK))[0], NOW)
-    courier.go_round()
+    sender.send_due()
     assert sink.notices == []
 
 
 def test_an_acknowledgement_counts_though_a_person_spoke_meanwhile(
-    ledger: Ledger, courier: Courier, sink: Told
+    ledger: Ledger, sender: SinkSender, sink: Told
 ) -> None:
     sink.meanwhile = lambda: set_priority(ledger, "LOW")
     raised(ledger)
-    courier.go_round()
+    sender.send_due()
     assert rows(ledger)[0]["state"] == "delivered"
 
 
-def test_two_nodes_on_one_ledger_tell_once(ledger: Ledger, sink: Told, courier: Courier, clock: Clock) -> None:
+def test_two_nodes_on_one_ledger_tell_once(ledger: Ledger, sink: Told, sender: SinkSender, clock: Clock) -> None:
     other = Told()
-    sink.meanwhile = lambda: Courier("hl7", other, ledger, clock).go_round()
+    sink.meanwhile = lambda: SinkSender("hl7", other, ledger, clock).send_due()
     raised(ledger)
-    courier.go_round()
+    sender.send_due()
     assert (len(sink.notices), other.notices) == (1, [])
 
 
@@ -299,11 +300,11 @@ def test_a_claim_is_exclusive_until_its_lease_ends(ledger: Ledger) -> None:
     assert again == first
 
 
-def test_each_sink_is_told(ledger: Ledger, courier: Courier, sink: Told, clock: Clock) -> None:
+def test_each_sink_is_told(ledger: Ledger, sender: SinkSender, sink: Told, clock: Clock) -> None:
     webhook = Told([SinkUnreachable("nobody there")])
     raised(ledger)
-    Courier("webhook", webhook, ledger, clock).go_round()
-    courier.go_round()
+    SinkSender("webhook", webhook, ledger, clock).send_due()
+    sender.send_due()
     assert {row["sink"]: row["state"] for row in rows(ledger)} == {"webhook": "pending", "hl7": "delivered"}
 
 
@@ -311,7 +312,7 @@ def test_a_sink_that_hangs_hinders_no_other_and_not_the_end(ledger: Ledger) -> N
     free, told = threading.Event(), threading.Event()
     hanging, prompt = Told(meanwhile=lambda: free.wait(30)), Told(meanwhile=told.set)
     raised(ledger, now=time.time())
-    with couriers({"hl7": hanging, "webhook": prompt}, ledger):
+    with sending({"hl7": hanging, "webhook": prompt}, ledger):
         assert told.wait(5)
         begun = time.monotonic()
     assert time.monotonic() - begun < 5
@@ -321,7 +322,7 @@ def test_a_sink_that_hangs_hinders_no_other_and_not_the_end(ledger: Ledger) -> N
 def test_within_a_second(ledger: Ledger) -> None:
     with Hl7Receiver(lambda message: [acknowledgement("AA", control_id(message))]).running() as receiver:
         table = Hl7Sink(host="127.0.0.1", port=receiver.port)
-        with couriers({"hl7": Hl7(table, None, Template(table.message, None))}, ledger):
+        with sending({"hl7": Hl7(table, None, Template(table.message, None))}, ledger):
             raised(ledger, now=time.time())
             assert receiver.got.wait(1.0)
 
@@ -382,19 +383,19 @@ def test_a_node_that_is_killed_before_it_has_the_acknowledgement_tells_again_und
     assert rows(ledger)[0]["acknowledgement"] == f"MSA AA for {once}"
 
 
-def test_a_ledger_that_is_gone_for_a_while_stops_no_courier(ledger: Ledger, sink: Told, clock: Clock) -> None:
-    courier = Courier("hl7", sink, ledger, clock)
+def test_a_ledger_that_is_gone_for_a_while_stops_no_sender(ledger: Ledger, sink: Told, clock: Clock) -> None:
+    sender = SinkSender("hl7", sink, ledger, clock)
     with ledger.write() as connection:
-        connection.execute(update(NOTICE).values(attempts=0))
-        connection.exec_driver_sql("ALTER TABLE notice RENAME TO away")
-    thread = threading.Thread(target=courier.run)
+        connection.execute(update(JOB).values(attempts=0))
+        connection.exec_driver_sql("ALTER TABLE job RENAME TO away")
+    thread = threading.Thread(target=sender.run)
     with capture_logs() as logs:
         thread.start()
         until(lambda: logs)
         with ledger.write() as connection:
-            connection.exec_driver_sql("ALTER TABLE away RENAME TO notice")
+            connection.exec_driver_sql("ALTER TABLE away RENAME TO job")
         raised(ledger)
         until(lambda: sink.notices)
-        courier.stop()
+        sender.stop()
         thread.join()
-    assert "a sink's round failed" in logs[0]["event"]
+    assert logs[0]["event"] == "notices wait"

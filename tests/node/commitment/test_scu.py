@@ -10,11 +10,11 @@ import pytest
 from pynetdicom import Association
 from sqlalchemy import select
 
-from node.commitment import Loop, asker, listening
-from node.commitment.messages import Report
+from node.commitment import CommitmentLoop, result_receiver, scu
+from node.commitment.messages import CommitmentResult
 from node.entities import JobState
 from node.ledger import jobs
-from node.ledger.tables import AUDIT_MESSAGE
+from node.ledger.tables import JOB
 from node.sending import deliveries
 from tests.node.commitment.conftest import (
     COMMITMENT,
@@ -73,7 +73,10 @@ def test_a_report_that_comes_twice_changes_nothing_and_is_taken(start: Start, be
     node.ask()
     report = pacs.report(pacs.asked[0])
     assert [pacs.call(node, report) for _ in range(2)] == [0x0000] * 2
-    assert pacs.call(node, Report(report.transaction_uid, frozenset(), dict.fromkeys(report.committed, 0x0112))) == 0
+    assert (
+        pacs.call(node, CommitmentResult(report.transaction_uid, frozenset(), dict.fromkeys(report.committed, 0x0112)))
+        == 0
+    )
     assert (node.states, len(node.story("delivered"))) == ([DELIVERED] * 3, 1)
 
 
@@ -105,7 +108,7 @@ def test_an_object_that_is_named_twice_has_failed(start: Start, beside: MakeBesi
     node = beside(pacs := start(COMMITMENT))
     node.ask()
     report = pacs.report(pacs.asked[0])
-    both = Report(report.transaction_uid, report.committed, {references("2.25.1")[0]: 0x0213})
+    both = CommitmentResult(report.transaction_uid, report.committed, {references("2.25.1")[0]: 0x0213})
     assert pacs.call(node, both) == 0x0000
     assert node.states == [PENDING, DELIVERED, DELIVERED]
 
@@ -139,7 +142,7 @@ def test_a_report_of_a_transaction_that_we_did_not_ask_the_caller_for_is_refused
     other = pacs.peer.model_copy(update={"ae_title": "MODALITY"})
     node.settings = node.settings.model_copy(update={"peers": {"pacs": pacs.peer, "modality": other}})
     report = pacs.report(pacs.asked[0])
-    unknown = Report("2.25.404", report.committed, {}) if calling == "PACS" else report
+    unknown = CommitmentResult("2.25.404", report.committed, {}) if calling == "PACS" else report
     assert pacs.call(node, unknown, calling) == 0x0115
     assert node.states == [STORED] * 3
 
@@ -148,7 +151,7 @@ def test_a_report_that_is_none_is_refused_and_the_association_goes_on(start: Sta
     node = beside(pacs := start(COMMITMENT))
     node.ask()
     good = pacs.report(pacs.asked[0])
-    assert pacs.call(node, Report("", good.committed, {})) == 0x0115
+    assert pacs.call(node, CommitmentResult("", good.committed, {})) == 0x0115
     assert pacs.call(node, good) == 0x0000
 
 
@@ -178,7 +181,7 @@ def test_no_report_in_time_then_a_query_says(start: Start, beside: MakeBeside, s
     lost = 3 - len(shows)
     assert (node.states, pacs.queried) == ([DELIVERED] * len(shows) + [PENDING] * lost, 1)
     with node.ledger.read() as connection:
-        (told,) = connection.execute(select(AUDIT_MESSAGE)).mappings().all()
+        (told,) = connection.execute(select(JOB).where(JOB.c.kind == "audit message")).mappings().all()
     assert 'csd-code="110112"' in str(dict(told))
     kinds = ", ".join(["statement"] * len(shows))
     assert node.story("delivered") == [f"{len(shows)} objects to pacs, no commitment came, a query shows them: {kinds}"]
@@ -290,9 +293,9 @@ def test_a_release_that_a_report_crosses_is_not_waited_for_long(
 ) -> None:
     """A PACS that waits for the answer to its report does not answer a release; pynetdicom's patience is 60 s."""
     seen: list[Association] = []
-    monkeypatch.setattr(asker, "without_stalling", seen.append)
+    monkeypatch.setattr(scu, "without_stalling", seen.append)
     beside(start(COMMITMENT)).ask()
-    assert [association.acse_timeout for association in seen] == [asker._RELEASE_SECONDS] == [3.0]
+    assert [association.acse_timeout for association in seen] == [scu._RELEASE_SECONDS] == [3.0]
 
 
 def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) -> None:
@@ -304,7 +307,7 @@ def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) ->
     assert (node.states, pacs.queried, len(pacs.asked)) == ([DELIVERED] * 3, 1, 1)
 
 
-def test_the_loop_asks_by_itself(start: Start, beside: MakeBeside, looping: Callable[[Beside], Loop]) -> None:
+def test_the_loop_asks_by_itself(start: Start, beside: MakeBeside, looping: Callable[[Beside], CommitmentLoop]) -> None:
     node = beside(start(COMMITMENT, here=True))
     looping(node)
     until(lambda: node.states == [DELIVERED] * 3)
@@ -321,7 +324,7 @@ def test_a_report_may_come_at_any_moment_of_an_association(monkeypatch: pytest.M
             self._is_paused = False
 
     association = Standing()
-    listening.without_stalling(association)
+    result_receiver.without_stalling(association)
     association._serve_request(None, 1)
     assert association._is_paused
     association._reactor_checkpoint.set()

@@ -1,7 +1,7 @@
-"""Reports over the association on which a sender asked, as long as it stays (PS3.4 J.3.3.2).
+"""Results over the association of the request, as long as the sender keeps it open (PS3.4 J.3.3.2).
 
 pynetdicom's loop of an association serves one message after the other. Behind a request for commitment it is kept here:
-the answer is out then, and what comes meanwhile is served here.
+the answer is out then, and what arrives meanwhile is served here.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from node.commitment.messages import INSTANCE, Report, write_report
+from node.commitment.messages import INSTANCE, CommitmentResult, write_result
 
-GRACE_SECONDS = 0.5  # a sender that leaves after its question is let go, and told over another association
-ANSWER_SECONDS = 10.0  # to answer the report
+GRACE_SECONDS = 0.5  # a sender that releases after its request gets its result over another association
+ANSWER_SECONDS = 10.0  # to answer the result
 _LOOK = 0.005
 
 Serve = Callable[[Any, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RequestAssociation:
     """An association that the peer opened, and how pynetdicom serves its messages."""
 
     association: Association
     serve: Serve
 
-    def tell(self, make: Callable[[], Report]) -> Report | None:
-        """Send a report; None where the peer left, or did not answer it with Success."""
-        if self._listen(GRACE_SECONDS, lambda _message: False) is None:
+    def send(self, make: Callable[[], CommitmentResult]) -> CommitmentResult | None:
+        """Send a result; None where the peer left, or did not answer it with Success."""
+        if self._receive(GRACE_SECONDS, lambda _message: False) is None:
             return None
         context_id = self._context_id()
         if context_id is None:
             return None
-        report = make()
-        self.association.dimse.send_msg(self._primitive(report, context_id), context_id)
-        answer = self._listen(ANSWER_SECONDS, _is_answer)
-        return report if answer and answer.Status is not None and answer.Status in _TAKEN else None
+        result = make()
+        self.association.dimse.send_msg(self._primitive(result, context_id), context_id)
+        answer = self._receive(ANSWER_SECONDS, _is_answer)
+        return result if answer and answer.Status is not None and answer.Status in _TAKEN else None
 
-    def _listen(self, seconds: float, wanted: Callable[[Any], bool]) -> Any:
-        """The first message that is wanted, False where none came in time, None where the peer left."""
+    def _receive(self, seconds: float, wanted: Callable[[Any], bool]) -> Any:
+        """The first message that is wanted, False where none arrived in time, None where the peer left."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if not self.association.is_established or self.association.dul.peek_next_pdu() is not None:
@@ -64,8 +64,8 @@ class Way:
         found = [one for one in self.association.accepted_contexts if one.abstract_syntax == StorageCommitmentPushModel]
         return found[0].context_id if found else None
 
-    def _primitive(self, report: Report, context_id: int) -> N_EVENT_REPORT:
-        event_type, information = write_report(report)
+    def _primitive(self, result: CommitmentResult, context_id: int) -> N_EVENT_REPORT:
+        event_type, information = write_result(result)
         syntax = self.association._accepted_cx[context_id].transfer_syntax[0]
         content = encode(information, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
         assert content is not None

@@ -1,29 +1,30 @@
-"""Couriers: one thread a sink that finds what the sink was not told and tells it. A sink that hangs hinders nobody."""
+"""Senders: one thread a sink that finds what the sink was not notified of and sends it. One that hangs hinders none."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 import structlog
 
 from node.backoff import pause_after
 from node.errors import NotAccepted, ReadFirstError, SinkUnreachable
 from node.ledger.engine import Ledger
+from node.loops import run_forever, running
 from node.worklist.sinks import Sink, notices
 from node.worklist.sinks.facts import Notice
 
 _log = structlog.get_logger(__name__)
-_TICK, _PAUSE = 0.2, 1.0  # seconds between rounds, and after one that failed
+_TICK = 0.2  # seconds between looks
 _OVERLAP = 60.0  # seconds: a transaction that began earlier may be seen later
 _LONGEST_SILENCE = 60.0  # seconds that a sink which does not answer is left alone
 _SPARE = 2.0  # seconds that a lease is longer than sending may take
 
 
-class Courier:
-    """Tells one sink; `run` in a thread of its own until `stop`."""
+class SinkSender:
+    """Sends one sink its notices; `run` in a thread of its own until `stop`."""
 
     def __init__(self, name: str, sink: Sink, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         self._name, self._sink, self._ledger, self._clock = name, sink, ledger, clock
@@ -31,27 +32,18 @@ class Courier:
         self._seen_until, self._silences = clock() - notices.OLDEST, 0
 
     def run(self) -> None:
-        """Go round until stopped; a failing round is logged and the next one tries again."""
-        while not self._stopping.is_set():
-            try:
-                pause = self.go_round()
-            except ReadFirstError as error:
-                _log.error("a sink's round failed, the next one tries again", sink=self._name, reason=str(error))
-                pause = _PAUSE
-            except Exception:  # noqa: BLE001  # outermost: a bug of ours must not stop the courier
-                _log.exception("a sink's round failed, the next one tries again", sink=self._name)
-                pause = _PAUSE
-            self._stopping.wait(pause)
+        """Send until stopped."""
+        run_forever(self.send_due, "notices wait", self._stopping, sink=self._name)
 
     def stop(self) -> None:
-        """End `run` when what is on its way is settled."""
+        """End `run` when the result of what is on its way is recorded."""
         self._stopping.set()
 
-    def go_round(self) -> float:
-        """Find, claim, tell, until nothing is due; the seconds to wait before the next round."""
+    def send_due(self) -> float:
+        """Find, claim and send, until nothing is due; the seconds to wait before the next time."""
         self._find()
         while not self._stopping.is_set() and (notice := self._claim()):
-            pause = self._tell(notice)
+            pause = self._send(notice)
             if pause:
                 return pause
         return _TICK
@@ -59,7 +51,7 @@ class Courier:
     def _find(self) -> None:
         now = self._clock()
         with self._ledger.read() as connection:
-            found = notices.untold(connection, self._name, self._seen_until - _OVERLAP, self._sink.least)
+            found = notices.unsent(connection, self._name, self._seen_until - _OVERLAP, self._sink.least)
         for uid in found:
             with self._ledger.write() as connection:
                 notices.put(connection, self._name, uid, now, self._sink.least)
@@ -73,8 +65,8 @@ class Courier:
         with self._ledger.write() as connection:
             return notices.claim(connection, self._name, now, self._sink.longest + _SPARE)
 
-    def _tell(self, notice: Notice) -> float:
-        """Send and write down how it fared; the seconds for which this sink is left alone."""
+    def _send(self, notice: Notice) -> float:
+        """Send, and record how that ended; the seconds for which this sink is left alone."""
         try:
             acknowledgement = self._sink.send(notice)
         except NotAccepted as error:
@@ -96,34 +88,23 @@ class Courier:
     def _delivered(self, notice: Notice, acknowledgement: str) -> None:
         with self._ledger.write() as connection:
             notices.delivered(connection, self._name, notice, acknowledgement, self._clock())
-        self._say(_log.info, "told", notice, acknowledgement=acknowledgement)
+        self._log(_log.info, "notice acknowledged", notice, acknowledgement=acknowledgement)
 
     def _rejected(self, notice: Notice, error: str) -> None:
         with self._ledger.write() as connection:
             notices.rejected(connection, self._name, notice, error, self._clock())
-        self._say(_log.error, "rejected", notice, reason=error)
+        self._log(_log.error, "notice rejected", notice, reason=error)
 
     def _postponed(self, notice: Notice, error: str) -> None:
         with self._ledger.write() as connection:
             pause = notices.postponed(connection, self._name, notice, error, self._clock())
-        self._say(_log.warning, "not told", notice, reason=error, again_in=round(pause))
+        self._log(_log.warning, "notice postponed", notice, reason=error, again_in=round(pause))
 
-    def _say(self, write: Callable[..., object], event: str, notice: Notice, **more: object) -> None:
+    def _log(self, write: Callable[..., object], event: str, notice: Notice, **more: object) -> None:
         names = {"sink": self._name, "study": notice.study_instance_uid, "control_id": notice.control_id}
         write(event, **names, priority=notice.priority, **more)
 
 
-@contextmanager
-def couriers(sinks: Mapping[str, Sink], ledger: Ledger) -> Iterator[None]:
-    """Each sink's courier in its thread; on leaving they end, but nobody waits for a sink that does not answer."""
-    running = [(Courier(name, sink, ledger), name) for name, sink in sinks.items()]
-    threads = [threading.Thread(target=courier.run, name=f"sink-{name}", daemon=True) for courier, name in running]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for courier, _name in running:
-            courier.stop()
-        for thread in threads:
-            thread.join(_SPARE)
+def sending(sinks: Mapping[str, Sink], ledger: Ledger) -> AbstractContextManager[None]:
+    """Each sink's sender in its thread; on leaving they end, but nobody waits for a sink that does not answer."""
+    return running("sinks", *(SinkSender(name, sink, ledger) for name, sink in sinks.items()), patience=_SPARE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, RowMapping, select
 
-from node.commitment.messages import Reference, Report, Request
+from node.commitment.messages import CommitmentResult, Reference, Request
 from node.commitment.reasons import Reason
 from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE
@@ -18,8 +18,8 @@ _AT_ONCE = 500  # instances a statement
 _PREAMBLE, _GROUP_LENGTH = 132, 12  # PS3.10 7.1: 128 bytes and "DICM", then (0002,0000) UL
 
 
-def report_on(ledger: Ledger, data: Path, request: Request) -> Report:
-    """What we say of a request.
+def result_of(ledger: Ledger, data: Path, request: Request) -> CommitmentResult:
+    """The result of a request.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def report_on(ledger: Ledger, data: Path, request: Request) -> Report:
             reason = _fault(reference, known.get(reference.sop_instance_uid, ()), data)
             if reason is not None:
                 failed[reference] = reason
-    return Report(request.transaction_uid, frozenset(request.references) - failed.keys(), failed)
+    return CommitmentResult(request.transaction_uid, frozenset(request.references) - failed.keys(), failed)
 
 
-def duplicate(request: Request) -> Report:
-    """What we say of a request whose Transaction UID is in use for another one."""
+def duplicate(request: Request) -> CommitmentResult:
+    """The result of a request whose Transaction UID is in use for another one."""
     failed = {reference: int(Reason.DUPLICATE_TRANSACTION) for reference in request.references}
-    return Report(request.transaction_uid, frozenset(), failed)
+    return CommitmentResult(request.transaction_uid, frozenset(), failed)
 
 
 def _known(connection: Connection, references: Iterable[Reference]) -> dict[str, list[RowMapping]]:
@@ -54,7 +54,7 @@ def _known(connection: Connection, references: Iterable[Reference]) -> dict[str,
 
 
 def _fault(reference: Reference, rows: Sequence[RowMapping], data: Path) -> Reason | None:
-    """Why we do not commit to it; where other content came under the same UID, all of it must be there."""
+    """Why we do not commit to it; where other content arrived under the same UID, all of it must be there."""
     if not rows:
         return Reason.NO_SUCH_INSTANCE
     if any(row["sop_class_uid"] != reference.sop_class_uid for row in rows):

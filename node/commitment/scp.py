@@ -1,4 +1,4 @@
-"""Storage commitment on the node's port: what senders ask, and what the receivers that we asked report."""
+"""Storage commitment on the node's port: requests of senders, and results of the receivers that we requested it of."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pynetdicom import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from node.commitment import requests
-from node.commitment.listening import on_report
 from node.commitment.messages import INSTANCE, REQUEST, Request, read_request
-from node.commitment.reporter import report_of, say_told
-from node.commitment.returning import ANSWER_SECONDS, GRACE_SECONDS, Way
+from node.commitment.result_receiver import receive_result
+from node.commitment.result_sender import log_sent, make_result
+from node.commitment.same_association import ANSWER_SECONDS, GRACE_SECONDS, RequestAssociation
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES
 from node.errors import NotUnderstood, OutOfResources
 from node.receiving.c_store import Receiver
@@ -26,39 +26,39 @@ _log = structlog.get_logger(__name__)
 _SUCCESS, _PROCESSING_FAILURE, _NO_SUCH_INSTANCE, _NO_SUCH_ACTION = 0x0000, 0x0110, 0x0112, 0x0123
 _INVALID_ARGUMENT_VALUE, _NO_SUCH_CLASS, _NOT_AUTHORIZED = 0x0115, 0x0118, 0x0124
 _RESOURCE_LIMITATION = 0x0213
-_HOLD = GRACE_SECONDS + ANSWER_SECONDS + 5.0  # seconds before a report goes over another association
+_HOLD = GRACE_SECONDS + ANSWER_SECONDS + 5.0  # seconds before a result goes over another association
 
 
-class Provider:
+class CommitmentScp:
     """The handlers of the SCP; safe to call from several associations at once."""
 
     def __init__(self, receiver: Receiver, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._ledger, self._clock = receiver.settings, receiver.ledger, clock
         self._callers = receiver.callers
-        self._asked: dict[Association, list[int]] = {}  # IDs of requests, by the association that they came over
+        self._requested: dict[Association, list[int]] = {}  # IDs of requests, by the association that they came over
         self._lock = Lock()
 
     def n_event_report(self, event: Any) -> tuple[int, Dataset | None]:
-        """A receiver reports."""
+        """A result of a receiver."""
         caller = event.assoc.requestor.ae_title
         names = [name for name, peer in self._settings.committers.items() if peer.ae_title == caller]
-        return on_report(event, self._ledger, names, self._clock)
+        return receive_result(event, self._ledger, names, self._clock)
 
     def n_action(self, event: Any) -> tuple[int, Dataset | None]:
-        """A sender asks: Success when the question is in the ledger; the report follows."""
+        """A request of a sender: Success when it is in the ledger; the result follows."""
         caller = event.assoc.requestor.ae_title
-        said: dict[str, Any] = {}
+        about: dict[str, Any] = {}
         try:
-            status, said = self._take(event, caller)
+            status, about = self._take(event, caller)
         except NotUnderstood as error:
-            status, said = _INVALID_ARGUMENT_VALUE, {"reason": str(error)}
+            status, about = _INVALID_ARGUMENT_VALUE, {"reason": str(error)}
         except OutOfResources as error:
-            status, said = _RESOURCE_LIMITATION, {"reason": str(error)}
-        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
+            status, about = _RESOURCE_LIMITATION, {"reason": str(error)}
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is logged, and answered
             status = _PROCESSING_FAILURE
-            _log.exception("commitment asked for")
+            _log.exception("storage commitment request")
         log = _log.warning if status else _log.info
-        log("commitment asked for", peer=caller, status=f"0x{status:04X}", **said)
+        log("storage commitment request", peer=caller, status=f"0x{status:04X}", **about)
         return status, None
 
     def _take(self, event: Any, caller: str) -> tuple[int, dict[str, Any]]:
@@ -75,41 +75,41 @@ class Provider:
             request_id = requests.put(connection, caller, request, self._clock(), _HOLD)
         if request_id is not None:
             with self._lock:
-                self._asked.setdefault(event.assoc, []).append(request_id)
+                self._requested.setdefault(event.assoc, []).append(request_id)
         return _SUCCESS, {"transaction": request.transaction_uid, "instances": len(request.references)}
 
     def established(self, event: Any) -> None:
-        """Report over an association that a peer opened, behind its questions."""
+        """CommitmentResult over an association that a peer opened, behind its questions."""
         association = event.assoc
         if not association.is_acceptor or not _commits(association):
             return
         serve = association._serve_request
 
-        def serve_and_report(message: object, context_id: int) -> None:
+        def serve_and_send(message: object, context_id: int) -> None:
             serve(message, context_id)
             while waiting := self._waiting(association):
                 for request_id in waiting:
-                    self._report(Way(association, serve), request_id)
+                    self._send_result(RequestAssociation(association, serve), request_id)
 
-        association._serve_request = serve_and_report
+        association._serve_request = serve_and_send
 
     def _waiting(self, association: Association) -> list[int]:
         with self._lock:
-            return self._asked.pop(association, [])
+            return self._requested.pop(association, [])
 
-    def _report(self, way: Way, request_id: int) -> None:
+    def _send_result(self, way: RequestAssociation, request_id: int) -> None:
         with self._ledger.read() as connection:
             asked = requests.get(connection, request_id)
         if asked is None:
             return
-        report = way.tell(lambda: report_of(asked, self._settings, self._ledger))
+        result = way.send(lambda: make_result(asked, self._settings, self._ledger))
         with self._ledger.write() as connection:
-            if report is None:
+            if result is None:
                 requests.release(connection, request_id, self._clock())
             else:
-                requests.told(connection, request_id)
-        if report is not None:
-            say_told(asked, report, "the association of the request")
+                requests.done(connection, request_id)
+        if result is not None:
+            log_sent(asked, result, "the association of the request")
 
 
 def _commits(association: Association) -> bool:

@@ -1,7 +1,7 @@
-"""Our objects that a peer took and has not proven to keep: rows of the outbox in state STORED.
+"""Deliveries that a peer took and has not committed to yet: jobs in state STORED.
 
-One without a transaction is to be asked for; one with a transaction was asked for, and the peer is queried when
-`next_attempt_at` has passed without its report.
+For one without a transaction commitment is to be requested; for one with a transaction it was requested, and the peer
+is queried when the job is due without its result.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, select
 
 from node.backoff import pause_after
-from node.commitment.messages import Reference, Report, Request
+from node.commitment.messages import CommitmentResult, Reference, Request
 from node.commitment.reasons import Reason, sentence
 from node.entities import JobKind, JobState
 from node.ledger import jobs
@@ -25,16 +25,16 @@ _SOONEST, _LATEST = 5.0, 300.0  # seconds until a peer is asked or queried again
 _OBJECTS = select(DELIVERY, RESULT.c.sop_class_uid, RESULT.c.series_instance_uid, RESULT.c.kind).join(
     RESULT, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid
 )
-_UNPROVEN = jobs.of(JobKind.DELIVERY, None, JobState.STORED)
+_UNCOMMITTED = jobs.of(JobKind.DELIVERY, None, JobState.STORED)
 
 
 def peers(connection: Connection, now: float) -> Sequence[str]:
-    """The peers of which there is something to ask."""
-    return jobs.lanes(connection, _UNPROVEN, JOB.c.due_at <= now)
+    """The peers of which commitment is to be requested, or that are to be queried."""
+    return jobs.lanes(connection, _UNCOMMITTED, JOB.c.due_at <= now)
 
 
 def due(connection: Connection, peer: str, now: float) -> Sequence[RowMapping]:
-    """What there is to ask of a peer, by study: columns of outbox and result."""
+    """The objects that a peer is to be asked for, by study: columns of delivery and result."""
     query = _OBJECTS.where(
         DELIVERY.c.peer == peer, DELIVERY.c.state == JobState.STORED, DELIVERY.c.next_attempt_at <= now
     ).order_by(DELIVERY.c.study_instance_uid, DELIVERY.c.id)
@@ -42,41 +42,41 @@ def due(connection: Connection, peer: str, now: float) -> Sequence[RowMapping]:
 
 
 def begin(connection: Connection, rows: Iterable[RowMapping], transaction_uid: str, until: float) -> Request:
-    """Write down what is about to be asked for, so that a report which comes at once is known."""
+    """Record what is about to be requested, so that a result which arrives at once is known."""
     for row in rows:
         _change(connection, row, reference=transaction_uid, due_at=until, last_error="")
     return Request(transaction_uid, tuple(Reference(row["sop_class_uid"], row["sop_instance_uid"]) for row in rows))
 
 
-def asked(connection: Connection, transaction_uid: str, until: float) -> None:
-    """The peer took the request: its report is waited for."""
-    jobs.change(connection, _UNPROVEN, JOB.c.reference == transaction_uid, due_at=until)
+def requested(connection: Connection, transaction_uid: str, until: float) -> None:
+    """The peer took the request: its result is waited for."""
+    jobs.change(connection, _UNCOMMITTED, JOB.c.reference == transaction_uid, due_at=until)
 
 
-def not_asked(connection: Connection, rows: Iterable[RowMapping]) -> None:
+def not_requested(connection: Connection, rows: Iterable[RowMapping]) -> None:
     """The peer refused the request: the rows are as they were read before `begin`."""
     for row in rows:
         _change(connection, row, reference=row["transaction_uid"], due_at=row["next_attempt_at"])
 
 
 def open_transactions(connection: Connection, transaction_uids: Collection[str]) -> bool:
-    """Whether one of these transactions waits for its report."""
-    return jobs.exists(connection, _UNPROVEN, JOB.c.reference.in_(transaction_uids))
+    """Whether one of these transactions waits for its result."""
+    return jobs.exists(connection, _UNCOMMITTED, JOB.c.reference.in_(transaction_uids))
 
 
-def wait(connection: Connection, rows: Iterable[RowMapping], error: str, now: float) -> None:
+def postpone(connection: Connection, rows: Iterable[RowMapping], error: str, now: float) -> None:
     """Look again later: after as long as the object has waited already, within bounds.
 
-    What was asked for since the rows were read keeps its own time.
+    What was requested since the rows were read keeps its own time.
     """
     for row in rows:
-        as_read = and_(JOB.c.id == row["id"], _UNPROVEN, JOB.c.due_at == row["next_attempt_at"])
+        as_read = and_(JOB.c.id == row["id"], _UNCOMMITTED, JOB.c.due_at == row["next_attempt_at"])
         pause = min(max(now - row["delivered_at"], _SOONEST), _LATEST)
         jobs.change(connection, as_read, due_at=now + pause, last_error=error)
 
 
-def prove(connection: Connection, rows: Sequence[RowMapping], peer: str, how: str, now: float) -> None:
-    """The peer keeps them, or has no way to say so: they are delivered."""
+def deliver(connection: Connection, rows: Sequence[RowMapping], peer: str, how: str, now: float) -> None:
+    """The peer keeps them, or cannot commit: they are delivered."""
     for row in rows:
         _change(connection, row, state=JobState.DELIVERED, last_error="")
     for uid in dict.fromkeys(row["study_instance_uid"] for row in rows):
@@ -94,10 +94,12 @@ def send_again(connection: Connection, rows: Iterable[RowMapping], peer: str, wh
         note(connection, row["study_instance_uid"], now, "not delivered", detail)
 
 
-def take_report(connection: Connection, names: Collection[str], report: Report, now: float) -> dict[str, int] | None:
-    """Write down what a peer reports; what is named as committed and as failed has failed.
+def record_result(
+    connection: Connection, names: Collection[str], result: CommitmentResult, now: float
+) -> dict[str, int] | None:
+    """Record a result of a peer; what is named as committed and as failed has failed.
 
-    The same report again changes nothing.
+    The same result again changes nothing.
 
     Parameters
     ----------
@@ -107,27 +109,27 @@ def take_report(connection: Connection, names: Collection[str], report: Report, 
     Returns
     -------
     dict or None
-        Numbers of objects `committed` and `failed`; None where the peer was not asked under this transaction.
+        Numbers of objects `committed` and `failed`; None where the peer was asked nothing under this transaction.
     """
-    asked = (DELIVERY.c.transaction_uid == report.transaction_uid, DELIVERY.c.peer.in_(names))
-    rows = connection.execute(_OBJECTS.where(*asked)).mappings().all()
+    transaction = (DELIVERY.c.transaction_uid == result.transaction_uid, DELIVERY.c.peer.in_(names))
+    rows = connection.execute(_OBJECTS.where(*transaction)).mappings().all()
     if not rows:
         return None
-    said = {reference.sop_instance_uid: reason for reference, reason in report.failed.items()}
-    kept = {reference.sop_instance_uid for reference in report.committed}
+    reasons = {reference.sop_instance_uid: reason for reference, reason in result.failed.items()}
+    kept = {reference.sop_instance_uid for reference in result.committed}
     waiting = [row for row in rows if row["state"] == JobState.STORED]
-    committed = [row for row in waiting if row["sop_instance_uid"] in kept - said.keys()]
-    failed = [row for row in waiting if row["sop_instance_uid"] in said]
+    committed = [row for row in waiting if row["sop_instance_uid"] in kept - reasons.keys()]
+    failed = [row for row in waiting if row["sop_instance_uid"] in reasons]
     if committed:
-        prove(connection, committed, committed[0]["peer"], "which committed to them", now)
+        deliver(connection, committed, committed[0]["peer"], "which committed to them", now)
     for row in failed:
-        _fail(connection, row, said[row["sop_instance_uid"]], now)
+        _fail(connection, row, reasons[row["sop_instance_uid"]], now)
     return {"committed": len(committed), "failed": len(failed)}
 
 
 def _fail(connection: Connection, row: RowMapping, reason: int, now: float) -> None:
     why = sentence(reason)
-    if reason == Reason.DUPLICATE_TRANSACTION:  # nothing is said of the object: asked under another one
+    if reason == Reason.DUPLICATE_TRANSACTION:  # of the object this says nothing: requested under another one
         _change(connection, row, reference=None, due_at=now, last_error=why)
     elif reason == Reason.CLASS_NOT_SUPPORTED:  # it took the object and commits to none of the class: queried
         _change(connection, row, due_at=now, last_error=why)
@@ -136,5 +138,5 @@ def _fail(connection: Connection, row: RowMapping, reason: int, now: float) -> N
 
 
 def _change(connection: Connection, row: RowMapping, **values: Any) -> None:
-    """Of a row that is still unproven: a report may have come since it was read."""
-    jobs.change(connection, JOB.c.id == row["id"], _UNPROVEN, **values)
+    """Of a job that is still uncommitted: a result may have arrived since it was read."""
+    jobs.change(connection, JOB.c.id == row["id"], _UNCOMMITTED, **values)
