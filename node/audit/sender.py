@@ -5,7 +5,6 @@ Messages are jobs. Lane: the sink. There is no bound on how many wait, for nothi
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from node.errors import ReadFirstError
 from node.ledger import jobs
 from node.ledger.engine import Ledger
 from node.ledger.tables import JOB
-from node.loops import run_forever, running
+from node.loops import Loop, running
 from node.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -62,7 +61,7 @@ def make_sinks(settings: Settings) -> dict[str, Sink]:
     return made
 
 
-class AuditSender:
+class AuditSender(Loop):
     """Sends one sink its messages; `run` in a thread of its own until `stop`.
 
     Parameters
@@ -77,20 +76,16 @@ class AuditSender:
         self, name: str, sink: Sink, ledger: Ledger, before: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
+        super().__init__("audit messages wait", sink=name)
         self._name, self._sink, self._ledger, self._before, self._clock = name, sink, ledger, before, clock
-        self._stopping = threading.Event()
         self._failures, self._log_again = 0, 0.0
 
     def run(self) -> None:
         """Send until stopped, then once more what was recorded last."""
-        run_forever(self.send_waiting, "audit messages wait", self._stopping, sink=self._name)
-        self.send_waiting()
+        super().run()
+        self.step()
 
-    def stop(self) -> None:
-        """End `run` when what is there was sent."""
-        self._stopping.set()
-
-    def send_waiting(self) -> float:
+    def step(self) -> float:
         """Send what waits; the seconds to wait before the next time."""
         try:
             self._before()

@@ -7,18 +7,23 @@ its result on the association of the request or on one that it opens itself, lat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pynetdicom import build_context, evt
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from node.commitment.runner import CommitmentLoop, committing
+from node.commitment.result_sender import ResultSender
 from node.commitment.scp import CommitmentScp
+from node.commitment.scu import CommitmentScu
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES
+from node.ledger.engine import Ledger
+from node.loops import running
 from node.receiving.c_store import Receiver
+from node.settings import Settings
 
-__all__ = ["CommitmentLoop", "committing", "contexts", "handlers"]
+__all__ = ["committing", "contexts", "handlers"]
 
 Handler = tuple[Any, Callable[[Any], Any]]
 
@@ -29,6 +34,11 @@ def contexts() -> list[PresentationContext]:
     for context in found:
         context.scu_role = context.scp_role = True
     return found
+
+
+def committing(settings: Settings, ledger: Ledger) -> AbstractContextManager[None]:
+    """Request commitment of receivers, and send senders their results, while the body runs."""
+    return running("commitment", CommitmentScu(settings, ledger), ResultSender(settings, ledger))
 
 
 def handlers(receiver: Receiver, others: Sequence[Handler]) -> list[Handler]:

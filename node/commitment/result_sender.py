@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from threading import Event
 
 import structlog
 from pynetdicom import Association, build_context
@@ -13,11 +12,13 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from node.commitment import availability, requests
 from node.commitment.messages import INSTANCE, CommitmentResult, write_result
 from node.commitment.requests import PeerRequest
+from node.commitment.scu import TICK
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES
 from node.entities import JobKind
 from node.errors import PeerError, ReadFirstError
 from node.ledger import jobs
 from node.ledger.engine import Ledger
+from node.loops import LaneLoop
 from node.sending.scu import Requestor, associate
 from node.settings import Settings
 
@@ -39,13 +40,12 @@ def log_sent(asked: PeerRequest, result: CommitmentResult, over: str) -> None:
     _log.info("commitment result sent", peer=asked.ae_title, transaction=result.transaction_uid, over=over, **counts)
 
 
-class ResultSender:
+class ResultSender(LaneLoop[str]):
     """Sends results; one thread a peer at a time."""
 
-    def __init__(
-        self, settings: Settings, ledger: Ledger, stopping: Event, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._settings, self._ledger, self._stopping, self._clock = settings, ledger, stopping, clock
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+        super().__init__("results", "commitment results wait", TICK, clock)
+        self._settings, self._ledger = settings, ledger
         self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
 
     def due(self, now: float) -> Iterable[str]:
@@ -56,15 +56,15 @@ class ResultSender:
         with self._ledger.read() as connection:
             return requests.peers(connection, now)
 
-    def serve(self, ae_title: str) -> None:
+    def serve(self, lane: str) -> None:
         """Send one peer its results, over one association; put them off where that fails."""
         try:
-            self._send(ae_title)
+            self._send(lane)
         except ReadFirstError as error:
             with self._ledger.write() as connection:
-                pause = requests.postpone(connection, ae_title, str(error), self._clock())
+                pause = requests.postpone(connection, lane, str(error), self._clock())
             why = {"reason": str(error), "again_in_seconds": round(pause, 1)}
-            _log.warning("commitment results wait", peer=ae_title, **why)
+            _log.warning("commitment results wait", peer=lane, **why)
 
     def _send(self, ae_title: str) -> None:
         peer = self._settings.peer_called(ae_title)

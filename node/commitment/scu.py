@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import groupby
-from threading import Event
 
 import structlog
 from pydicom.uid import UID, generate_uid
@@ -26,6 +25,7 @@ from node.commitment.result_receiver import receive_result, without_stalling
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
 from node.errors import NothingAccepted, PeerError
 from node.ledger.engine import Ledger
+from node.loops import LaneLoop
 from node.sending.scu import Requestor, as_told, associate
 from node.settings import Peer, Settings
 
@@ -33,26 +33,24 @@ _log = structlog.get_logger(__name__)
 _ANSWER_SECONDS = 30.0  # to answer one message; nothing has to be done for it
 _RELEASE_SECONDS = 3.0  # to answer a release, before the association is aborted: its result may cross it
 _UNANSWERED = 60.0  # seconds until a peer that did not answer a request is queried
+TICK = 0.25  # seconds between looks for peers that are due
 _LOOK = 0.1  # seconds between looks whether the result arrived
 
 Rows = Sequence[RowMapping]
 
 
-class CommitmentScu:
+class CommitmentScu(LaneLoop[str]):
     """Requests commitment of receivers; one thread a peer at a time.
 
     Parameters
     ----------
-    stopping
-        Set when the node ends; what is waited for then may arrive after the next start.
     clock
         Seconds since 1970 UTC.
     """
 
-    def __init__(
-        self, settings: Settings, ledger: Ledger, stopping: Event, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._settings, self._ledger, self._stopping, self._clock = settings, ledger, stopping, clock
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+        super().__init__("commitment", "storage commitment waits", TICK, clock)
+        self._settings, self._ledger = settings, ledger
         self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
         self._audit = Recorder(settings, ledger)
 
@@ -61,21 +59,21 @@ class CommitmentScu:
         with self._ledger.read() as connection:
             return uncommitted.peers(connection, now)
 
-    def serve(self, name: str) -> None:
+    def serve(self, lane: str) -> None:
         """Request commitment of one peer, or query it, over one association."""
         with self._ledger.read() as connection:
-            rows = uncommitted.due(connection, name, self._clock())
-        peer = self._settings.committers.get(name)
+            rows = uncommitted.due(connection, lane, self._clock())
+        peer = self._settings.committers.get(lane)
         if peer is None:
-            self._assume(name, rows, "which is not asked any more whether it keeps them")
+            self._assume(lane, rows, "which is not asked any more whether it keeps them")
             return
         try:
-            self._serve(name, peer, rows)
+            self._serve(lane, peer, rows)
         except NothingAccepted:
-            self._assume(name, rows, "which can neither commit to them nor be queried")
+            self._assume(lane, rows, "which can neither commit to them nor be queried")
         except PeerError as error:
             self._postpone(rows, str(error))
-            _log.warning("whether a peer keeps our objects is not known yet", peer=name, reason=str(error))
+            _log.warning("whether a peer keeps our objects is not known yet", peer=lane, reason=str(error))
 
     def _serve(self, name: str, peer: Peer, rows: Rows) -> None:
         sop_classes = (*COMMITMENT_SOP_CLASSES, *QUERY_SOP_CLASSES)

@@ -20,7 +20,7 @@ from node.entities import HIGH
 from node.errors import QueueUnavailable, ReadFirstError
 from node.ledger import clock, studies
 from node.ledger.engine import Ledger
-from node.loops import run_forever
+from node.loops import Loop
 from node.sending import deliveries, scu
 from node.sending.scu import Requestor
 from node.settings import Settings
@@ -83,7 +83,7 @@ OnComplete = Callable[[RowMapping], Callable[[Connection], None]]
 """Of a study that is complete, what else is to be written; it may read files, which takes longer than a transaction."""
 
 
-class Dispatcher:
+class Dispatcher(Loop):
     """The loop of the node; `run` in a thread of its own until `stop`."""
 
     def __init__(
@@ -96,7 +96,8 @@ class Dispatcher:
         audit: Recorder | None = None,
     ) -> None:
         self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
-        self._wakeup, self._stopping = threading.Event(), threading.Event()
+        super().__init__("dispatching failed, it is tried again")
+        self._wakeup = threading.Event()
         self.counts = Counts(settings, ledger, self._wakeup.set, audit or Recorder(settings, ledger))
         self._clock = clock
         self.senders = Senders(self._ended, clock)
@@ -104,23 +105,21 @@ class Dispatcher:
         self._latest = float("inf")  # the clock's latest time; before the first look nobody knows
         self._queue_was_there, self._troubled = True, set[str]()
 
-    def run(self) -> None:
-        """Dispatch until stopped."""
-        run_forever(self._step, "dispatching failed, it is tried again", self._stopping)
-
     def stop(self) -> None:
         """End `run` soon."""
-        self._stopping.set()
+        super().stop()
         self._wakeup.set()
         self.counts.close()
 
-    def _step(self) -> None:
+    def step(self) -> float:
+        """Dispatch when woken, or after a while."""
         self._wakeup.wait(_TICK)
         self._wakeup.clear()
         try:
             self.dispatch(self._clock())
         except QueueUnavailable as error:
-            self._log_queue_gone(error)
+            return self._log_queue_gone(error)
+        return 0.0
 
     def dispatch(self, now: float) -> None:
         """Once: complete studies, release what was lost, notify the workers."""
@@ -244,11 +243,11 @@ class Dispatcher:
             with self._ledger.write() as connection:
                 deliveries.mark_notified(connection, uid, peer, now)
 
-    def _log_queue_gone(self, error: QueueUnavailable) -> None:
+    def _log_queue_gone(self, error: QueueUnavailable) -> float:
         if self._queue_was_there:
             _log.error("the queue is gone; nothing is lost, studies wait in the ledger", reason=str(error))
         self._queue_was_there = False
-        self._stopping.wait(_PAUSE)
+        return _PAUSE
 
 
 def _is_new(row: RowMapping) -> bool:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from pydicom import Dataset
-from sqlalchemy import func, select
+from sqlalchemy import MetaData, create_engine, func, insert, select, text
 
+import node
 from node import web
 from node.entities import InstanceKey, ResultObject, StoredInstance
+from node.ledger import jobs
 from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE, METADATA
 from node.receiving import instances
@@ -40,6 +46,7 @@ from node.worklist.reading.work_items import ensure_item
 from node.worklist.sinks import notices
 from node.worklist.sinks.sender import SinkSender
 from tests.node.conftest import free_port
+from tests.node.ledger.test_upgrade import CARRIED_OVER, DUMP, counts
 from tests.node.web.conftest import analyse, arrive
 from tests.node.worklist.sinks.phantoms import header, raised
 from tests.node.worklist.sinks.test_sender import Told
@@ -143,7 +150,7 @@ def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
     raised(ledger, "1.5.1", now, "A%1")
     raised(ledger, "1.5.2", now, "AX1")
     sink = Told()
-    SinkSender("hl7", sink, ledger).send_due()
+    SinkSender("hl7", sink, ledger).step()
     assert sorted(told.study_instance_uid for told in sink.notices) == ["1.5.1", "1.5.2"]
     with ledger.write() as connection:
         ensure_item(connection, header("1.5.3", "A%1"), now)
@@ -168,3 +175,31 @@ def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> N
         page = f"http://127.0.0.1:{keys.port}"
         for path in ("/", "/status", "/study/1.2.78", "/feedback.csv"):
             assert httpx.get(page + path, trust_env=False).status_code == 200, path
+
+
+def test_a_ledger_of_the_previous_version_is_carried_over(url: str, tmp_path: Path) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE before"))
+    engine.dispose()
+    ledger, config, tables = Ledger(url.replace("/postgres?", "/before?")), Config(), MetaData()
+    config.set_main_option("script_location", str(Path(node.__file__).parent / "ledger" / "migrations"))
+    with closing(sqlite3.connect(tmp_path / "before")) as dumped:
+        dumped.executescript(DUMP.read_text())
+    before = create_engine(f"sqlite:///{tmp_path / 'before'}")
+    with ledger.write() as connection, before.connect() as reading:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007_audit")
+        tables.reflect(connection)
+        for table in tables.sorted_tables:
+            rows = [dict(row) for row in reading.execute(select(table)).mappings()]
+            if rows and table.name != "alembic_version":
+                connection.execute(insert(table), rows)
+    before.dispose()
+    ledger.migrate()
+    assert counts(ledger) == CARRIED_OVER
+    with ledger.write() as connection:
+        assert len(deliveries.claim(connection, "1.2.1", "pacs", time.time())) == 2
+        assert [one["lane"] for one in jobs.troubled(connection, 10) if one["kind"] == "notice"] == ["hl7"] * 2
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    ledger.close()

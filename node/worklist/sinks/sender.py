@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -12,7 +11,7 @@ import structlog
 from node.backoff import pause_after
 from node.errors import NotAccepted, ReadFirstError, SinkUnreachable
 from node.ledger.engine import Ledger
-from node.loops import run_forever, running
+from node.loops import Loop, running
 from node.worklist.sinks import Sink, notices
 from node.worklist.sinks.facts import Notice
 
@@ -23,23 +22,15 @@ _LONGEST_SILENCE = 60.0  # seconds that a sink which does not answer is left alo
 _SPARE = 2.0  # seconds that a lease is longer than sending may take
 
 
-class SinkSender:
+class SinkSender(Loop):
     """Sends one sink its notices; `run` in a thread of its own until `stop`."""
 
     def __init__(self, name: str, sink: Sink, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+        super().__init__("notices wait", sink=name)
         self._name, self._sink, self._ledger, self._clock = name, sink, ledger, clock
-        self._stopping = threading.Event()
         self._seen_until, self._silences = clock() - notices.OLDEST, 0
 
-    def run(self) -> None:
-        """Send until stopped."""
-        run_forever(self.send_due, "notices wait", self._stopping, sink=self._name)
-
-    def stop(self) -> None:
-        """End `run` when the result of what is on its way is recorded."""
-        self._stopping.set()
-
-    def send_due(self) -> float:
+    def step(self) -> float:
         """Find, claim and send, until nothing is due; the seconds to wait before the next time."""
         self._find()
         while not self._stopping.is_set() and (notice := self._claim()):

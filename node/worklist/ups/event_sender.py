@@ -7,7 +7,6 @@ from the ledger when it was answered: a crash in between sends it a second time,
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -19,7 +18,7 @@ from node.dicom.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.errors import PeerError, ReadFirstError
 from node.ledger import jobs
 from node.ledger.engine import Ledger
-from node.loops import KeyedExecutor, run_forever
+from node.loops import LaneLoop
 from node.sending.scu import Requestor, associate
 from node.settings import Peer, Settings
 from node.worklist.events import event_reports, subscriptions
@@ -30,7 +29,6 @@ from node.worklist.items.json_model import to_dataset
 _log = structlog.get_logger(__name__)
 _TICK = 0.1  # seconds between looks
 _BATCH = 100  # reports of one association
-_AT_ONCE = 8  # subscribers served at the same time
 _ANSWER_SECONDS = 10.0  # to answer one report; nothing has to be done for it
 _HOUR = 3600.0
 _WAIT = "event reports wait"  # the log's word
@@ -38,30 +36,21 @@ _WAIT = "event reports wait"  # the log's word
 SOP_CLASSES: tuple[str, ...] = (UnifiedProcedureStepEvent,)
 
 
-class EventSender:
+class EventSender(LaneLoop[Subscriber]):
     """The loop that sends event reports; `run` in a thread of its own until `stop`."""
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
-        self._settings, self._ledger, self._clock = settings, ledger, clock
+        super().__init__("event", _WAIT, _TICK, clock)
+        self._settings, self._ledger = settings, ledger
         self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
-        self._stopping, self._restart_reported = threading.Event(), False
-        self._executor = KeyedExecutor(self.serve, _AT_ONCE, "event", _WAIT, self._stopping)
+        self._restart_reported = False
 
-    def run(self) -> None:
-        """Send until stopped; begins with SCP Status Change."""
-        run_forever(self._step, _WAIT, self._stopping)
-
-    def stop(self) -> None:
-        """End `run` soon; what is being sent is answered within 10 s, or sent again at the next start."""
-        self._stopping.set()
-        self._executor.close()
-
-    def _step(self) -> float:
+    def step(self) -> float:
+        """Begins with SCP Status Change."""
         if not self._restart_reported:
             self.report_restart(self._clock())
             self._restart_reported = True
-        self.look(self._clock())
-        return _TICK
+        return super().step()
 
     def report_restart(self, now: float) -> None:
         """Put SCP Status Change for every subscriber and for those whom the settings name."""
@@ -70,29 +59,27 @@ class EventSender:
         with self._ledger.write() as connection:
             event_reports.put_status(connection, event, sorted({*named, *subscriptions.everybody(connection)}), now)
 
-    def look(self, now: float) -> None:
-        """Begin to serve whoever is due, and drop what is too old."""
+    def due(self, now: float) -> tuple[Subscriber, ...]:
+        """Whoever is to be sent something; what is too old is dropped first."""
         for kind in event_reports.KINDS:
             missed = jobs.drop_older(self._ledger, kind, now - self._settings.worklist.event_hours * _HOUR)
             for ae_title, number in missed.items():
                 _log.warning("event reports dropped, nobody answered in time", peer=ae_title, reports=number)
         with self._ledger.read() as connection:
-            due = event_reports.due(connection, now)
-        for subscriber in due:
-            self._executor.submit(subscriber)
+            return event_reports.due(connection, now)
 
-    def serve(self, subscriber: Subscriber) -> None:
+    def serve(self, lane: Subscriber) -> None:
         """Send what waits for one subscriber, over one association; put it off where that fails."""
         try:
-            peer = self._settings.peer_called(subscriber.ae_title)
+            peer = self._settings.peer_called(lane.ae_title)
             if peer is None:
-                raise PeerError(f"no [peers.…] table has ae_title = {subscriber.ae_title}")
-            self._send(subscriber, peer)
+                raise PeerError(f"no [peers.…] table has ae_title = {lane.ae_title}")
+            self._send(lane, peer)
         except ReadFirstError as error:
             with self._ledger.write() as connection:
-                pause = event_reports.postponed(connection, subscriber, str(error), self._clock())
+                pause = event_reports.postponed(connection, lane, str(error), self._clock())
             seconds = round(pause, 1)
-            _log.warning(_WAIT, peer=subscriber.ae_title, reason=str(error), again_in_seconds=seconds)
+            _log.warning(_WAIT, peer=lane.ae_title, reason=str(error), again_in_seconds=seconds)
 
     def _send(self, subscriber: Subscriber, peer: Peer) -> None:
         contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in SOP_CLASSES]

@@ -80,8 +80,8 @@ def readfirst(*words: str) -> str:
 def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path, ledger: Ledger) -> None:
     with ledger.write() as connection:
         instances.record_instance(connection, stored(study_instance_uid=STUDY), "CT", time.time())
-    SinkSender("hl7", Told(), ledger).send_due()
-    SinkSender("webhook", Told([NotAccepted("the server refused the resource with HTTP 422")]), ledger).send_due()
+    SinkSender("hl7", Told(), ledger).step()
+    SinkSender("webhook", Told([NotAccepted("the server refused the resource with HTTP 422")]), ledger).step()
     options = ("--config", str(config))
     shown = readfirst("study", STUDY, *options)
     with ledger.read() as connection:

@@ -59,7 +59,7 @@ def test_the_file_has_a_line_a_message_for_us_alone(ledger: Ledger, tmp_path: Pa
     fill(ledger, "file", range(3))
     before = os.umask(0)
     try:
-        AuditSender("file", Trail(tmp_path / "audit", 1 << 20), ledger).send_waiting()
+        AuditSender("file", Trail(tmp_path / "audit", 1 << 20), ledger).step()
     finally:
         os.umask(before)
     file = tmp_path / "audit" / "audit.log"
@@ -86,7 +86,7 @@ def test_a_torn_line_is_ended_and_the_next_one_is_whole(ledger: Ledger, tmp_path
 def test_a_full_file_is_put_aside_and_none_is_lost(ledger: Ledger, tmp_path: Path) -> None:
     for number in range(5):
         fill(ledger, "file", range(number, number + 1))
-        AuditSender("file", Trail(tmp_path, 60), ledger).send_waiting()
+        AuditSender("file", Trail(tmp_path, 60), ledger).step()
     files = sorted(tmp_path.glob("audit*.log"))
     assert len(files) > 2
     lines = [line for file in files for line in file.read_text().splitlines()]
@@ -99,13 +99,13 @@ def test_a_disk_that_takes_nothing_keeps_the_messages_waiting(ledger: Ledger, tm
     fill(ledger, "file", range(2))
     sender = AuditSender("file", Trail(tmp_path / "audit", 1 << 20), ledger)
     with capture_logs() as logged:
-        pauses = [sender.send_waiting() for _ in range(4)]
+        pauses = [sender.step() for _ in range(4)]
     assert pauses == sorted(pauses)
     assert pauses[-1] <= 60
     assert [(line["event"], line["waiting"]) for line in logged] == [("audit messages wait, none is lost", 2)]
     (tmp_path / "audit").unlink()
     with capture_logs() as logged:
-        sender.send_waiting()
+        sender.step()
     assert [line["event"] for line in logged] == ["audit messages are taken again"]
     assert waiting(ledger) == {}
 
@@ -181,7 +181,7 @@ def test_syslog_over_tls_frames_each_message_by_its_octets(
 ) -> None:
     fill(ledger, "syslog", range(3))
     with receiver.once(manners):
-        AuditSender("syslog", sink_to(receiver, tls, settings), ledger).send_waiting()
+        AuditSender("syslog", sink_to(receiver, tls, settings), ledger).step()
     assert waiting(ledger) == {}
     lines = frames(receiver.got[0])
     header = r"<(84|85)>1 1970-01-01T00:16:4\d\.000Z \S+ readfirst \d+ DICOM\+RFC3881 - \ufeff(.*)"
@@ -199,10 +199,10 @@ def test_a_receiver_that_resets_gets_all_of_them_again(
         jobs.put_all(connection, [large] * 100, 1.0)
     sender = AuditSender("syslog", sink_to(receiver, tls, settings), ledger)
     with receiver.once("resets"):
-        sender.send_waiting()
+        sender.step()
     assert (waiting(ledger), receiver.got) == ({"syslog": 100}, [])
     with receiver.once("polite"):
-        sender.send_waiting()
+        sender.step()
     assert (waiting(ledger), len(frames(receiver.got[0]))) == ({}, 100)
 
 
@@ -226,7 +226,7 @@ def test_syslog_over_udp_is_a_datagram_a_message(ledger: Ledger, settings: Setti
         table = Repository(host="127.0.0.1", port=listener.getsockname()[1], transport="udp")
         audit = Audit(sinks=("syslog",), syslog=table)
         sink = make_sinks(settings.model_copy(update={"audit": audit}))["syslog"]
-        AuditSender("syslog", sink, ledger).send_waiting()
+        AuditSender("syslog", sink, ledger).step()
         got = [listener.recv(65536).decode() for _ in range(2)]
     assert [one.endswith(f"\ufeff{XML % number}") for number, one in enumerate(got)] == [True, True]
 

@@ -18,7 +18,6 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetri
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select, update
 
-from node.commitment import CommitmentLoop
 from node.commitment.messages import INSTANCE, CommitmentResult, Reference, Request, read_request, write_result
 from node.commitment.scu import CommitmentScu
 from node.entities import JobState
@@ -156,7 +155,7 @@ class Beside:
     def ask(self, **changes: float) -> None:
         """Serve the peer as the loop does when it is due."""
         settings = self.settings.model_copy(update={"commitment": Commitment(**({"stay_seconds": 0.0} | changes))})
-        scu = CommitmentScu(settings, self.ledger, threading.Event(), lambda: self.now)
+        scu = CommitmentScu(settings, self.ledger, lambda: self.now)
         for name in scu.due(self.now):
             scu.serve(name)
 
@@ -203,12 +202,12 @@ def beside(tmp_path: Path, ledger: Ledger, listen: Callable[[Settings], House]) 
 
 
 @pytest.fixture
-def looping() -> Iterator[Callable[[Beside], CommitmentLoop]]:
+def looping() -> Iterator[Callable[[Beside], CommitmentScu]]:
     """The loop of a node, stopped when the test ends."""
     with ExitStack() as stack:
 
-        def looping(node: Beside) -> CommitmentLoop:
-            loop = CommitmentLoop(node.settings, node.ledger)
+        def looping(node: Beside) -> CommitmentScu:
+            loop = CommitmentScu(node.settings, node.ledger)
             thread = threading.Thread(target=loop.run)
             thread.start()
             stack.callback(thread.join)

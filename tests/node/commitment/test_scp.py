@@ -107,7 +107,7 @@ class Node:
     def tell(self, now: float | None = None) -> float:
         """Serve whom there is something to tell, at that time; the time."""
         at = time.time() if now is None else now
-        reporter = ResultSender(self.settings, self.ledger, threading.Event(), lambda: at)
+        reporter = ResultSender(self.settings, self.ledger, lambda: at)
         for who in reporter.due(at):
             reporter.serve(who)
         return at

@@ -10,8 +10,9 @@ import pytest
 from pynetdicom import Association
 from sqlalchemy import select
 
-from node.commitment import CommitmentLoop, result_receiver, scu
+from node.commitment import result_receiver, scu
 from node.commitment.messages import CommitmentResult
+from node.commitment.scu import CommitmentScu
 from node.entities import JobState
 from node.ledger import jobs
 from node.ledger.tables import JOB
@@ -307,7 +308,7 @@ def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) ->
     assert (node.states, pacs.queried, len(pacs.asked)) == ([DELIVERED] * 3, 1, 1)
 
 
-def test_the_loop_asks_by_itself(start: Start, beside: MakeBeside, looping: Callable[[Beside], CommitmentLoop]) -> None:
+def test_the_loop_asks_by_itself(start: Start, beside: MakeBeside, looping: Callable[[Beside], CommitmentScu]) -> None:
     node = beside(start(COMMITMENT, here=True))
     looping(node)
     until(lambda: node.states == [DELIVERED] * 3)

@@ -59,6 +59,12 @@ from workers.delivery.deliver import Deliverer
 
 DUMP = Path(__file__).parent / "before_jobs.sql"
 NOW = 1_700_000_100.0  # a while after it was written
+CARRIED_OVER = {  # how many jobs, by kind and lane
+    ("analysis", "MODALITY"): 2,
+    ("delivery", "pacs"): 9, ("notice", "hl7"): 3, ("notice", "webhook"): 3, ("event report", "MONITOR"): 7,
+    ("web event report", "BROWSER"): 7, ("commitment result", "MODALITY"): 2, ("audit message", "file"): 3,
+    ("audit message", "syslog"): 3,
+}  # fmt: skip
 HELD = "2.25.11"  # the peer took it and was asked to commit to it
 
 
@@ -148,12 +154,7 @@ def beside(settings: Settings, peers: Peers) -> Iterator[Settings]:
 
 
 def test_every_row_is_carried_over_with_its_state(ledger: Ledger) -> None:
-    assert counts(ledger) == {
-        ("analysis", "MODALITY"): 2,
-        ("delivery", "pacs"): 9, ("notice", "hl7"): 3, ("notice", "webhook"): 3, ("event report", "MONITOR"): 7,
-        ("web event report", "BROWSER"): 7, ("commitment result", "MODALITY"): 2, ("audit message", "file"): 3,
-        ("audit message", "syslog"): 3,
-    }  # fmt: skip
+    assert counts(ledger) == CARRIED_OVER
     assert states(ledger, DELIVERY, "sop_instance_uid") == [
         ("2.25.10", "delivered"), (HELD, "stored"), ("2.25.12", "pending"), ("2.25.13", "standby"),
         ("2.25.14", "pending"), ("2.25.15", "quarantined"), ("2.25.20", "refused"), ("2.25.21", "superseded"),
@@ -191,7 +192,7 @@ def test_the_deliveries_go_out_once_and_what_was_stored_is_proven(
     deliverer.ledger.close()
     assert peers.came == ["2.25.12", "2.25.14", "2.25.255"]
     later = time.time() + 7200
-    scu = CommitmentScu(beside, ledger, threading.Event(), lambda: later)
+    scu = CommitmentScu(beside, ledger, lambda: later)
     assert list(scu.due(later)) == ["pacs"]
     scu.serve("pacs")
     assert Counter(state for _uid, state in states(ledger, DELIVERY, "peer")) == {
@@ -215,7 +216,7 @@ def test_the_subscribers_get_their_events_in_order(ledger: Ledger, beside: Setti
 
 
 def test_the_requests_for_commitment_get_their_results(ledger: Ledger, beside: Settings, peers: Peers) -> None:
-    sender = ResultSender(beside, ledger, threading.Event(), lambda: NOW)
+    sender = ResultSender(beside, ledger, lambda: NOW)
     assert list(sender.due(NOW)) == ["MODALITY"]
     sender.serve("MODALITY")
     assert [(one.transaction_uid, len(one.failed)) for one in peers.results] == [("2.25.800", 2), ("2.25.800", 1)]
@@ -246,7 +247,7 @@ def test_the_sinks_get_their_notices(ledger: Ledger, settings: Settings) -> None
         hook = Webhook(url=f"http://127.0.0.1:{server.server_port}/r4")
         worklist = Worklist(sinks=("hl7", "webhook"), hl7=hl7, webhook=hook)
         for name, sink in make_sinks(settings.model_copy(update={"worklist": worklist})).items():
-            SinkSender(name, sink, ledger, lambda: NOW).send_due()
+            SinkSender(name, sink, ledger, lambda: NOW).step()
     assert states(ledger, NOTICE, "sink") == [
         ("hl7", "delivered"), ("hl7", "rejected"), ("hl7", "delivered"), *[("webhook", "delivered")] * 3
     ]  # fmt: skip
@@ -260,7 +261,7 @@ def test_the_audit_messages_reach_both_sinks_in_order(ledger: Ledger, settings: 
         table = Repository(host="127.0.0.1", port=receiver.getsockname()[1], transport="udp")
         audit = settings.model_copy(update={"audit": Audit(sinks=("file", "syslog"), syslog=table)})
         for name, sink in make_audit_sinks(audit).items():
-            AuditSender(name, sink, ledger).send_waiting()
+            AuditSender(name, sink, ledger).step()
         got = [receiver.recv(10_000).decode().rpartition("\ufeff")[2] for _ in range(3)]
     lines = (settings.node.data / "audit" / "audit.log").read_text().splitlines()
     assert got == lines == [f'<AuditMessage n="{number}"/>' for number in range(3)]

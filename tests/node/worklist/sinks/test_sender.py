@@ -129,11 +129,11 @@ def test_what_stays_routine_is_told_only_where_that_lowers_nothing(
         assert item is not None
         save(connection, replace(item, priority=Priority.LOW), NOW)
         raise_priority(connection, STUDY, Triage(Priority.MEDIUM, "nodule"), NOW)
-    sender.send_due()
+    sender.step()
     assert [notice.priority for notice in sink.notices] == told
     with ledger.write() as connection:
         raise_priority(connection, STUDY, Triage(Priority.HIGH, "pneumothorax"), NOW)
-    sender.send_due()
+    sender.step()
     assert [notice.priority for notice in sink.notices] == [*told, "HIGH"]
 
 
@@ -156,17 +156,17 @@ def test_a_notice_says_nothing_of_a_package_in_shadow_mode(ledger: Ledger, sende
         claim(connection, STUDY)
         assert studies.finish(connection, STUDY, 1, report, NOW)
         decide_study(connection, Analysed(STUDY, 1, report.findings), policy, NOW)
-    sender.send_due()
+    sender.step()
     (told,) = sink.notices
     assert [finding["label"] for finding in told.content["findings"]] == ["Nodule"]
     assert "Secret" not in json.dumps(told.content) + told.reason
 
 
 def test_a_raised_priority_is_sent_once_and_acknowledged(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
-    sender.send_due()
+    sender.step()
     raised(ledger)
     for _round in range(3):
-        sender.send_due()
+        sender.step()
     (row,), (told,) = rows(ledger), sink.notices
     assert (row["state"], row["attempts"], row["delivered_at"]) == ("delivered", 1, NOW)
     assert (told.priority, told.study_instance_uid, told.work_item_uid) == ("HIGH", STUDY, reading_uid(STUDY))
@@ -177,7 +177,7 @@ def test_a_raised_priority_is_sent_once_and_acknowledged(ledger: Ledger, sender:
 def test_what_nobody_raised_is_not_told(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     raised(ledger)
     set_priority(ledger, "HIGH")
-    sender.send_due()
+    sender.step()
     assert (sink.notices, rows(ledger)) == ([], [])
 
 
@@ -185,7 +185,7 @@ def test_what_was_raised_while_the_node_was_down_is_told_but_not_yesterdays(ledg
     raised(ledger, "1.2.1", NOW - notices.OLDEST - 100)
     raised(ledger, "1.2.2", NOW - notices.OLDEST + 100)
     sink = Told()
-    SinkSender("hl7", sink, ledger, clock).send_due()
+    SinkSender("hl7", sink, ledger, clock).step()
     assert [told.study_instance_uid for told in sink.notices] == ["1.2.2"]
 
 
@@ -196,18 +196,18 @@ def test_not_taken_is_tried_again_with_the_same_content_after_growing_pauses(
     raised(ledger)
     pauses: list[float] = []
     for _attempt in range(9):
-        sender.send_due()
+        sender.step()
         (row,) = rows(ledger)
         assert (row["state"], row["last_error"]) == ("pending", "MSA 'AE'")
         clock.now = row["next_attempt_at"] - 0.1
-        sender.send_due()
+        sender.step()
         clock.now = row["next_attempt_at"]
         pauses.append(clock.now - NOW - sum(pauses))
     assert len(sink.notices) == 9  # never before its time
     assert 3.75 <= pauses[0] <= 6.25
     assert 11.25 <= pauses[1] <= 18.75
     assert max(pauses) <= 1.25 * notices.LONGEST_PAUSE
-    sender.send_due()
+    sender.step()
     assert rows(ledger)[0]["state"] == "delivered"
     assert len({replace(told, attempts=0).control_id for told in sink.notices}) == 1
     assert len({str(told.content) for told in sink.notices}) == 1
@@ -217,15 +217,15 @@ def test_not_taken_is_tried_again_with_the_same_content_after_growing_pauses(
 def test_a_refusal_ends_it_until_a_person_tries_again(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     sink.errors = [NotAccepted("the receiver refused the message: MSA 'AR'")]
     raised(ledger)
-    sender.send_due()
-    sender.send_due()
+    sender.step()
+    sender.step()
     (row,) = rows(ledger)
     assert (row["state"], row["last_error"]) == ("rejected", "the receiver refused the message: MSA 'AR'")
     assert "not sent again by itself" in story(ledger, "rejected")[0]
     with ledger.write() as connection:
         assert notices.open_counts(connection) == {"pending": 0, "rejected": 1}
         assert jobs.retry(connection, STUDY, NOW) == 1
-    sender.send_due()
+    sender.step()
     assert rows(ledger)[0]["state"] == "delivered"
     assert sink.notices[0].control_id == sink.notices[1].control_id
 
@@ -235,7 +235,7 @@ def test_a_fault_of_ours_is_postponed_and_the_next_notice_sent(ledger: Ledger, s
     raised(ledger, "1.2.1")
     raised(ledger, "1.2.2")
     with capture_logs() as logs:
-        sender.send_due()
+        sender.step()
     assert [row["state"] for row in rows(ledger)] == ["pending", "delivered"]
     assert "Mül" not in str([log for log in logs if log["event"] != "a notice could not be sent"])
 
@@ -244,20 +244,20 @@ def test_a_sink_that_does_not_answer_is_left_alone_for_a_while(ledger: Ledger, s
     sink.errors = [SinkUnreachable("nobody there"), SinkUnreachable("nobody there"), None]
     raised(ledger, "1.2.1")
     raised(ledger, "1.2.2")
-    assert sender.send_due() == 5.0
+    assert sender.step() == 5.0
     assert len(sink.notices) == 1  # the second would have waited for the same timeout
-    assert sender.send_due() == 15.0
+    assert sender.step() == 15.0
     assert [row["attempts"] for row in rows(ledger)] == [1, 1]
 
 
 def test_a_person_has_the_last_word(ledger: Ledger, sender: SinkSender, sink: Told) -> None:
     sink.errors = [NotTaken("later")]
     raised(ledger)
-    sender.send_due()
+    sender.step()
     set_priority(ledger, "LOW")
     with ledger.write() as connection:
         jobs.retry(connection, STUDY, NOW)
-    sender.send_due()
+    sender.step()
     assert len(sink.notices) == 1
     assert rows(ledger)[0]["state"] == "superseded"
     assert "a person has changed or claimed" in story(ledger, "not notified")[-1]
@@ -267,7 +267,7 @@ def test_a_claimed_item_is_not_told(ledger: Ledger, sender: SinkSender, sink: To
     raised(ledger)
     with ledger.write() as connection:
         operations.change_state(connection, reading_uid(STUDY), from_dataset(change("IN PROGRESS", LOCK))[0], NOW)
-    sender.send_due()
+    sender.step()
     assert sink.notices == []
 
 
@@ -276,15 +276,15 @@ def test_an_acknowledgement_counts_though_a_person_spoke_meanwhile(
 ) -> None:
     sink.meanwhile = lambda: set_priority(ledger, "LOW")
     raised(ledger)
-    sender.send_due()
+    sender.step()
     assert rows(ledger)[0]["state"] == "delivered"
 
 
 def test_two_nodes_on_one_ledger_tell_once(ledger: Ledger, sink: Told, sender: SinkSender, clock: Clock) -> None:
     other = Told()
-    sink.meanwhile = lambda: SinkSender("hl7", other, ledger, clock).send_due()
+    sink.meanwhile = lambda: SinkSender("hl7", other, ledger, clock).step()
     raised(ledger)
-    sender.send_due()
+    sender.step()
     assert (len(sink.notices), other.notices) == (1, [])
 
 
@@ -303,8 +303,8 @@ def test_a_claim_is_exclusive_until_its_lease_ends(ledger: Ledger) -> None:
 def test_each_sink_is_told(ledger: Ledger, sender: SinkSender, sink: Told, clock: Clock) -> None:
     webhook = Told([SinkUnreachable("nobody there")])
     raised(ledger)
-    SinkSender("webhook", webhook, ledger, clock).send_due()
-    sender.send_due()
+    SinkSender("webhook", webhook, ledger, clock).step()
+    sender.step()
     assert {row["sink"]: row["state"] for row in rows(ledger)} == {"webhook": "pending", "hl7": "delivered"}
 
 

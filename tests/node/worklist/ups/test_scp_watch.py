@@ -320,7 +320,7 @@ def test_old_reports_are_dropped(scp: Scp, served: Ledger, notifier: EventSender
     association = scp()
     watch(association, SUBSCRIBE, ALL, "MONITOR")
     create(association)
-    notifier.look(NOW + 25 * 3600)
+    notifier.due(NOW + 25 * 3600)
     assert queued(served) == []
     assert global_state(served) is False
 
