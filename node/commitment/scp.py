@@ -35,7 +35,7 @@ class CommitmentScp:
     def __init__(self, receiver: Receiver, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._ledger, self._clock = receiver.settings, receiver.ledger, clock
         self._callers = receiver.callers
-        self._requested: dict[Association, list[int]] = {}  # IDs of requests, by the association that they came over
+        self._requested: dict[Association, list[int]] = {}  # IDs of requests, by the association that they arrived over
         self._lock = Lock()
 
     def n_event_report(self, event: Any) -> tuple[int, Dataset | None]:

@@ -128,7 +128,7 @@ class CommitmentScu(LaneLoop[str]):
         missing, here = _split(rows, lambda row: row["sop_instance_uid"] in shown)
         not_requested, unanswered = _split(here, lambda row: row["transaction_uid"])
         self._deliver(name, not_requested, "a query shows them")
-        self._deliver(name, unanswered, "no commitment came, a query shows them")
+        self._deliver(name, unanswered, "no result arrived, a query shows them")
         young, lost = _split(missing, self._is_old)
         self._postpone(young, "the peer does not show it yet")
         with self._ledger.write() as connection:

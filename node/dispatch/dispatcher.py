@@ -70,7 +70,7 @@ class Counts:
         try:
             count = scu.count_instances(self._requestor, self._peers[name], uid)
         except ReadFirstError as error:
-            _log.warning("the peer did not say how many instances it has", peer=name, study=uid, reason=str(error))
+            _log.warning("the peer did not answer how many instances it has", peer=name, study=uid, reason=str(error))
             return
         if count is not None:
             with self._ledger.read() as connection:  # what it counts of ours is not part of the study as sent

@@ -41,7 +41,7 @@ class EmbeddedRedis:
     def start(self) -> None:
         """Start the server (again) and wait until it has read its append-only file.
 
-        A file that it cannot read is let go: the queue is only a bell, and the ledger rings again.
+        A file that it cannot read is removed: the queue holds only notifications, and the dispatcher sends them again.
 
         Raises
         ------

@@ -10,7 +10,7 @@ from node.ledger import jobs
 from node.ledger.jobs import LEASE
 from node.ledger.tables import JOB, STUDY
 
-STEP = 1.0  # seconds that a clock may go back without being said to be set
+STEP = 1.0  # seconds that a clock may go back without counting as set back
 
 _NOW, _NOTHING = 0.0, None
 # Column, how far ahead it may lie (seconds), and what it becomes: so many seconds from now, or nothing.

@@ -57,7 +57,7 @@ class Ledger:
         self.url = url
         self._turn = threading.Lock()
         self.grouped = GroupCommit(self.write)
-        """Writes of which many come at once."""
+        """Writes of which many are asked for at once."""
         options: dict[str, Any] = {}
         try:
             if make_url(url).get_backend_name() == "sqlite":

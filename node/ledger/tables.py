@@ -68,7 +68,7 @@ INSTANCE = Table(  # one row a file on disk
     Index(None, "sop_instance_uid"),
 )
 
-FINDING = Table(  # what the models said of a generation
+FINDING = Table(  # what the models found in a generation
     "finding",
     METADATA,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -101,7 +101,7 @@ PICTURE = Table(  # PNGs for the page for people, made with the newest generatio
 )
 
 FEEDBACK = (
-    Table(  # what a reader said of a finding; its values are copied, for findings are replaced when analysed anew
+    Table(  # a reader's verdict on a finding; its values are copied, for findings are replaced when analysed anew
         "feedback",
         METADATA,
         Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -202,7 +202,7 @@ GLOBAL_SUBSCRIPTION = Table(  # Global Subscription State of a subscriber, PS3.4
     "global_subscription",
     METADATA,
     Column("ae_title", AE, primary_key=True),
-    Column("web", Boolean, primary_key=True),  # by UPS-RS (PS3.18 11.10): told over its WebSocket
+    Column("web", Boolean, primary_key=True),  # by UPS-RS (PS3.18 11.10): notified over its WebSocket
     Column("filtered", Boolean, primary_key=True),  # by 1.2.840.10008.5.1.4.34.5.1
     Column("locked", Boolean, nullable=False),  # with Deletion Lock
     Column("matching_keys", JSON, nullable=False),  # DICOM JSON Model, empty unless filtered
@@ -219,7 +219,7 @@ SUBSCRIPTION = Table(  # UPS Subscription State of a subscriber and a work item;
     Index(None, "sop_instance_uid"),
 )
 
-DECISION = Table(  # what triage decided of a study, and of what; told by `readfirst study`
+DECISION = Table(  # what triage decided of a study, and of what; shown by `readfirst study`
     "decision",
     METADATA,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -227,7 +227,7 @@ DECISION = Table(  # what triage decided of a study, and of what; told by `readf
     Column("generation", Integer, nullable=False),
     Column("at", Float, nullable=False),
     Column("asked", String(8), nullable=False),  # the priority by the findings of all packages
-    Column("given", String(8), nullable=False),  # what the worklist was told; empty: nothing
+    Column("given", String(8), nullable=False),  # what the worklist was given; empty: nothing
     Column("category", Integer),  # ACR category of what was asked; none without a finding
     Column("outcome", String(8), nullable=False),  # node.worklist.triage.policy.Outcome
     Column("waiting", Boolean, nullable=False),  # for the alert budget
@@ -239,7 +239,7 @@ DECISION = Table(  # what triage decided of a study, and of what; told by `readf
     Index(None, "waiting"),
 )
 
-EVENT = Table(  # the story of a study, told by `readfirst study`
+EVENT = Table(  # the story of a study, shown by `readfirst study`
     "event",
     METADATA,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -250,7 +250,7 @@ EVENT = Table(  # the story of a study, told by `readfirst study`
     Index(None, "study_instance_uid", "at"),
 )
 
-AUDITED = Table(  # until when audit messages speak of what a peer brought of a study; node.audit.unaudited
+AUDITED = Table(  # until when audit messages cover what a peer sent of a study; node.audit.unaudited
     "audited",
     METADATA,
     Column("study_instance_uid", UID, primary_key=True),

@@ -1,6 +1,6 @@
 """Notices: jobs that notify a worklist sink of a raised priority. Lane: the sink; reference: the control ID.
 
-A notice is not put where a priority is decided but found afterwards, by what the work items say: whoever raises one
+A notice is not put where a priority is decided but found afterwards, by the work items: whoever raises one
 (an analysis, a policy) need not know the sinks, and a sink that was down or new finds what it has missed. One that the
 sink has acknowledged keeps its row, for it is shown and never sent again.
 """

@@ -185,7 +185,7 @@ def test_no_report_in_time_then_a_query_says(start: Start, beside: MakeBeside, s
         (told,) = connection.execute(select(JOB).where(JOB.c.kind == "audit message")).mappings().all()
     assert 'csd-code="110112"' in str(dict(told))
     kinds = ", ".join(["statement"] * len(shows))
-    assert node.story("delivered") == [f"{len(shows)} objects to pacs, no commitment came, a query shows them: {kinds}"]
+    assert node.story("delivered") == [f"{len(shows)} objects to pacs, no result arrived, a query shows them: {kinds}"]
     assert node.errors == [""] * len(shows) + ["the peer took it and does not show it"] * lost
 
 
