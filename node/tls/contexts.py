@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from node.errors import ConfigurationError
-from node.settings.sections import Tls
+from node.settings import Tls
 from node.tls import certificates
 
 _log = structlog.get_logger(__name__)
