@@ -27,8 +27,7 @@ from node.sending import scu
 from node.sending.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings, load
 from node.tls import certificates
-from node.tls.contexts import files as files_of
-from node.tls.contexts import server_context
+from node.tls.contexts import files, server_context
 from node.worklist.sinks import make_sinks
 
 
@@ -128,7 +127,7 @@ def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
 def _certificates(settings: Settings) -> Iterator[Line]:
     """Whether they can be used, and for how long."""
     node, page = settings.node.tls, settings.web.tls
-    files = {**(files_of(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
+    known = {**(files(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
     try:
         if node:
             server_context(node)
@@ -136,13 +135,13 @@ def _certificates(settings: Settings) -> Iterator[Line]:
         yield Line(False, "tls", str(error))
         return
     try:
-        found = list(certificates.warnings(files, time.time()))
+        found = list(certificates.warnings(known, time.time()))
     except ReadFirstError as error:
         yield Line(True, "tls", f"WARNING: it is not known how long a certificate is good: {error}")
         return
     for over, sentence in found:
         yield Line(not over, "tls", sentence if over else f"WARNING: {sentence}")
-    if files and not found:
+    if known and not found:
         yield Line(True, "tls", f"certificates are good for more than {certificates.SOON_DAYS} days")
 
 
