@@ -1,11 +1,11 @@
-"""Who may come in, and what each may do: a decision on the settings, without the network."""
+"""Who may associate, and what each may do: a decision on the settings, without the network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Literal
+from typing import Literal
 
 from node.settings import Peer, Settings
 
@@ -15,13 +15,13 @@ RIGHTS: Mapping[Right, tuple[str, Callable[[Peer], bool]]] = {
     "read": ('worklist = ["read"]', lambda peer: "read" in peer.worklist),
     "change": ('worklist = ["change"]', lambda peer: "change" in peer.worklist),
 }
-"""What a peer's table has to say for each right, and whether it does."""
+"""The entry of a peer's table that gives each right, and whether a peer has it."""
 _OF_UNKNOWN = ("images",)  # with node.accept_unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: AE titles as it says them, where it calls from, and whom its certificate names."""
+    """Who requests an association: the AE titles of its request, its address, and the names of its certificate."""
 
     called: str
     ae_title: str
@@ -32,7 +32,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21), and what would let the caller in."""
+    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21), and what the caller or the administrator can do about it."""
 
     result: int
     source: int
@@ -60,15 +60,15 @@ def local_limit_exceeded(hint: str) -> Rejection:
     return Rejection(2, 3, 2, hint)
 
 
-class Callers:
-    """What the settings say of those who call."""
+class AssociationPolicy:
+    """Which callers the settings accept, and their rights."""
 
     def __init__(self, settings: Settings) -> None:
         self._node = settings.node
         self._peers = settings.peers_that(lambda peer: not peer.folder)
 
     def rejection(self, caller: Caller) -> Rejection | None:
-        """Why the caller is not let in; None where it is."""
+        """Why the caller is rejected; None where it is accepted."""
         if caller.called != self._node.ae_title:
             return called_not_recognized(f"it must call us by node.ae_title = {self._node.ae_title}")
         named = {name: peer for name, peer in self._peers.items() if peer.ae_title == caller.ae_title}
@@ -88,12 +88,11 @@ class Callers:
         return None
 
     def key(self, caller: Caller) -> str:
-        """What limits of one peer are counted under: its AE title; all that no table names share one."""
+        """The name under which the limits of a peer are counted: its AE title; all that no table names share one."""
         return caller.ae_title if self._tables(caller) else ""
 
-    def may(self, association: Any, right: Right) -> bool:
-        """Whether a table of the association's caller gives the right."""
-        caller = caller_of(association)
+    def may(self, caller: Caller, right: Right) -> bool:
+        """Whether a table of the caller gives the right."""
         tables = self._tables(caller)
         if not tables and not any(peer.ae_title == caller.ae_title for peer in self._peers.values()):
             return self._node.accept_unknown and right in _OF_UNKNOWN
@@ -105,14 +104,6 @@ class Callers:
             for peer in self._peers.values()
             if peer.ae_title == caller.ae_title and _calls_from(peer, caller.address) and _shows(peer, caller.names)
         ]
-
-
-def caller_of(association: Any) -> Caller:
-    """Who called, as the door saw it; without a door (tests of a service alone) as pynetdicom did."""
-    found = getattr(association, "caller", None)
-    if isinstance(found, Caller):
-        return found
-    return Caller("", association.requestor.ae_title, plain_address(association.requestor.address))
 
 
 def plain_address(text: str) -> str:
