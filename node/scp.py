@@ -10,9 +10,8 @@ from pynetdicom import AE, Association, evt
 from pynetdicom.events import Event
 
 from node import commitment
-from node.admin.metrics import Metrics
 from node.admission.associations import ABORTED, RELEASED, session_of
-from node.admission.control import AdmissionControl, AssociationListener, OnRejected
+from node.admission.control import AssociationListener
 from node.admission.policy import RIGHTS, Right
 from node.audit import Recorder
 from node.dicom.contexts import scp_contexts
@@ -28,15 +27,13 @@ _UNLIMITED = 1 << 20
 _ENDS = evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE
 
 
-def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | None = None) -> AssociationListener:
+def start(receiver: Receiver, audit: Recorder | None = None) -> AssociationListener:
     """Listen for associations in a background thread; `server.shutdown()` ends it.
 
     Parameters
     ----------
     audit
         Records rejected associations, and queries.
-    metrics
-        Counts rejected associations.
 
     Raises
     ------
@@ -45,7 +42,7 @@ def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | 
     """
     settings, node, registry = receiver.settings, receiver.settings.node, receiver.associations
     audit = audit or Recorder(settings, receiver.ledger)
-    control = AdmissionControl(settings, registry, _on_rejected(audit, metrics))
+    registry.subscribe(rejected=audit.rejected)
     ae = AE(node.ae_title)
     ae.maximum_associations = _UNLIMITED  # whoever is admitted has a slot
     ae.maximum_pdu_size = node.max_pdu
@@ -66,23 +63,12 @@ def start(receiver: Receiver, audit: Recorder | None = None, metrics: Metrics | 
     ]  # fmt: skip
     contexts = [*scp_contexts(), *scp.contexts(), *commitment.contexts()]
     try:
-        server = AssociationListener(
-            ae, (node.host, node.port), contexts, handlers, receiver.begin, control, settings.limits
-        )
+        server = AssociationListener(ae, contexts, handlers, receiver.begin, settings, registry)
     except OSError as error:
         message = f"node.host and node.port: {node.host}:{node.port} cannot be listened on: {error.strerror}"
         raise ConfigurationError(message) from error
     threading.Thread(target=server.serve_forever, name="scp", daemon=True).start()
     return server
-
-
-def _on_rejected(audit: Recorder, metrics: Metrics | None) -> OnRejected:
-    def rejected(ae_title: str, address: str, reason: str) -> None:
-        audit.rejected(ae_title, address, reason)
-        if metrics:
-            metrics.rejected()
-
-    return rejected
 
 
 def _may(receiver: Receiver, audit: Recorder) -> scp.May:

@@ -104,7 +104,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(listening(settings.worklist.orders, ledger))
         stack.enter_context(commitment.keeping_promises(settings, ledger))
         associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
-        server = scp.start(Receiver(settings, ledger, store, associations), recorder, metrics)
+        server = scp.start(Receiver(settings, ledger, store, associations), recorder)
         stack.callback(server.shutdown)
         _announce(settings)
         while not stop.wait(0.5):

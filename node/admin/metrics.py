@@ -57,9 +57,9 @@ class Metrics:
         registry.register(_States(settings, ledger, waiting))
 
     def watch(self, associations: AssociationRegistry) -> None:
-        """Count the associations of a registry, and their C-STORE requests."""
+        """Count the associations of a registry, those that were rejected, and C-STORE requests."""
         self._open.set_function(lambda: associations.count)
-        associations.subscribe(stored=self.stored)
+        associations.subscribe(stored=self.stored, rejected=lambda *_: self._rejected.inc())
 
     def stored(self, caller: Caller, result: StoreResult) -> None:
         """A C-STORE request was answered."""
@@ -67,10 +67,6 @@ class Metrics:
         self._answers.labels(peer, f"0x{result.status:04X}").inc()
         if result.status == 0:
             self._bytes.labels(peer).inc(result.size)
-
-    def rejected(self) -> None:
-        """An association was not accepted."""
-        self._rejected.inc()
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

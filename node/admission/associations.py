@@ -95,6 +95,8 @@ class AssociationEnd:
 
 OnStored = Callable[[Caller, StoreResult], object]
 """Called with each C-STORE request that was answered."""
+OnRejected = Callable[[str, str, str], object]
+"""Called with the AE title (empty where TLS failed before it was sent), the address, and the reason."""
 OnEnded = Callable[[Caller, Mapping[str, StudyCounts]], object]
 """Called with the studies of an association that ended; not where it sent no instance."""
 
@@ -107,13 +109,17 @@ class AssociationRegistry:
         self._clock, self._lock = clock, threading.Lock()
         self._on_stored: list[OnStored] = []
         self._on_ended: list[OnEnded] = []
+        self._on_rejected: list[OnRejected] = []
         self._open: dict[OpenAssociation, None] = {}
         self._ends: dict[str, AssociationEnd] = {}
 
-    def subscribe(self, *, stored: OnStored | None = None, ended: OnEnded | None = None) -> None:
+    def subscribe(
+        self, *, stored: OnStored | None = None, ended: OnEnded | None = None, rejected: OnRejected | None = None
+    ) -> None:
         """Call these from now on, after those of earlier subscribers."""
         self._on_stored += [stored] if stored else []
         self._on_ended += [ended] if ended else []
+        self._on_rejected += [rejected] if rejected else []
 
     def open(self, caller: Caller, peer: str) -> OpenAssociation | str:
         """An association in a slot of its own; else the setting that leaves none free."""
@@ -125,6 +131,11 @@ class AssociationRegistry:
             association = OpenAssociation(caller, peer, self._clock())
             self._open[association] = None
             return association
+
+    def rejected(self, ae_title: str, address: str, reason: str) -> None:
+        """An association was not admitted."""
+        for on_rejected in self._on_rejected:
+            on_rejected(ae_title, address, reason)
 
     def established(self, association: OpenAssociation) -> None:
         """The association was accepted."""

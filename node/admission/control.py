@@ -10,16 +10,18 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from socketserver import BaseRequestHandler
 from typing import Any
 
 import structlog
-from pynetdicom import AE
+from pynetdicom import AE, Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import ThreadedAssociationServer
 
 from node.admission.associations import ABORTED, RELEASED, AssociationRegistry, OpenAssociation, session_of
 from node.admission.policy import (
@@ -32,11 +34,11 @@ from node.admission.policy import (
 )
 from node.admission.rejections import RejectionLog
 from node.admission.slots import ConnectionSlots, PendingConnection
-from node.settings import Limits, Settings
+from node.settings import Settings
 from node.tls.contexts import HINTS, Certificates, certificate_names
-from node.upperlayer.acceptor import AcceptedAssociation, AcceptorServer
+from node.upperlayer.acceptor import AcceptedAssociation, register
 from node.upperlayer.pdata import HEADER
-from node.upperlayer.streaming import Receive
+from node.upperlayer.streaming import Receive, StreamingLayer
 
 LONGEST_REQUEST = 1 << 18  # bytes of an A-ASSOCIATE-RQ; 128 contexts with 45 transfer syntaxes each have 160,000
 _FIXED = struct.Struct(">Hxx16s16s32x")  # protocol version, called and calling AE title; Table 9-11
@@ -46,8 +48,6 @@ _VERSION = 0x0001  # bit 0, the only one that is tested
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 6))  # half-open: 2 minutes
 
 _log = structlog.get_logger(__name__)
-OnRejected = Callable[[str, str, str], None]
-"""Called with the AE title (empty where TLS failed before it was sent), the address, and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +62,17 @@ class Admitted:
 class AdmissionControl:
     """Decides on each connection; safe to use from every connection's thread.
 
-    Parameters
-    ----------
-    rejected
-        Called for each association that is rejected, and each connection on which TLS fails.
-
     Raises
     ------
     ConfigurationError
         The certificates cannot be used.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        associations: AssociationRegistry,
-        rejected: OnRejected = lambda _ae_title, _address, _reason: None,
-    ) -> None:
-        self._policy, self._limits, self._on_rejected = AssociationPolicy(settings), settings.limits, rejected
+    def __init__(self, settings: Settings, associations: AssociationRegistry) -> None:
+        self._policy, self._limits, self._associations = AssociationPolicy(settings), settings.limits, associations
         self._certificates = Certificates(settings.node.tls) if settings.node.tls else None
         self._log = RejectionLog()
-        self.associations, self.slots = associations, ConnectionSlots(settings.limits.connections)
+        self.slots = ConnectionSlots(settings.limits.connections)
 
     def admit(self, sock: socket.socket, host: str) -> Admitted | None:
         """Read the request of a caller; where it is not admitted it is answered, and its connection closed."""
@@ -98,7 +88,7 @@ class AdmissionControl:
         except ssl.SSLError as error:
             reason = getattr(error, "verify_message", "") or error.reason or str(error)
             self._warn("TLS failed", connection, HINTS.get(reason) or HINTS.get(error.reason or "", ""), reason=reason)
-            self._on_rejected("", connection.address, f"TLS failed: {reason}")
+            self._associations.rejected("", connection.address, f"TLS failed: {reason}")
         except TimeoutError:
             seconds = f"limits.request_seconds = {self._limits.request_seconds:g}"
             self._warn("connection dropped", connection, reason=f"no whole A-ASSOCIATE-RQ in {seconds}")
@@ -123,7 +113,7 @@ class AdmissionControl:
         rejection = self._rejection(caller, version)
         if rejection is None:
             request = head + fixed + connection.exactly(length - _FIXED.size)
-            association = self.associations.open(caller, self._policy.key(caller))
+            association = self._associations.open(caller, self._policy.key(caller))
             if isinstance(association, OpenAssociation):
                 return Admitted(connection.sock, association, request)
             rejection = local_limit_exceeded(f"{association} are open; it may try again")
@@ -161,7 +151,7 @@ class AdmissionControl:
         try:
             self._answer(connection, HEADER.pack(_A_ASSOCIATE_RJ, len(body)) + body)
         finally:  # it may wait for the ledger, which the caller does not
-            self._on_rejected(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
+            self._associations.rejected(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
 
     def _answer(self, connection: PendingConnection, pdu: bytes) -> None:
         """Send a last PDU and wait until the caller has closed: what it sends meanwhile is discarded (Sta13, AR-2)."""
@@ -175,25 +165,42 @@ class AdmissionControl:
         self._log.warn(event, **values, address=connection.address, **({"hint": hint} if hint else {}))
 
 
-class AssociationListener(AcceptorServer):
-    """The listener; TLS and everything that a caller could make slow is done in the connection's own thread."""
+class AssociationListener(ThreadedAssociationServer):  # type: ignore[misc]
+    """The listener; TLS and everything that a caller could make slow is done in the connection's own thread.
+
+    Parameters
+    ----------
+    receive
+        Accepts C-STORE requests.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
 
     def __init__(
         self,
         ae: AE,
-        address: tuple[str, int],
         contexts: Sequence[PresentationContext],
         handlers: Sequence[EventHandlerType],
         receive: Receive,
-        control: AdmissionControl,
-        limits: Limits,
+        settings: Settings,
+        associations: AssociationRegistry,
     ) -> None:
-        super().__init__(ae, address, contexts, handlers, ConnectionHandler, receive, limits)
-        self.control = control
+        self.control = AdmissionControl(settings, associations)
+        self.associations, self._receive, self._limits = associations, receive, settings.limits
+        address = settings.node.host, settings.node.port
+        super().__init__(
+            ae, address, ae.ae_title, list(contexts), evt_handlers=handlers, request_handler=ConnectionHandler
+        )
+        register(self)
 
-    def over(self, association: AcceptedAssociation) -> None:
-        """Its slot is free; pynetdicom reports no end where its own thread failed."""
-        self.control.associations.close(session_of(association), RELEASED if association.is_released else ABORTED)
+    def make_layer(self, association: Association) -> StreamingLayer:
+        """The upper layer of an association that is admitted."""
+        return StreamingLayer(association, self._receive, self._limits, partial(self._over, association))
+
+    def _over(self, association: Association) -> None:
+        """Free its slot; pynetdicom reports no end where its own thread failed."""
+        self.associations.close(session_of(association), RELEASED if association.is_released else ABORTED)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The parent would print values."""
@@ -212,14 +219,18 @@ class ConnectionHandler(BaseRequestHandler):
 
     def handle(self) -> None:
         """Admit the caller and start its association, or close the connection."""
-        admitted = self.server.control.admit(self.request, self.client_address[0])
+        server = self.server
+        admitted = server.control.admit(self.request, self.client_address[0])
         if admitted is None:
             return
         try:
-            association = AcceptedAssociation(self.server, admitted.sock, self.client_address, admitted.association)
+            association = AcceptedAssociation(
+                server, admitted.sock, self.client_address, admitted.association, server.make_layer
+            )
             association.begin(admitted.request)
         except BaseException:
-            self.server.control.associations.close(admitted.association)
+            server.associations.close(admitted.association)
+            _close(admitted.sock)
             raise
 
 

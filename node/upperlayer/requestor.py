@@ -98,37 +98,24 @@ class RequestingAE(AE):  # type: ignore[misc]
     ) -> Association:
         """As the parent: an association that runs, or holds the reason why it was not established."""
         association = RequestedAssociation(self)
+        requestor, acceptor = association.requestor, association.acceptor
         peer = AddressInformation.from_addr_port(host, port)
         ours = AddressInformation.from_tuple(("::0" if peer.address_family == socket.AF_INET6 else "", 0))
-        association.set_socket(_socket(association, ours, tls_args))
-        association.acceptor.ae_title, association.acceptor.address_info = ae_title, peer
-        requestor = association.requestor
-        requestor.ae_title, requestor.address_info, requestor.maximum_length = (
-            self.ae_title,
-            ours,
-            self.maximum_pdu_size,
-        )
-        requestor.implementation_class_uid = self.implementation_class_uid
+        requestor.ae_title, requestor.address_info = self.ae_title, ours
+        acceptor.ae_title, acceptor.address_info = ae_title, peer
         requestor.implementation_version_name = self.implementation_version_name
         for item in ext_neg:
             requestor.add_negotiation_item(item)
         requestor.requested_contexts = _numbered(contexts)
         for handler in evt_handlers:
             association.bind(*handler)
+        association.set_socket(AssociationSocket(association, address=ours))
+        association.dul.socket.tls_args = tls_args
+        association.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         association.request()
         if association.is_established:
             association.start()
         return association
-
-
-def _socket(
-    association: Association, address: AddressInformation, tls_args: tuple[object, str] | None
-) -> AssociationSocket:
-    made = AssociationSocket(association, address=address)
-    made.tls_args = tls_args
-    assert made.socket is not None
-    made.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
 
 
 def _numbered(contexts: Sequence[PresentationContext]) -> list[PresentationContext]:

@@ -71,7 +71,6 @@ class StreamingLayer(DULServiceProvider):  # type: ignore[misc]
         self._until = time.monotonic() + limits.association_hours * 3600
         self._object_until = 0.0
         self._ended = ended
-        self.connection: socket.socket | None = None
         self._reader = SocketReader(assoc.network_timeout, self._must_return)
         self._storing: tuple[int, StoreRequest, IncomingDataset] | None = None
         self._broken = False  # PDUs do not follow each other any more
@@ -126,12 +125,14 @@ class StreamingLayer(DULServiceProvider):  # type: ignore[misc]
         Where the connection ended before a request arrived, pynetdicom's other thread would wait for one until its
         timeout: the queue's None ends that.
         """
+        assert self.socket is not None
+        connection = self.socket.socket
         try:
             super().run_reactor()
         finally:
             self._drop()
-            if self.connection is not None:
-                self.connection.close()  # pynetdicom leaves it open where the peer was faster
+            if connection is not None:
+                connection.close()  # pynetdicom leaves it open where the peer was faster
             self.to_user_queue.put(None)  # else the association's thread waits for a request that cannot arrive
             self._ended()
 
@@ -189,7 +190,7 @@ class StreamingLayer(DULServiceProvider):  # type: ignore[misc]
     def _whole_command(self, sock: socket.socket, length: int, context_id: int, control: int) -> bytes:
         """The command set that ends with this fragment; empty where more of it follows."""
         if not control & COMMAND:
-            raise InvalidPDU("a Data Set precedes its command")
+            raise InvalidPDU("a Data Set arrives before its command")
         if self._command and context_id != self._command_context:
             raise InvalidPDU("a command changes its presentation context")
         self._command_context = context_id

@@ -55,7 +55,7 @@ def test_associations_and_instances_are_counted(
     associations = AssociationRegistry(settings)
     metrics.watch(associations)
     house = House(Receiver(settings, ledger, store, associations), [])
-    server = scp.start(house.receiver, None, metrics)
+    server = scp.start(house.receiver)
     try:
         association = associate(house, CT)
         assert until(metrics, 1, "readfirst_associations_open") == 1

@@ -30,10 +30,6 @@ def settings(tmp_path: Path, peers: dict[str, Any] | None = None, node: Any = No
     return Settings(node=Node(**keys), peers=PEERS | (peers or {}), limits=Limits(**limits))
 
 
-def control(settings: Settings, *rejected: Callable[[str, str, str], None]) -> AdmissionControl:
-    return AdmissionControl(settings, AssociationRegistry(settings), *rejected)
-
-
 def said(house: House, *parts: bytes) -> tuple[int, bytes]:
     """What the node answers to these bytes."""
     with socket.create_connection(house.address, timeout=20) as sock:
@@ -189,7 +185,8 @@ def test_half_open_connections_are_found(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
         ours, address = listener.accept()
         theirs.sendall(associate_request())
-        admitted = control(settings(tmp_path)).admit(ours, address[0])
+        known = settings(tmp_path)
+        admitted = AdmissionControl(known, AssociationRegistry(known)).admit(ours, address[0])
         assert admitted is not None
         assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
@@ -199,12 +196,13 @@ def test_half_open_connections_are_found(tmp_path: Path) -> None:
 
 def test_a_rejection_is_reported(tmp_path: Path) -> None:
     rejected = list[tuple[str, str, str]]()
-    admission = control(settings(tmp_path), lambda *reported: rejected.append(reported))
+    associations = AssociationRegistry(known := settings(tmp_path))
+    associations.subscribe(rejected=lambda *reported: rejected.append(reported))
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
         ours, address = listener.accept()
         theirs.sendall(associate_request("STRANGER"))
         theirs.shutdown(socket.SHUT_WR)
-        assert admission.admit(ours, address[0]) is None
+        assert AdmissionControl(known, associations).admit(ours, address[0]) is None
         assert answer(theirs)[0] == REJECTED
         assert read(theirs, 1) == b""
     hint = "name its AE title in a [peers.…] table"
