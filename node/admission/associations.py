@@ -84,6 +84,12 @@ class OpenAssociation:
     end: str = ""
     studies: dict[str, StudyCounts] = field(default_factory=dict)
 
+    def study(self, study_instance_uid: str) -> StudyCounts:
+        """The counts of a study, from now on if not before."""
+        if study_instance_uid not in self.studies:
+            self.studies[study_instance_uid] = StudyCounts()
+        return self.studies[study_instance_uid]
+
 
 @dataclass(frozen=True, slots=True)
 class AssociationEnd:
@@ -150,30 +156,32 @@ class AssociationRegistry:
     def receiving(self, association: OpenAssociation, study_instance_uid: str) -> None:
         """An instance of the study arrives over the association; it is not stored yet."""
         with self._lock:
-            association.studies.setdefault(study_instance_uid, StudyCounts())
+            association.study(study_instance_uid)
 
     def stored(self, association: OpenAssociation, result: StoreResult) -> None:
         """A C-STORE request was answered."""
         if result.study_instance_uid:
             with self._lock:
-                association.studies.setdefault(result.study_instance_uid, StudyCounts()).add(result)
+                association.study(result.study_instance_uid).add(result)
         for on_stored in self._on_stored:
             on_stored(association.caller, result)
 
-    def end(self, association: OpenAssociation, how: str) -> None:
-        """The association was released, aborted or lost; only the first report of its end counts."""
+    def end(self, association: OpenAssociation, how: str, *, closed: bool = False) -> None:
+        """The association was released, aborted or lost; only the first report of its end counts.
+
+        Parameters
+        ----------
+        closed
+            Its connection is closed, too, and the slot free.
+        """
         with self._lock:
             association.end = association.end or how
             studies, association.studies = association.studies, {}
             self._ends |= dict.fromkeys(studies, AssociationEnd(self._clock(), association.end))
+            if closed:
+                self._open.pop(association, None)
         for on_ended in self._on_ended if studies else ():
             on_ended(association.caller, studies)
-
-    def close(self, association: OpenAssociation, how: str = ABORTED) -> None:
-        """The connection is closed: the slot is free. An association whose end nobody reported ended like this."""
-        self.end(association, how)
-        with self._lock:
-            self._open.pop(association, None)
 
     def is_sending(self, study_instance_uid: str) -> bool:
         """Whether an association that sent instances of the study is still open."""

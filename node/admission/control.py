@@ -200,7 +200,8 @@ class AssociationListener(ThreadedAssociationServer):  # type: ignore[misc]
 
     def _over(self, association: Association) -> None:
         """Free its slot; pynetdicom reports no end where its own thread failed."""
-        self.associations.close(session_of(association), RELEASED if association.is_released else ABORTED)
+        how = RELEASED if association.is_released else ABORTED
+        self.associations.end(session_of(association), how, closed=True)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The parent would print values."""
@@ -229,7 +230,7 @@ class ConnectionHandler(BaseRequestHandler):
             )
             association.begin(admitted.request)
         except BaseException:
-            server.associations.close(admitted.association)
+            server.associations.end(admitted.association, ABORTED, closed=True)
             _close(admitted.sock)
             raise
 

@@ -52,7 +52,7 @@ def test_slots_are_counted_for_all_and_for_each(registry: AssociationRegistry) -
     registry.end(first, RELEASED)
     assert registry.open(CALLER, "C") == "node.max_associations = 3"  # its connection is not closed yet
     for _ in range(2):
-        registry.close(first)
+        registry.end(first, ABORTED, closed=True)
     opened(registry, "C")
     assert registry.open(CALLER, "A") == "node.max_associations = 3"
 
@@ -64,7 +64,7 @@ def test_an_association_counts_while_it_is_established(registry: AssociationRegi
     assert registry.count == 2
     registry.end(first, RELEASED)
     assert registry.count == 1
-    registry.close(second)
+    registry.end(second, ABORTED, closed=True)
     assert registry.count == 0
 
 
@@ -89,7 +89,7 @@ def test_an_end_that_is_reported_twice_or_of_nothing_counts_once(
     registry.receiving(one, "1.1")
     for association in (one, one, echo_only):
         registry.end(association, ABORTED)
-        registry.close(association)
+        registry.end(association, ABORTED, closed=True)
     assert [studies.keys() for _, studies in ended] == [{"1.1"}]
 
 
@@ -99,7 +99,7 @@ def test_the_end_is_remembered_until_forgotten(registry: AssociationRegistry) ->
     registry.receiving(one, "1.1")
     registry.end(one, RELEASED)
     registry.end(one, ABORTED)  # the connection closes after the release
-    registry.close(one)
+    registry.end(one, ABORTED, closed=True)
     registry.keep_only({"1.1"})
     assert registry.last_end("1.1") == AssociationEnd(7.0, RELEASED)
     registry.limit_ends(5.0)
@@ -112,8 +112,8 @@ def test_an_association_without_an_end_was_lost(registry: AssociationRegistry) -
     one, two = opened(registry), opened(registry)
     registry.receiving(one, "1.1")
     registry.receiving(two, "1.2")
-    registry.close(one)
-    registry.close(two, RELEASED)
+    registry.end(one, ABORTED, closed=True)
+    registry.end(two, RELEASED, closed=True)
     assert [registry.last_end(uid).how for uid in ("1.1", "1.2")] == [ABORTED, RELEASED]
 
 
@@ -146,7 +146,7 @@ def test_what_is_stored_behind_the_end_is_reported_when_the_connection_closes(
     registry.receiving(one, "1.1")
     registry.end(one, ABORTED)  # while the instance is written
     registry.stored(one, StoreResult("CT", 0, "1.1", 10))
-    registry.close(one)
+    registry.end(one, ABORTED, closed=True)
     assert [studies["1.1"].total for _, studies in ended] == [0, 1]
 
 

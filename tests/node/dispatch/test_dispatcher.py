@@ -59,7 +59,7 @@ def receive(rounds: Rounds, ledger: Ledger, sop_instance_uid: str = "1.1", study
     rounds.associations.receiving(association, study)
     with ledger.write() as connection:
         instances.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", NOW)
-    rounds.associations.close(association, RELEASED)
+    rounds.associations.end(association, RELEASED, closed=True)
 
 
 def states(ledger: Ledger) -> dict[str, str]:

@@ -103,7 +103,7 @@ def test_a_study_that_came_before_the_clock_was_set_back_is_complete_after_its_q
     association = opened(rounds.associations)
     rounds.associations.receiving(association, UID)
     receive(ledger, NOW + HOUR)
-    rounds.associations.close(association, RELEASED)
+    rounds.associations.end(association, RELEASED, closed=True)
     rounds.go_round(NOW)
     assert row(ledger, STUDY)["state"] == StudyState.RECEIVING
     rounds.go_round(NOW + quiet)
