@@ -47,7 +47,7 @@ class Outgoing:
     """
 
     def __init__(self, channel: PduChannel, contexts: dict[tuple[str, str], int], size: int) -> None:
-        self._channel, self._contexts, self._size = channel, contexts, size
+        self._channel, self._context_ids, self._size = channel, contexts, size
         self._buffer = memoryview(bytearray(min(_MOST_PIECES, max(1, BURST // size)) * size))
         self._message_id = 0
 
@@ -65,7 +65,7 @@ class Outgoing:
         """
         if self._channel.over or self._channel.pending:
             raise self._ended_between()
-        context_id = self._contexts.get((file.sop_class_uid, file.transfer_syntax_uid))
+        context_id = self._context_ids.get((file.sop_class_uid, file.transfer_syntax_uid))
         if context_id is None:
             raise NothingAccepted("no presentation context for its SOP class and transfer syntax")
         self._message_id = self._message_id % _MOST_MESSAGE_IDS + 1
