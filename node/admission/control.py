@@ -24,14 +24,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from node.admission.associations import ABORTED, RELEASED, AssociationRegistry, OpenAssociation, session_of
-from node.admission.policy import (
-    AssociationPolicy,
-    Caller,
-    Rejection,
-    local_limit_exceeded,
-    plain_address,
-    version_not_supported,
-)
+from node.admission.policy import AssociationPolicy, Caller, Rejection, RejectReason, plain_address
 from node.admission.rejections import RejectionLog
 from node.admission.slots import ConnectionSlots, PendingConnection
 from node.settings import Settings
@@ -116,13 +109,14 @@ class AdmissionControl:
             association = self._associations.open(caller, self._policy.key(caller))
             if isinstance(association, OpenAssociation):
                 return Admitted(connection.sock, association, request)
-            rejection = local_limit_exceeded(f"{association} are open; it may try again")
+            rejection = Rejection(RejectReason.LOCAL_LIMIT_EXCEEDED, f"{association} are open; it may try again")
         self._reject(connection, caller, rejection)
         return None
 
     def _rejection(self, caller: Caller, version: int) -> Rejection | None:
         if not version & _VERSION:
-            return version_not_supported("it must offer version 1 of the DICOM upper layer protocol")
+            hint = "it must offer version 1 of the DICOM upper layer protocol"
+            return Rejection(RejectReason.VERSION_NOT_SUPPORTED, hint)
         return self._policy.rejection(caller)
 
     def _secured(self, connection: PendingConnection) -> frozenset[str] | None:
@@ -147,7 +141,7 @@ class AdmissionControl:
 
     def _reject(self, connection: PendingConnection, caller: Caller, rejection: Rejection) -> None:
         self._warn("association rejected", connection, rejection.hint, peer=caller.ae_title)
-        body = bytes((0, rejection.result, rejection.source, rejection.reason))
+        body = bytes((0, *rejection.reason.value))
         try:
             self._answer(connection, HEADER.pack(_A_ASSOCIATE_RJ, len(body)) + body)
         finally:  # it may wait for the ledger, which the caller does not

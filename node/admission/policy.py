@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
@@ -30,34 +31,21 @@ class Caller:
     """Common Name and subjectAltName in small letters; None without TLS."""
 
 
+class RejectReason(Enum):
+    """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
+
+    CALLED_NOT_RECOGNIZED = 1, 1, 7  # permanent, service user: called AE title
+    CALLING_NOT_RECOGNIZED = 1, 1, 3  # permanent, service user: calling AE title
+    VERSION_NOT_SUPPORTED = 1, 2, 2  # permanent, service provider (ACSE)
+    LOCAL_LIMIT_EXCEEDED = 2, 3, 2  # transient, service provider (presentation)
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21), and what the caller or the administrator can do about it."""
+    """Why a caller is rejected, and what it or the administrator can do about it."""
 
-    result: int
-    source: int
-    reason: int
+    reason: RejectReason
     hint: str
-
-
-def called_not_recognized(hint: str) -> Rejection:
-    """Permanent, service user: called AE title not recognized."""
-    return Rejection(1, 1, 7, hint)
-
-
-def calling_not_recognized(hint: str) -> Rejection:
-    """Permanent, service user: calling AE title not recognized."""
-    return Rejection(1, 1, 3, hint)
-
-
-def version_not_supported(hint: str) -> Rejection:
-    """Permanent, service provider (ACSE): protocol version not supported."""
-    return Rejection(1, 2, 2, hint)
-
-
-def local_limit_exceeded(hint: str) -> Rejection:
-    """Transient, service provider (presentation): local limit exceeded."""
-    return Rejection(2, 3, 2, hint)
 
 
 class AssociationPolicy:
@@ -70,21 +58,23 @@ class AssociationPolicy:
     def rejection(self, caller: Caller) -> Rejection | None:
         """Why the caller is rejected; None where it is accepted."""
         if caller.called != self._node.ae_title:
-            return called_not_recognized(f"it must call us by node.ae_title = {self._node.ae_title}")
+            hint = f"its called AE title must be node.ae_title = {self._node.ae_title}"
+            return Rejection(RejectReason.CALLED_NOT_RECOGNIZED, hint)
         named = {name: peer for name, peer in self._peers.items() if peer.ae_title == caller.ae_title}
         if not named:
             hint = "name its AE title in a [peers.…] table"
-            return None if self._node.accept_unknown else calling_not_recognized(hint)
+            return None if self._node.accept_unknown else Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         near = {name: peer for name, peer in named.items() if _calls_from(peer, caller.address)}
         if not near:
             hint = f"it calls from {caller.address}: add that to addresses of [peers.{next(iter(named))}]"
-            return calling_not_recognized(hint)
+            return Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         if not any(_shows(peer, caller.names) for peer in near.values()):
             name, peer = next(iter(near.items()))
-            return calling_not_recognized(
+            hint = (
                 f"its certificate names {', '.join(sorted(caller.names or ())) or 'nobody'}, "
                 f"not certificate = {peer.certificate} of [peers.{name}]"
             )
+            return Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         return None
 
     def key(self, caller: Caller) -> str:

@@ -26,7 +26,7 @@ def policy(*, accept_unknown: bool = False) -> AssociationPolicy:
 
 def rejected(caller: Caller, *, accept_unknown: bool = False) -> tuple[tuple[int, int, int] | None, str]:
     found = policy(accept_unknown=accept_unknown).rejection(caller)
-    return ((found.result, found.source, found.reason), found.hint) if found else (None, "")
+    return (found.reason.value, found.hint) if found else (None, "")
 
 
 @pytest.mark.parametrize(
