@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.calibration import calibrated
 from models.card import Card
 from models.errors import InputError
-from models.localizers import Localizer
+from models.localizers.registry import Localizer
 from models.prediction import Prediction
 
 

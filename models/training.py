@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.calibration import calibrated, operating_point, platt
-from models.card import TABLES, Calibration, Card, Dot, Label, Measurement, Training, Weights
+from models.card import Calibration, Card, Dot, Label, Measurement, Training, Weights
 from models.cardfile import card_text
 from models.data.datasets import Examples, read_examples, require_images
 from models.errors import DataError
 from models.evaluation import Evaluation, evaluate, measurements, metadata_baseline
 from models.evaluation.curves import reliability_diagram
-from models.fitting import METHODS, Advance, Fit, Task, fit
 from models.fitting.heads import folds
+from models.fitting.task import Advance, Fit, Task
+from models.localizers.registry import LOCALIZERS, trainable
 from models.metrics import reliability
-from models.networks.efficientnet_lite import backbone_note
-from models.networks.tapped import to_bytes
+from models.networks.modules.backbone_file import backbone_note
+from models.networks.modules.storage import to_bytes
 from models.packages import CARD, RELIABILITY, digest, load
 
 FOLDS = 5
@@ -71,7 +72,7 @@ def train(
     weights
         The published ImageNet weights of the backbone.
     localizer
-        A name of `models.fitting.METHODS`; "" takes that of `like`.
+        One that can be fitted; "" takes that of `like`.
     advance
         Called with (stage, done, of all) as the work goes on.
 
@@ -103,9 +104,10 @@ def train(
 def _check(like: Card, method: str, test: str) -> None:
     if test == "train":
         raise DataError("The split train cannot be the test, too: give --test a split that nothing is fitted on.")
-    if method not in METHODS:
-        raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(METHODS)}.")
-    needs_network = "network" in TABLES.get(method, ("network",))
+    known = trainable()
+    if method not in known:
+        raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(known)}.")
+    needs_network = "network" in LOCALIZERS.get(method).tables
     if like.input.size is None or (needs_network and (like.network is None or not like.network.taps)):
         raise DataError(f"{like.name} has no [network] with taps: there is nothing to train.")
 
@@ -118,6 +120,8 @@ def _check_positives(examples: Examples) -> None:
 
 def _fitted(task: Task) -> Fitted:
     """The method's networks, and calibration, operating points and saliency thresholds on out-of-fold values."""
+    fit = LOCALIZERS.get(task.like.localizer).fit
+    assert fit is not None
     found, examples = fit(task), task.examples
     decided = _decided(task.like.labels, found.logits, examples.truth)
     calibrations = [label.calibration for label in decided]

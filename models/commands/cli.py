@@ -18,8 +18,8 @@ from models.card import Card, Measurement
 from models.commands import evaluate, predict
 from models.commands import label_reports as reports
 from models.commands import learn as learning
+from models.commands.folders import configured_folder
 from models.errors import ModelsError
-from models.folders import configured_folder
 from models.importers import installing
 
 app = typer.Typer(help="Model packages: a card (card.toml) and the weights that it names.", no_args_is_help=True)
@@ -170,7 +170,7 @@ def train(
     with _said():
         card = packages.load_card(_folder(like, folders))
         installing.check_free(run / card.name)
-        from models.networks.efficientnet_lite import imagenet_weights  # noqa: PLC0415 (torch)
+        from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
         from models.training import train as train_package  # noqa: PLC0415
 
         with _progress() as advance:

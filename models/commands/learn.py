@@ -158,7 +158,7 @@ def _size(size: int | None, card: Card) -> tuple[int, int]:
 
 
 def _start(weights: Path | None) -> Path:
-    from models.networks.efficientnet_lite import imagenet_weights  # noqa: PLC0415 (torch)
+    from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
 
     return weights or imagenet_weights()
 

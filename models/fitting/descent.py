@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task, heads
+from models.fitting import heads
 from models.fitting.frozen import Explain, Features, out_of_fold_maps
 from models.fitting.heads import Flags, Floats, Head
 from models.fitting.linear import Chosen
-from models.localizers.cam import MappedNetwork
+from models.fitting.task import Fit, Task
+from models.networks.protocols import MappedNetwork
 
 ITERATIONS = (2, 5)  # what is tried
 CHUNK = 64
@@ -50,7 +51,7 @@ class Recipe:
 
 
 def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple[Fit, int]:
-    """Fit by folds and on all; the number of iterations that was chosen comes with it."""
+    """Fit by folds and on all; also the number of iterations that was chosen."""
     truth, count = task.examples.truth, len(task.held_out) + 1
     crossed = []
     for fold, (rows, head) in enumerate(zip(task.held_out, chosen.crossed, strict=True), start=1):

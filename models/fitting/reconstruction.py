@@ -1,4 +1,4 @@
-"""An autoencoder of images without a finding; see `models.localizers.reconstruction`."""
+"""An autoencoder of images without a finding; see `models.networks.modules.autoencoder`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from models.data.datasets import read_images
 from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task, heads
+from models.fitting import heads
 from models.fitting.frozen import BATCH
 from models.fitting.heads import Flags, Floats, Head
-from models.localizers.reconstruction import SIDE, Autoencoder, ReconstructionNetwork
+from models.fitting.task import Fit, Task
+from models.networks.modules.autoencoder import SIDE, Autoencoder, ReconstructionNetwork
 
 EPOCHS = 15
 RATE = 3e-3

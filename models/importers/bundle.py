@@ -20,7 +20,7 @@ from models.errors import PackageError
 from models.importers import foreign
 from models.importers.bundle_transforms import Postprocessing, Preprocessing, postprocessing, preprocessing
 from models.importers.pickled import read_tensors
-from models.networks.densenet import STRIDE, published_state
+from models.networks.modules.densenet import STRIDE, published_state
 
 METADATA, INFERENCE = Path("configs") / "metadata.json", Path("configs") / "inference.json"
 CLINICAL = Path("configs") / "readfirst.toml"

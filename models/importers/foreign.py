@@ -15,8 +15,8 @@ from models import packages
 from models.card import Card, Weights
 from models.cardfile import card_text
 from models.errors import PackageError
-from models.networks.densenet import DenseNet121, load_state
-from models.networks.tapped import to_bytes
+from models.networks.modules.densenet import DenseNet121, load_state
+from models.networks.modules.storage import to_bytes
 
 WEIGHTS = "weights.safetensors"
 QUARTER_CELL = 0.25

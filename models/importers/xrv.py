@@ -14,7 +14,7 @@ from models import packages
 from models.errors import PackageError
 from models.importers import foreign
 from models.importers.pickled import read_tensors
-from models.networks.densenet import STRIDE, published_state
+from models.networks.modules.densenet import STRIDE, published_state
 
 SIZE = (224, 224)
 CHUNK = 1 << 20

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 
 FILE = "checkpoint.pt"
 

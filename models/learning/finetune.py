@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from models.card import Card, Network
 from models.data.datasets import Examples, read_examples, require_images
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.fitting.heads import Flags, Floats, folds
 from models.learning.augment import GENTLE, augmentation, unchanged
 from models.learning.images import Machine, Views, batches
@@ -23,9 +23,9 @@ from models.learning.loop import Look
 from models.learning.losses import LOSSES
 from models.learning.options import FinetuneOptions
 from models.learning.sampling import balanced_weights, in_order, plan
-from models.localizers.attention import AttentionNetwork
 from models.metrics import auc
-from models.networks.tapped import CamNetwork, pooled
+from models.networks.modules.cbam import AttentionNetwork
+from models.networks.modules.tapped import CamNetwork, pooled
 
 FOLDS = 5
 FEWEST = 3  # positives of a label within a source of the held-out fold, from which on its AUC counts

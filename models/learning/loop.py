@@ -12,13 +12,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.learning.checkpoints import Checkpoint, Epoch, best, restore, save
 from models.learning.options import Options
 from models.learning.schedule import factor
-from models.networks.efficientnet_lite import save_backbone
-from models.networks.tapped import TappedNetwork
+from models.networks.modules.backbone_file import save_backbone
+from models.networks.modules.tapped import TappedNetwork
 
 BACKBONE = "backbone.safetensors"
 Advance = Callable[[str, int, int], None]
@@ -68,7 +68,7 @@ def learn(learner: Learner, options: Options, run: Path, note: str, advance: Adv
     Parameters
     ----------
     note
-        See `models.networks.efficientnet_lite.save_backbone`.
+        See `models.networks.modules.backbone_file.save_backbone`.
     """
     network = learner.network.eval()  # batch normalisation keeps the statistics of its start: what is used is trained
     freeze(network, options.freeze)

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.learning.options import Options
 
 FILE = "run.json"

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from models.card import COARSEST_STRIDE, Card
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.learning.checkpoints import Epoch, best
 from models.learning.curves import auc_curve, loss_curve, roc_curves
 from models.learning.finetune import NOTE as FINETUNED

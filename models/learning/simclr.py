@@ -24,7 +24,7 @@ from models.learning.loop import Look
 from models.learning.losses import nt_xent
 from models.learning.options import PretrainOptions
 from models.learning.sampling import in_order, plan
-from models.networks.tapped import TappedNetwork, pooled
+from models.networks.modules.tapped import TappedNetwork, pooled
 
 FOLDS = 10
 NOTE = (

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from models.card import Card
 from models.errors import PackageError
-from models.localizers import Localizer
-from models.networks.efficientnet_lite import EfficientNetLite0
-from models.networks.tapped import Built, SpatialNetwork, from_bytes
+from models.networks.protocols import Foldable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from models.card import Card
+    from models.localizers.registry import Localizer
+    from models.networks.protocols import SpatialNetwork
+
+    Built = TypeVar("Built", bound=nn.Module)
 
 
 class NetworkLocalizer(ABC):
-    """The protocol `Localizer` around a network; a method says what it makes of features.
+    """The protocol `Localizer` around a network; a method adds what it makes of features.
 
     The network sees channels last: a tenth faster on a CPU (tests/benchmarks/saliency.py), logits alike to 1e-5.
 
@@ -38,6 +42,9 @@ class NetworkLocalizer(ABC):
         self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (L,) and maps (L, h, w) of one image; `spacing` is not needed."""
+        import numpy as np
+        import torch
+
         device = next(self.network.parameters()).device
         with torch.inference_mode():
             x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
@@ -55,15 +62,19 @@ def load_network(
     method: type[NetworkLocalizer], card: Card, data: bytes, device: str, threads: int | None
 ) -> Localizer:
     """A method on the network that the card's [network] describes; see `models.packages.load`."""
+    from models.networks.modules.storage import from_bytes
+
     assert card.network is not None
-    network = on_device(from_bytes(data, card.network, len(card.labels)), device, threads)
+    network: Any = on_device(from_bytes(data, card.network, len(card.labels)), device, threads)
     return method(network, card.network.mean, card.network.std, card.network.channels)
 
 
 def on_device(network: Built, device: str, threads: int | None) -> Built:
     """The network where it shall compute, made quick for inference; PackageError where there is no such device."""
+    import torch
+
     for module in network.modules():
-        if isinstance(module, EfficientNetLite0):
+        if isinstance(module, Foldable):
             module.fold()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from models.card import Card
-from models.localizers import Localizer
+from models.card import Code
 from models.localizers.base import NetworkLocalizer, load_network
-from models.networks.tapped import SpatialNetwork
+from models.localizers.registry import register
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class MappedNetwork(SpatialNetwork, Protocol):
-    """A network that gives its maps itself."""
+    from models.card import Card
+    from models.fitting.task import Fit, Task
+    from models.localizers.registry import Localizer
+    from models.networks.protocols import MappedNetwork
 
-    def maps(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Each cell's part of the logits: (N, L, h, w)."""
-        ...
+REGIONS = "Regions are class activation maps: they show what raised the score and outline nothing."
 
 
 class CamLocalizer(NetworkLocalizer):
@@ -36,6 +35,20 @@ class CamLocalizer(NetworkLocalizer):
         return self.network.classify(features), self.network.maps(features)
 
 
+def fit(task: Task) -> Fit:
+    """A linear head on averaged features."""
+    from models.fitting import linear
+
+    return linear.fit(task, CamLocalizer, REGIONS)
+
+
+@register(
+    "cam",
+    maps="class activation map",
+    citation="Zhou et al., CVPR 2016",
+    code=Code("130402", "DCM", "Class activation"),
+    fit=fit,
+)
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
     return load_network(CamLocalizer, card, data, device, threads)

@@ -7,15 +7,20 @@ it contributed. For global average pooling it is the class activation map divide
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from models.card import Card
-from models.localizers import Localizer
 from models.localizers.base import load_network
-from models.localizers.gradients import GradientLocalizer
+from models.localizers.gradients import GRADIENT_WEIGHTED, GradientLocalizer
+from models.localizers.registry import register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.card import Card
+    from models.fitting.task import Fit, Task
+    from models.localizers.registry import Localizer
+
+REGIONS = "Regions are HiResCAM maps, which for this network are class activation maps divided by the cells."
 
 
 class HiResCamLocalizer(GradientLocalizer):
@@ -25,13 +30,31 @@ class HiResCamLocalizer(GradientLocalizer):
 
     def closed(self, weight: Tensor, tap: Tensor) -> Tensor:
         """See `GradientLocalizer.closed`."""
+        from torch.nn import functional
+
         return functional.conv2d(tap, weight[:, :, None, None] / math.prod(tap.shape[-2:]))
 
     def part(self, gradient: Tensor, tap: Tensor) -> Tensor:
         """See `GradientLocalizer.part`."""
+        import torch
+
         return torch.einsum("nlchw,nchw->nlhw", gradient, tap)
 
 
+def fit(task: Task) -> Fit:
+    """The linear head of `cam`, under these maps."""
+    from models.fitting import linear
+
+    return linear.fit(task, HiResCamLocalizer, REGIONS)
+
+
+@register(
+    "hirescam",
+    maps="HiResCAM map",
+    citation="Draelos and Carin, arXiv 2011.08891, 2020",
+    code=GRADIENT_WEIGHTED,
+    fit=fit,
+)
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
     return load_network(HiResCamLocalizer, card, data, device, threads)

@@ -9,7 +9,7 @@ import pytest
 from models import packages
 from models.errors import CardError, InputError, PackageError
 from models.importers.installing import add, check_free
-from models.networks.tapped import from_bytes, to_bytes
+from models.networks.modules.storage import from_bytes, to_bytes
 
 XRAY = packages.ZOO / "chest-xray"
 CT = packages.ZOO / "chest-ct"

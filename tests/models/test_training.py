@@ -14,7 +14,7 @@ from models.data.datasets import read_boxes, read_examples, read_image
 from models.errors import DataError, PackageError
 from models.evaluation import Evaluation, evaluate
 from models.importers.installing import add
-from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.modules.backbone_file import imagenet_weights
 from models.training import WEAK, train
 from tests.models import phantoms
 

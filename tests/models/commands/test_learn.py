@@ -19,7 +19,7 @@ from models.commands.cli import app
 from models.commands.learn import finetune_command, pretrain_command
 from models.errors import PackageError
 from models.learning.options import FinetuneOptions, Options, PretrainOptions
-from models.networks.efficientnet_lite import backbone_note, imagenet_weights
+from models.networks.modules.backbone_file import backbone_note, imagenet_weights
 from tests.models import phantoms
 
 try:

@@ -14,8 +14,9 @@ from models.errors import RunError
 from models.learning.checkpoints import best
 from models.learning.loop import BACKBONE, Look, finished, freeze, learn
 from models.learning.options import FinetuneOptions
-from models.networks.efficientnet_lite import EfficientNetLite0, backbone_note
-from models.networks.tapped import CamNetwork
+from models.networks.modules.backbone_file import backbone_note
+from models.networks.modules.efficientnet_lite import EfficientNetLite0
+from models.networks.modules.tapped import CamNetwork
 
 OPTIONS = FinetuneOptions(size=(96, 96), epochs=6, freeze=2, patience=2, rate=0.01, head_rate=0.1)
 

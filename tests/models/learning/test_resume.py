@@ -14,7 +14,7 @@ import torch
 
 from models.errors import PackageError, RunError
 from models.learning import checkpoints
-from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.modules.backbone_file import imagenet_weights
 from tests.models.learning.runs import CONTRAST, TUNE, Killed, contrasted, tuned
 
 try:

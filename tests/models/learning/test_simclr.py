@@ -15,7 +15,7 @@ from models.errors import DataError, PackageError, RunError
 from models.learning.images import Machine, Views, batches, image_files, machine
 from models.learning.sampling import plan
 from models.learning.simclr import Pretraining, read_unlabelled
-from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.modules.backbone_file import imagenet_weights
 from tests.models import phantoms
 from tests.models.learning.runs import CONTRAST, CPU, contrasted
 

@@ -5,8 +5,8 @@ import torch
 
 from models.fitting.descent import descend
 from models.localizers.cam import CamLocalizer
-from models.localizers.mil import GatedHead, MilNetwork
-from models.networks.tapped import on_one_grid
+from models.networks.modules.gated_attention import GatedHead, MilNetwork
+from models.networks.modules.tapped import on_one_grid
 
 IMAGE = np.random.default_rng(0).random((128, 160), np.float32)
 

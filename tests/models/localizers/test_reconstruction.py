@@ -6,7 +6,7 @@ import torch
 
 from models.fitting.reconstruction import descend
 from models.localizers.cam import CamLocalizer
-from models.localizers.reconstruction import GRID, SIDE, ReconstructionNetwork
+from models.networks.modules.autoencoder import GRID, SIDE, ReconstructionNetwork
 
 
 def shaded(count: int, seed: int) -> torch.Tensor:

@@ -65,7 +65,7 @@ class Transition(nn.Module):
 
 
 class DenseNet121(nn.Module):
-    """logit = bias + mean over cells of weight · feature, with the same parts as `models.networks.tapped.CamNetwork`.
+    """logit = bias + mean over cells of weight · feature, with the same parts as a `CamNetwork`.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class DenseNet121(nn.Module):
         return logits
 
     def tap_weights(self) -> tuple[Tensor]:
-        """The head's weight (L, 1024): `models.networks.tapped.PooledLinear`."""
+        """The head's weight (L, 1024): `models.networks.modules.tapped.PooledLinear`."""
         return (self.head.weight,)
 
     def maps(self, features: tuple[Tensor, ...]) -> Tensor:
