@@ -69,8 +69,9 @@ class Registry(Generic[Entry]):
         return tuple(sorted({*self._entries, *(point.name for point in self._points())}))
 
     def entries(self) -> tuple[Entry, ...]:
-        """All entries in the order of their names."""
-        return tuple(self.get(name) for name in self.names())
+        """Those that are registered in the order of their names: ours, and of entry points those that were wanted."""
+        self._import_folder()
+        return tuple(self._entries[name] for name in sorted(self._entries))
 
     def _import_folder(self) -> None:
         for module in pkgutil.iter_modules(import_module(self._folder).__path__):

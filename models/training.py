@@ -104,9 +104,8 @@ def train(
 def _check(like: Card, method: str, test: str) -> None:
     if test == "train":
         raise DataError("The split train cannot be the test, too: give --test a split that nothing is fitted on.")
-    known = trainable()
-    if method not in known:
-        raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(known)}.")
+    if method not in LOCALIZERS.names() or LOCALIZERS.get(method).fit is None:
+        raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(trainable())}.")
     needs_network = "network" in LOCALIZERS.get(method).tables
     if like.input.size is None or (needs_network and (like.network is None or not like.network.taps)):
         raise DataError(f"{like.name} has no [network] with taps: there is nothing to train.")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,13 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from models.commands.arguments import AsJson
+from models.commands.console import Advance, note, printed_errors, progress
 from models.errors import DataError
 from models.report_labels.labeler import Answer, Labeler, Labels
 from models.report_labels.labelfile import write_labels, write_reasons
 from models.report_labels.readers import Report, bare_name, read_reports
 from models.report_labels.rules import TABLE, read_rules
 
-Advance = Callable[[str, int, int], None]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -53,49 +53,40 @@ Validation = Annotated[
 ]
 Suffix = Annotated[str, typer.Option(help="Ending of the image files that belong to report files.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over files that are there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def command(
-    said: Callable[[], AbstractContextManager[None]], progress: Callable[[], AbstractContextManager[Advance]]
-) -> Callable[..., None]:
-    """The command, with the way of `models.commands.cli` to say errors and show progress."""
-
-    def label_reports(
-        source: Source,
-        out: Out = None,
-        explain: Explain = None,
-        uncertain: Uncertain = "absent",
-        measure: Measure = None,
-        columns: Columns = None,
-        rules: RulesFile = TABLE,
-        validation: Validation = 0.2,
-        suffix: Suffix = ".png",
-        replace: Replace = False,
-        as_json: AsJson = False,
-    ) -> None:
-        """Label free-text chest reports by rules: the 14 NIH findings and No_Finding, for `models train`."""
-        with said():
-            _check_files(out, explain, measure, replace)
-            labeler = Labeler(read_rules(rules))
-            with progress() as advance:
-                labeled = _labeled(labeler, read_reports(source, suffix), advance)
-            readable = [(report, labels) for report, labels in labeled if labels.readable]
-            answer = Answer(uncertain)
-            images = write_labels(out, readable, labeler.names, answer, validation) if out else None
-            if explain:
-                write_reasons(explain, readable)
-            if measure:
-                _measure(measure, columns, labeler.names, labeled, answer, as_json)
-        if not measure:
-            _summary(labeler.names, [labels for _, labels in readable], as_json)
-        note = Console(stderr=True, soft_wrap=True, highlight=False)
-        if images is not None:
-            note.print(f"{out}: {images} images of {len(readable)} reports written.", markup=False)
-        if len(readable) < len(labeled):
-            note.print(f"{len(labeled) - len(readable)} reports left out: no findings or impression to read.")
-
-    return label_reports
+def label_reports(
+    source: Source,
+    out: Out = None,
+    explain: Explain = None,
+    uncertain: Uncertain = "absent",
+    measure: Measure = None,
+    columns: Columns = None,
+    rules: RulesFile = TABLE,
+    validation: Validation = 0.2,
+    suffix: Suffix = ".png",
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Label free-text chest reports by rules: the 14 NIH findings and No_Finding, for `models train`."""
+    with printed_errors():
+        _check_files(out, explain, measure, replace)
+        labeler = Labeler(read_rules(rules))
+        with progress() as advance:
+            labeled = _labeled(labeler, read_reports(source, suffix), advance)
+        readable = [(report, labels) for report, labels in labeled if labels.readable]
+        answer = Answer(uncertain)
+        images = write_labels(out, readable, labeler.names, answer, validation) if out else None
+        if explain:
+            write_reasons(explain, readable)
+        if measure:
+            _measure(measure, columns, labeler.names, labeled, answer, as_json)
+    if not measure:
+        _summary(labeler.names, [labels for _, labels in readable], as_json)
+    if images is not None:
+        note(f"{out}: {images} images of {len(readable)} reports written.")
+    if len(readable) < len(labeled):
+        note(f"{len(labeled) - len(readable)} reports left out: no findings or impression to read.")
 
 
 def _check_files(out: Path | None, explain: Path | None, measure: Path | None, replace: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.errors import RunError
-from models.learning.losses import LOSSES
 
 SAMPLINGS = ("natural", "balanced")
 ATTENTIONS = ("none", "cbam")
@@ -74,6 +73,8 @@ class FinetuneOptions(Options):
     attention: str = "none"
 
     def __post_init__(self) -> None:
+        from models.learning.losses import LOSSES  # noqa: PLC0415 (torch)
+
         Options.__post_init__(self)
         for what, value, known in (
             ("loss", self.loss, tuple(LOSSES)),
