@@ -24,8 +24,10 @@ from models.card import Calibration, Card, Dot, Label, Measurement, Training, We
 from models.cardfile import card_text
 from models.data.datasets import Examples, read_examples, require_images
 from models.errors import DataError
-from models.evaluation import Evaluation, evaluate, measurements, metadata_baseline
 from models.evaluation.curves import reliability_diagram
+from models.evaluation.discrimination import measurements, metadata_baseline
+from models.evaluation.figures import Evaluation
+from models.evaluation.measuring import evaluate
 from models.fitting.heads import folds
 from models.fitting.task import Advance, Fit, Task
 from models.localizers.registry import LOCALIZERS, trainable

@@ -18,9 +18,8 @@ from models.commands.folders import package_folder
 from models.errors import DataError
 
 if TYPE_CHECKING:
-    from models.evaluation import Evaluation
-    from models.evaluation.figures import Compared, Located
-    from models.evaluation.traces import Method
+    from models.evaluation.figures import Compared, Evaluation, Located
+    from models.evaluation.methods import Method
 
 Data = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder with labels.csv, images/ and, if any, boxes.csv and masks/.")
@@ -72,7 +71,7 @@ def _run(
     device: str,
     advance: Advance,
 ) -> tuple[Path | None, Evaluation]:
-    from models.evaluation import evaluate as measure  # noqa: PLC0415 (scikit-learn)
+    from models.evaluation.measuring import evaluate as measure  # noqa: PLC0415 (scikit-learn)
     from models.evaluation.measuring import evaluated  # noqa: PLC0415
     from models.evaluation.page import check_room, write_report  # noqa: PLC0415
 

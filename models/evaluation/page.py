@@ -10,10 +10,10 @@ from pathlib import Path
 
 from models.data.datasets import read_boxes
 from models.errors import DataError
+from models.evaluation.annotations import Annotations
 from models.evaluation.curves import curves
 from models.evaluation.figures import FALSE_REGIONS, Evaluation, Ranked
 from models.evaluation.overlays import overlay
-from models.evaluation.traces import Watch
 from models.metrics import Figure
 from models.prediction import Model
 
@@ -38,12 +38,16 @@ def write_report(
     The path of report.html.
     """
     drawn = curves(evaluation)
-    watch = Watch(data, read_boxes(data), model.card, [one.image for one in evaluation.best + evaluation.worst])
+    annotations = Annotations(
+        data, read_boxes(data), model.card, [one.image for one in evaluation.best + evaluation.worst]
+    )
 
     def shown(some: Sequence[Ranked]) -> list[tuple[Ranked, str]]:
         pictures = []
         for one in some:
-            pictures.append((one, _embedded(overlay(model, data / "images" / one.image, one.label, watch), "jpeg")))
+            pictures.append(
+                (one, _embedded(overlay(model, data / "images" / one.image, one.label, annotations), "jpeg"))
+            )
             advance()
         return pictures
 

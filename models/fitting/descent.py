@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.evaluation import FEWEST_POSITIVES
+from models.evaluation.discrimination import FEWEST_POSITIVES
 from models.fitting import heads
 from models.fitting.frozen import Explain, Features, out_of_fold_maps
 from models.fitting.heads import Flags, Floats, Head

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.data.datasets import read_images
+from models.data.images import read_images
 from models.fitting.task import Task
 from models.networks.modules.storage import Built, halved
 from models.networks.modules.tapped import TappedNetwork, on_one_grid, pooled, smoothed

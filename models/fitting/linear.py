@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.evaluation import FEWEST_POSITIVES
+from models.evaluation.discrimination import FEWEST_POSITIVES
 from models.fitting import heads
 from models.fitting.frozen import Explain, Features, extract, out_of_fold_maps, with_imagenet
 from models.fitting.heads import Head

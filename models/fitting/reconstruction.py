@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.data.datasets import read_images
-from models.evaluation import FEWEST_POSITIVES
+from models.data.images import read_images
+from models.evaluation.discrimination import FEWEST_POSITIVES
 from models.fitting import heads
 from models.fitting.frozen import BATCH
 from models.fitting.heads import Flags, Floats, Head

@@ -1,4 +1,4 @@
-"""Images as the network takes them, batch after batch, in the order of a plan; and where a run's images come from."""
+"""Images as the network takes them, batch after batch, in the order of a plan."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.card import Network
-from models.data.datasets import is_dicom, read_image
-from models.data.nifti import is_nifti
+from models.data.images import read_image
 from models.errors import RunError
 from models.learning.augment import Augment
 from models.learning.sampling import Draw
-
-PICTURES = {".png", ".jpg", ".jpeg", ".dcm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +61,6 @@ def batches(
     for draws, images in zip(plan, loader, strict=True):
         x = (images.to(machine.device) - network.mean) / network.std
         yield torch.tensor([draw.row for draw in draws]), x[:, :, None].expand(-1, -1, 3, -1, -1)
-
-
-def image_files(folder: Path) -> tuple[Path, ...]:
-    """All images below a folder, in the order of their names; hidden ones and DICOMDIR are left out."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "DICOMDIR")
-    shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    return tuple(path for path in shown if path.suffix.lower() in PICTURES or is_nifti(path) or is_dicom(path))
 
 
 def names_digest(files: tuple[Path, ...], folder: Path) -> str:

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from models.card import Card, Network
 from models.data.datasets import read_examples, require_images
+from models.data.images import images_below
 from models.errors import DataError, RunError
 from models.fitting.heads import folds
 from models.learning.augment import STRONG, augmentation
-from models.learning.images import Machine, Views, batches, image_files
+from models.learning.images import Machine, Views, batches
 from models.learning.loop import Look
 from models.learning.losses import nt_xent
 from models.learning.options import PretrainOptions
@@ -69,7 +70,7 @@ def read_unlabelled(data: Path, seed: int) -> Unlabelled:
     elif not data.is_dir():
         raise DataError(f"There is no folder {data}.")
     else:
-        files = image_files(data)
+        files = images_below(data)
         groups = np.arange(len(files))
     count = len(set(groups.tolist()))
     if count < FOLDS:

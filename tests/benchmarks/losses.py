@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models import packages
 from models.data.datasets import Examples, read_examples
-from models.evaluation import FEWEST_POSITIVES
+from models.evaluation.discrimination import FEWEST_POSITIVES
 from models.fitting import heads
 from models.fitting.frozen import extract, with_imagenet
 from models.fitting.heads import Floats

@@ -18,7 +18,6 @@ from models.errors import PackageError
 
 GROWTH, BOTTLENECK, STEM = 32, 128, 64
 BLOCKS = (6, 12, 24, 16)  # layers of each block
-CHANNELS = 1024  # of the last map
 STRIDE = 32  # input pixels a cell of it
 
 # Published name -> ours; MONAI has ".layers." within a layer and calls the head "class_layers.out".

@@ -9,7 +9,8 @@ from PIL import Image
 
 from models.data.datasets import read_examples
 from models.errors import DataError
-from models.evaluation import Evaluation, evaluate
+from models.evaluation.figures import Evaluation
+from models.evaluation.measuring import evaluate
 from tests.models import bright, phantoms
 
 

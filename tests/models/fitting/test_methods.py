@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from models import packages
 from models.cardfile import card_text
 from models.commands.cli import app
-from models.data.datasets import read_image
+from models.data.images import read_image
 from models.errors import DataError, PackageError
 from models.localizers.registry import LOCALIZERS, trainable
 from models.networks.modules.backbone_file import imagenet_weights

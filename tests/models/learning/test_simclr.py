@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from models.data.images import images_below
 from models.errors import DataError, PackageError, RunError
-from models.learning.images import Machine, Views, batches, image_files, machine
+from models.learning.images import Machine, Views, batches, machine
 from models.learning.sampling import plan
 from models.learning.simclr import Pretraining, read_unlabelled
 from models.networks.modules.backbone_file import imagenet_weights
@@ -41,7 +42,7 @@ def test_any_folder_of_images_will_do(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((40, 40), np.float32), np.eye(4)), tmp_path / "a.nii.gz")
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_bytes(b"")
-    files = image_files(tmp_path)
+    files = images_below(tmp_path)
     assert {file.name for file in files} == {"IM0001", "a.nii.gz", *(f"{number}.jpg" for number in range(9))}
     kept, held = read_unlabelled(tmp_path, 0)
     assert sorted((*kept, *held)) == sorted(files)

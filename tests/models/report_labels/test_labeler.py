@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from models.report_labels import Answer, Labeler, read_rules
+from models.report_labels.labeler import Answer, Labeler
+from models.report_labels.rules import read_rules
 
 LABELER = Labeler(read_rules())
 OF_MARK = {"+": Answer.PRESENT, "?": Answer.UNCERTAIN, "-": Answer.ABSENT}

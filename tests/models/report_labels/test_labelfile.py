@@ -8,9 +8,10 @@ import pytest
 
 from models.data.datasets import read_examples
 from models.errors import DataError
-from models.report_labels import Answer, Labeler, read_rules
+from models.report_labels.labeler import Answer, Labeler
 from models.report_labels.labelfile import split_of, write_labels, write_reasons
 from models.report_labels.readers import Report
+from models.report_labels.rules import read_rules
 
 LABELER = Labeler(read_rules())
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import DataError
-from models.report_labels import Answer, Labeler, read_rules
+from models.report_labels.labeler import Answer, Labeler
 from models.report_labels.measure import Agreement, agreement
+from models.report_labels.rules import read_rules
 from models.report_labels.truth import read_columns, read_truth
 
 LABELER = Labeler(read_rules())
