@@ -141,7 +141,7 @@ def _make_room(out: Path, replace: bool) -> None:
     ours = [out / name for name, _ in (PREDICTIONS, REGIONS)] + [out / SALIENCY]
     there = [path.name for path in ours if path.exists()]
     if there and not replace:
-        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or say --replace.")
+        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or give --replace.")
     for old in (out / SALIENCY).rglob("*.npz"):
         old.unlink()
     (out / SALIENCY).mkdir(parents=True, exist_ok=True)

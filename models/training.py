@@ -37,8 +37,8 @@ from models.networks.modules.storage import to_bytes
 from models.packages import CARD, RELIABILITY, digest, load
 
 FOLDS = 5
-SPECIFICITY = 0.95  # part of the negatives that stays below the operating point
-# Part of the cells that stays below the saliency threshold in called positives: small findings cover less.
+SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
+# Part of the cells below the saliency threshold in positives that are found: small findings cover less.
 QUANTILE = 0.90
 SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
 WEAK = "Not shown to be better than chance"
@@ -76,7 +76,7 @@ def train(
     localizer
         One that can be fitted; "" takes that of `like`.
     advance
-        Called with (stage, done, of all) as the work goes on.
+        Called with (stage, done, of all) while it works.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _check_positives(examples: Examples) -> None:
 
 
 def _fitted(task: Task) -> Fitted:
-    """The method's networks, and calibration, operating points and saliency thresholds on out-of-fold values."""
+    """The method's networks, and calibration, thresholds and saliency thresholds on out-of-fold values."""
     fit = LOCALIZERS.get(task.like.localizer).fit
     assert fit is not None
     found, examples = fit(task), task.examples
@@ -133,7 +133,7 @@ def _fitted(task: Task) -> Fitted:
 
 
 def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[Label, ...]:
-    """The labels with calibration, its reliability, and operating point."""
+    """The labels with calibration, its reliability, and threshold."""
     done = []
     for index, label in enumerate(labels):
         calibration = Calibration(*(round(value, 5) for value in platt(logits[:, index], truth[:, index])))
@@ -153,8 +153,8 @@ def _with_saliency_thresholds(
 ) -> tuple[Label, ...]:
     done = []
     for index, label in enumerate(labels):
-        called = _called(probabilities[:, index], truth[:, index], label.operating_point)
-        threshold = _saliency_threshold(maps[called, index], SMALL_FINDINGS.get(label.name, QUANTILE))
+        found = _found_positives(probabilities[:, index], truth[:, index], label.operating_point)
+        threshold = _saliency_threshold(maps[found, index], SMALL_FINDINGS.get(label.name, QUANTILE))
         done.append(label.model_copy(update={"saliency_threshold": threshold}))
     return tuple(done)
 
@@ -169,8 +169,8 @@ def _saliency_threshold(maps: NDArray[np.float32], quantile: float) -> float:
     return round(threshold, max(4, 3 - digits))
 
 
-def _called(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], point: float) -> NDArray[np.int64]:
-    """Row numbers of the positives that reach the operating point, or of the ten most probable where they are fewer."""
+def _found_positives(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], point: float) -> NDArray[np.int64]:
+    """Row numbers of the positives that reach the threshold, or of the ten most probable where they are fewer."""
     positives = np.flatnonzero(truth)
     ranked = positives[np.argsort(-probabilities[positives], kind="stable")]
     return ranked[: max(10, int((probabilities[ranked] >= point).sum()))]
@@ -194,7 +194,7 @@ def _card(like: Card, method: str, fitted: Fitted, seed: int, backbone: str) -> 
     new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
     new["backbone"] = backbone if found.network else ""
     update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
-    if method != like.localizer:  # its texts speak of another method
+    if method != like.localizer:  # its texts are on another method
         limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
         new |= {"method": found.method}
         update |= {"summary": f"{like.title}; localizer {method}, trained on {like.training.data}"}

@@ -1,4 +1,4 @@
-"""AUC within each source beside a baseline that sees no image, and what the calls at the operating point are worth."""
+"""AUC within each source beside a baseline that sees no image, and the decisions at the threshold of the card."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def measurements(
 ) -> tuple[Measurement, ...]:
     """AUC per label within each source that has ten positives or more; `scores`, `baseline` are (N, L).
 
-    With a card, sensitivity and specificity at its operating points.
+    With a card, sensitivity and specificity at its thresholds.
     """
     points = None if card is None else operating_points(card, examples)
     return tuple(

@@ -25,7 +25,7 @@ CENTRE_PART = 1 / 3  # of width and height, where the training split has no boxe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """What the locations of a split are measured with: its rows, (draws, N) weights, and who is called, (N, L)."""
+    """What the locations of a split are measured with: its rows, (draws, N) weights, and (N,) presence by label."""
 
     examples: Examples
     weights: NDArray[np.float64]

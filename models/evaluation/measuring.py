@@ -168,7 +168,7 @@ def _notes(baseline: bool, centre: CentreBox, how: str) -> dict[str, str]:
         " bootstrap of an absolute error is biased upwards",
         "regions": "the raw map interpolated at the file's pixels, at the card's threshold, closed, holes filled,"
         f" opened, in connected parts, as the node makes them; the best {MOST_REGIONS} count for IoU, Dice and"
-        " Hausdorff distance, whether or not the finding was called",
+        " Hausdorff distance, whether or not the finding is present",
         "froc": f"a box is found by a region of IoU {LEAST_OVERLAP:g} or more; a region's score is the peak of its raw"
         f" saliency; at most {MOST_FOR_FROC} regions an image; over images with boxes and images labelled without the"
         " finding; linear between thresholds, flat past the loosest",

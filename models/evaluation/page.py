@@ -25,7 +25,7 @@ def check_room(out: Path, replace: bool) -> None:
     """DataError where `out` already holds a report and may not be replaced."""
     there = [name for name in NAMES if (out / name).exists()]
     if there and not replace:
-        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or say --replace.")
+        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or give --replace.")
 
 
 def write_report(

@@ -28,21 +28,19 @@ def ranked(
         for location in some
         if location.boxes and label in examples.labels
     ]
-    called = [(label, location) for label, location in boxed if present[label][location.row]]
+    reached = [(label, location) for label, location in boxed if present[label][location.row]]
     if len(boxed) < 2:
         return _by_probability(examples, probabilities, present)
-    enough = len(called) >= 2 * SHOWN
-    order = sorted(called if enough else boxed, key=lambda one: -best_overlap(one[1]))
+    enough = len(reached) >= 2 * SHOWN
+    order = sorted(reached if enough else boxed, key=lambda one: -best_overlap(one[1]))
     some = [
         _one(examples, location.row, examples.labels.index(label), probabilities, present, best_overlap(location))
         for label, location in order
     ]
     which = (
-        f"the {len(called)} called positives with boxes"
+        f"the {len(reached)} positives with boxes that reach the threshold"
         if enough
-        else (
-            f"all {len(boxed)} images with boxes (once a finding), called or not, since only {len(called)} were called"
-        )
+        else (f"all {len(boxed)} images with boxes (once a finding), since only {len(reached)} reach the threshold")
     )
     return *_ends(some), f"Ranked by the best IoU of a region with a box, over {which}."
 

@@ -57,11 +57,11 @@ def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple
     for fold, (rows, head) in enumerate(zip(task.held_out, chosen.crossed, strict=True), start=1):
         kept = np.setdiff1d(np.arange(len(truth)), rows)
         torch.manual_seed(task.seed)
-        crossed.append(list(descend(recipe.start(head), recipe.inputs[kept], truth[kept], chosen.penalty)))
+        crossed.append(list(minimize(recipe.start(head), recipe.inputs[kept], truth[kept], chosen.penalty)))
         task.advance("head", fold, count)
     scores, index = _best(task, recipe, crossed)
     torch.manual_seed(task.seed)
-    *_, last = descend(recipe.start(chosen.head), recipe.inputs, truth, chosen.penalty, ITERATIONS[: index + 1])
+    *_, last = minimize(recipe.start(chosen.head), recipe.inputs, truth, chosen.penalty, ITERATIONS[: index + 1])
     task.advance("head", count, count)
     logits = _out_of_fold(task, recipe, [steps[index] for steps in crossed], _bias(last))
 
@@ -76,7 +76,7 @@ def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple
     return Fit(recipe.network, task.network, logits, maps, chosen.penalty, tried), ITERATIONS[index]
 
 
-def descend(
+def minimize(
     module: nn.Module, inputs: Tensor, truth: Flags, penalty: float, iterations: tuple[int, ...] = ITERATIONS
 ) -> Iterator[nn.Module]:
     """The module after each of these numbers of L-BFGS iterations."""

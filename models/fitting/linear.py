@@ -15,6 +15,7 @@ from models.fitting import heads
 from models.fitting.frozen import Explain, Features, extract, out_of_fold_maps, with_imagenet
 from models.fitting.heads import Head
 from models.fitting.task import Fit, Task
+from models.networks.modules.autoencoder import ReconstructionNetwork
 from models.networks.modules.tapped import CamNetwork
 
 PENALTIES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
@@ -92,7 +93,7 @@ def choose(features: Features, task: Task) -> Chosen:
     return Chosen(penalty, scores, head, tried[penalty][1], whiten)
 
 
-def set_head(network: CamNetwork, head: Head) -> None:
+def set_head(network: CamNetwork | ReconstructionNetwork, head: Head) -> None:
     """Put a head into the network."""
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))

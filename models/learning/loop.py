@@ -1,4 +1,4 @@
-"""The loop over epochs that both trainings share: steps, a look at the held-out images, the best backbone, a stop."""
+"""The loop over epochs that both trainings share: steps, the held-out images, the best backbone, a stop."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Advance = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the held-out images say: their loss, the score that the highest of is the best, and more by name."""
+class HeldOutFigures:
+    """Figures of the held-out images: loss, score (the highest is the best), and more by name."""
 
     loss: float
     score: float
@@ -50,12 +50,12 @@ class Learner(Protocol):
         """The loss of each batch of an epoch, 0 the first, ready for backward."""
         ...
 
-    def look(self) -> Look:
+    def evaluate(self) -> HeldOutFigures:
         """Judge the network, which is in evaluation mode, on the images that are held out."""
         ...
 
-    def keep(self, run: Path) -> None:
-        """Write what that last look saw, which was the best so far."""
+    def save_best(self, run: Path) -> None:
+        """Write the results of the last `evaluate`, which were the best so far."""
         ...
 
 
@@ -83,7 +83,7 @@ def learn(learner: Learner, options: Options, run: Path, note: str, advance: Adv
         history = (*history, _epoch(learner, optimizer, options, len(history), advance))
         if best(history) is history[-1]:
             save_backbone(network.backbone, run / BACKBONE, note)
-            learner.keep(run)
+            learner.save_best(run)
         write_history(run, history)
         save(run, Checkpoint(network.state_dict(), optimizer.state_dict(), history))
     return history
@@ -147,5 +147,5 @@ def _epoch(learner: Learner, optimizer: torch.optim.Optimizer, options: Options,
     if not torch.isfinite(torch.tensor(mean)):
         raise RunError(f"The loss of epoch {index + 1} is {mean}: give a smaller --rate.")
     with torch.no_grad():
-        look = learner.look()
-    return Epoch(index + 1, part * options.rate, mean, look.loss, look.score, look.figures)
+        figures = learner.evaluate()
+    return Epoch(index + 1, part * options.rate, mean, figures.loss, figures.score, figures.figures)

@@ -1,4 +1,4 @@
-"""What a run may be told; a wrong value is named when the options are made."""
+"""Options of a run; a wrong value is named when they are made."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Options:
     head_rate
         That of what is new on it.
     warmup
-        Part of all steps in which the rate rises; then it falls along a cosine to 0.
+        Part of all steps in which the rate grows; then it falls along a cosine to 0.
     freeze
         The stem and so many blocks stay as they are; 0 trains everything.
     patience

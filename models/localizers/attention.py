@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.localizers.base import on_device
+from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
 from models.localizers.registry import register
 
@@ -32,8 +32,7 @@ def fit(task: Task) -> Fit:
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
     from models.networks.modules.cbam import AttentionNetwork
-    from models.networks.modules.storage import filled
 
     assert card.network is not None
-    built = filled(AttentionNetwork(card.network.taps, len(card.labels), card.network.border), data)
-    return CamLocalizer(on_device(built, device, threads), card.network.mean, card.network.std)
+    network = AttentionNetwork(card.network.taps, len(card.labels), card.network.border)
+    return on_network(CamLocalizer, network, card, data, device, threads)

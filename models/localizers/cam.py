@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.card import Code
-from models.localizers.base import NetworkLocalizer, load_network
-from models.localizers.registry import register
+from models.localizers.base import NetworkLocalizer, register_maps
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.card import Card
-    from models.fitting.task import Fit, Task
-    from models.localizers.registry import Localizer
     from models.networks.protocols import MappedNetwork
 
-REGIONS = "Regions are class activation maps: they show what raised the score and outline nothing."
 
-
+@register_maps(
+    "cam",
+    maps="class activation map",
+    citation="Zhou et al., CVPR 2016",
+    code=Code("130402", "DCM", "Class activation"),
+    regions="Regions are class activation maps: they show what raised the score and outline nothing.",
+)
 class CamLocalizer(NetworkLocalizer):
     """Logits and the maps that they are the mean of, all labels in the one forward pass.
 
@@ -33,22 +34,3 @@ class CamLocalizer(NetworkLocalizer):
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Logits (N, L) and maps (N, L, h, w) as the network has them."""
         return self.network.classify(features), self.network.maps(features)
-
-
-def fit(task: Task) -> Fit:
-    """A linear head on averaged features."""
-    from models.fitting import linear
-
-    return linear.fit(task, CamLocalizer, REGIONS)
-
-
-@register(
-    "cam",
-    maps="class activation map",
-    citation="Zhou et al., CVPR 2016",
-    code=Code("130402", "DCM", "Class activation"),
-    fit=fit,
-)
-def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-    """The method with the package's network; see `models.packages.load`."""
-    return load_network(CamLocalizer, card, data, device, threads)

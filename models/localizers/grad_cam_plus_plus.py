@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.localizers.base import load_network
+from models.localizers.base import register_maps
 from models.localizers.gradients import GRADIENT_WEIGHTED, GradientLocalizer
-from models.localizers.registry import register
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.card import Card
-    from models.fitting.task import Fit, Task
-    from models.localizers.registry import Localizer
 
-REGIONS = (
-    "Regions are Grad-CAM++ maps: channels with a negative weight are left out, so they show less of what the score is"
-    " made of than class activation maps do."
+@register_maps(
+    "grad-cam++",
+    maps="Grad-CAM++ map",
+    citation="Chattopadhay et al., WACV 2018",
+    code=GRADIENT_WEIGHTED,
+    regions="Regions are Grad-CAM++ maps: channels with a negative weight are left out, so they show less of what the"
+    " score is made of than class activation maps do.",
 )
-
-
 class GradCamPlusPlusLocalizer(GradientLocalizer):
     """ReLU of the sum over channels of (sum over cells of share times positive gradient) times activation."""
 
@@ -55,18 +53,3 @@ def _quotient(value: Tensor, divisor: Tensor) -> Tensor:
     import torch
 
     return torch.where(divisor == 0, 0, value / divisor)
-
-
-def fit(task: Task) -> Fit:
-    """The linear head of `cam`, under these maps."""
-    from models.fitting import linear
-
-    return linear.fit(task, GradCamPlusPlusLocalizer, REGIONS)
-
-
-@register(
-    "grad-cam++", maps="Grad-CAM++ map", citation="Chattopadhay et al., WACV 2018", code=GRADIENT_WEIGHTED, fit=fit
-)
-def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-    """The method with the package's network; see `models.packages.load`."""
-    return load_network(GradCamPlusPlusLocalizer, card, data, device, threads)

@@ -9,20 +9,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from models.localizers.base import load_network
+from models.localizers.base import register_maps
 from models.localizers.gradients import GRADIENT_WEIGHTED, GradientLocalizer
-from models.localizers.registry import register
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.card import Card
-    from models.fitting.task import Fit, Task
-    from models.localizers.registry import Localizer
 
-REGIONS = "Regions are HiResCAM maps, which for this network are class activation maps divided by the cells."
-
-
+@register_maps(
+    "hirescam",
+    maps="HiResCAM map",
+    citation="Draelos and Carin, arXiv 2011.08891, 2020",
+    code=GRADIENT_WEIGHTED,
+    regions="Regions are HiResCAM maps, which for this network are class activation maps divided by the cells.",
+)
 class HiResCamLocalizer(GradientLocalizer):
     """Sum over channels of gradient times activation; negative where a cell lowered the logit."""
 
@@ -39,22 +39,3 @@ class HiResCamLocalizer(GradientLocalizer):
         import torch
 
         return torch.einsum("nlchw,nchw->nlhw", gradient, tap)
-
-
-def fit(task: Task) -> Fit:
-    """The linear head of `cam`, under these maps."""
-    from models.fitting import linear
-
-    return linear.fit(task, HiResCamLocalizer, REGIONS)
-
-
-@register(
-    "hirescam",
-    maps="HiResCAM map",
-    citation="Draelos and Carin, arXiv 2011.08891, 2020",
-    code=GRADIENT_WEIGHTED,
-    fit=fit,
-)
-def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-    """The method with the package's network; see `models.packages.load`."""
-    return load_network(HiResCamLocalizer, card, data, device, threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.localizers.base import on_device
+from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
 from models.localizers.registry import register
 
@@ -25,9 +25,8 @@ def fit(task: Task) -> Fit:
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
     from models.networks.modules.gated_attention import MilNetwork
-    from models.networks.modules.storage import filled
 
     assert card.network is not None
     table = card.network
-    built = filled(MilNetwork(table.taps, len(card.labels), table.border, deviations=table.deviations), data)
-    return CamLocalizer(on_device(built, device, threads), table.mean, table.std)
+    network = MilNetwork(table.taps, len(card.labels), table.border, deviations=table.deviations)
+    return on_network(CamLocalizer, network, card, data, device, threads)

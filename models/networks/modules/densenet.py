@@ -36,7 +36,7 @@ NAMES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 
 
 class DenseLayer(nn.Module):
-    """BN, ReLU, 1 x 1 convolution, BN, ReLU, 3 x 3 convolution; its input goes on beside its output."""
+    """BN, ReLU, 1 x 1 convolution, BN, ReLU, 3 x 3 convolution; its output is joined to its input."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ def published_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises
     ------
     PackageError
-        A name that no DenseNet-121 has; the sentence says which.
+        A name that no DenseNet-121 has; it is named.
     """
     wanted = {key: value for key, value in state.items() if not key.endswith(("num_batches_tracked", "op_threshs"))}
     return {_own_name(key): value for key, value in wanted.items()}

@@ -1,7 +1,7 @@
-"""Multiple-instance learning: gated attention says which cells speak for a label. Ilse et al., ICML 2018.
+"""Multiple-instance learning: gated attention weights the cells of each label. Ilse et al., ICML 2018.
 
 An image is a bag of cells of frozen features. Each label has its own attention over them (the softmax of equation 9
-there), and each cell its own logit, so that the image's logit is a sum over cells and the map says which.
+there), and each cell its own logit, so that the image's logit is a sum over cells and the map shows which.
 """
 
 from __future__ import annotations

@@ -8,9 +8,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
-from models.card import Network
 from models.errors import PackageError
-from models.networks.registry import NETWORKS
 
 Built = TypeVar("Built", bound=nn.Module)
 
@@ -31,11 +29,6 @@ def to_bytes(network: nn.Module) -> bytes:
     }
     data: bytes = safetensors.torch.save({key: value.contiguous() for key, value in stored.items()})
     return data
-
-
-def from_bytes(data: bytes, table: Network, labels: int) -> nn.Module:
-    """The network of a card's [network] as `to_bytes` stored it, in float32 and evaluation mode."""
-    return filled(NETWORKS.get(table.backbone).build(table, labels), data)
 
 
 def filled(built: Built, data: bytes) -> Built:

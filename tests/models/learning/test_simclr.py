@@ -55,7 +55,7 @@ def test_any_folder_of_images_will_do(tmp_path: Path) -> None:
 
 def test_two_views_of_an_image_differ_and_workers_make_the_same(data: Path) -> None:
     learner = Pretraining(read_unlabelled(data, 0), phantoms.card(), CONTRAST, imagenet_weights(), CPU)
-    order = plan(len(learner.images.kept), 4, 0, 0)[:2]
+    order = plan(len(learner.images.train), 4, 0, 0)[:2]
     alone = list(batches(learner.views, order, learner.how, CPU))
     assert alone[0][1].shape == (4, 2, 3, 96, 96)
     assert not torch.equal(alone[0][1][:, 0], alone[0][1][:, 1])
@@ -68,7 +68,7 @@ def test_two_views_of_an_image_differ_and_workers_make_the_same(data: Path) -> N
 def test_the_input_is_that_of_the_card(data: Path) -> None:
     how = phantoms.card().network
     assert how is not None
-    views = Views(read_unlabelled(data, 0).kept, (96, 96), lambda image, seed: torch.ones(96, 96))
+    views = Views(read_unlabelled(data, 0).train, (96, 96), lambda image, seed: torch.ones(96, 96))
     ((_, x),) = batches(views, plan(5, 5, 0, 0), how, CPU)
     torch.testing.assert_close(x, torch.full_like(x, (1 - how.mean) / how.std))
 
