@@ -31,7 +31,7 @@ from models.evaluation.measuring import evaluate
 from models.fitting.heads import folds
 from models.fitting.task import Advance, Fit, Task
 from models.localizers.registry import LOCALIZERS, trainable
-from models.metrics import reliability
+from models.metrics.decisions import reliability
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
 from models.packages import CARD, RELIABILITY, digest, load

@@ -68,7 +68,7 @@ def learning_command(
               workers: int, folders: list[Path] | None, **chosen: Any) -> None:  # fmt: skip
         with printed_errors():
             from models.learning import runs  # noqa: PLC0415 (torch)
-            from models.learning.images import machine  # noqa: PLC0415
+            from models.learning.machine import machine  # noqa: PLC0415
             from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415
 
             card = packages.load_card(package_folder(like, folders))

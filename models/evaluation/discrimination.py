@@ -12,16 +12,9 @@ from sklearn.metrics import roc_curve
 from models.card import Card, Measurement
 from models.data.datasets import Examples
 from models.evaluation.figures import Calls, Mean
-from models.metrics import (
-    auc,
-    auc_draws,
-    auc_interval,
-    calibration_error,
-    decisions,
-    figure,
-    patient_draws,
-    reliability,
-)
+from models.metrics.decisions import calibration_error, decisions, reliability
+from models.metrics.draws import figure, patient_draws
+from models.metrics.ranking import auc, auc_draws, auc_interval
 
 FEWEST_POSITIVES = 10
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models.card import Measurement
-from models.metrics import Bin, Decisions, Figure
+from models.metrics.decisions import Bin, Decisions
+from models.metrics.draws import Figure
 
 FALSE_REGIONS = (0.5, 1.0, 2.0, 4.0)  # an image: where FROC is read
 

@@ -16,7 +16,9 @@ from models.data.images import file_size
 from models.evaluation.annotations import SAME_FINDING
 from models.evaluation.figures import FALSE_REGIONS, Located, Masked, Pointing
 from models.evaluation.records import Location
-from models.metrics import Figure, Marks, best_overlaps, figure, froc_curve, froc_sensitivity, hits
+from models.metrics.boxes import best_overlaps, hits
+from models.metrics.draws import Figure, figure
+from models.metrics.froc import Marks, froc_curve, froc_sensitivity
 from models.regions import MOST_REGIONS
 
 LEAST_OVERLAP = 0.1  # IoU from which a region is on a box, in FROC

@@ -19,9 +19,8 @@ from models.evaluation.locating import LEAST_OVERLAP, Split, centre_parts, locat
 from models.evaluation.methods import Method, NetworkMethod
 from models.evaluation.ranking import ranked
 from models.evaluation.records import MOST_FOR_FROC, CentreBox, MethodRecord, record_image
-from models.metrics import patient_draws
 from models.metrics.decisions import BINS
-from models.metrics.draws import DRAWS
+from models.metrics.draws import DRAWS, patient_draws
 from models.prediction import Model
 from models.regions import MOST_REGIONS
 

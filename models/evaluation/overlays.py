@@ -14,7 +14,7 @@ from models.data.images import read_fitted
 from models.data.letterbox import Letterbox
 from models.evaluation.annotations import Annotations
 from models.evaluation.methods import MethodOutput, NetworkMethod, output_regions
-from models.metrics import Rectangle
+from models.metrics.boxes import Rectangle
 from models.prediction import Model
 from models.regions import MOST_REGIONS, Mask
 

@@ -14,7 +14,7 @@ from models.evaluation.annotations import Annotations
 from models.evaluation.curves import curves
 from models.evaluation.figures import FALSE_REGIONS, Evaluation, Ranked
 from models.evaluation.overlays import overlay
-from models.metrics import Figure
+from models.metrics.draws import Figure
 from models.prediction import Model
 
 PAGE, FIGURES = "report.html", "evaluation.json"

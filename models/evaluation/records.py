@@ -15,7 +15,8 @@ from models.data.images import read_fitted
 from models.data.letterbox import Letterbox
 from models.evaluation.annotations import Annotations
 from models.evaluation.methods import Method, output_regions
-from models.metrics import Rectangle, dice, hausdorff, peak
+from models.metrics.boxes import Rectangle, peak
+from models.metrics.masks import dice, hausdorff
 from models.regions import MOST_REGIONS, Region
 
 MOST_FOR_FROC = 20  # more regions of one image are not false alarms but noise

@@ -18,12 +18,13 @@ from models.data.files import write_whole
 from models.errors import RunError
 from models.fitting.heads import Flags, Floats, folds
 from models.learning.augment import GENTLE, augmentation, unchanged
-from models.learning.images import Machine, Views, batches
+from models.learning.images import Views, batches
 from models.learning.loop import HeldOutFigures
 from models.learning.losses import LOSSES
+from models.learning.machine import Machine
 from models.learning.options import FinetuneOptions
 from models.learning.sampling import balanced_weights, in_order, plan
-from models.metrics import auc
+from models.metrics.ranking import auc
 from models.networks.modules.cbam import AttentionNetwork
 from models.networks.modules.tapped import CamNetwork, pooled
 

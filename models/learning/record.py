@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from dataclasses import asdict
@@ -35,6 +36,12 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def names_digest(files: tuple[Path, ...], folder: Path) -> str:
+    """SHA-256 of the names in their order, relative to the folder, a line each."""
+    lines = "".join(f"{file.relative_to(folder).as_posix()}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def begin(run: Path, record: dict[str, Any], *, resume: bool) -> None:

@@ -14,10 +14,10 @@ from models.learning.checkpoints import Epoch, best
 from models.learning.curves import auc_curve, loss_curve, roc_curves
 from models.learning.finetune import NOTE as FINETUNED
 from models.learning.finetune import Finetuning, read_split
-from models.learning.images import Machine, names_digest
 from models.learning.loop import BACKBONE, Advance, learn
+from models.learning.machine import Machine
 from models.learning.options import FinetuneOptions, Options, PretrainOptions
-from models.learning.record import begin, finish, given
+from models.learning.record import begin, finish, given, names_digest
 from models.learning.simclr import NOTE as PRETRAINED
 from models.learning.simclr import Pretraining, read_unlabelled
 from models.packages import sha256

@@ -20,9 +20,10 @@ from models.data.images import images_below
 from models.errors import DataError, RunError
 from models.fitting.heads import folds
 from models.learning.augment import STRONG, augmentation
-from models.learning.images import Machine, Views, batches
+from models.learning.images import Views, batches
 from models.learning.loop import HeldOutFigures
 from models.learning.losses import nt_xent
+from models.learning.machine import Machine
 from models.learning.options import PretrainOptions
 from models.learning.sampling import in_order, plan
 from models.networks.modules.tapped import TappedNetwork, pooled

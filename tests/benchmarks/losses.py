@@ -24,7 +24,7 @@ from models.fitting.heads import Floats
 from models.fitting.task import Task
 from models.learning.losses import LOSSES, Loss
 from models.learning.sampling import balanced_weights
-from models.metrics import auc
+from models.metrics.ranking import auc
 from models.networks.modules.backbone_file import imagenet_weights
 from models.networks.modules.tapped import CamNetwork
 

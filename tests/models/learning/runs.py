@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from models.learning.checkpoints import Epoch
-from models.learning.images import Machine
+from models.learning.machine import Machine
 from models.learning.options import FinetuneOptions, PretrainOptions
 from models.learning.runs import finetune, pretrain
 from models.networks.modules.backbone_file import imagenet_weights
