@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, Protocol, TypeVar
+from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from models.errors import PackageError
 
@@ -20,9 +21,11 @@ class Named(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Named)
+Function = TypeVar("Function")
+Facts = ParamSpec("Facts")
 
 
-class Registry(Generic[Entry]):
+class Registry(Generic[Entry, Function, Facts]):
     """Entries of one kind by name.
 
     The modules of the folder are imported whenever names are wanted, so they import torch and the like inside their
@@ -36,17 +39,26 @@ class Registry(Generic[Entry]):
         The package whose modules register themselves.
     group
         Of the entry points.
+    make
+        Makes the entry of a name, the function that is registered under it, and more facts.
     """
 
-    def __init__(self, kind: str, folder: str, group: str) -> None:
-        self.kind, self._folder, self._group = kind, folder, group
+    def __init__(
+        self, kind: str, folder: str, group: str, make: Callable[Concatenate[str, Function, Facts], Entry]
+    ) -> None:
+        self.kind, self._folder, self._group, self._make = kind, folder, group, make
         self._entries: dict[str, Entry] = {}
 
-    def add(self, entry: Entry) -> None:
-        """Register; PackageError where another entry has the name."""
-        if entry.name in self._entries:
-            raise PackageError(f"Two {self.kind}s are registered as {entry.name!r}; give one of them another name.")
-        self._entries[entry.name] = entry
+    def register(self, name: str, *facts: Facts.args, **named: Facts.kwargs) -> Callable[[Function], Function]:
+        """Register the decorated function; PackageError where another has the name."""
+
+        def decorate(function: Function) -> Function:
+            if name in self._entries:
+                raise PackageError(f"Two {self.kind}s are registered as {name!r}; give one of them another name.")
+            self._entries[name] = self._make(name, function, *facts, **named)
+            return function
+
+        return decorate
 
     def get(self, name: str) -> Entry:
         """The entry of that name.

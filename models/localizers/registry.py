@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from models.registry import Registry
@@ -58,14 +58,15 @@ class LocalizerEntry:
 
     name: str
     load: Load
+    _: KW_ONLY
     maps: str
     citation: str
-    kind: Literal["image", "volume"]
-    tables: tuple[str, ...]
-    taps: bool
-    deviations: bool
-    code: Code | None
-    fit: Callable[[Task], Fit] | None
+    kind: Literal["image", "volume"] = "image"
+    tables: tuple[str, ...] = ("network", "weights")
+    taps: bool = False
+    deviations: bool = True
+    code: Code | None = None
+    fit: Callable[[Task], Fit] | None = None
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""
@@ -83,30 +84,10 @@ class LocalizerEntry:
         return ""
 
 
-LOCALIZERS: Registry[LocalizerEntry] = Registry("localizer", "models.localizers", "readfirst.localizers")
+LOCALIZERS = Registry("localizer", "models.localizers", "readfirst.localizers", LocalizerEntry)
+register = LOCALIZERS.register
 
 
 def trainable() -> tuple[str, ...]:
     """Names of the localizers that can be fitted."""
     return tuple(entry.name for entry in LOCALIZERS.entries() if entry.fit is not None)
-
-
-def register(
-    name: str,
-    *,
-    maps: str,
-    citation: str,
-    kind: Literal["image", "volume"] = "image",
-    tables: tuple[str, ...] = ("network", "weights"),
-    taps: bool = False,
-    deviations: bool = True,
-    code: Code | None = None,
-    fit: Callable[[Task], Fit] | None = None,
-) -> Callable[[Load], Load]:
-    """Register the decorated function, which loads the localizer; see `LocalizerEntry`."""
-
-    def decorate(load: Load) -> Load:
-        LOCALIZERS.add(LocalizerEntry(name, load, maps, citation, kind, tables, taps, deviations, code, fit))
-        return load
-
-    return decorate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
 from models.registry import Registry
@@ -36,9 +36,10 @@ class NetworkEntry:
 
     name: str
     build: Build
+    _: KW_ONLY
     citation: str
-    blocks: int
-    channels: tuple[int, ...]
+    blocks: int = 0
+    channels: tuple[int, ...] = (1, 3)
 
     def objection(self, table: Network) -> str:
         """Why a card's [network] does not fit, as a clause; "" where it does."""
@@ -52,16 +53,5 @@ class NetworkEntry:
         return ""
 
 
-NETWORKS: Registry[NetworkEntry] = Registry("network", "models.networks", "readfirst.networks")
-
-
-def register(
-    name: str, *, citation: str, blocks: int = 0, channels: tuple[int, ...] = (1, 3)
-) -> Callable[[Build], Build]:
-    """Register the decorated function, which builds the network; see `NetworkEntry`."""
-
-    def decorate(build: Build) -> Build:
-        NETWORKS.add(NetworkEntry(name, build, citation, blocks, channels))
-        return build
-
-    return decorate
+NETWORKS = Registry("network", "models.networks", "readfirst.networks", NetworkEntry)
+register = NETWORKS.register

@@ -17,10 +17,9 @@ from models import packages
 from models.card import Network, Weights
 from models.cardfile import card_text
 from models.errors import CardError, PackageError
-from models.localizers.registry import LOCALIZERS, trainable
+from models.localizers.registry import LOCALIZERS, register, trainable
 from models.networks.modules.storage import to_bytes
 from models.networks.registry import NETWORKS
-from models.registry import Registry
 from tests.models import phantoms
 
 README = Path(packages.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -176,10 +175,10 @@ def test_a_detector_sees_volumes(tmp_path: Path) -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    registry: Registry = Registry("localizer", "models.localizers", "readfirst.localizers")
-    registry.add(LOCALIZERS.get("cam"))
+    cam = LOCALIZERS.get("cam")
     with pytest.raises(PackageError, match="Two localizers are registered as 'cam'"):
-        registry.add(LOCALIZERS.get("cam"))
+        register("cam", maps=cam.maps, citation=cam.citation)(cam.load)
+    assert LOCALIZERS.get("cam") is cam
 
 
 def test_the_readme_has_every_localizer_and_network() -> None:
