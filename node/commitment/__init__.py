@@ -54,5 +54,4 @@ def handlers(receiver: Receiver, others: Sequence[Handler]) -> list[Handler]:
         *(one for one in others if one[0] != evt.EVT_N_ACTION),
         (evt.EVT_N_ACTION, n_action),
         (evt.EVT_N_EVENT_REPORT, scp.n_event_report),
-        (evt.EVT_ESTABLISHED, scp.established),
     ]

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping
 
 from node.entities import JobState
 from node.sending import deliveries
-from node.sending.scu import Outcome
+from node.sending.scu import SendResult
 from workers.delivery.profiles import LADDER, below
 
 _NOT_TAKEN = {JobState.REFUSED, JobState.QUARANTINED}
@@ -18,7 +18,7 @@ def record_sent(
     connection: Connection,
     row: RowMapping,
     peer: str,
-    outcome: Outcome,
+    outcome: SendResult,
     now: float,
     taken: JobState = JobState.DELIVERED,
 ) -> None:

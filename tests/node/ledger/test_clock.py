@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Table, select, update
 
+from node.admission.associations import RELEASED
 from node.backoff import pause_after
 from node.commitment import requests
 from node.commitment.messages import Request
 from node.dispatch.broker import Broker
-from node.dispatch.completeness import RELEASED
 from node.dispatch.dispatcher import Dispatcher
 from node.entities import JobKind, JobState, StudyState
 from node.ledger import clock, jobs, studies
@@ -22,6 +22,7 @@ from node.receiving import instances
 from node.sending import deliveries
 from node.sending.deliveries import DELIVERY
 from node.settings import Settings
+from tests.node.admission.test_associations import opened
 from tests.node.dispatch.test_dispatcher import broker
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
@@ -107,9 +108,10 @@ def test_a_study_that_came_before_the_clock_was_set_back_is_complete_after_its_q
     dispatcher = make_dispatcher()
     quiet = settings.node.quiet_seconds
     dispatcher.dispatch(NOW + HOUR)
-    dispatcher.senders.brought("association", UID)
+    association = opened(dispatcher.associations)
+    dispatcher.associations.receiving(association, UID)
     receive(ledger, NOW + HOUR)
-    dispatcher.senders.end("association", RELEASED)
+    dispatcher.associations.end(association, RELEASED, closed=True)
     dispatcher.dispatch(NOW)
     assert row(ledger, STUDY)["state"] == StudyState.RECEIVING
     dispatcher.dispatch(NOW + quiet)

@@ -44,9 +44,9 @@ def settle(ledger: Ledger, row: RowMapping, error: str = "", now: float = NOW) -
         deliveries.record_sent(connection, row, "pacs", error, now, jitter=0.5)
 
 
-def due(ledger: Ledger, now: float = NOW, rung_before: float = NOW) -> list[tuple[str, str]]:
+def due(ledger: Ledger, now: float = NOW, notified_before: float = NOW) -> list[tuple[str, str]]:
     with ledger.read() as connection:
-        return list(deliveries.due(connection, now, rung_before))
+        return list(deliveries.due(connection, now, notified_before))
 
 
 def states(ledger: Ledger) -> list[tuple[str, str, str]]:
@@ -141,7 +141,7 @@ def test_retry_makes_due_at_once(study: Ledger) -> None:
     assert [row["attempts"] for row in claim(study)] == [1]
 
 
-def test_the_bell_is_rung_once_until_it_counts_as_lost(study: Ledger) -> None:
+def test_workers_are_notified_once_until_the_message_counts_as_lost(study: Ledger) -> None:
     put(study, [SEG])
     with study.write() as connection:
         deliveries.mark_notified(connection, UID, "pacs", NOW + 1)
