@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 
-from node.worklist.items.attributes import RULES
+from node.worklist.items.attributes import REQUIREMENTS
 from node.worklist.items.json_model import Json, put, tag_of
 from node.worklist.items.statuses import Status, UpsRefused
 
 MOST = 1000  # work items in one answer
-_RETURNED = ("SOPClassUID", "SOPInstanceUID", *(rule.keyword for rule in RULES if rule.keyword != "TransactionUID"))
+_RETURNED = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    *(requirement.keyword for requirement in REQUIREMENTS if requirement.keyword != "TransactionUID"),
+)
 _WITHOUT_KEY = ("TransactionUID", "InputInformationSequence")  # the images of a study are named where asked for
 
 

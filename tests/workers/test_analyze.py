@@ -180,9 +180,9 @@ def test_pictures_are_kept_for_the_page(analyzer: Analyze, queued: Ledger, tmp_p
 @pytest.mark.parametrize(
     ("probabilities", "priority", "reason"),
     [
-        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %), ACR category 1"),
-        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %), ACR category 2"),
-        (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding at its operating point"),
+        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, threshold 30 %), ACR category 1"),
+        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, threshold 40 %), ACR category 2"),
+        (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding reaches its threshold"),
     ],
     ids=["pneumothorax", "nodule", "nothing"],
 )

@@ -17,7 +17,7 @@ from node.worklist.items.priority import Priority
 from node.worklist.items.rows import reading_order
 from node.worklist.items.states import FINAL, State
 from node.worklist.reading.work_items import Row, as_row
-from node.worklist.triage.decisions import silent_packages
+from node.worklist.triage.decisions import silent_by_study
 
 STEP = 100  # lines that a page shows at first, and more at each "show more"
 STATES = {  # what is offered to look at: title, states
@@ -156,13 +156,12 @@ def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
     analyses = {row.study_instance_uid: row.state for row in connection.execute(states)}
     called: dict[str, list[Called]] = {}
     packages: dict[str, dict[str, None]] = {}
-    silent: dict[str, frozenset[str]] = {}
     findings = select(FINDING).where(FINDING.c.study_instance_uid.in_(uids)).order_by(FINDING.c.probability.desc())
-    for row in connection.execute(findings).mappings().all():
+    found = connection.execute(findings).mappings().all()
+    silent = silent_by_study(connection, {row["study_instance_uid"] for row in found})
+    for row in found:
         uid, package = row["study_instance_uid"], row["package"]
-        if uid not in silent:
-            silent[uid] = silent_packages(connection, uid)
-        if package in silent[uid]:
+        if package in silent.get(uid, ()):
             continue
         packages.setdefault(uid, {})[package] = None
         if row["present"]:

@@ -17,7 +17,7 @@ from node.errors import NotAccepted, NotTaken, PeerError, SinkUnreachable
 from node.sending import scu
 from node.sending.scu import Requestor
 from node.settings import Peer, Settings
-from node.worklist.items.attributes import RULES
+from node.worklist.items.attributes import REQUIREMENTS
 from node.worklist.items.json_model import Json, from_dataset, items, put, tag_of, text, to_dataset
 from node.worklist.items.priority import Priority
 from node.worklist.items.states import FINAL, State
@@ -213,11 +213,13 @@ def _create(association: Association, notice: Notice) -> str:
 def _creation(notice: Notice) -> Json:
     """Our own item as an Attribute List: SCHEDULED, complete by Table CC.2.5-3, without what the SCP sets itself."""
     attributes = {tag: entry for tag, entry in notice.attributes.items() if tag not in _NOT_SENT}
-    for rule in RULES:
-        if rule.create in "-S":
-            attributes.pop(tag_of(rule.keyword), None)
-        elif rule.create in "20" and (tag_of(rule.keyword) not in attributes or rule.create == "0"):
-            put(attributes, rule.keyword)
+    for requirement in REQUIREMENTS:
+        if requirement.create in "-S":
+            attributes.pop(tag_of(requirement.keyword), None)
+        elif requirement.create in "20" and (
+            tag_of(requirement.keyword) not in attributes or requirement.create == "0"
+        ):
+            put(attributes, requirement.keyword)
     put(attributes, "ScheduledProcedureStepPriority", notice.priority)
     put(attributes, "ProcedureStepState", State.SCHEDULED.value)
     return dict(sorted(attributes.items()))

@@ -23,8 +23,8 @@ from node.worklist.items.matching import Query
 from node.worklist.items.moments import date_time
 from node.worklist.items.priority import Priority, Source
 from node.worklist.items.rows import Item, load, reading_order, with_attributes
-from node.worklist.items.states import Request as Asked
-from node.worklist.items.states import State, change_request, outcome, refusal_to_set
+from node.worklist.items.states import Request as Requested
+from node.worklist.items.states import State, change_request, refusal_to_set, transition
 from node.worklist.items.statuses import Status, UpsRefused
 from node.worklist.orders import orders
 from node.worklist.reading.data_set import Station
@@ -38,7 +38,7 @@ _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID"))
 def create(connection: Connection, sop_instance_uid: str, given: Json, station: Station, now: float) -> Status:
     """N-CREATE. The priority of a pushed work item is a person's (CC.2.5); an order that is known may raise it."""
     if load(connection, sop_instance_uid):
-        raise UpsRefused(outcome(Asked.CREATE, State.SCHEDULED).status)
+        raise UpsRefused(transition(Requested.CREATE, State.SCHEDULED).status)
     attributes, filled = check_creation(given, station.worklist_label)
     attributes.pop(tag_of("TransactionUID"), None)
     priority = Priority(text(attributes, "ScheduledProcedureStepPriority"))
@@ -79,7 +79,7 @@ def change_state(connection: Connection, sop_instance_uid: str, given: Json, now
     transaction = text(given, "TransactionUID")
     transaction = transaction if is_uid(transaction) else ""
     current, recorded = (item.state, item.transaction_uid) if item else (None, "")
-    result = outcome(change_request(State(wanted), current, recorded, transaction), current)
+    result = transition(change_request(State(wanted), current, recorded, transaction), current)
     if result.status.failed or item is None:
         raise UpsRefused(result.status)
     if result.state is None:  # already there: a warning, and nothing to do
@@ -102,7 +102,7 @@ def request_cancel(
     An unclaimed item passes through IN PROGRESS on the way, and both changes are reported.
     """
     item = load(connection, sop_instance_uid)
-    result = outcome(Asked.REQUEST_CANCEL, item.state if item else None)
+    result = transition(Requested.REQUEST_CANCEL, item.state if item else None)
     if result.status.failed or item is None:
         raise UpsRefused(result.status)
     if result.status is not Status.SUCCESS:

@@ -19,7 +19,7 @@ from node.dicomweb.workitems import Desk
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT_REPORT
 from node.settings import Web
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import serving
@@ -62,7 +62,7 @@ def test_a_raised_priority_is_heard_within_a_second(
     assert value(hear(socket), "00001002") == 1
     started = time.monotonic()
     with served.write() as connection:
-        raise_priority(connection, STUDY, Triage(Priority.HIGH, "Pneumothorax"), NOW)
+        raise_priority(connection, STUDY, RequestedPriority(Priority.HIGH, "Pneumothorax"), NOW)
     event = hear(socket)
     assert time.monotonic() - started < 1.0
     assert (value(event, "00001002"), value(event, "00741200")) == (3, "HIGH")

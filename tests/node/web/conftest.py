@@ -23,7 +23,7 @@ from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.settings import Settings, Web
 from node.web.access.desk import Desk
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
 from tests.node.conftest import free_port
 from tests.node.phantoms import STUDY, stored
@@ -105,7 +105,9 @@ def analyse(ledger: Ledger, data: Path, uid: str = STUDY, state: StudyState = St
         assert studies.claim(connection, uid, 1, now, 20.0)
         assert studies.finish(connection, uid, 1, report, now)
         if not reason:
-            work_items.raise_priority(connection, uid, Triage(Priority.HIGH, "Pneumothorax (probability 87 %)"), now)
+            work_items.raise_priority(
+                connection, uid, RequestedPriority(Priority.HIGH, "Pneumothorax (probability 87 %)"), now
+            )
 
 
 def pictures(data: Path) -> tuple[Picture, ...]:

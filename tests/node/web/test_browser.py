@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from node.ledger.engine import Ledger
-from node.worklist.items.priority import Triage
+from node.worklist.items.priority import RequestedPriority
 from node.worklist.reading import work_items
 from tests.conftest import need
 from tests.node.phantoms import STUDY
@@ -260,7 +260,9 @@ def test_every_page_fits_the_screen_and_is_legible(
     arrive(worklist, "1.2.9", **long, StudyDescription="W" * 60)
     analyse(worklist, tmp_path)
     with worklist.write() as connection:
-        work_items.raise_priority(connection, "1.2.1", Triage(None, "not analysed, because: " + "x" * 200), time.time())
+        work_items.raise_priority(
+            connection, "1.2.1", RequestedPriority(None, "not analysed, because: " + "x" * 200), time.time()
+        )
     for path in ("/", f"/study/{STUDY}", "/study/1.2.9", "/status"):
         page = live(open_page(site, path, width))
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from node.ledger.engine import Ledger
 from node.ledger.tables import WORK_ITEM
 from node.web.pages.listing import Wanted, find
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.items.rows import Item, add, load
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
@@ -59,7 +59,7 @@ def test_words_are_found_wherever_they_stand(three: Ledger, words: str, uids: li
 
 def test_urgent_ones_come_first_and_can_be_had_alone(three: Ledger) -> None:
     with three.write() as connection:
-        work_items.raise_priority(connection, "1.2.3", Triage(Priority.HIGH, "Pneumothorax"), 2000.0)
+        work_items.raise_priority(connection, "1.2.3", RequestedPriority(Priority.HIGH, "Pneumothorax"), 2000.0)
     assert found(three) == ["1.2.3", "1.2.1", "1.2.2"]
     assert found(three, priority="HIGH") == ["1.2.3"]
     assert found(three, words="pneumothorax") == ["1.2.3"]
