@@ -48,7 +48,7 @@ class Sink(Protocol):
 MAKERS: Mapping[str, Callable[[Settings], Sink | None]] = {"ups": ups.make, "hl7": hl7.make, "webhook": webhook.make}
 
 
-def make_sinks(settings: Settings, asked: ups.Asked = ups.nobody) -> dict[str, Sink]:
+def make_sinks(settings: Settings, asked: ups.OnQuery = ups.ignore) -> dict[str, Sink]:
     """The configured sinks that are outside of this node, by name.
 
     Parameters
@@ -62,5 +62,5 @@ def make_sinks(settings: Settings, asked: ups.Asked = ups.nobody) -> dict[str, S
     """
     made = {name: MAKERS[name](settings) for name in settings.worklist.sinks if name in MAKERS}
     if isinstance(worklist := made.get("ups"), ups.Ups):
-        made["ups"] = replace(worklist, asked=asked)
+        made["ups"] = replace(worklist, on_query=asked)
     return {name: sink for name, sink in made.items() if sink is not None}

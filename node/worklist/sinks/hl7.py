@@ -21,27 +21,27 @@ _SAMPLE = Notice("0" * 20, "2.25.1", "2.25.2", "HIGH", "a sample", 0.0, {"attrib
 _MOST = 1 << 20  # bytes of an acknowledgement
 
 
-class Answer(StrEnum):
+class Meaning(StrEnum):
     """What an acknowledgement code means for the notice."""
 
-    TAKEN = "taken"
+    ACCEPTED = "accepted"
     AGAIN = "tried again"
     REFUSED = "refused"
 
 
-ANSWERS = {  # MSA-1, HL7 table 0008; commit acknowledgements are what receivers in enhanced mode begin with
-    "AA": Answer.TAKEN,
-    "CA": Answer.TAKEN,
-    "AE": Answer.AGAIN,
-    "CE": Answer.AGAIN,
-    "AR": Answer.REFUSED,
-    "CR": Answer.REFUSED,
+MEANINGS = {  # MSA-1, HL7 table 0008; commit acknowledgements are what receivers in enhanced mode begin with
+    "AA": Meaning.ACCEPTED,
+    "CA": Meaning.ACCEPTED,
+    "AE": Meaning.AGAIN,
+    "CE": Meaning.AGAIN,
+    "AR": Meaning.REFUSED,
+    "CR": Meaning.REFUSED,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Hl7:
-    """One receiver and what it is told."""
+    """One receiver and the messages that it is sent."""
 
     table: Hl7Sink
     tls: Tls | None
@@ -59,7 +59,7 @@ class Hl7:
 
     @property
     def least(self) -> Priority:
-        """HIGH: what is called routine would take the urgency from an order that a person had made."""
+        """HIGH: a message of routine would take the urgency from an order that a person had made."""
         return Priority.HIGH
 
     def reach(self) -> str:
@@ -112,7 +112,7 @@ class Hl7:
             raise
 
     def _await(self, connection: socket.socket, deadline: Deadline, control_id: str) -> str:
-        """Answers to other messages are passed over: ours may still come."""
+        """Acknowledgements of other messages are ignored: ours may follow."""
 
         def receive(most: int) -> bytes:
             connection.settimeout(deadline.left())
@@ -137,14 +137,14 @@ class Acknowledgement:
 
     def settle(self) -> str:
         """What was acknowledged, or the error that it means."""
-        said = f"MSA {self.code[:2]!r}" + (f", error {self.error}" if self.error else "")
-        match ANSWERS.get(self.code):
-            case Answer.TAKEN:
+        acknowledged = f"MSA {self.code[:2]!r}" + (f", error {self.error}" if self.error else "")
+        match MEANINGS.get(self.code):
+            case Meaning.ACCEPTED:
                 return f"MSA {self.code} for {self.control_id}"
-            case Answer.REFUSED:
-                raise NotAccepted(f"the receiver refused the message: {said}")
+            case Meaning.REFUSED:
+                raise NotAccepted(f"the receiver refused the message: {acknowledged}")
             case _:
-                raise NotTaken(f"the receiver did not take the message: {said}")
+                raise NotTaken(f"the receiver did not take the message: {acknowledged}")
 
 
 def _read(content: bytes, default: str) -> Acknowledgement:
@@ -152,9 +152,11 @@ def _read(content: bytes, default: str) -> Acknowledgement:
         message = Message(content, default)
     except NotHl7 as error:
         raise NotTaken(f"the acknowledgement cannot be read: {error}") from error
-    answer, fault = message.first("MSA"), message.first("ERR")
+    acknowledgement, fault = message.first("MSA"), message.first("ERR")
     code = fault.value(3) or fault.value(1, 4)  # ERR-3 since 2.5, before that ERR-1.4; HL7 table 0357
-    return Acknowledgement(answer.value(1), answer.value(2), code if code.isalnum() and len(code) <= 8 else "")
+    return Acknowledgement(
+        acknowledgement.value(1), acknowledgement.value(2), code if code.isalnum() and len(code) <= 8 else ""
+    )
 
 
 def make(settings: Settings) -> Hl7 | None:
