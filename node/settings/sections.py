@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -13,6 +14,8 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyNetwork,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     StringConstraints,
     field_validator,
@@ -200,7 +203,7 @@ class Policy(Section):
     keep_days: float = Field(90.0, gt=0.0)  # work items that ended so long ago, and that no Deletion Lock keeps, go
 
 
-SinkName = Literal["ups", "hl7", "webhook"]
+SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,15}$")]  # node.worklist.sinks registers them
 Priorities = dict[Literal["HIGH", "MEDIUM", "LOW"], Annotated[str, StringConstraints(min_length=1, max_length=20)]]
 
 
@@ -284,6 +287,23 @@ class Worklist(Section):
     event_hours: float = Field(24.0, gt=0.0)  # an event report that nobody answered so long is dropped
     deletion_locks: bool = True  # granted to subscribers; else they are answered 0xB301
     status_to: tuple[AETitle, ...] = ()  # AE titles that hear of each restart, also if they lost their subscription
+    _tables: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_tables_of_sinks(cls, given: Any, build: ModelWrapValidatorHandler[Worklist]) -> Worklist:
+        named = given.get("sinks") if isinstance(given, dict) else None
+        if not isinstance(named, list | tuple):
+            return build(given)
+        tables = {key: given[key] for key in given if key in named and key not in cls.model_fields}
+        worklist = build({key: given[key] for key in given if key not in tables})
+        worklist._tables = tables
+        return worklist
+
+    @property
+    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+        """Tables of sinks that have none here, by the sink's name; the sink validates its own."""
+        return self._tables
 
     @model_validator(mode="after")
     def _each_sink_has_its_table(self) -> Worklist:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from node.admin import feedback
 from node.dispatch import notifications
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import outbox, studies
-from node.ledger.engine import Ledger, open_ledger
+from node.ledger.engine import Ledger
 from node.receiving import instances
-from node.settings import Policy, Settings
+from node.settings import Policy
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
@@ -51,19 +51,8 @@ Readfirst = Callable[..., Done]
 
 
 @pytest.fixture
-def readfirst(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_logging: None
-) -> Iterator[Readfirst]:
-    """Run the command in this process, through its entry point; what a process leaves is undone when the test ends."""
-    opened: list[Ledger] = []
-
-    def open_and_remember(settings: Settings, *, make: bool = True) -> Ledger:
-        opened.append(open_ledger(settings, make=make))
-        return opened[-1]
-
-    monkeypatch.setattr(cli, "open_ledger", open_and_remember)
-    for kept in ("registered_commands", "registered_groups"):  # `main` adds what other packages bring
-        monkeypatch.setattr(cli.app, kept, list(getattr(cli.app, kept)))
+def readfirst(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_logging: None) -> Readfirst:
+    """Run the command in this process, through its entry point."""
 
     def readfirst(*words: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["readfirst", *map(str, words)])
@@ -73,9 +62,7 @@ def readfirst(
         assert "Traceback" not in said.out + said.err
         return Done(int(ended.value.code or 0), said.out, said.err)
 
-    yield readfirst
-    for ledger in opened:
-        ledger.close()
+    return readfirst
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from node.hl7.mllp import Blocks, Deadline, block
 from node.settings import Hl7Sink, Settings, Tls
 from node.tls.contexts import client_context
 from node.worklist.items.priority import Priority
+from node.worklist.sinks import OnQuery, register
 from node.worklist.sinks.facts import FINDING, Notice, facts
 from node.worklist.sinks.template import Template
 
@@ -159,11 +160,9 @@ def _read(content: bytes, default: str) -> Acknowledgement:
     )
 
 
-def make(settings: Settings) -> Hl7 | None:
+@register("hl7", Hl7Sink)
+def make(table: Hl7Sink, settings: Settings, _on_query: OnQuery) -> Hl7:
     """The sink of `[worklist.hl7]`; ConfigurationError where its template cannot be used."""
-    table = settings.worklist.hl7
-    if table is None:
-        return None
     sink = Hl7(table, settings.node.tls, Template(table.message, table.template))
-    sink.preview(_SAMPLE)  # a name that there is not is found now, and not with the first urgent study
+    sink.preview(_SAMPLE)  # an unknown name is found now, and not with the first urgent study
     return sink

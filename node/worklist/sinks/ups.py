@@ -16,13 +16,14 @@ from node.dicom.identity import is_uid
 from node.errors import NotAccepted, NotTaken, PeerError, SinkUnreachable
 from node.sending import scu
 from node.sending.scu import Requestor
-from node.settings import Peer, Settings
+from node.settings import Peer, Settings, UpsSink
 from node.worklist.items.attributes import REQUIREMENTS
 from node.worklist.items.json_model import Json, from_dataset, items, put, tag_of, text, to_dataset
 from node.worklist.items.priority import Priority
 from node.worklist.items.states import FINAL, State
 from node.worklist.items.statuses import Status, UpsRefused
 from node.worklist.reading.data_set import is_reading
+from node.worklist.sinks import OnQuery, ignore, register
 from node.worklist.sinks.facts import Notice, facts
 
 _CLASSES = (UnifiedProcedureStepPull, UnifiedProcedureStepPush)
@@ -40,14 +41,6 @@ _REFUSALS = (  # the same request would be refused again; all others are retried
     Status.MISSING_ATTRIBUTE_VALUE, Status.UNRECOGNIZED_OPERATION, 0x0105, 0x0107,
 )  # fmt: skip
 _NOT_SENT = tuple(map(tag_of, ("SOPClassUID", "SOPInstanceUID", "ScheduledProcedureStepModificationDateTime")))
-
-
-OnQuery = Callable[[Peer, str, bytes, str], None]
-"""Called with each C-FIND that is sent: the peer, the SOP Class, the Identifier, and its transfer syntax."""
-
-
-def ignore(_peer: Peer, _sop_class_uid: str, _identifier: bytes, _transfer_syntax_uid: str) -> None:
-    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +224,7 @@ def _broken(code: int | None, operation: str) -> NotTaken | NotAccepted:
     return error(f"{operation} was answered with status 0x{code:04X}")
 
 
-def make(settings: Settings) -> Ups | None:
-    """The sink of `[worklist.ups]`; none without that table, the node's own SCP needs no message."""
-    table, node = settings.worklist.ups, settings.node
-    return Ups(Requestor(node.ae_title, node.tls), settings.peers[table.peer]) if table else None
+@register("ups", UpsSink, required=False)  # the node's own SCP needs no message
+def make(table: UpsSink, settings: Settings, on_query: OnQuery) -> Ups:
+    """The sink of `[worklist.ups]`."""
+    return Ups(Requestor(settings.node.ae_title, settings.node.tls), settings.peers[table.peer], on_query)

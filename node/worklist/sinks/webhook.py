@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from node.errors import ConfigurationError, NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook
 from node.worklist.items.priority import Priority
+from node.worklist.sinks import OnQuery, register
 from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.fhir import RESOURCES, SYSTEM, Resource
 
@@ -134,11 +135,9 @@ def _settle(response: http.client.HTTPResponse) -> str:
     raise NotTaken(f"the server answered HTTP {response.status}")
 
 
-def make(settings: Settings) -> Hook | None:
+@register("webhook", Webhook)
+def make(table: Webhook, _settings: Settings, _on_query: OnQuery) -> Hook:
     """The sink of `[worklist.webhook]`; ConfigurationError where its authorities cannot be read."""
-    table = settings.worklist.webhook
-    if table is None:
-        return None
     if not table.url.startswith("https:"):
         return Hook(table, None)
     try:
