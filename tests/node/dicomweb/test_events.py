@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from node.dicomweb.workitems import Desk
+from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT_REPORT
 from node.settings import Web
@@ -97,7 +97,7 @@ def test_one_subscribers_events_are_not_anothers(client: httpx.Client, listen: L
 def test_the_token_is_before_everything(served: Ledger) -> None:
     web = Web(port=free_port(), token="secret")
     base = f"127.0.0.1:{web.port}/dicomweb"
-    with serving(web, Desk(served, STATION)), httpx.Client(base_url=f"http://{base}") as client:
+    with serving(web, WorklistService(served, STATION)), httpx.Client(base_url=f"http://{base}") as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
             answer = client.get("/workitems", headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

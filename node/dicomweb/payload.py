@@ -43,7 +43,7 @@ def read(body: bytes) -> tuple[Json, tuple[str, ...]]:
 
 
 def write(*data_sets: Json) -> bytes:
-    """The payload of an answer: an array of Data Sets, without spaces."""
+    """The payload of a response: an array of Data Sets, without spaces."""
     return json.dumps(data_sets, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
