@@ -77,11 +77,11 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
         stack.enter_context(_thread("events", notifier.run, notifier.stop))
         key = web.read_key(settings.node.data)
-        desk = web.Desk(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
+        pages = web.PageContext(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
         worklist = WorklistService(
             ledger, station(settings), settings.worklist.deletion_locks, on_query=partial(_searched, recorder)
         )
-        stack.enter_context(web.serving(settings.web, web.make_app(desk, dicomweb.routes(worklist))))
+        stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))
         stack.enter_context(couriers(sinks, ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
         stack.enter_context(commitment.keeping_promises(settings, ledger))

@@ -156,9 +156,9 @@ def test_without_a_ledger_it_says_where_it_looked_and_makes_none(
 
 
 def test_verdicts_are_written_as_csv(readfirst: Readfirst, known: Path, ledger: Ledger, tmp_path: Path) -> None:
-    seen = feedback.Seen(UID, 1, "chest-xray", "Pneumothorax")
+    key = feedback.FindingKey(UID, 1, "chest-xray", "Pneumothorax")
     with ledger.write() as connection:
-        assert feedback.give(connection, seen, feedback.Verdict.DISAGREE, 1.0)
+        assert feedback.record(connection, key, feedback.Feedback.DISAGREE, 1.0)
     out = tmp_path / "out.csv"
     done = readfirst("worklist", "feedback", "--config", known, "--out", out)
     assert (done.code, done.out) == (0, f"1 verdicts written to {out}\n")

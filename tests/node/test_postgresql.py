@@ -25,8 +25,8 @@ from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE, METADATA, SUBSCRIPTION
 from node.receiving import instances
 from node.settings import Node, Settings, Web
-from node.web import Desk
-from node.web.pages.listing import Wanted, find
+from node.web import PageContext
+from node.web.pages.listing import Filter, find
 from node.web.pages.live import mark
 from node.worklist.events import event_reports, subscriptions
 from node.worklist.events.event_reports import Subscriber
@@ -160,11 +160,13 @@ def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> N
         for words, uids in {
             "MÜLLER": ["1.2.77"], "än": ["1.2.77"], "王": ["1.2.79"], '"weiss': ["1.2.79"], "\\": [], "e_%/": [],
         }.items():  # fmt: skip
-            assert [line.row.study_instance_uid for line in find(connection, Wanted(words=words)).lines] == uids, words
-        lines = {line.row.study_instance_uid: line for line in find(connection, Wanted()).lines}
-        assert lines["1.2.78"].called[0].label == "Pneumothorax"
+            assert [line.row.study_instance_uid for line in find(connection, Filter(words=words)).lines] == uids, words
+        lines = {line.row.study_instance_uid: line for line in find(connection, Filter()).lines}
+        assert lines["1.2.78"].present[0].label == "Pneumothorax"
         assert mark(connection)[0]
-    with web.serving(keys := Web(port=free_port()), web.make_app(Desk(settings, ledger, b"k" * 32, lambda _: 0))):
+    with web.serving(
+        keys := Web(port=free_port()), web.make_app(PageContext(settings, ledger, b"k" * 32, lambda _: 0))
+    ):
         page = f"http://127.0.0.1:{keys.port}"
         for path in ("/", "/status", "/study/1.2.78", "/feedback.csv"):
             assert httpx.get(page + path, trust_env=False).status_code == 200, path

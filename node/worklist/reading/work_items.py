@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from pydicom import Dataset
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, func, select
 
 from node.ledger.engine import note
 from node.ledger.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
@@ -18,7 +18,7 @@ from node.settings import Policy
 from node.worklist.events.writing import add, save
 from node.worklist.items.json_model import Json, accession_number, has_value, put, text
 from node.worklist.items.priority import BEFORE_ANALYSIS, PriorityDecision, RequestedPriority, Source, decide
-from node.worklist.items.rows import Item, of_study, reading_order, with_attributes
+from node.worklist.items.rows import Item, of_study, read, reading_order, with_attributes
 from node.worklist.items.states import FINAL, State
 from node.worklist.reading.data_set import (
     Reference,
@@ -132,24 +132,24 @@ def listing(
     query = select(WORK_ITEM).order_by(*reading_order(connection, policy, now)).limit(limit)
     if not final:
         query = query.where(WORK_ITEM.c.state.not_in(FINAL))
-    return tuple(map(as_row, connection.execute(query).mappings()))
+    return tuple(as_row(read(row)) for row in connection.execute(query).mappings())
 
 
-def as_row(row: RowMapping) -> Row:
-    """A line of the worklist from a row of the table."""
+def as_row(item: Item) -> Row:
+    """A work item as a line of the worklist."""
     return Row(
-        sop_instance_uid=row["sop_instance_uid"],
-        study_instance_uid=row["study_instance_uid"],
-        state=row["state"],
-        priority=row["priority"],
-        source=row["priority_source"],
-        reason=row["priority_reason"],
-        patient_name=text(row["attributes"], "PatientName"),
-        patient_id=text(row["attributes"], "PatientID"),
-        accession_number=accession_number(row["attributes"]),
-        label=text(row["attributes"], "ProcedureStepLabel"),
-        ready=text(row["attributes"], "InputReadinessState") == "READY",
-        created_at=row["created_at"],
+        sop_instance_uid=item.sop_instance_uid,
+        study_instance_uid=item.study_instance_uid,
+        state=item.state.value,
+        priority=item.priority.value,
+        source=item.source.value,
+        reason=item.reason,
+        patient_name=text(item.attributes, "PatientName"),
+        patient_id=text(item.attributes, "PatientID"),
+        accession_number=accession_number(item.attributes),
+        label=text(item.attributes, "ProcedureStepLabel"),
+        ready=text(item.attributes, "InputReadinessState") == "READY",
+        created_at=item.created_at,
     )
 
 

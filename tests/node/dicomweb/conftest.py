@@ -25,7 +25,7 @@ __all__ = ["header"]  # a fixture of the worklist's tests
 @contextmanager
 def serving(keys: Web, service: WorklistService) -> Iterator[None]:
     """The node's web server with these work items below `/dicomweb`."""
-    page = web.Desk(Settings(web=keys), service.ledger, b"k" * 32, lambda _: 0)
+    page = web.PageContext(Settings(web=keys), service.ledger, b"k" * 32, lambda _: 0)
     with web.serving(keys, web.make_app(page, routes(service))):
         yield
 

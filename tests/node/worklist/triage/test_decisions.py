@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from structlog.testing import capture_logs
 
 from node.admin import queries
+from node.admin.study_view import study_view
 from node.entities import FoundFinding
 from node.ledger.engine import Ledger
 from node.ledger.tables import DECISION, SUBSCRIPTION, WORK_ITEM
@@ -71,7 +72,7 @@ def priorities(connection: Connection) -> dict[str, str]:
 def test_each_decision_is_stored_with_its_inputs_and_told(connection: Connection) -> None:
     come(connection, "1.1")
     decide(connection, "1.1", Policy(), NOW + 60, finding(), finding("MEDIUM", "chest-ct"))
-    story = queries.story(connection, "1.1")
+    story = study_view(connection, "1.1").as_json()
     assert story is not None
     (told,) = story["decisions"]
     assert (told["asked"], told["given"], told["category"], told["outcome"]) == ("HIGH", "HIGH", 1, "sent")
