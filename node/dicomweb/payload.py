@@ -23,7 +23,7 @@ _NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"
 def read(body: bytes) -> tuple[Json, tuple[str, ...]]:
     """The one Data Set of a payload, and the tags that are not kept: private and bulk attributes.
 
-    It may stand alone or in an array of one; an empty payload is an empty Data Set.
+    It may be alone or in an array of one; an empty payload is an empty Data Set.
 
     Raises
     ------

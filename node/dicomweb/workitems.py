@@ -70,7 +70,7 @@ class WorkitemRequest:
         return str(self.http.path_params["aetitle"]).strip()
 
     def parameter(self, name: str) -> str:
-        """A parameter of the URL; a UID may also stand there without a name, as PS3.18 writes it."""
+        """A parameter of the URL; a UID may also be there without a name, as PS3.18 writes it."""
         given = self.http.query_params
         return given.get(name) or next((one for one in given if is_uid(one) and not given[one]), "")
 

@@ -1,4 +1,4 @@
-"""What every page works with: the node as the pages see it, and who asks."""
+"""What every page works with: the node as the pages see it, and the client."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Guard:
         self._names.add(urlsplit(web.public_url).hostname or "localhost")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on with its session in the scope."""
+        """Refuse a request, or hand it on with its session in the scope."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

@@ -33,7 +33,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
 
 
 def refused(request: Request, error: Exception) -> Response:
-    """A sentence for what is not there or not done; a whole page where the browser asked for one."""
+    """A sentence for what is not there or not done; a whole page for a browser's GET."""
     assert isinstance(error, HTTPException)
     if request.headers.get("hx-request") or request.method != "GET":
         return Response(error.detail, error.status_code, error.headers, "text/plain; charset=utf-8")

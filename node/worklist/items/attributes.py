@@ -106,7 +106,7 @@ _CODE_VALUES = ("CodeValue", "LongCodeValue", "URNCodeValue")  # PS3.3 8.8: one 
 def check_creation(given: Json, worklist_label: str) -> tuple[Json, tuple[str, ...]]:
     """What an N-CREATE makes of the peer's Attribute List, and the keywords that were filled in for it.
 
-    Missing or empty Type 1 attributes are refused; missing Type 2 attributes come to be with zero length.
+    Missing or empty Type 1 attributes are refused; missing Type 2 attributes are added with zero length.
 
     Raises
     ------

@@ -21,7 +21,7 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")  # of a name, PS3.18 F.2.2
 MOST_CHARACTERS = 1_000_000  # of one work item; a peer does not fill the disk with one N-CREATE
 
 _BULK = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))  # no work item needs them
-_NOT_KEPT = ("00080005",)  # Specific Character Set: the JSON is Unicode, the answer chooses its own
+_NOT_KEPT = ("00080005",)  # Specific Character Set: the JSON is Unicode, each response has its own
 
 
 @cache

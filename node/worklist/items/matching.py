@@ -111,13 +111,13 @@ def _wildcard(pattern: str, flags: int = 0) -> Callable[[str], bool]:
 
 
 def _span_test(tag: str, vr: str, wanted: str, zone: str) -> Callable[[str], bool]:
-    asked = span_of_key(vr, wanted, offset_of(zone))
-    if asked is None:
+    wanted_span = span_of_key(vr, wanted, offset_of(zone))
+    if wanted_span is None:
         raise UpsRefused(Status.BAD_IDENTIFIER, keyword_of(tag))
 
     def test(value: str) -> bool:
         own = span(vr, value, None)
-        return own is not None and own[0] <= asked[1] and own[1] >= asked[0]
+        return own is not None and own[0] <= wanted_span[1] and own[1] >= wanted_span[0]
 
     return test
 

@@ -39,7 +39,7 @@ class Request(StrEnum):
 class Transition:
     """A cell of the transition table: the status of the response, and the new state where it changes.
 
-    `final` says that the final state requirements (PS3.4 CC.2.5.1.1) must be met first, else 0xC304.
+    `final`: the final state requirements (PS3.4 CC.2.5.1.1) must be met first, else 0xC304.
     """
 
     status: Status

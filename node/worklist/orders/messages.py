@@ -13,7 +13,7 @@ from node.settings import Orders
 from node.worklist.items.priority import Priority
 from node.worklist.orders.orders import Order
 
-KINDS = (("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23"))  # all others are answered AA and ignored
+KINDS = (("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23"))  # all others are acknowledged with AA and ignored
 
 # HL7 table 0485 as IHE RAD TF-2 maps it to Requested Procedure Priority: S STAT, A, P, C high, R routine, T medium
 PRIORITIES = {
@@ -21,7 +21,7 @@ PRIORITIES = {
     "R": Priority.MEDIUM, "T": Priority.MEDIUM,
 }  # fmt: skip
 _PRIORITY_FIELDS = (("TQ1", 9, 1), ("ORC", 7, 6), ("OBR", 27, 6))  # of the priority: since 2.5, and before
-_CANCELS = ("CA", "OC", "CR", "DC", "OD", "DR")  # ORC-1, table 0119: cancel and discontinue, asked for or done
+_CANCELS = ("CA", "OC", "CR", "DC", "OD", "DR")  # ORC-1, table 0119: cancel and discontinue, requested or done
 _LONGEST = 250  # characters of an order number
 
 

@@ -48,7 +48,7 @@ class Row:
     patient_id: str
     accession_number: str
     label: str
-    ready: bool  # False: images may still come
+    ready: bool  # False: more images may be received
     created_at: float  # seconds since 1970 UTC
 
 
@@ -168,7 +168,7 @@ def as_line(row: Row) -> tuple[str, str, str, str, str, str]:
 def with_input(connection: Connection, study_instance_uid: str, attributes: Json, station: Station) -> Json:
     """The Data Set with its Input Information Sequence (0040,4021).
 
-    Where nobody set one, it is what the ledger knows now: the study's images, and those of our results of the newest
+    Where none was set, it is made of what the ledger has now: the study's images, and the results of the newest
     delivered generation that a peer has confirmed. Our results are input to the reading, not its output.
     """
     if not study_instance_uid or not is_reading(attributes) or has_value(attributes, "InputInformationSequence"):

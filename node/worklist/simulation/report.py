@@ -83,7 +83,7 @@ class Simulation:
 
     def write_png(self, path: Path) -> None:
         """Write the picture."""
-        from node.worklist.simulation import picture  # noqa: PLC0415  # matplotlib: only where a picture is asked for
+        from node.worklist.simulation import picture  # noqa: PLC0415  # matplotlib: only where a picture is wanted
 
         try:
             picture.draw(self.times, self.title, path)
@@ -150,7 +150,7 @@ def replay(ledger: Ledger, hours: float, times: Times, test: Test, readers: int,
         since = STUDY.c.last_received_at >= now - hours * 3600
         rows = connection.execute(query.where(since).order_by(STUDY.c.last_received_at)).all()
     if not rows:
-        raise ReadFirstError(f"--ledger {hours:g}: no study came in the last {hours:g} hours")
+        raise ReadFirstError(f"--ledger {hours:g}: no study was received in the last {hours:g} hours")
     begin = rows[0].last_received_at
     arrivals = np.array([(row.last_received_at - begin) / 3600 for row in rows])
     finished = np.array([((row.finished_at or now) - begin) / 3600 for row in rows])

@@ -48,7 +48,7 @@ class Hook:
 
     @property
     def longest(self) -> float:
-        """Seconds that `send` may take: connecting, sending, and the answer."""
+        """Seconds that `send` may take: connecting, sending, and the response."""
         return 3 * self.table.timeout
 
     @property
@@ -75,7 +75,7 @@ class Hook:
             response = connection.getresponse()
             response.read(_MOST)
         except (OSError, http.client.HTTPException) as error:
-            raise NotTaken(f"no whole answer: {type(error).__name__}") from error
+            raise NotTaken(f"no whole response: {type(error).__name__}") from error
         finally:
             connection.close()
         return _settle(response)

@@ -1,4 +1,4 @@
-"""The priority that findings ask for, by the policy. Pure."""
+"""The priority that findings request, by the policy. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DecisionInputs:
     """All that a triage decision is made of.
 
     `patient` is child, adult or unknown; `alerts` counts studies that were raised to HIGH in the last hour; `stuck`
-    names packages that flag nearly everything; `alerted` says that this study's work item is HIGH already.
+    names packages that flag nearly everything; `alerted`: this study's work item is HIGH already.
     """
 
     findings: tuple[FoundFinding, ...]
@@ -101,7 +101,7 @@ def _decide(inputs: DecisionInputs, policy: Policy, silent: frozenset[str]) -> T
 
 
 def _held_back(inputs: DecisionInputs, policy: Policy) -> tuple[Disposition, str]:
-    """Whether an alert is sent, with what stands before its reason where it is not."""
+    """Whether an alert is sent; where it is not, the begin of its reason."""
     if inputs.alerted:
         return Disposition.SENT, ""
     if inputs.hours > policy.late_hours:

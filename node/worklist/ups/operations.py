@@ -31,7 +31,7 @@ from node.worklist.reading.data_set import Station
 from node.worklist.reading.work_items import with_input
 
 _UNSPECIFIED = ("110513", "DCM", "Discontinued for unspecified reason")  # CID 9300
-_CHUNK = 100  # work items read at once while a C-FIND answers
+_CHUNK = 100  # work items read at once for the responses to a C-FIND
 _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID")))  # not by N-GET, Table CC.2.5-3
 
 

@@ -116,7 +116,7 @@ def test_a_row_moves_up_within_a_second_of_the_result_and_is_seen(
     assert names(page)[0] == "Last, Comer"
     assert page.evaluate("document.getAnimations().some((one) => one.effect.getKeyframes().some((k) => k.transform))")
     assert row.evaluate(MARK) == '"moved up"'
-    expect(page.locator("#said")).to_have_text("A study moved up to line 1, priority HIGH")
+    expect(page.locator("#announcement")).to_have_text("A study moved up to line 1, priority HIGH")
 
 
 def test_who_wants_no_motion_sees_it_without(site: Site, worklist: Ledger, open_page: Open, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_worklist_names_patient_finding_and_model(site: Site, analysed: str)
         "chest-xray, research use",
     ):
         assert said in page, said
-    assert "Effusion" not in page  # not called
+    assert "Effusion" not in page  # absent
 
 
 def test_what_is_searched_for_is_posted_and_in_no_address_or_log(site: Site, analysed: str) -> None:
@@ -190,7 +190,7 @@ def test_the_transaction_uid_is_the_nodes_secret(site: Site, analysed: str) -> N
     assert claims.transaction_uid(KEY, analysed) not in page
 
 
-def test_a_verdict_is_kept_changed_taken_back_and_exported(site: Site, ledger: Ledger, analysed: str) -> None:
+def test_feedback_is_kept_changed_removed_and_exported(site: Site, ledger: Ledger, analysed: str) -> None:
     def say(feedback: str) -> str:
         return site.post(
             f"/study/{UID}/feedback", generation="1", package="chest-xray", label="Pneumothorax", feedback=feedback
@@ -208,14 +208,14 @@ def test_a_verdict_is_kept_changed_taken_back_and_exported(site: Site, ledger: L
     assert exported() == []
 
 
-def test_a_verdict_on_nothing_is_refused(site: Site, analysed: str) -> None:
+def test_feedback_on_nothing_is_refused(site: Site, analysed: str) -> None:
     path, fields = f"/study/{UID}/feedback", {"generation": "1", "package": "chest-xray", "label": "Pneumothorax"}
     assert site.post(path, **fields, feedback="maybe").status_code == 400
     assert site.post(path, **fields | {"label": "Fracture"}, feedback="agree").status_code == 409
     assert site.post(path, **fields, feedback="agree", more="x" * 20000).status_code == 413
 
 
-def test_a_verdict_from_a_stale_page_is_refused_with_a_sentence(
+def test_feedback_from_a_stale_page_is_refused_with_a_sentence(
     site: Site, ledger: Ledger, tmp_path: Path, analysed: str
 ) -> None:
     form = site.client.get(f"/study/{UID}").text.split('<form class="feedback"')[1].split("</form>")[0]

@@ -169,5 +169,5 @@ def test_the_ledgers_studies_are_replayed_as_they_were_flagged(ledger: Ledger, m
     assert means["critical", False] == pytest.approx(45.0)  # five before it, it came five minutes after the first
     assert means["critical", True] == pytest.approx(5.0)  # the second reading of the day is its own
     assert means["routine", True] > means["routine", False]
-    with pytest.raises(ReadFirstError, match="no study came in the last"):
+    with pytest.raises(ReadFirstError, match="no study was received in the last"):
         report.replay(ledger, 0.01, times, test, 1, 2, 1)

@@ -149,7 +149,7 @@ def test_what_may_pass_is_tried_again(status: int, serve: Callable[..., Server])
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 2", b"what?\r\n\r\n"])
 def test_half_answers_are_none(raw: bytes, serve: Callable[..., Server]) -> None:
-    with pytest.raises(NotTaken, match="no whole answer"):
+    with pytest.raises(NotTaken, match="no whole response"):
         send(serve(raw=raw))
 
 
