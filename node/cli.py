@@ -111,21 +111,21 @@ def version(
 @app.command()
 def up(config: Config = None, verbose: Verbose = False) -> None:
     """Run the whole node on this machine: SCP, embedded Redis, workers. SIGTERM or Ctrl-C ends it."""
-    from node import logs, service
-    from node.settings import load
-
-    logs.configure(verbose=verbose)
-    service.run_node(load(config), config, with_workers=True)
+    _run(config, verbose=verbose, with_workers=True)
 
 
 @app.command()
 def node(config: Config = None, verbose: Verbose = False) -> None:
     """Run the DICOM node alone; the workers run elsewhere and share queue.url, database.url and node.data."""
+    _run(config, verbose=verbose, with_workers=False)
+
+
+def _run(config: Path | None, *, verbose: bool, with_workers: bool) -> None:
     from node import logs, service
     from node.settings import load
 
     logs.configure(verbose=verbose)
-    service.run_node(load(config), config, with_workers=False)
+    service.run_node(load(config), config, with_workers=with_workers)
 
 
 @app.command()

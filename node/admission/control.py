@@ -23,7 +23,8 @@ from node.admission.rejections import Refusals
 from node.admission.slots import Places, Visitor
 from node.settings import Settings
 from node.settings.limits import Limits
-from node.tls.contexts import HINTS, Certificates, certificate_names
+from node.tls.contexts import HINTS, certificate_names
+from node.tls.renewal import RenewedContext
 from node.upperlayer.acceptor import Receive, StoringLayer, request_handler
 from node.upperlayer.pdata import HEADER
 
@@ -66,7 +67,7 @@ class Doorkeeper:
     def __init__(self, settings: Settings, turned_away: TurnedAway = lambda _ae_title, _address, _reason: None) -> None:
         node, limits = settings.node, settings.limits
         self._callers, self._limits, self._node, self._turned_away = Callers(settings), limits, node, turned_away
-        self._certificates = Certificates(node.tls) if node.tls else None
+        self._certificates = RenewedContext(node.tls) if node.tls else None
         self._refusals = Refusals()
         self.places = Places(limits.connections, node.max_associations, limits.associations_per_peer)
 

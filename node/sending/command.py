@@ -15,7 +15,7 @@ from node import logs
 from node.dicom.part10 import read_part10
 from node.errors import ReadFirstError, UnreadableInstance
 from node.sending.scu import Requestor, store
-from node.settings.sections import AETitle, Peer
+from node.settings import AETitle, Peer
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 I.4
 _ADDRESS = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>[^@]+):(?P<port>\d{1,5})")

@@ -155,13 +155,13 @@ def test_without_a_ledger_it_says_where_it_looked_and_makes_none(
     assert [path.name for path in tmp_path.iterdir()] == ["readfirst.toml"]
 
 
-def test_feedback_is_written_as_csv(readfirst: Readfirst, known: Path, ledger: Ledger, tmp_path: Path) -> None:
-    key = feedback.FindingKey(UID, 1, "chest-xray", "Pneumothorax")
+def test_verdicts_are_written_as_csv(readfirst: Readfirst, known: Path, ledger: Ledger, tmp_path: Path) -> None:
+    seen = feedback.FindingKey(UID, 1, "chest-xray", "Pneumothorax")
     with ledger.write() as connection:
-        assert feedback.record(connection, key, feedback.Feedback.DISAGREE, 1.0)
+        assert feedback.record(connection, seen, feedback.Agreement.DISAGREE, 1.0)
     out = tmp_path / "out.csv"
     done = readfirst("worklist", "feedback", "--config", known, "--out", out)
-    assert (done.code, done.out) == (0, f"1 lines of feedback written to {out}\n")
+    assert (done.code, done.out) == (0, f"feedback on 1 findings written to {out}\n")
     assert [line.split(",")[-2] for line in out.read_text().splitlines()] == ["verdict", "disagree"]
     done = readfirst("worklist", "feedback", "--config", known, "--out", tmp_path / "no" / "out.csv")
     assert (done.code, done.out) == (1, "")

@@ -83,11 +83,11 @@ def give_feedback(request: Request, form: Form) -> Response:
     """`POST /study/UID/feedback`: agree, disagree, or (empty) neither."""
     context, uid = context_of(request), _uid(request)
     given = form.get("feedback", "")
-    if given not in ("", *feedback.Feedback):
+    if given not in ("", *feedback.Agreement):
         raise HTTPException(400, "Choose agree or disagree.")
     key = feedback.FindingKey(uid, _generation(form), form.get("package", ""), form.get("label", ""))
     with context.ledger.write() as connection:
-        if not feedback.record(connection, key, feedback.Feedback(given) if given else None, context.clock()):
+        if not feedback.record(connection, key, feedback.Agreement(given) if given else None, context.clock()):
             raise HTTPException(409, "The study was analysed anew meanwhile: load the page again.")
         view = _view(connection, uid)
     (finding,) = (one for one in view.findings if (one["package"], one["label"]) == (key.package, key.label))

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.entities import FoundFinding
-from node.settings import Policy, Rule
+from node.settings import Policy, PolicyRule
 from node.worklist.items.priority import Priority
 
 
@@ -111,7 +111,7 @@ def _held_back(inputs: DecisionInputs, policy: Policy) -> tuple[Disposition, str
     return Disposition.SENT, ""
 
 
-def finding_priority(finding: FoundFinding, patient: str, rules: Sequence[Rule]) -> FindingPriority:
+def finding_priority(finding: FoundFinding, patient: str, rules: Sequence[PolicyRule]) -> FindingPriority:
     """What a present finding requests: by the first rule that fits, else by the urgency on its card."""
     for number, rule in enumerate(rules, 1):
         if _fits(rule, finding, patient):
@@ -121,7 +121,7 @@ def finding_priority(finding: FoundFinding, patient: str, rules: Sequence[Rule])
     return FindingPriority(finding, priority, _CATEGORY[priority], 0)
 
 
-def _fits(rule: Rule, finding: FoundFinding, patient: str) -> bool:
+def _fits(rule: PolicyRule, finding: FoundFinding, patient: str) -> bool:
     return (
         rule.finding in ("*", finding.label)
         and rule.package in ("*", finding.package)
@@ -152,7 +152,9 @@ def stuck_packages(history: Sequence[Mapping[str, Priority]], policy: Policy) ->
     return frozenset(found)
 
 
-def requested_by_package(findings: Sequence[FoundFinding], patient: str, rules: Sequence[Rule]) -> dict[str, Priority]:
+def requested_by_package(
+    findings: Sequence[FoundFinding], patient: str, rules: Sequence[PolicyRule]
+) -> dict[str, Priority]:
     """What each package that saw the study requests, LOW where it found nothing."""
     requested = {finding.package: Priority.LOW for finding in findings}
     for one in (finding_priority(finding, patient, rules) for finding in findings if finding.present):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from node.admin import feedback
-from node.admin.feedback import COLUMNS, Feedback, FindingKey
+from node.admin.feedback import COLUMNS, Agreement, FindingKey
 from node.admin.study_view import study_view
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import studies
@@ -25,11 +25,11 @@ def analyse(ledger: Ledger, generation: int, finding: FoundFinding) -> None:
         assert studies.finish(connection, STUDY, generation, AnalysisReport(StudyState.ANALYSED, "", (finding,)), 2.0)
 
 
-def give(
-    ledger: Ledger, given: Feedback | None, label: str = "Pneumothorax", now: float = 3.0, generation: int = 1
+def say(
+    ledger: Ledger, verdict: Agreement | None, label: str = "Pneumothorax", now: float = 3.0, generation: int = 1
 ) -> bool:
     with ledger.write() as connection:
-        return feedback.record(connection, FindingKey(STUDY, generation, "chest-xray", label), given, now)
+        return feedback.record(connection, FindingKey(STUDY, generation, "chest-xray", label), verdict, now)
 
 
 def exported(ledger: Ledger) -> list[dict[str, str]]:
@@ -42,49 +42,49 @@ def exported(ledger: Ledger) -> list[dict[str, str]]:
     return rows
 
 
-def test_no_feedback_is_a_line_of_names(ledger: Ledger) -> None:
+def test_nothing_said_is_a_line_of_names(ledger: Ledger) -> None:
     assert exported(ledger) == []
 
 
-def test_the_last_feedback_on_a_finding_counts(ledger: Ledger) -> None:
+def test_the_last_word_on_a_finding_counts(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
-    assert give(ledger, Feedback.AGREE)
-    assert give(ledger, Feedback.DISAGREE, now=4.0)
+    assert say(ledger, Agreement.AGREE)
+    assert say(ledger, Agreement.DISAGREE, now=4.0)
     (row,) = exported(ledger)
     assert (row["verdict"], row["probability"], row["at"]) == ("disagree", "0.93", "1970-01-01T00:00:04.000+00:00")
-    assert give(ledger, None)
+    assert say(ledger, None)
     assert exported(ledger) == []
 
 
 def test_feedback_outlives_its_finding(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
-    give(ledger, Feedback.AGREE)
+    say(ledger, Agreement.AGREE)
     analyse(ledger, 2, replace(FINDING, probability=0.2, present=False))
     with ledger.read() as connection:
         (finding,) = study_view(connection, STUDY).findings
     assert (finding["generation"], finding["feedback"]) == (2, "")
     assert [row["verdict"] for row in exported(ledger)] == ["agree"]
-    assert give(ledger, Feedback.DISAGREE, now=5.0, generation=2)
+    assert say(ledger, Agreement.DISAGREE, now=5.0, generation=2)
     assert [(row["generation"], row["present"], row["verdict"]) for row in exported(ledger)] == [
         ("1", "yes", "agree"), ("2", "no", "disagree")
     ]  # fmt: skip
 
 
-def test_feedback_on_a_finding_that_was_replaced_is_not_kept(ledger: Ledger) -> None:
+def test_a_word_on_a_finding_that_was_replaced_is_not_kept(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
     analyse(ledger, 2, replace(FINDING, probability=0.2, present=False))
-    assert not give(ledger, Feedback.AGREE, generation=1)
-    assert not give(ledger, None, generation=1)
+    assert not say(ledger, Agreement.AGREE, generation=1)
+    assert not say(ledger, None, generation=1)
     assert exported(ledger) == []
 
 
-def test_what_was_not_found_has_no_feedback(ledger: Ledger) -> None:
+def test_what_was_not_found_has_no_verdict(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
-    assert not give(ledger, Feedback.AGREE, "Fracture")
+    assert not say(ledger, Agreement.AGREE, "Fracture")
 
 
 @pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@x"])
 def test_a_spreadsheet_runs_nothing(ledger: Ledger, label: str) -> None:
     analyse(ledger, 1, replace(FINDING, label=label))
-    give(ledger, Feedback.AGREE, label)
+    say(ledger, Agreement.AGREE, label)
     assert exported(ledger)[0]["label"] == f"'{label}"

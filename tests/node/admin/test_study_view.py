@@ -26,7 +26,7 @@ def analysed(ledger: Ledger, tmp_path: Path) -> Ledger:
     key = feedback.FindingKey(STUDY, 1, "chest-xray", "Effusion")
     with ledger.write() as connection:
         decide_study(connection, Analysed(STUDY, 1, FINDINGS), Policy(shadow=("chest-xray",)), 9.0)
-        assert feedback.record(connection, key, feedback.Feedback.AGREE, 9.0)
+        assert feedback.record(connection, key, feedback.Agreement.AGREE, 9.0)
     return ledger
 
 
