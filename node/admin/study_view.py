@@ -18,28 +18,14 @@ Rows = Sequence[RowMapping]
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """What the ledger has of one study; rows by column.
-
-    Attributes
-    ----------
-    study
-        Its row with the counts of `readfirst status`; None where only work items name the study.
-    items
-        Its work items, the most urgent first.
-    findings
-        Of its newest generation, each with the reader's `feedback`, empty where there is none.
-    deliveries
-        Each with the `kind` of its object.
-    results, decisions, notices, pictures, events
-        The oldest first.
-    """
+    """What the ledger has of one study, rows by column; those without an order named here, the oldest first."""
 
     study_instance_uid: str
-    study: RowMapping | None
-    items: tuple[Item, ...]
-    findings: Rows
+    study: RowMapping | None  # with the counts of `readfirst status`; None where only work items name the study
+    items: tuple[Item, ...]  # its work items, the most urgent first
+    findings: Rows  # of its newest generation, each with the reader's `feedback`, empty where there is none
     results: Rows
-    deliveries: Rows
+    deliveries: Rows  # each with the `kind` of its object
     decisions: Rows
     notices: Rows
     pictures: Rows

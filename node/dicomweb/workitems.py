@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import structlog
-from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -203,11 +202,8 @@ def _watch(
     for keyword, value in {"ReceivingAE": request.ae_title, **more}.items():
         put(given, keyword, value)
 
-    def act(connection: Connection) -> Status:
-        return watch.act(connection, action, request.uid, given, service.watching, service.clock(), web=True)
-
     with service.ledger.write() as connection:
-        return act(connection)
+        return watch.act(connection, action, request.uid, given, service.watching, service.clock(), web=True)
 
 
 def _base(request: Request) -> str:

@@ -24,7 +24,7 @@ from node.worklist.events.subscription_states import (
 )
 from node.worklist.items.changes import Event, state_report
 from node.worklist.items.json_model import Json
-from node.worklist.items.matching import compile_query
+from node.worklist.items.matching import Query, compile_query
 from node.worklist.items.rows import Item, load, read
 
 WELL_KNOWN = (GLOBAL_SUBSCRIPTION, FILTERED_GLOBAL_SUBSCRIPTION)
@@ -52,7 +52,7 @@ def subscribe(connection: Connection, wanted: Subscription, now: float) -> None:
     filtered = wanted.sop_instance_uid == FILTERED_GLOBAL_SUBSCRIPTION
     _set_global(connection, wanted, filtered)
     cause = Cause.SUBSCRIBE_ALL_LOCKED if wanted.locked else Cause.SUBSCRIBE_ALL_UNLOCKED
-    found = _matching(connection, wanted.matching_keys) if filtered else _all(connection)
+    found = _items(connection, compile_query(wanted.matching_keys) if filtered else None)
     _step(connection, wanted.subscriber, found, cause, now, filtered=filtered)
 
 
@@ -148,7 +148,10 @@ def _step(
 
 
 def _insert(connection: Connection, subscriber: Subscriber, to: Iterable[tuple[str, Watch]], *, filtered: bool) -> None:
-    rows = [_row(subscriber, uid, watch) | {"filtered": filtered} for uid, watch in to if watch is not Watch.NONE]
+    own = {"ae_title": subscriber.ae_title, "web": subscriber.web, "filtered": filtered}
+    rows = [
+        own | {"sop_instance_uid": uid, "locked": watch is Watch.LOCKED} for uid, watch in to if watch is not Watch.NONE
+    ]
     if rows:
         connection.execute(insert(SUBSCRIPTION), rows)
 
@@ -160,15 +163,6 @@ def _update(connection: Connection, subscriber: Subscriber, to: Iterable[tuple[s
             theirs = SUBSCRIPTION.c.sop_instance_uid.in_(uids[start : start + _MOST_VALUES])
             values = {"locked": locked, "filtered": False}
             connection.execute(update(SUBSCRIPTION).where(_own(subscriber), theirs).values(values))
-
-
-def _row(subscriber: Subscriber, sop_instance_uid: str, watch: Watch) -> dict[str, object]:
-    return {
-        "ae_title": subscriber.ae_title,
-        "web": subscriber.web,
-        "sop_instance_uid": sop_instance_uid,
-        "locked": watch is Watch.LOCKED,
-    }
 
 
 def _watches(connection: Connection, subscriber: Subscriber, sop_instance_uid: str = "") -> dict[str, Watch]:
@@ -199,11 +193,8 @@ def _global(subscriber: Subscriber, *, filtered: bool) -> ColumnElement[bool]:
     )
 
 
-def _all(connection: Connection) -> list[Item]:
-    return [read(row) for row in connection.execute(select(WORK_ITEM).order_by(WORK_ITEM.c.created_at)).mappings()]
-
-
-def _matching(connection: Connection, keys: Json) -> list[Item]:
-    query = compile_query(keys)
-    rows = connection.execute(select(WORK_ITEM).where(*query.where).order_by(WORK_ITEM.c.created_at)).mappings()
-    return [item for item in map(read, rows) if query.test(item.attributes)]
+def _items(connection: Connection, query: Query | None) -> list[Item]:
+    """Those that match, the oldest first."""
+    rows = select(WORK_ITEM).where(*(query.where if query else ())).order_by(WORK_ITEM.c.created_at)
+    found = map(read, connection.execute(rows).mappings())
+    return [item for item in found if query is None or query.test(item.attributes)]

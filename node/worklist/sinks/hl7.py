@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from enum import StrEnum
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.hl7.charsets import codec
@@ -22,22 +21,8 @@ _SAMPLE = Notice("0" * 20, "2.25.1", "2.25.2", "HIGH", "a sample", 0.0, {"attrib
 _MOST = 1 << 20  # bytes of an acknowledgement
 
 
-class Meaning(StrEnum):
-    """What an acknowledgement code means for the notice."""
-
-    ACCEPTED = "accepted"
-    AGAIN = "tried again"
-    REFUSED = "refused"
-
-
-MEANINGS = {  # MSA-1, HL7 table 0008; commit acknowledgements are what receivers in enhanced mode begin with
-    "AA": Meaning.ACCEPTED,
-    "CA": Meaning.ACCEPTED,
-    "AE": Meaning.AGAIN,
-    "CE": Meaning.AGAIN,
-    "AR": Meaning.REFUSED,
-    "CR": Meaning.REFUSED,
-}
+# MSA-1, HL7 table 0008, also of the enhanced mode; after all others (AE, CE) the message is sent again
+ACCEPTED, REFUSED = ("AA", "CA"), ("AR", "CR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +124,11 @@ class Acknowledgement:
     def settle(self) -> str:
         """What was acknowledged, or the error that it means."""
         acknowledged = f"MSA {self.code[:2]!r}" + (f", error {self.error}" if self.error else "")
-        match MEANINGS.get(self.code):
-            case Meaning.ACCEPTED:
-                return f"MSA {self.code} for {self.control_id}"
-            case Meaning.REFUSED:
-                raise NotAccepted(f"the receiver refused the message: {acknowledged}")
-            case _:
-                raise NotTaken(f"the receiver did not take the message: {acknowledged}")
+        if self.code in ACCEPTED:
+            return f"MSA {self.code} for {self.control_id}"
+        if self.code in REFUSED:
+            raise NotAccepted(f"the receiver refused the message: {acknowledged}")
+        raise NotTaken(f"the receiver did not take the message: {acknowledged}")
 
 
 def _read(content: bytes, default: str) -> Acknowledgement:

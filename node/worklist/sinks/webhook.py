@@ -85,21 +85,17 @@ class Hook:
         return RESOURCES[self.table.resource](notice, priorities[notice.priority])
 
     def _connected(self) -> tuple[http.client.HTTPConnection, str]:
-        connection, target = self._connection()
+        """The connection, and the request target."""
+        url, timeout = urlsplit(self.table.url), self.table.timeout
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
+        if self.tls:
+            connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout, context=self.tls)
         try:
             connection.connect()
         except OSError as error:
             connection.close()
             raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
-        return connection, target
-
-    def _connection(self) -> tuple[http.client.HTTPConnection, str]:
-        url = urlsplit(self.table.url)
-        host, port, timeout = url.hostname or "", url.port, self.table.timeout
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        if self.tls:
-            return http.client.HTTPSConnection(host, port, timeout=timeout, context=self.tls), target
-        return http.client.HTTPConnection(host, port, timeout=timeout), target
+        return connection, (url.path or "/") + (f"?{url.query}" if url.query else "")
 
     def _headers(self, notice: Notice) -> dict[str, str]:
         """A FHIR server makes the resource once by If-None-Exist (R4 3.1.0.8.1), others by Idempotency-Key."""
