@@ -16,7 +16,8 @@ from starlette.requests import Request
 
 from node import audit, commitment, dicomweb, scp, web
 from node.admin.metrics import Metrics
-from node.admission.tallies import Answer, Sender, Tallies
+from node.admission.associations import AssociationRegistry, StoreResult
+from node.admission.policy import Caller
 from node.dicomweb.workitems import WorklistService
 from node.dispatch.broker import TASKS, Broker, make_app
 from node.dispatch.dispatcher import Rounds
@@ -67,9 +68,11 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         store.prepare()
         broker = Broker(make_app(url, settings.models.time_limit))
         recorder = stack.enter_context(audit.recording(settings, ledger, audit.make_sinks(settings)))
+        associations = AssociationRegistry(settings)
         metrics = Metrics(settings, ledger, broker.waiting)
+        metrics.watch(associations)
         work_item = partial(reading_work_item, settings, ledger, station(settings))
-        dispatcher = Rounds(settings, ledger, broker, work_item, audit=recorder)
+        dispatcher = Rounds(settings, ledger, broker, work_item, audit=recorder, associations=associations)
         supervised: list[Supervised] = [redis] if redis else []
         if with_workers:
             supervised += stack.enter_context(workers(sorted(set(TASKS.values())), config, url))
@@ -85,8 +88,8 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(couriers(sinks, ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
         stack.enter_context(commitment.keeping_promises(settings, ledger))
-        tallies = Tallies(partial(_answered, recorder, metrics), recorder.received)
-        server = scp.start(Receiver(settings, ledger, store, dispatcher.senders, tallies=tallies), recorder, metrics)
+        associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
+        server = scp.start(Receiver(settings, ledger, store, associations), recorder)
         stack.callback(server.shutdown)
         _announce(settings)
         while not stop.wait(0.5):
@@ -131,10 +134,9 @@ def _announce(settings: Settings) -> None:
     print("readfirst: ready", flush=True)  # noqa: T201
 
 
-def _answered(recorder: audit.Recorder, metrics: Metrics, sender: Sender, answer: Answer) -> None:
-    metrics.answered(sender, answer)
-    if answer.status == NOT_AUTHORIZED:
-        recorder.forbidden(sender, "it pushed an instance, and may not")
+def _stored(recorder: audit.Recorder, caller: Caller, result: StoreResult) -> None:
+    if result.status == NOT_AUTHORIZED:
+        recorder.forbidden(caller, "it pushed an instance, and may not")
 
 
 def _searched(recorder: audit.Recorder, request: Request) -> None:

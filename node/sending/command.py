@@ -42,7 +42,7 @@ def send(paths: list[Path], to: str, calling: str) -> bool:
     requestor = requestor_named(calling)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("sending", total=len(files))
-        outcomes = store(requestor, peer, files, lambda _outcome: progress.advance(task))
+        outcomes = store(requestor, peer, files, lambda _result: progress.advance(task))
     failed = [outcome for outcome in outcomes if outcome.error]
     out = Console(width=None if sys.stdout.isatty() else 200)
     for outcome in failed:
