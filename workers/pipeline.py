@@ -115,8 +115,8 @@ class _Run:
         findings = findings_of(prediction, self.model.card, source, context)
         if not any(kinds()[kind].of_saliency for kind in self.environment.wishes.kinds) or not source.is_volume:
             return AnalysedSource(source, findings, context)
-        order = [prediction.labels.index(label.name) for label in self.model.card.labels]
-        return AnalysedSource(source, findings, context, prediction.saliency[order])
+        order = (prediction.labels.index(label.name) for label in self.model.card.labels)
+        return AnalysedSource(source, findings, context, [prediction.saliency[index] for index in order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

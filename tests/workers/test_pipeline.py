@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from workers.gate import rules
 from workers.gate.rules import Requirement
 from workers.inputs.decode import Decoder
 from workers.pipeline import Environment, Instance, Study, analyze
-from workers.results import registry
 from workers.results.registry import kinds as every_kind
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
@@ -226,7 +224,7 @@ def fails(*_: object) -> bool:
 
 
 def cannot_be_made(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setitem(registry._KINDS, kind, replace(every_kind()[kind], make=fails))
+    monkeypatch.setattr(every_kind()[kind].writer.replace(":", "."), fails)
 
 
 def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are_results(
