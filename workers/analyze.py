@@ -25,7 +25,7 @@ from node.settings import Settings
 from node.worklist.reading import work_items
 from node.worklist.triage.decisions import Analysed, decide_study
 from workers.delivery import fallback
-from workers.delivery.profiles import plan_of, wishes_of
+from workers.delivery.profiles import plan_of, result_options
 from workers.dicom.references import Predecessor
 from workers.inputs.decode import Decoder
 from workers.lease import LEASE, extended, record
@@ -112,7 +112,7 @@ class Analyzer:
                 data / "pictures" / uid,
                 tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
             )
-            report = analyze(study, models, Environment(self.decoder, __version__, wishes_of(self.settings)))
+            report = analyze(study, models, Environment(self.decoder, __version__, result_options(self.settings)))
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
             drawn = (replace(picture, path=str(Path(picture.path).relative_to(data))) for picture in report.pictures)
             return replace(report, results=tuple(results), notes=report.notes + faults, pictures=tuple(drawn))

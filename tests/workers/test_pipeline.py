@@ -13,7 +13,7 @@ from models.prediction import Model
 from node.entities import AnalysisReport, StudyState
 from node.settings import Settings
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
-from workers.delivery.profiles import wishes_of
+from workers.delivery.profiles import result_options
 from workers.dicom.references import Predecessor
 from workers.gate import rules
 from workers.gate.rules import Requirement
@@ -39,7 +39,7 @@ def run(
 ) -> AnalysisReport:
     """The report of a study of these files; results lie in `folder`."""
     study = Study(tuple(Instance(path.stem, path, RECEIVED) for path in paths), folder, predecessors=predecessors)
-    return analyze(study, [model or TinyModel()], Environment(decoder, "0.1.0", wishes_of(Settings())))
+    return analyze(study, [model or TinyModel()], Environment(decoder, "0.1.0", result_options(Settings())))
 
 
 def kinds(report: AnalysisReport) -> list[str]:

@@ -92,7 +92,7 @@ def _annotation(finding: Finding, region: Region, header: Dataset, layer: object
 def _complete(dataset: Dataset, header: Dataset, context: Context) -> None:
     """What highdicom leaves out or takes from the clock, in place.
 
-    A presentation state overrides the image's Photometric Interpretation (PS3.3 C.11.6.1), so it must say itself that
+    A presentation state overrides the image's Photometric Interpretation (PS3.3 C.11.6.1), so it must declare that
     the smallest value is white.
     """
     dataset.PresentationLUTShape = "INVERSE" if inverted(header) else "IDENTITY"

@@ -1,7 +1,7 @@
 """The kinds of results: each one file of `workers.results.kinds` that registers itself.
 
 No heavy import: deliveries look up a kind's facts here, in a process without highdicom. So its writer is named, and
-imported when it is called.
+imported when it is used.
 """
 
 from __future__ import annotations

@@ -98,8 +98,8 @@ def _segment(number: int, finding: Finding, region: Region, context: Context) ->
 def _make_drawable(dataset: Dataset, header: Dataset) -> None:
     """What OHIF and dciodvfy miss in highdicom's Segmentation of a radiograph, in place.
 
-    OHIF reads Image Orientation (Patient) of every segmentation, and draws none without it. On a radiograph it says
-    nothing about the patient. dciodvfy asks for Patient Orientation, empty where unknown.
+    OHIF reads Image Orientation (Patient) of every segmentation, and draws none without it. On a radiograph it
+    has no meaning for the patient. dciodvfy asks for Patient Orientation, empty where unknown.
     """
     orientation = hd.PlaneOrientationSequence("PATIENT", [1, 0, 0, 0, 1, 0])
     dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = orientation

@@ -20,7 +20,7 @@ from node.settings import Peer, Settings
 from tests.workers import results_phantoms as phantoms
 from tests.workers.gate.test_gate import needs_dciodvfy
 from tests.workers.results_phantoms import objects
-from workers.delivery.profiles import plan_of, profiles, wishes_of
+from workers.delivery.profiles import plan_of, profiles, result_options
 from workers.findings.analysed import AnalysedStudy
 from workers.findings.source import VolumeSource
 from workers.gate import gate
@@ -280,7 +280,7 @@ def test_a_kind_is_one_file_that_registers_itself(tmp_path: Path, monkeypatch: p
     peer = Peer(ae_title="PACS", host="127.0.0.1", receive=("results",), viewer="basic", also=("toy",))
     settings = Settings(peers={"pacs": peer})
     assert plan_of(settings)("pacs", "toy") == DeliveryState.PENDING
-    assert wishes_of(settings).kinds == {"capture", "toy", "report-text"}
+    assert result_options(settings).kinds == {"capture", "toy", "report-text"}
 
 
 def test_a_kinds_facts_need_no_highdicom(tmp_path: Path) -> None:
