@@ -12,9 +12,8 @@ from pydicom import Dataset
 from models.errors import ModelsError
 from models.prediction import Model
 from node.durable import make_folder
-from node.entities import AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
+from node.entities import QUARANTINE, AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
-from node.ledger.studies import QUARANTINE
 from workers.delivery.profiles import ResultOptions
 from workers.dicom.attributes import header, text
 from workers.dicom.references import Predecessor

@@ -8,9 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, select
 
-from node.entities import DeliveryState
+from node.entities import QUARANTINE, DeliveryState
 from node.ledger.outbox import FAILING
-from node.ledger.studies import QUARANTINE
 from node.ledger.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.settings import Policy
 from node.worklist.items.rows import by_urgency

@@ -6,7 +6,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from node.dispatch import fairness
+from node.entities import HIGH, MEDIUM
 from node.errors import QueueUnavailable
 
 ANALYZE = "readfirst.analyze"
@@ -71,13 +71,13 @@ class Broker:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def analyze(self, study_instance_uid: str, generation: int, rank: int = fairness.MEDIUM) -> None:
+    def analyze(self, study_instance_uid: str, generation: int, rank: int = MEDIUM) -> None:
         """Ring for the analysis of a study's generation; of those that wait, the one of the lowest rank is first."""
         self._send(ANALYZE, _PRIORITIES[rank], study_instance_uid=study_instance_uid, generation=generation)
 
     def deliver(self, study_instance_uid: str, peer: str) -> None:
         """Ring for the delivery of what is due for a study and a peer."""
-        self._send(DELIVER, _PRIORITIES[fairness.HIGH], study_instance_uid=study_instance_uid, peer=peer)
+        self._send(DELIVER, _PRIORITIES[HIGH], study_instance_uid=study_instance_uid, peer=peer)
 
     def waiting(self, task: str) -> int:
         """Number of messages in the task's queue that no worker has taken.

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, RowMapping
 
 from node.admission.senders import Senders
 from node.audit import Recorder
+from node.dispatch import notifications
 from node.dispatch.broker import ANALYZE, DELIVER, Broker
 from node.dispatch.completeness import Evidence, reason_complete
-from node.dispatch.fairness import HIGH, Waiting, next_up
+from node.dispatch.fairness import Waiting, next_up
+from node.entities import HIGH
 from node.errors import QueueUnavailable, ReadFirstError
 from node.ledger import clock, outbox, studies
 from node.ledger.engine import Ledger
@@ -219,8 +221,8 @@ class Rounds:
 
     def _ring_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
-            rows = studies.unrung(connection, now - RING_AGAIN, MOST_WAITING)
-            busy, urgent = studies.told_of(connection), studies.told_as(connection, HIGH)
+            rows = notifications.unnotified(connection, now - RING_AGAIN, MOST_WAITING)
+            busy, urgent = notifications.notified_by_sender(connection), notifications.notified_as(connection, HIGH)
         if not rows:
             return
         waiting = self._broker.waiting(ANALYZE)
@@ -231,7 +233,7 @@ class Rounds:
         for study in next_up(untold, busy, places, urgent_places):
             self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
-                studies.rung(connection, study.study_instance_uid, now, study.rank)
+                notifications.mark_notified(connection, study.study_instance_uid, now, study.rank)
 
     def _ring_deliveries(self, now: float) -> None:
         with self._ledger.read() as connection:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-HIGH, MEDIUM, LOW = RANKS = 0, 1, 2
-BY_DIMSE_PRIORITY: Mapping[int, int] = {1: HIGH, 0: MEDIUM, 2: LOW}  # Priority (0000,0700), PS3.7 9.1.1.1
+from node.entities import HIGH
 
 
 @dataclass(frozen=True, slots=True)

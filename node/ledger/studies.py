@@ -10,7 +10,6 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     and_,
-    case,
     func,
     insert,
     or_,
@@ -18,15 +17,9 @@ from sqlalchemy import (
     update,
 )
 
-from node.dispatch import fairness
-from node.entities import AnalysisReport, DeliveryState, StudyState
+from node.entities import QUARANTINE, AnalysisReport, DeliveryState, StudyState
 from node.ledger.engine import note
-from node.ledger.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY, WORK_ITEM
-from node.worklist.items.states import State
-from node.worklist.reading.data_set import is_reading
-from node.worklist.triage.policy import Priority, Source
-
-QUARANTINE = "quarantine"  # the folder, below the data folder, of our objects that did not pass our own checks
+from node.ledger.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY
 
 MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
 
@@ -59,59 +52,6 @@ def complete(connection: Connection, row: RowMapping, evidence: str, now: float)
     if done.rowcount:
         note(connection, uid, now, "complete", f"{row['instances']} instances: {evidence}")
     return bool(done.rowcount)
-
-
-def unrung(connection: Connection, rung_before: float, most: int = 100) -> Sequence[RowMapping]:
-    """Queued studies that the queue was not told of, or before `rung_before`, or as less urgent than they are now.
-
-    Each has its `rank` (`node.dispatch.fairness`): HIGH where it was sent so, or where a person made its
-    unclaimed reading HIGH.
-
-    Parameters
-    ----------
-    most
-        Of each sender and rank; the oldest.
-    """
-    rank = case((STUDY.c.study_instance_uid.in_(_ordered(connection)), fairness.HIGH), else_=STUDY.c.sent_rank)
-    untold = or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < rung_before, rank < STUDY.c.rung_rank)
-    order = (STUDY.c.queued_at, STUDY.c.study_instance_uid)
-    place = func.row_number().over(partition_by=(STUDY.c.calling_ae_title, rank), order_by=order)
-    found = select(STUDY, rank.label("rank"), place.label("place")).where(STUDY.c.state == StudyState.QUEUED, untold)
-    rows = found.subquery()
-    query = select(rows).where(rows.c.place <= most).order_by(rows.c.queued_at, rows.c.study_instance_uid)
-    return connection.execute(query).mappings().all()
-
-
-def _ordered(connection: Connection) -> set[str]:
-    """Queued studies that a person wants read at once."""
-    query = (
-        select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
-        .join(STUDY, STUDY.c.study_instance_uid == WORK_ITEM.c.study_instance_uid)
-        .where(STUDY.c.state == StudyState.QUEUED, WORK_ITEM.c.state == State.SCHEDULED)
-        .where(WORK_ITEM.c.priority == Priority.HIGH, WORK_ITEM.c.priority_source == Source.HUMAN)
-    )
-    return {row.study_instance_uid for row in connection.execute(query) if is_reading(row.attributes)}
-
-
-def told_of(connection: Connection) -> dict[str, int]:
-    """How many studies of each sender the workers have, or were told of."""
-    told = or_(
-        STUDY.c.state == StudyState.ANALYSING, and_(STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None))
-    )
-    query = select(STUDY.c.calling_ae_title, func.count().label("told")).where(told).group_by(STUDY.c.calling_ae_title)
-    return {row.calling_ae_title: row.told for row in connection.execute(query)}
-
-
-def told_as(connection: Connection, rank: int) -> int:
-    """How many studies the queue was told of, as ones of this rank, that no worker has taken."""
-    told = (STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None), STUDY.c.rung_rank == rank)
-    return connection.execute(select(func.count()).select_from(STUDY).where(*told)).scalar_one()
-
-
-def rung(connection: Connection, study_instance_uid: str, now: float, rank: int = fairness.MEDIUM) -> None:
-    """The queue was told of this study, as one of this rank."""
-    values = {"rung_at": now, "rung_rank": rank}
-    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == study_instance_uid).values(values))
 
 
 def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float) -> bool:

@@ -47,9 +47,7 @@ STUDY = Table(  # one row a study, in the state of its newest generation
     Column("lease_until", Float),  # a worker holds it until then
     Column("finished_at", Float),
     Column("attempts", Integer, nullable=False),
-    Column(
-        "sent_rank", Integer, nullable=False, default=1, server_default="1"
-    ),  # node.dispatch.fairness, by the DIMSE priority
+    Column("sent_rank", Integer, nullable=False, default=1, server_default="1"),  # node.entities, by the DIMSE priority
     Column("rung_rank", Integer),  # as how urgent the queue was last told
     Index(None, "state"),
 )

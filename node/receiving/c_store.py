@@ -19,8 +19,7 @@ from node.admission.tallies import Answer, Sender, Tallies
 from node.dicom.contexts import STORAGE_SOP_CLASSES
 from node.dicom.dimse import StoreRequest, file_meta
 from node.dicom.identity import identify, is_uid
-from node.dispatch.fairness import BY_DIMSE_PRIORITY, MEDIUM
-from node.entities import InstanceKey, StoredInstance
+from node.entities import BY_DIMSE_PRIORITY, MEDIUM, InstanceKey, StoredInstance
 from node.errors import NotUnderstood, OutOfResources, Refused
 from node.ledger.engine import Ledger
 from node.receiving import instances

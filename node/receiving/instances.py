@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, case, exists, false, insert, select, update
 
-from node.dispatch import fairness
-from node.entities import StoredInstance, StudyState
+from node.entities import MEDIUM, StoredInstance, StudyState
 from node.ledger.engine import note, run_plainly
 from node.ledger.tables import INSTANCE, RESULT, STUDY
 
@@ -50,7 +49,7 @@ class Recorded:
 
 
 def record_instance(
-    connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float, rank: int = fairness.MEDIUM
+    connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float, rank: int = MEDIUM
 ) -> Recorded:
     """Make an instance known. A new one opens its study, joins it, or opens the study's next generation.
 

@@ -15,14 +15,15 @@ from pydicom import Dataset
 
 from node import __version__, cli
 from node.admin import feedback
+from node.dispatch import notifications
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import outbox, studies
 from node.ledger.engine import Ledger, open_ledger
 from node.receiving import instances
 from node.settings import Policy, Settings
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
-from node.worklist.triage.policy import Priority, Triage
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, image, result, save, stored
 
@@ -281,7 +282,7 @@ def test_retry_queues_an_analysis_again(readfirst: Readfirst, known: Path, ledge
     done = readfirst("retry", uid, "--config", known)
     assert (done.code, done.out, done.err) == (0, "analysis queued again\n", "")
     with ledger.read() as connection:
-        assert [row["study_instance_uid"] for row in studies.unrung(connection, time.time())] == [uid]
+        assert [row["study_instance_uid"] for row in notifications.unnotified(connection, time.time())] == [uid]
     again = readfirst("retry", uid, "--config", known)
     assert (again.code, again.out) == (1, "")
     assert f"study {uid} has no failed analysis and nothing that waits" in again.err

@@ -32,13 +32,13 @@ from node.worklist.events import event_reports, subscriptions
 from node.worklist.events.event_reports import Subscriber
 from node.worklist.events.subscription_states import GLOBAL_SUBSCRIPTION
 from node.worklist.events.subscriptions import Subscription
+from node.worklist.items.priority import Priority
 from node.worklist.orders import orders
 from node.worklist.orders.orders import Order
 from node.worklist.reading import work_items
 from node.worklist.reading.work_items import ensure_item
 from node.worklist.sinks import notices
 from node.worklist.sinks.courier import Courier
-from node.worklist.triage.policy import Priority
 from tests.node.conftest import free_port
 from tests.node.web.conftest import analyse, arrive
 from tests.node.worklist.sinks.phantoms import header, raised

@@ -28,7 +28,7 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from node import scp
-from node.dispatch.fairness import HIGH, LOW, MEDIUM
+from node.entities import HIGH, LOW, MEDIUM
 from node.errors import ConfigurationError
 from node.ledger import studies
 from node.ledger.engine import Ledger

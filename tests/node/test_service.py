@@ -21,10 +21,10 @@ from node.dispatch.embedded_redis import EmbeddedRedis
 from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.settings import Settings, Web
+from node.worklist.items.priority import Priority
 from node.worklist.orders import orders
 from node.worklist.orders.orders import Order
 from node.worklist.reading import work_items
-from node.worklist.triage.policy import Priority
 from tests.node.conftest import House, free_port
 from tests.node.damaged import cut_after_uids, with_unknown_vr
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, STUDY, image, save

@@ -32,9 +32,9 @@ from node.ledger.tables import STUDY as STUDIES
 from node.receiving import instances
 from node.settings import Peer, Policy, Settings, Worklist
 from node.worklist.items.json_model import text
+from node.worklist.items.priority import Priority
 from node.worklist.items.rows import of_study
 from node.worklist.reading import work_items
-from node.worklist.triage.policy import Priority
 from tests.node.conftest import House
 from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
 from workers import lease

@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, or_, s
 
 from node.ledger.tables import FINDING, STUDY, WORK_ITEM
 from node.settings import Policy
+from node.worklist.items.priority import Priority
 from node.worklist.items.rows import reading_order
 from node.worklist.items.states import FINAL, State
 from node.worklist.reading.work_items import Row, as_row
 from node.worklist.triage.decisions import silent_packages
-from node.worklist.triage.policy import Priority
 
 STEP = 100  # lines that a page shows at first, and more at each "show more"
 STATES = {  # what is offered to look at: title, states

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from node.web.access.desk import Form, address_of, desk_of
 from node.web.pages.listing import STATES, STEP, Wanted, find
 from node.web.pages.rendering import page
-from node.worklist.triage.policy import Priority
+from node.worklist.items.priority import Priority
 
 _MOST = 10_000  # lines on one page
 

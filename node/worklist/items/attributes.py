@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node.worklist.items.json_model import Json, has_value, items, keyword_of, put, tag_of, text
+from node.worklist.items.priority import Priority
 from node.worklist.items.states import State
 from node.worklist.items.statuses import Status, UpsRefused
-from node.worklist.triage.policy import Priority
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from node.ledger.tables import WORK_ITEM
 from node.settings import Policy
 from node.worklist.items.json_model import Json, put
 from node.worklist.items.moments import date_time
+from node.worklist.items.priority import Priority, Source, head_start
 from node.worklist.items.states import State
-from node.worklist.triage.policy import Priority, Source, head_start
 
 _HOUR, _DAY = 3600.0, 86400.0  # seconds
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # the SOP Class of every instance, PS3.4 CC.3.1

@@ -10,8 +10,8 @@ from node.dicom.identity import is_uid
 from node.errors import ReadFirstError
 from node.hl7.er7 import SEPARATORS, Message, Segment, escape
 from node.settings import Orders
+from node.worklist.items.priority import Priority
 from node.worklist.orders.orders import Order
-from node.worklist.triage.policy import Priority
 
 KINDS = (("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23"))  # all others are answered AA and ignored
 

@@ -11,10 +11,10 @@ from node.ledger.engine import note
 from node.ledger.tables import IMAGING_ORDER, WORK_ITEM
 from node.worklist.events.writing import save
 from node.worklist.items.json_model import Json, items, put, text
+from node.worklist.items.priority import Priority, Source
 from node.worklist.items.rows import Item, of_study, with_attributes
 from node.worklist.items.states import State
 from node.worklist.reading.data_set import is_reading
-from node.worklist.triage.policy import Priority, Source
 
 
 @dataclass(frozen=True, slots=True)

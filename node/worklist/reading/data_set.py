@@ -13,8 +13,8 @@ from node.settings import Policy
 from node.worklist.items.attributes import RULES
 from node.worklist.items.json_model import Json, code, items, put, text
 from node.worklist.items.moments import date_time
+from node.worklist.items.priority import BEFORE_ANALYSIS
 from node.worklist.items.states import State
-from node.worklist.triage.policy import BEFORE_ANALYSIS
 
 INTERPRETATION = ("110005", "DCM", "Interpretation")  # CID 9231
 _NAMESPACE = uuid.UUID("5d0a9f3e-2f0f-5c66-9a43-6b7c0b0f4f9d")  # ours, for UIDs of work items

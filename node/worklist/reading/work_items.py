@@ -17,6 +17,7 @@ from node.ledger.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.settings import Policy
 from node.worklist.events.writing import add, save
 from node.worklist.items.json_model import Json, has_value, items, put, text
+from node.worklist.items.priority import BEFORE_ANALYSIS, Decision, Source, Triage, decide
 from node.worklist.items.rows import Item, of_study, reading_order, with_attributes
 from node.worklist.items.states import FINAL, State
 from node.worklist.reading.data_set import (
@@ -28,7 +29,6 @@ from node.worklist.reading.data_set import (
     reading_uid,
     remark,
 )
-from node.worklist.triage.policy import BEFORE_ANALYSIS, Decision, Source, Triage, decide
 
 _BEFORE = "before analysis"
 _HERE = Station()

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from node.errors import ReadFirstError
 from node.ledger.engine import Ledger
 from node.ledger.tables import FINDING, STUDY
+from node.worklist.items.priority import Priority
 from node.worklist.simulation.reading_list import Reading
 from node.worklist.simulation.waiting_time import Scenario, Worth, drawn, recorded, simulate
-from node.worklist.triage.policy import Priority
 
 _HEAD = ("studies", "node", "mean", "95 % interval", "median", "90 %", "Cobham, mean")
 

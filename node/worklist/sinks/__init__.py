@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from node.settings import Settings
+from node.worklist.items.priority import Priority
 from node.worklist.sinks import hl7, ups, webhook
 from node.worklist.sinks.facts import Notice
-from node.worklist.triage.policy import Priority
 
 
 class Sink(Protocol):

@@ -12,9 +12,9 @@ from node.hl7.er7 import Message, NotHl7
 from node.hl7.mllp import Blocks, Deadline, block
 from node.settings import Hl7Sink, Settings, Tls
 from node.tls.contexts import client_context
+from node.worklist.items.priority import Priority
 from node.worklist.sinks.facts import FINDING, Notice, facts
 from node.worklist.sinks.template import Template
-from node.worklist.triage.policy import Priority
 
 PRIORITIES = {"HIGH": "S", "MEDIUM": "R", "LOW": "R"}  # HL7 table 0485
 _SAMPLE = Notice("0" * 20, "2.25.1", "2.25.2", "HIGH", "a sample", 0.0, {"attributes": {}, "findings": [FINDING]})

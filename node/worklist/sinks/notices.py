@@ -19,13 +19,13 @@ from node.ledger.outbox import pause_after
 from node.ledger.tables import FINDING, NOTICE, STUDY, WORK_ITEM
 from node.worklist.items.json_model import items as sequence
 from node.worklist.items.json_model import text
+from node.worklist.items.priority import Priority, Source
 from node.worklist.items.states import State
 from node.worklist.orders import orders
 from node.worklist.reading.data_set import is_reading
 from node.worklist.sinks.facts import FINDING as TOLD
 from node.worklist.sinks.facts import Notice
 from node.worklist.triage import decisions
-from node.worklist.triage.policy import Priority, Source
 
 OLDEST = 24 * 3600.0  # seconds; a priority that was raised before that is told to nobody any more
 _FEW = 20  # notices that are read to claim one

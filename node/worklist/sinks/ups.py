@@ -19,11 +19,11 @@ from node.sending.scu import Requestor
 from node.settings import Peer, Settings
 from node.worklist.items.attributes import RULES
 from node.worklist.items.json_model import Json, from_dataset, items, put, tag_of, text, to_dataset
+from node.worklist.items.priority import Priority
 from node.worklist.items.states import FINAL, State
 from node.worklist.items.statuses import Status, UpsRefused
 from node.worklist.reading.data_set import is_reading
 from node.worklist.sinks.facts import Notice, facts
-from node.worklist.triage.policy import Priority
 
 _CLASSES = (UnifiedProcedureStepPull, UnifiedProcedureStepPush)
 _RETURNED = (

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from node.errors import ConfigurationError, NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook
+from node.worklist.items.priority import Priority
 from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.fhir import RESOURCES, SYSTEM, Resource
-from node.worklist.triage.policy import Priority
 
 PRIORITIES = {"HIGH": "stat", "MEDIUM": "routine", "LOW": "routine"}  # http://hl7.org/fhir/R4/valueset-request-priority
 _MOST = 1 << 16  # bytes of the answer that are read

@@ -12,14 +12,13 @@ from node.entities import FoundFinding
 from node.ledger.tables import DECISION, STUDY
 from node.settings import Policy
 from node.worklist.items.json_model import text
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.items.rows import Item, of_study
 from node.worklist.reading import work_items
 from node.worklist.reading.data_set import is_reading
 from node.worklist.triage.policy import (
     Case,
     Outcome,
-    Priority,
-    Triage,
     Verdict,
     asked_by_package,
     call,

@@ -21,6 +21,7 @@ from node.worklist.items.changes import cancel_requested
 from node.worklist.items.json_model import Json, code, has_value, items, keyword_of, put, tag_of, text
 from node.worklist.items.matching import Query
 from node.worklist.items.moments import date_time
+from node.worklist.items.priority import Priority, Source
 from node.worklist.items.rows import Item, load, reading_order, with_attributes
 from node.worklist.items.states import Request as Asked
 from node.worklist.items.states import State, change_request, outcome, refusal_to_set
@@ -28,7 +29,6 @@ from node.worklist.items.statuses import Status, UpsRefused
 from node.worklist.orders import orders
 from node.worklist.reading.data_set import Station
 from node.worklist.reading.work_items import with_input
-from node.worklist.triage.policy import Priority, Source
 
 _UNSPECIFIED = ("110513", "DCM", "Discontinued for unspecified reason")  # CID 9300
 _CHUNK = 100  # work items read at once while a C-FIND answers

@@ -19,8 +19,8 @@ from node.dicomweb.workitems import Desk
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT_REPORT
 from node.settings import Web
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.reading.work_items import ensure_item, raise_priority
-from node.worklist.triage.policy import Priority, Triage
 from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import serving
 from tests.node.dicomweb.test_workitems import ALL, JSON, body, change, create

@@ -9,7 +9,7 @@ import redis
 
 from node.dispatch.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
-from node.dispatch.fairness import HIGH, LOW, MEDIUM
+from node.entities import HIGH, LOW, MEDIUM
 from node.errors import QueueUnavailable
 
 

@@ -19,8 +19,7 @@ from node.dispatch.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make
 from node.dispatch.completeness import RELEASED
 from node.dispatch.dispatcher import MOST_WAITING, RING_AGAIN, Rounds
 from node.dispatch.embedded_redis import EmbeddedRedis
-from node.dispatch.fairness import HIGH, LOW, MEDIUM
-from node.entities import AnalysisReport, FoundFinding, StudyState
+from node.entities import HIGH, LOW, MEDIUM, AnalysisReport, FoundFinding, StudyState
 from node.errors import QueueUnavailable
 from node.ledger import outbox, studies
 from node.ledger.engine import Ledger
@@ -29,10 +28,10 @@ from node.receiving import instances
 from node.settings import Peer, Policy, Settings, Worklist
 from node.worklist.events import writing
 from node.worklist.items import rows
+from node.worklist.items.priority import Priority, Source
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
-from node.worklist.triage.policy import Priority, Source
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 

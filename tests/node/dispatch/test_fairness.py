@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.dispatch.fairness import HIGH, LOW, MEDIUM, RANKS, Waiting, next_up
+from node.dispatch.fairness import Waiting, next_up
+from node.entities import HIGH, LOW, MEDIUM, RANKS
 
 STUDIES = st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(RANKS), st.integers(0, 50)), max_size=30).map(
     lambda rows: [Waiting(f"1.{number}", 1, *row) for number, row in enumerate(rows)]

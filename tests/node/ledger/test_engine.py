@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, Table, func, insert, select, text
 
 import node
-from node.dispatch import fairness
+from node.entities import MEDIUM
 from node.errors import ConfigurationError, OutOfResources
 from node.ledger.engine import Ledger, note, open_ledger, sqlite_url
 from node.ledger.tables import EVENT, METADATA, STUDY
@@ -67,7 +67,7 @@ def test_a_ledger_of_the_first_version_comes_over_whole(tmp_path: Path) -> None:
             assert after.mappings().all() == before[table.name], table.name
         assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-        assert connection.execute(select(STUDY.c.sent_rank, STUDY.c.rung_rank)).all() == [(fairness.MEDIUM, None)] * 2
+        assert connection.execute(select(STUDY.c.sent_rank, STUDY.c.rung_rank)).all() == [(MEDIUM, None)] * 2
     ledger.close()
 
 

@@ -8,8 +8,8 @@ import pytest
 from pydicom import Dataset
 from sqlalchemy import RowMapping, insert, select
 
-from node.dispatch import fairness
-from node.entities import AnalysisReport, FoundFinding, StudyState
+from node.dispatch import notifications
+from node.entities import HIGH, MEDIUM, AnalysisReport, FoundFinding, StudyState
 from node.ledger import outbox, studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT, FINDING, STUDY
@@ -17,9 +17,9 @@ from node.receiving import instances
 from node.receiving.instances import Recorded
 from node.worklist.events import writing
 from node.worklist.items import rows
+from node.worklist.items.priority import Priority, Source
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
-from node.worklist.triage.policy import Priority, Source
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -184,25 +184,25 @@ def test_a_renewed_lease_is_not_lost(ledger: Ledger) -> None:
         assert studies.lost(connection, NOW + 2 * LEASE) == []
 
 
-def test_the_bell_is_rung_once_until_it_counts_as_lost(ledger: Ledger) -> None:
+def test_the_workers_are_notified_once_until_the_message_counts_as_lost(ledger: Ledger) -> None:
     record(ledger)
     complete(ledger)
     with ledger.write() as connection:
-        assert len(studies.unrung(connection, NOW)) == 1
-        studies.rung(connection, UID, NOW)
-        assert studies.unrung(connection, NOW) == []
-        assert len(studies.unrung(connection, NOW + 10)) == 1
+        assert len(notifications.unnotified(connection, NOW)) == 1
+        notifications.mark_notified(connection, UID, NOW)
+        assert notifications.unnotified(connection, NOW) == []
+        assert len(notifications.unnotified(connection, NOW + 10)) == 1
 
 
 @pytest.mark.parametrize(
     ("change", "rank"),
     [
-        ({}, fairness.HIGH),
-        ({"state": State.IN_PROGRESS}, fairness.MEDIUM),
-        ({"state": State.COMPLETED}, fairness.MEDIUM),
-        ({"state": State.CANCELED}, fairness.MEDIUM),
-        ({"source": Source.TRIAGE}, fairness.MEDIUM),
-        ({"attributes": {}}, fairness.MEDIUM),  # not for reading
+        ({}, HIGH),
+        ({"state": State.IN_PROGRESS}, MEDIUM),
+        ({"state": State.COMPLETED}, MEDIUM),
+        ({"state": State.CANCELED}, MEDIUM),
+        ({"source": Source.TRIAGE}, MEDIUM),
+        ({"attributes": {}}, MEDIUM),  # not for reading
     ],
 )
 def test_only_an_unclaimed_reading_that_a_person_wants_at_once_is_urgent(
@@ -217,7 +217,7 @@ def test_only_an_unclaimed_reading_that_a_person_wants_at_once_is_urgent(
         assert item is not None
         high = replace(item, priority=Priority.HIGH, source=Source.HUMAN)
         writing.save(connection, replace(high, **change), NOW)
-        (row,) = studies.unrung(connection, NOW)
+        (row,) = notifications.unnotified(connection, NOW)
     assert row["rank"] == rank
 
 
@@ -272,8 +272,8 @@ def test_what_is_postponed_waits_and_costs_no_attempt(ledger: Ledger) -> None:
         assert claim(ledger)
         with ledger.write() as connection:
             studies.postpone(connection, UID, 1, NOW)
-            assert not studies.unrung(connection, NOW)  # the bell is rung again later, as for a message that was lost
-            assert studies.unrung(connection, NOW + 1)
+            assert not notifications.unnotified(connection, NOW)  # notified again later, as where the message was lost
+            assert notifications.unnotified(connection, NOW + 1)
     assert (study(ledger)["state"], study(ledger)["attempts"], study(ledger)["lease_until"]) == ("queued", 0, None)
 
 

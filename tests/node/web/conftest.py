@@ -23,8 +23,8 @@ from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.settings import Settings, Web
 from node.web.access.desk import Desk
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.reading import work_items
-from node.worklist.triage.policy import Priority, Triage
 from tests.node.conftest import free_port
 from tests.node.phantoms import STUDY, stored
 

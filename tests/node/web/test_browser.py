@@ -14,8 +14,8 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from node.ledger.engine import Ledger
+from node.worklist.items.priority import Triage
 from node.worklist.reading import work_items
-from node.worklist.triage.policy import Triage
 from tests.conftest import need
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Serve, Site, analyse, arrive

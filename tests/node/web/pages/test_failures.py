@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from node.entities import DeliveryState, FoundFinding
+from node.entities import QUARANTINE, DeliveryState, FoundFinding
 from node.ledger import outbox
 from node.ledger.engine import Ledger
-from node.ledger.studies import QUARANTINE
 from node.ledger.tables import NOTICE, RESULT
 from node.settings import Policy
 from node.web.pages import failures

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from node.ledger.engine import Ledger
 from node.ledger.tables import WORK_ITEM
 from node.web.pages.listing import Wanted, find
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.items.rows import Item, add, load
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
-from node.worklist.triage.policy import Priority, Triage
 from tests.node.web.conftest import analyse, arrive, header
 
 PATIENTS = {

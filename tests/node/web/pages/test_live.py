@@ -9,8 +9,8 @@ import pytest
 
 from node.ledger.engine import Ledger
 from node.worklist.items.json_model import Json, put
+from node.worklist.items.priority import Triage
 from node.worklist.reading import work_items
-from node.worklist.triage.policy import Triage
 from node.worklist.ups import operations
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Site, analyse, arrive

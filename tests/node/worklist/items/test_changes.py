@@ -6,9 +6,9 @@ import pytest
 
 from node.worklist.items.changes import EventType, cancel_requested, changes, restarted
 from node.worklist.items.json_model import Json, code, put, text
+from node.worklist.items.priority import Priority, Source
 from node.worklist.items.rows import Item, with_attributes
 from node.worklist.items.states import State
-from node.worklist.triage.policy import Priority, Source
 
 ATTRIBUTES: Json = {}
 put(ATTRIBUTES, "InputReadinessState", "READY")

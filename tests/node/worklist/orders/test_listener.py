@@ -18,13 +18,13 @@ from node.ledger.engine import Ledger
 from node.ledger.tables import IMAGING_ORDER, WORK_ITEM
 from node.settings import Orders
 from node.worklist.items.json_model import from_dataset
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.items.statuses import Status
 from node.worklist.orders import orders
 from node.worklist.orders.listener import listening
 from node.worklist.reading import work_items
 from node.worklist.reading.data_set import Station, reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
-from node.worklist.triage.policy import Priority, Triage
 from node.worklist.ups import operations
 from tests.node.conftest import free_port
 from tests.node.worklist.scu import pushed

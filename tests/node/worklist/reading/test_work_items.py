@@ -12,6 +12,7 @@ from node.ledger.tables import STUDY as STUDIES
 from node.worklist.items import rows
 from node.worklist.items.json_model import from_dataset, text
 from node.worklist.items.json_model import items as items_in
+from node.worklist.items.priority import Priority, Source, Triage
 from node.worklist.items.states import State
 from node.worklist.reading.data_set import Station, reading_uid
 from node.worklist.reading.work_items import (
@@ -24,7 +25,6 @@ from node.worklist.reading.work_items import (
     set_ready,
     with_input,
 )
-from node.worklist.triage.policy import Priority, Source, Triage
 from node.worklist.ups import operations
 from tests.node.worklist.scu import NOW, STATION, STUDY, pushed
 

@@ -12,10 +12,10 @@ from typing import Any
 from pydicom import Dataset
 
 from node.ledger.engine import Ledger
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.reading.data_set import Station, reading_attributes, reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.sinks.facts import Notice
-from node.worklist.triage.policy import Priority, Triage
 
 STUDY = "1.2.826.0.1.3680043.10.5"
 NOW = 1_790_000_000.0

@@ -32,6 +32,7 @@ from node.receiving import instances
 from node.settings import Hl7Sink, Peer, Policy, Settings, UpsSink, Webhook, Worklist, load
 from node.worklist.events.writing import save
 from node.worklist.items.json_model import from_dataset
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.items.rows import load as load_item
 from node.worklist.reading.data_set import reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
@@ -41,7 +42,6 @@ from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.hl7 import Hl7
 from node.worklist.sinks.template import Template
 from node.worklist.triage.decisions import Analysed, decide_study
-from node.worklist.triage.policy import Priority, Triage
 from node.worklist.ups import operations
 from tests.node.conftest import free_port
 from tests.node.phantoms import claim, stored

@@ -22,10 +22,11 @@ from node.worklist.events.event_reports import Subscriber
 from node.worklist.events.subscriptions import Subscription
 from node.worklist.items import rows
 from node.worklist.items.json_model import text
+from node.worklist.items.priority import Priority, Source, place
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
 from node.worklist.triage.decisions import Analysed, decide_study, release, silent_packages, stuck, waiting
-from node.worklist.triage.policy import Outcome, Priority, Source, Verdict, place
+from node.worklist.triage.policy import Outcome, Verdict
 from tests.node.worklist.scu import NOW
 
 HIGH, MEDIUM, LOW = Priority

@@ -10,20 +10,8 @@ from hypothesis import strategies as st
 
 from node.entities import FoundFinding
 from node.settings import Policy, Rule
-from node.worklist.triage.policy import (
-    Case,
-    Decision,
-    Outcome,
-    Priority,
-    Source,
-    Triage,
-    decide,
-    head_start,
-    judge,
-    patient_class,
-    place,
-    stuck_packages,
-)
+from node.worklist.items.priority import Decision, Priority, Source, Triage, decide, head_start, place
+from node.worklist.triage.policy import Case, Outcome, judge, patient_class, stuck_packages
 
 HIGH, MEDIUM, LOW = Priority
 XRAY, CT = "chest-xray", "chest-ct"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.worklist.triage.policy import Priority, Source, Triage, decide
+from node.worklist.items.priority import Priority, Source, Triage, decide
 
 HIGH, MEDIUM, LOW = Priority
 DEFAULT, TRIAGE, HUMAN = Source

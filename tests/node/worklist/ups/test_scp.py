@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from node.ledger.engine import Ledger
 from node.worklist.items import rows
+from node.worklist.items.priority import Priority, Source, Triage
 from node.worklist.reading.work_items import ensure_item, raise_priority
-from node.worklist.triage.policy import Priority, Source, Triage
 from node.worklist.ups.scp import OPERATIONS, SOP_CLASSES, contexts
 from tests.node.worklist.scu import (
     LOCK,

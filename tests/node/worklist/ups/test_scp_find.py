@@ -10,8 +10,8 @@ from pynetdicom import Association
 from pynetdicom.dimse_primitives import C_FIND
 
 from node.ledger.engine import Ledger
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.reading.work_items import ensure_item, raise_priority
-from node.worklist.triage.policy import Priority, Triage
 from tests.node.worklist.scu import (
     LOCK,
     NOW,

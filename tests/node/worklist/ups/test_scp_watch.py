@@ -15,8 +15,8 @@ from node.ledger.tables import EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION
 from node.worklist.events import event_reports
 from node.worklist.events.event_reports import Subscriber
 from node.worklist.items.json_model import put
+from node.worklist.items.priority import Priority, Triage
 from node.worklist.reading.work_items import ensure_item, raise_priority
-from node.worklist.triage.policy import Priority, Triage
 from node.worklist.ups import event_sender as notifier_module
 from node.worklist.ups.event_sender import Notifier
 from node.worklist.ups.watch import Watching
