@@ -52,7 +52,6 @@ PHRASES = {
         "{title}: {package} {version}, ReadFirst {readfirst}",
         "{title}:{package} {version},ReadFirst {readfirst}",
     ),
-    "limit": ("Limit: {limit}", "局限:{limit}"),
     "probability": ("probability", "概率"),
     "score": ("score", "评分"),
     "zone": ("{side} {zone} zone", "{side}{zone}野"),

@@ -19,7 +19,7 @@ from workers.findings import equipment
 from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.inputs.pixels import aspect_of
 from workers.results.drawing import Mark, drawn
-from workers.results.legend import Legend, legend, stacked
+from workers.results.legend import Legend, legend_of, stacked
 from workers.results.registry import series_number
 
 MOST_SLICES = 5
@@ -28,7 +28,7 @@ MOST_SLICES = 5
 def captures(study: AnalysedStudy) -> Iterator[Dataset]:
     """One of a radiograph; of a volume one of each slice where a region is largest, else of the middle one."""
     for each in study.sources:
-        below = legend(each.findings, each.context)
+        below = legend_of(each.findings, each.context)
         for number, frame in enumerate(each.shown[:MOST_SLICES], start=1):
             yield _capture(each, frame, number, below)
 
