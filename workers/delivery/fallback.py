@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 from node.entities import JobState
 from node.sending import deliveries
 from node.sending.scu import SendResult
-from workers.delivery.profiles import LADDER, below
+from workers.results.registry import fallbacks, kinds
 
 _NOT_TAKEN = {JobState.REFUSED, JobState.QUARANTINED}
 
@@ -28,8 +28,7 @@ def record_sent(
     (`deliveries.record_sent`).
     """
     uid, package, kind = row["study_instance_uid"], row["package"], row["kind"]
-    states = deliveries.states_of_kinds(connection, uid, peer, package) if outcome.refused else {}
-    if _fallbacks(states, kind):
+    if outcome.refused and _available(deliveries.states_of_kinds(connection, uid, peer, package), kind):
         deliveries.refuse(connection, row, peer, outcome.error, now)
         send_fallbacks(connection, uid, peer, package, now)
     else:
@@ -39,12 +38,12 @@ def record_sent(
 def send_fallbacks(connection: Connection, study_instance_uid: str, peer: str, package: str, now: float) -> None:
     """For each kind that the peer will not get, make its first fallback due that the peer may get."""
     states = deliveries.states_of_kinds(connection, study_instance_uid, peer, package)
-    for kind in (kind for kind in LADDER if states.get(kind, set()) & _NOT_TAKEN):
-        fallbacks = _fallbacks(states, kind)
-        if fallbacks and states[fallbacks[0]] - _NOT_TAKEN == {JobState.STANDBY}:
-            deliveries.send_fallback(connection, study_instance_uid, peer, package, fallbacks[0], now)
+    for kind in (kind for kind in kinds() if states.get(kind, set()) & _NOT_TAKEN):
+        available = _available(states, kind)
+        if available and states[available[0]] - _NOT_TAKEN == {JobState.STANDBY}:
+            deliveries.send_fallback(connection, study_instance_uid, peer, package, available[0], now)
 
 
-def _fallbacks(states: Mapping[str, set[str]], kind: str) -> list[str]:
-    """The kinds below that the peer holds, waits for, or has on standby, next first."""
-    return [fallback for fallback in below(kind) if states.get(fallback, set()) - _NOT_TAKEN]
+def _available(states: Mapping[str, set[str]], kind: str) -> list[str]:
+    """The fallbacks of a kind that the peer holds, waits for, or has on standby, best first."""
+    return [other for other in fallbacks(kind) if states.get(other, set()) - _NOT_TAKEN]

@@ -57,7 +57,9 @@ class EventSender(LaneLoop[Subscriber]):
         named = [Subscriber(ae_title) for ae_title in self._settings.worklist.status_to]
         event = restarted(subscriptions_kept=True, items_kept=True)
         with self._ledger.write() as connection:
-            event_reports.put_status(connection, event, sorted({*named, *subscriptions.everybody(connection)}), now)
+            event_reports.put_status(
+                connection, event, sorted({*named, *subscriptions.all_subscribers(connection)}), now
+            )
 
     def due(self, now: float) -> tuple[Subscriber, ...]:
         """Whoever is to be sent something; what is too old is dropped first."""

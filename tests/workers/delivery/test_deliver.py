@@ -122,7 +122,7 @@ def deliverer(settings: Settings, due: Ledger) -> Iterator[Callable[..., Deliver
 
 @dataclass(frozen=True)
 class Row:
-    """How one object stands in the outbox."""
+    """How the delivery of one object stands."""
 
     state: str
     attempts: int
