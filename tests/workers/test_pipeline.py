@@ -109,7 +109,7 @@ def test_an_image_whose_pixels_are_cut_is_named_in_the_statement(decoder: Decode
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["segmentation", "regions", "statement"])
     (sentence,) = [line for line in said(report).splitlines() if line.startswith("Not analysed, because")]
     assert sentence.endswith(": series 1, image 2.")
-    assert f"the pixels of {torn.stem} cannot be decoded: The number of bytes" in sentence
+    assert f"the pixels of {torn.stem} cannot be decoded: its Pixel Data has" in sentence
     (note,) = report.notes
     assert note in sentence
     assert "image 1, PA view" in said(report)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from node.admin import queries
 from node.admin import retry as retrying
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.dispatch.broker import TASKS
 from node.entities import DeliveryState, StudyState
 from node.errors import QueueUnavailable
@@ -50,7 +50,7 @@ def panel(request: Request) -> Response:
 def retry(request: Request, _form: Form) -> Response:
     """`POST /status/retry/UID`: what `readfirst retry UID` does."""
     desk, uid = desk_of(request), request.path_params["uid"]
-    if not is_uid(uid):
+    if not is_received_uid(uid):
         raise HTTPException(404, "No such study is known here.")
     with desk.ledger.write() as connection:
         done = retrying.retry(connection, uid, desk.clock())

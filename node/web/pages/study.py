@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from node.admin import feedback, queries
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.ledger.tables import FINDING, PICTURE, WORK_ITEM
 from node.web.access.desk import Desk, Form, address_of, desk_of
 from node.web.pages import claims
@@ -134,7 +134,7 @@ def _act(request: Request, wanted: State) -> Response:
 
 def _uid(request: Request) -> str:
     uid: str = request.path_params["uid"]
-    if not is_uid(uid):
+    if not is_received_uid(uid):
         raise HTTPException(404, _UNKNOWN)
     return uid
 
