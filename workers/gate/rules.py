@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pydicom import Dataset, config
-from pydicom.uid import UID
+from pydicom import DataElement, Dataset
 
+from node.dicom.identity import is_received_uid, is_uid
 from workers.delivery.profiles import SOP_CLASSES, Kind
 from workers.dicom.codes import IMAGE_LIBRARY, ORIGINAL_SOURCE, PROCESSING_EQUIPMENT, REGIONS_TITLE
 from workers.findings.wording import PHRASES
@@ -18,6 +18,12 @@ from workers.findings.wording import PHRASES
 IMAGE_REGION = "111030"  # DCM, TID 1410
 IMAGING_MEASUREMENTS = "126010"  # DCM, TID 1500
 MEASUREMENT_GROUP = "125007"  # DCM, TID 1501
+_SOURCE_UIDS = frozenset(
+    {
+        "StudyInstanceUID", "SeriesInstanceUID", "ReferencedSOPInstanceUID", "FrameOfReferenceUID",
+        "ReferencedFrameOfReferenceUID",
+    }
+)  # fmt: skip
 TRACKING_IDENTIFIER, TRACKING_UID = "112039", "112040"  # DCM, TID 1501
 
 
@@ -71,10 +77,16 @@ def evidence(dataset: Dataset) -> list[str]:
 
 
 def _all_uids_valid(dataset: Dataset) -> bool:
-    """In its meta and wherever else a VR of UI stands."""
-    found = (element.value for element in dataset.iterall() if element.VR == "UI" and element.value)
-    values = (one for value in found for one in ([value] if isinstance(value, str) else value))
-    return all(UID(value, config.IGNORE).is_valid for value in values)
+    """Its own ones, and wherever else a VR of UI stands; those of its source are as they were received."""
+    found = [element for element in dataset.iterall() if element.VR == "UI" and element.value]
+    own = [dataset.get("SOPInstanceUID"), dataset.get("SeriesInstanceUID")]
+    own += [one for element in found if element.keyword not in _SOURCE_UIDS for one in _values(element)]
+    sources = [one for element in found if element.keyword in _SOURCE_UIDS for one in _values(element)]
+    return all(is_uid(str(one)) for one in own) and all(is_received_uid(str(one)) for one in sources)
+
+
+def _values(element: DataElement) -> list[object]:
+    return [element.value] if isinstance(element.value, str) else list(element.value)
 
 
 def _has_our_equipment(dataset: Dataset) -> bool:

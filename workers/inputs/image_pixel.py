@@ -166,7 +166,7 @@ def _image_pixel(syntax: str, values: _Values, order: str, pixels: _Pixels | Non
     high, planar = _optional(values, _HIGH_BIT, order), _optional(values, _PLANAR, order)
     return ImagePixel(
         syntax, rows, columns, samples, frames, bits, stored, stored - 1 if high is None else high, signed,
-        planar or 0, _text(values, _PHOTOMETRIC).upper() or "MONOCHROME2", _optional(values, _PADDING, order), *pixels
+        planar or 0, _photometric(values, samples), _optional(values, _PADDING, order), *pixels
     )  # fmt: skip
 
 
@@ -190,6 +190,11 @@ def _frames(values: _Values) -> int:
     if not _WHOLE.fullmatch(text):
         raise BadPixels("its NumberOfFrames is no number")
     return int(text.partition(".")[0]) or 1
+
+
+def _photometric(values: _Values, samples: int) -> str:
+    """As codecs need it for colour; of one sample they need none, and then its spelling does not matter."""
+    return "MONOCHROME2" if samples == 1 else _text(values, _PHOTOMETRIC).upper()
 
 
 def _text(values: _Values, tag: int) -> str:
