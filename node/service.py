@@ -22,7 +22,8 @@ from starlette.requests import Request
 
 from node import audit, commitment, dicomweb, scp, web
 from node.admin.metrics import Metrics
-from node.admission.tallies import Answer, Sender, Tallies
+from node.admission.associations import AssociationRegistry, StoreResult
+from node.admission.policy import Caller
 from node.dicom.headers import read_header
 from node.dicomweb.workitems import Desk
 from node.dispatch.broker import TASKS, Broker, make_app
@@ -79,8 +80,17 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         store.prepare()
         broker = Broker(make_app(url, settings.models.time_limit))
         recorder = stack.enter_context(audit.recording(settings, ledger, audit.make_sinks(settings)))
+        associations = AssociationRegistry(settings)
         metrics = Metrics(settings, ledger, broker.waiting)
-        rounds = Rounds(settings, ledger, broker, lambda row: _work_item(settings, ledger, row), audit=recorder)
+        metrics.watch(associations)
+        rounds = Rounds(
+            settings,
+            ledger,
+            broker,
+            lambda row: _work_item(settings, ledger, row),
+            audit=recorder,
+            associations=associations,
+        )
         workers = stack.enter_context(_workers(config, url)) if with_workers else []
         notifier = Notifier(settings, ledger)
         stack.enter_context(_thread("rounds", rounds.run, rounds.stop))
@@ -93,8 +103,8 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(couriers(make_sinks(settings, recorder.asked), ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
         stack.enter_context(commitment.keeping_promises(settings, ledger))
-        tallies = Tallies(partial(_answered, recorder, metrics), recorder.received)
-        server = scp.start(Receiver(settings, ledger, store, rounds.senders, tallies=tallies), recorder, metrics)
+        associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
+        server = scp.start(Receiver(settings, ledger, store, associations), recorder)
         stack.callback(server.shutdown)
         _announce(settings)
         while not stop.wait(0.5):
@@ -138,10 +148,9 @@ def _announce(settings: Settings) -> None:
     print("readfirst: ready", flush=True)  # noqa: T201
 
 
-def _answered(recorder: audit.Recorder, metrics: Metrics, sender: Sender, answer: Answer) -> None:
-    metrics.answered(sender, answer)
-    if answer.status == NOT_AUTHORIZED:
-        recorder.forbidden(sender, "it pushed an instance, and may not")
+def _stored(recorder: audit.Recorder, caller: Caller, result: StoreResult) -> None:
+    if result.status == NOT_AUTHORIZED:
+        recorder.forbidden(caller, "it pushed an instance, and may not")
 
 
 def _searched(recorder: audit.Recorder, request: Request) -> None:

@@ -16,7 +16,7 @@ from rich.progress import Progress
 from node import logs
 from node.dicom.part10 import read_part10
 from node.errors import ReadFirstError, UnreadableInstance
-from node.sending.scu import Outcome, Requestor, store
+from node.sending.scu import Requestor, SendResult, store
 from node.settings.sections import AETitle, Peer
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 I.4
@@ -45,7 +45,7 @@ def send(
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("sending", total=len(files))
 
-        def done(_outcome: Outcome) -> None:
+        def done(_outcome: SendResult) -> None:
             progress.advance(task)
 
         outcomes = store(requestor, peer, files, done)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
 from workers.dicom.attributes import numbers
 from workers.dicom.evidence import prepared
@@ -80,7 +81,7 @@ def saliency_map(
 
 def _meaning(low: float, high: float, context: Context) -> object:
     """What the values are: CID 217 by the localizer, in the model's own scale."""
-    quantity = codes.LOCALIZATION_METHODS.get(context.card.localizer, codes.SALIENCY)
+    quantity = LOCALIZERS.get(context.card.localizer).code or codes.SALIENCY
     return hd.pm.RealWorldValueMapping(
         lut_label="RAW",
         lut_explanation=f"{equipment.method(context)}, raw scale"[:64],

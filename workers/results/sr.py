@@ -16,6 +16,7 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from models.card import Code, Label
+from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
 from workers.dicom.attributes import items, numbers, text, words
 from workers.dicom.evidence import changed, pixel_spacing, prepared
@@ -158,7 +159,7 @@ def _region_group(finding: Finding, region: Region, source: Source, image: Datas
         graphic_data=outline(plane),
         source_image=hd.sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID),
     )
-    method = codes.LOCALIZATION_METHODS.get(context.card.localizer)
+    method = LOCALIZERS.get(context.card.localizer).code
     return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(region.tracking_uid, region.tracking_id),
         referenced_region=coordinates,

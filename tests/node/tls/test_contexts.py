@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from node.errors import ConfigurationError, PeerError
 from node.sending.c_store import BURST
-from node.sending.scu import Outcome, Requestor, echo, store
+from node.sending.scu import Requestor, SendResult, echo, store
 from node.settings import Peer, Settings, Tls
 from node.tls.contexts import HINTS, Certificates, certificate_names, server_context
 from tests.conftest import need
@@ -340,5 +340,5 @@ def test_files_go_out_over_tls(secure: House, tls: Tls, tmp_path: Path) -> None:
     large.PixelData = bytes(3 * BURST)
     paths = [save(tmp_path / "1", image()), save(tmp_path / "2", large)]
     outcomes = store(Requestor("MODALITY", tls), secure.peer.model_copy(update={"tls": True}), paths)
-    assert outcomes == tuple(Outcome(path, "") for path in paths)
+    assert outcomes == tuple(SendResult(path, "") for path in paths)
     assert sorted(file.read_bytes()[-200:] for file in secure.files) == sorted(p.read_bytes()[-200:] for p in paths)
