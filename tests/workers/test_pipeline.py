@@ -194,7 +194,8 @@ def test_a_source_whose_uids_have_leading_zeros_is_analysed_and_named_as_sent(
     decoder: Decoder, tmp_path: Path, value: str
 ) -> None:
     uids = dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), value)
-    report = run(decoder, tmp_path / "out", [radiograph(tmp_path, **uids)])
+    source = radiograph(tmp_path, **uids).rename(tmp_path / f"{value}.dcm")
+    report = run(decoder, tmp_path / "out", [source])
     assert (report.state, report.reason) == (StudyState.ANALYSED, "")
     assert [result.fault for result in report.results] == [""] * 3
     for result in report.results:

@@ -51,11 +51,12 @@ _MEMORY_CALLS = {"mmap": (9, 222), "mprotect": (10, 226)}  # allowed where they 
 class _Machine:
     audit_arch: int  # linux/audit.h
     column: int  # of _CALLS
+    capget: int
     capset: int
     seccomp: int
 
 
-_MACHINES = {"x86_64": _Machine(0xC000003E, 0, 126, 317), "aarch64": _Machine(0xC00000B7, 1, 91, 277)}
+_MACHINES = {"x86_64": _Machine(0xC000003E, 0, 125, 126, 317), "aarch64": _Machine(0xC00000B7, 1, 90, 91, 277)}
 LAYERS = ("own network", "no capabilities", "no new privileges", "no files", "filtered calls")
 
 
@@ -98,8 +99,10 @@ def _libc() -> ctypes.CDLL:
 
 
 def _drop_capabilities(machine: _Machine) -> bool:
-    header, none = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
-    return bool(_libc().syscall(machine.capset, header, none) == 0)
+    """Whether there are none afterwards; a service manager that refuses the call may have taken them already."""
+    header, held = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
+    _libc().syscall(machine.capset, header, held)
+    return _libc().syscall(machine.capget, header, held) == 0 and not any(held.raw)
 
 
 def _close_files() -> bool:

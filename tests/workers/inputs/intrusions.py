@@ -10,6 +10,7 @@ import platform
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 REFUSED = {errno.EPERM, errno.EACCES}
@@ -86,4 +87,5 @@ def _executed(path: str) -> None:
 def _fork() -> None:
     if (pid := os.fork()) == 0:
         os._exit(0)
-    os.waitpid(pid, 0)
+    with suppress(OSError):  # that this is refused makes no fork undone
+        os.waitpid(pid, 0)

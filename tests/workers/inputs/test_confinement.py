@@ -184,6 +184,16 @@ def test_the_child_of_a_decoder_holds_what_it_says() -> None:
             assert ("own network" in held) == (not same)
 
 
+def test_check_names_what_holds_and_what_this_machine_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decode.protections().startswith("its child process runs with ")
+    monkeypatch.setattr(decode.Decoder, "layers", LAYERS)
+    assert decode.protections() == f"its child process runs with {', '.join(LAYERS)}"
+    monkeypatch.setattr(decode.Decoder, "layers", LAYERS[1:3])
+    assert decode.protections().endswith("refuses: own network, no files, filtered calls")
+    monkeypatch.setattr(decode.Decoder, "layers", ())
+    assert "none of the protections; this kernel" in decode.protections()
+
+
 @pytest.mark.parametrize(
     "name",
     [
