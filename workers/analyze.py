@@ -25,11 +25,11 @@ from node.settings import Settings
 from node.worklist.reading import work_items
 from node.worklist.triage.decisions import Analysed, decide_study
 from workers.delivery import fallback
-from workers.delivery.profiles import plan_of, wishes_of
+from workers.delivery.profiles import plan_of, result_options
 from workers.dicom.references import Predecessor
 from workers.inputs.decode import Decoder
 from workers.lease import LEASE, renewed, written
-from workers.pipeline import Instance, analyze
+from workers.pipeline import Environment, Instance, Study, analyze
 
 _log = structlog.get_logger(__name__)
 _NOT_NOW = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}  # the disk's trouble, not the study's
@@ -105,16 +105,14 @@ class Analyzer:
             models, faults = self.models()
             if not models:
                 raise AnalysisError("; ".join(faults) or "models.packages names none")
-            report = analyze(
-                [Instance(row["sop_instance_uid"], data / row["path"], row["received_at"]) for row in rows],
-                models,
-                self.decoder,
+            instances = (Instance(row["sop_instance_uid"], data / row["path"], row["received_at"]) for row in rows)
+            study = Study(
+                tuple(instances),
                 data / "results" / uid,
-                __version__,
-                tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
-                wishes_of(self.settings),
                 data / "pictures" / uid,
+                tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
             )
+            report = analyze(study, models, Environment(self.decoder, __version__, result_options(self.settings)))
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
             drawn = (replace(picture, path=str(Path(picture.path).relative_to(data))) for picture in report.pictures)
             return replace(report, results=tuple(results), notes=report.notes + faults, pictures=tuple(drawn))
@@ -139,7 +137,7 @@ class Analyzer:
             verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
             silent = verdict.silent
         else:
-            work_items.say(connection, uid, report.reason, now)
+            work_items.set_reason(connection, uid, report.reason, now)
         if report.results:
             self._put(connection, uid, generation, report, now, silent)
 
@@ -156,7 +154,7 @@ class Analyzer:
                 _log.error("quarantined", study=uid, kind=result.kind, path=result.path, reason=result.fault)
         for package in {result.package for result in results}:
             for peer in peers:
-                fallback.descend(connection, uid, peer, package, now)
+                fallback.send_fallbacks(connection, uid, peer, package, now)
 
 
 def _failed(reason: str) -> AnalysisReport:

@@ -75,7 +75,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _observe_deliveries(self) -> None:
-        """Workers deliver, in other processes; the ledger tells what they did since it was last asked."""
+        """Observe what workers, in other processes, have delivered since the last time, from the ledger."""
         of_study = select(func.max(INSTANCE.c.received_at)).where(
             INSTANCE.c.study_instance_uid == OUTBOX.c.study_instance_uid,
             INSTANCE.c.received_at <= OUTBOX.c.delivered_at,
@@ -90,18 +90,18 @@ class Metrics:
 
 
 class _States(Collector):
-    """What the ledger, the queue and the disk say when they are asked."""
+    """Gauges of the ledger, the queue and the disk, read when the metrics are."""
 
     def __init__(self, settings: Settings, ledger: Ledger, waiting: Callable[[str], int]) -> None:
         self._data, self._ledger, self._waiting = settings.node.data, ledger, waiting
         self._sinks = settings.audit.sinks
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Nothing is asked when the collector is registered."""
+        """Nothing is read when the collector is registered."""
         return ()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Ask now."""
+        """Read them now."""
         with self._ledger.read() as connection:
             yield _counted(connection, STUDY.c.state, "readfirst_studies", "Studies by state")
             outbox = "Objects in the outbox by state"

@@ -28,7 +28,8 @@ from node.admission.policy import AssociationPolicy, Caller, Rejection, RejectRe
 from node.admission.rejections import RejectionLog
 from node.admission.slots import ConnectionSlots, PendingConnection
 from node.settings import Settings
-from node.tls.contexts import HINTS, Certificates, certificate_names
+from node.tls.contexts import HINTS, certificate_names
+from node.tls.renewal import RenewedContext
 from node.upperlayer.acceptor import AcceptedAssociation, register
 from node.upperlayer.pdata import HEADER
 from node.upperlayer.streaming import Receive, StreamingLayer
@@ -63,7 +64,7 @@ class AdmissionControl:
 
     def __init__(self, settings: Settings, associations: AssociationRegistry) -> None:
         self._policy, self._limits, self._associations = AssociationPolicy(settings), settings.limits, associations
-        self._certificates = Certificates(settings.node.tls) if settings.node.tls else None
+        self._certificates = RenewedContext(settings.node.tls) if settings.node.tls else None
         self._log = RejectionLog()
         self.slots = ConnectionSlots(settings.limits.connections)
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import struct
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from node.dicom.part10 import dataset_offset
 from node.durable import PART, make_folder, start_writing, sync_folder
 from node.entities import InstanceKey, StoredInstance
-from node.errors import OutOfResources
+from node.errors import OutOfResources, UnreadableInstance
 
-_PREAMBLE = 132  # 128 bytes and "DICM", PS3.10 7.1
 _STRIDE = 1 << 20  # bytes after which the free space is checked again
 _BURST = 1 << 18  # bytes with which the disk begins at once
 _LEFT_BEHIND = 3600.0  # seconds; no instance takes so long to write
-_GROUP_LENGTH = 12  # the element (0002,0000) UL, whose value counts the rest of the File Meta Information
 
 
 class Store:
@@ -157,9 +155,9 @@ def _not_taken(error: OSError) -> OutOfResources:
 
 def dataset_sha256(path: Path) -> str:
     """SHA-256 of the Data Set's bytes in a file that `Store` wrote."""
+    offset = dataset_offset(path)
     with path.open("rb") as file:
-        (length,) = struct.unpack_from("<L", file.read(_PREAMBLE + _GROUP_LENGTH), _PREAMBLE + _GROUP_LENGTH - 4)
-        file.seek(length, os.SEEK_CUR)
+        file.seek(offset)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -180,7 +178,7 @@ def _named(temporary: Path, folder: Path, name: str, sha256: str) -> Path:
 def _holds(path: Path, sha256: str) -> bool:
     try:
         return dataset_sha256(path) == sha256
-    except (OSError, struct.error):  # torn by a crash of the disk: not what arrived now
+    except (OSError, UnreadableInstance):  # torn by a crash of the disk: not what arrived now
         return False
 
 

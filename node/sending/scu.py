@@ -20,7 +20,7 @@ from node.dicom.part10 import Part10, read_part10
 from node.errors import ConfigurationError, NothingAccepted, NotRecognized, PeerError, UnreadableInstance
 from node.sending.c_store import Outgoing, outgoing
 from node.settings import Peer, Tls
-from node.tls.contexts import client_context
+from node.tls.renewal import renewed_client_context
 from node.upperlayer.requestor import RequestingAE
 
 MOST_CONTEXTS = 128  # presentation contexts of one association, PS3.8 9.3.2.2: odd numbers 1 to 255
@@ -99,7 +99,7 @@ def _tls_arguments(requestor: Requestor, peer: Peer) -> tuple[object, str] | Non
         return None
     if requestor.tls is None:
         raise ConfigurationError("a peer has tls = true, but [node] tls names no certificate")
-    return client_context(requestor.tls), peer.host
+    return renewed_client_context(requestor.tls).context(), peer.host
 
 
 def _why_not(association: Association, requestor: Requestor, peer: Peer, where: str) -> PeerError:

@@ -1,4 +1,4 @@
-"""Headers of instances (no pixels), and their values read with the mistrust that files from outside need."""
+"""Headers of instances (no pixels), and their values, read as those of untrusted files."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ def number(dataset: Dataset, keyword: str, default: float) -> float:
 def numbered(header: Dataset) -> str:
     """Which image of the study, as viewers number it: "S:2 I:1". Lists of series show little more of a description."""
     return f"S:{number(header, 'SeriesNumber', 0):.0f} I:{number(header, 'InstanceNumber', 0):.0f}"
+
+
+def series_and_image(header: Dataset) -> str:
+    """Which instance of the study, in words: "series 2, image 1"."""
+    return f"series {number(header, 'SeriesNumber', 0):.0f}, image {number(header, 'InstanceNumber', 0):.0f}"
 
 
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:

@@ -1,4 +1,4 @@
-"""UIDs of results, derived and never drawn: the same input gives the same instances (design, rule of the flow 3)."""
+"""UIDs of results, derived and never random: the same input gives the same instances."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What results say beside what was found, and what their identity depends on.
+    """What a result contains beside the findings, and what its identity depends on.
 
     Attributes
     ----------
@@ -64,10 +64,10 @@ class Context:
     font: Path | None = None
 
     def uid(self, kind: str, *source_sop_instance_uids: str) -> UID:
-        """`derive` with this context's package name, digest and version; what says it in another language is another.
+        """`derive` with this context's package name, digest and version; another language gives another UID.
 
-        The device is the same whatever it speaks.
+        The device is the same in every language.
         """
         sources = source_sop_instance_uids
-        spoken = "" if self.language == "en" or kind == "device" else f"@{self.language}"
-        return derive(f"{self.card.name}/{kind}{spoken}", *sources, digest=self.digest, version=self.version)
+        language = "" if self.language == "en" or kind == "device" else f"@{self.language}"
+        return derive(f"{self.card.name}/{kind}{language}", *sources, digest=self.digest, version=self.version)

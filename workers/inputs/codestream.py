@@ -22,7 +22,7 @@ class BadPixels(ValueError):
 
 
 def rows_columns(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None where it is none of them or says nothing."""
+    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None where it is none of them or has no size."""
     try:
         if frame.startswith(SOC_SIZ):
             right, bottom, left, top = struct.unpack_from(">4I", frame, 8)

@@ -3,7 +3,7 @@
 Request on stdin, a socket: one byte, and a descriptor of the file (SCM_RIGHTS); none where it could not be opened.
 Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype", "bytes"} and that many raw bytes (C
 order), or {"error"}, with "last" where the process then ends (out of memory). The first answer, {"ready": [layers of
-`workers.inputs.confinement` that hold]}, comes unasked. It is started with
+`workers.inputs.confinement` that hold]}, is sent without a request. It is started with
 `python -m workers.inputs.decode_child MEMORY_BYTES LARGEST_BYTES PARENT_PID` and ends with its stdin or its parent.
 
 Only this module loads codecs: all of them before it gives up its rights, since afterwards nothing can be imported.

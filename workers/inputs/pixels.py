@@ -158,7 +158,7 @@ def percentiles(values: Curve, counts: NDArray[np.intp]) -> tuple[float, float]:
 
 
 def inverted(dataset: Dataset) -> bool:
-    """Whether the smallest value is white. MONOCHROME1 and INVERSE say the same, once (PS3.3 C.8.11.3.1.2)."""
+    """Whether the smallest value is white: by MONOCHROME1 or INVERSE, which do not cancel out (PS3.3 C.8.11.3.1.2)."""
     return (
         text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
         or text(dataset, "PresentationLUTShape") == "INVERSE"

@@ -207,9 +207,7 @@ def test_a_query_class_that_is_not_accepted_is_one_failure(settings: Settings, s
 def test_a_peer_that_takes_neither_a_class_nor_what_could_stand_in_fails(settings: Settings, start: Start) -> None:
     peer = start(Pacs((Comprehensive3DSRStorage, FIND)))
     line = the_failure(check(settings, pacs=peer))
-    assert line.detail == (
-        "does NOT accept Segmentation Storage (segmentation), nor what could stand in for it: it will wait"
-    )
+    assert line.detail == ("does NOT accept Segmentation Storage (segmentation), nor a fallback of it: it will wait")
     no_fallback = settings.model_copy(update={"results": Results(fallback=False)})
     other = start(Pacs(tuple(uid for uid in ALL if uid != SegmentationStorage)))
     assert the_failure(check(no_fallback, pacs=other)).detail == line.detail
@@ -438,7 +436,7 @@ def test_a_peer_whose_ae_title_is_all_that_it_must_know_is_said_where_others_rea
     public = settings.model_copy(update={"node": settings.node.model_copy(update={"host": "0.0.0.0"})})
     (line,) = [line for line in check(public, peer=peer, near=near) if "WARNING" in line.detail]
     assert (line.ok, line.what) == (True, "peer peer")
-    assert "whoever calls itself PACS is let in, from every address: give addresses" in line.detail
+    assert "whoever calls itself PACS is accepted, from every address: give addresses" in line.detail
 
 
 def test_a_node_that_runs_already_is_known_though_its_peers_call_from_elsewhere(

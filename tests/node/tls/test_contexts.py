@@ -18,7 +18,8 @@ from node.errors import ConfigurationError, PeerError
 from node.sending.c_store import BURST
 from node.sending.scu import Requestor, SendResult, echo, store
 from node.settings import Peer, Settings, Tls
-from node.tls.contexts import HINTS, Certificates, certificate_names, server_context
+from node.tls.contexts import HINTS, certificate_names, server_context
+from node.tls.renewal import RenewedContext
 from tests.conftest import need
 from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
@@ -277,7 +278,7 @@ def test_the_log_says_each_day_that_a_certificate_ends(authority: Authority, mon
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     with capture_logs() as logs:
-        certificates = Certificates(authority.issue(days=40))
+        certificates = RenewedContext(authority.issue(days=40))
         for days in (0, 1.1, 9, 11, 11.5, 12.1, 41):
             monkeypatch.setattr(time, "time", lambda days=days: now + days * 86400)
             certificates.context()

@@ -1,4 +1,4 @@
-"""Down the ladder with real peers: DCMTK's storescp and pynetdicom, each told which SOP classes it takes."""
+"""Fallbacks with real peers: DCMTK's storescp and pynetdicom, each set to the SOP classes that it takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pynetdicom import AE, evt
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from node.admin import queries
+from node.admin.study_view import study_view
 from node.cli import app
 from node.dicom.headers import read_header
 from node.ledger import outbox
@@ -39,9 +39,7 @@ from tests.workers.test_analyze import close, complete, receive, with_packages
 from workers.analyze import Analyzer
 from workers.delivery.deliver import Deliverer
 from workers.gate import rules
-from workers.gate.rules import Rule
-from workers.results import registry
-from workers.results.registry import Made
+from workers.gate.rules import Requirement
 
 STORESCP = Path("/usr/bin/storescp")  # DCMTK's; pynetdicom has a program of the same name
 ALL = (
@@ -229,7 +227,7 @@ def test_without_fallback_nothing_stands_by(
 def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     pacs = Pacs(ALL)
     house = analysed(start(pacs))
@@ -241,7 +239,7 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     assert told.endswith(broken.reason)
     assert (house.data / told.split()[2].rstrip(":")).is_file()
     with house.ledger.read() as connection:
-        story = queries.story(connection, STUDY)
+        story = study_view(connection, STUDY).as_json()
     assert story is not None
     assert (story["objects_quarantined"], story["objects_delivered"]) == (1, 3)
     (row,) = [row for row in story["deliveries"] if row["state"] == "quarantined"]
@@ -251,10 +249,10 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
 def test_for_what_could_not_be_made_the_next_rung_is_sent(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_made: Made) -> Iterable[Dataset | None]:
+    def fails(_study: object) -> Iterable[Dataset | None]:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(registry.MAKERS, "segmentation", fails)
+    monkeypatch.setattr("workers.results.seg.segmentations", fails)
     house = analysed(start(Pacs(ALL)))
     house.deliver()
     assert (house.states()["segmentation"], house.states()["capture"]) == ("quarantined", "delivered")
@@ -267,7 +265,7 @@ def test_one_rung_that_was_kept_back_does_not_hold_the_others(
     def holds(capture: Dataset) -> bool:
         return not str(capture.SourceImageSequence[0].ReferencedSOPInstanceUID).endswith(".1")
 
-    broken = Rule(SecondaryCaptureImageStorage, holds, "A rule that the first image's picture breaks.")
+    broken = Requirement(SecondaryCaptureImageStorage, holds, "A rule that the first image's picture breaks.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     pacs = Pacs((Comprehensive3DSRStorage, SecondaryCaptureImageStorage))
     house = analysed(start(pacs), images=2)
@@ -279,7 +277,7 @@ def test_one_rung_that_was_kept_back_does_not_hold_the_others(
 def test_the_command_study_shows_what_was_kept_back(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     analysed(start(Pacs(ALL)))
     config = tmp_path / "readfirst.toml"
