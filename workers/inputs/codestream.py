@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, read before any codec sees it, and how it is read where it does not end."""
+"""A compressed frame's own header, read before any codec is used, and the end marker where it is missing."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def with_end(frame: bytes) -> tuple[tuple[bytes, ...], ...]:
 
 def split(stream: bytes) -> list[bytes]:
     """Codestreams that lie one after the other, cut where an end marker (and padding) is followed by a beginning."""
-    places, at = [0], 0
+    starts, at = [0], 0
     while (at := stream.find(END, at)) >= 0:
         at += len(END)
         behind = stream[at : at + _MOST_PADDING].lstrip(b"\0")
         begin = at + min(len(stream) - at, _MOST_PADDING) - len(behind)
         if behind.startswith(BEGINNINGS):
-            places.append(begin)
-    return [stream[begin:end] for begin, end in zip(places, [*places[1:], len(stream)], strict=True)]
+            starts.append(begin)
+    return [stream[begin:end] for begin, end in zip(starts, [*starts[1:], len(stream)], strict=True)]
 
 
 def _start_of_frame(frame: bytes) -> tuple[int, int] | None:

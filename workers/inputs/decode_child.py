@@ -1,4 +1,4 @@
-"""The child process in which untrusted pixels are decoded; `workers.inputs.decode.Decoder` starts it and speaks to it.
+"""The child process in which untrusted pixels are decoded; started and used by `workers.inputs.decode.Decoder`.
 
 Request on stdin, a socket: one byte, and a descriptor of the file (SCM_RIGHTS); none where it could not be opened.
 Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype", "bytes"} and that many raw bytes (C
@@ -173,7 +173,7 @@ def _rank(plugin: str) -> int:
 
 
 def _options(image: ImagePixel, count: int) -> dict[str, Any]:
-    """The image in pydicom's words; the values come as they are stored, without any processing."""
+    """Options of pydicom's decoders: the values as they are stored, without any processing."""
     return {
         "raw": True, "correct_unused_bits": False, "allow_excess_frames": False, "pixel_keyword": "PixelData",
         "rows": image.rows, "columns": image.columns, "samples_per_pixel": image.samples, "number_of_frames": count,

@@ -68,7 +68,7 @@ def fragments(value: bytes) -> list[bytes]:
 
 
 def _end(value: bytes, at: int, length: int) -> int:
-    """Where an item's value ends: as its length says, or at the next item's tag where it has none."""
+    """Where an item's value ends: by its length, or at the next item's tag where it has none."""
     if length != _UNDEFINED:
         return min(at + length, len(value))
     ends = [end for tag in _TAGS if (end := value.find(tag, at)) >= 0]
@@ -110,9 +110,9 @@ def _joined(found: Sequence[bytes], begins: Sequence[int]) -> list[bytes]:
 
 def _by_table(found: Sequence[bytes], table: Sequence[int]) -> list[int]:
     """Which fragments the table's offsets name; none where one of them lies between fragments."""
-    places, at = {}, 0
+    offsets, at = {}, 0
     for number, fragment in enumerate(found):
-        places[at] = number
+        offsets[at] = number
         at += _HEADER + len(fragment)
-    named = [places.get(offset, -1) for offset in table]
+    named = [offsets.get(offset, -1) for offset in table]
     return named if named[:1] == [0] and named == sorted(set(named)) else []
