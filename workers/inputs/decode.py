@@ -266,7 +266,7 @@ def protections() -> str:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[list[int]]:
-    """A descriptor of a file for reading; none where it cannot be opened, which the child then reports as its answer."""
+    """A descriptor of a file for reading; none where it cannot be opened, which the child then reports."""
     try:
         descriptors = [os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)]
     except OSError:
