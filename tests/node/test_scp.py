@@ -43,7 +43,8 @@ from tests.node.phantoms import STUDY as STUDY_UID
 
 Associate = Callable[..., Association]
 CT = (CTImageStorage, ExplicitVRLittleEndian)
-NOT_UIDS = ["../x", "1.2.03", "1.2." + "3" * 61, "1..2", "1.2.3.", "1.2.x"]
+NOT_UIDS = ["../x", "1.2." + "3" * 61, ".1.2", "1.2.x"]
+ODD_UIDS = ["1.2.03", "1..2", "1.2.3."]  # as devices send them
 
 bad_uids_are_meant = pytest.mark.filterwarnings("ignore::UserWarning:pydicom", "ignore::UserWarning:pynetdicom")
 
@@ -193,10 +194,23 @@ def test_what_is_no_uid_never_touches_a_path(house: House, associate: Associate,
 @bad_uids_are_meant
 def test_a_path_as_uid_in_command_and_data_set_is_refused(house: House, associate: Associate, tmp_path: Path) -> None:
     association = associate(house, CT)
-    for value in ("../x", "../../../../tmp/x", "1.2.03"):
+    for value in ("../x", "../../../../tmp/x", ".."):
         refused = save(tmp_path / "bad", image(value))
         assert_refused_then_goes_on(house, association, tmp_path, refused, 0xC000)
     assert not (tmp_path / "instances" / STUDY_UID / "x.dcm").exists()
+
+
+@pytest.mark.parametrize("value", ODD_UIDS)
+@bad_uids_are_meant
+def test_leading_zeros_and_empty_components_are_kept_as_sent(
+    house: House, associate: Associate, ledger: Ledger, tmp_path: Path, value: str
+) -> None:
+    sent = image(value, StudyInstanceUID=value, SeriesInstanceUID=value)
+    assert send(associate(house, CT), save(tmp_path / "odd", sent)) == 0x0000
+    (file,), (row,) = house.files, rows(ledger)
+    assert file == tmp_path / "instances" / value / value / f"{value}.dcm"
+    assert (row["study_instance_uid"], row["sop_instance_uid"]) == (value, value)
+    assert dcmread(file).file_meta.MediaStorageSOPInstanceUID == value
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
