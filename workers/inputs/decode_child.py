@@ -145,6 +145,9 @@ def _frames(dataset: Any, path: str) -> Any:
     from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415
     from pydicom.uid import JPEGExtended12Bit  # noqa: PLC0415
 
+    from workers.dicom.attributes import photometric  # noqa: PLC0415
+
+    dataset.PhotometricInterpretation = photometric(dataset)  # pydicom refuses what viewers take: "monochrome2"
     transfer_syntax = dataset.file_meta.TransferSyntaxUID
     if transfer_syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:
         return _extended_12_bit(dataset, path)

@@ -13,7 +13,7 @@ from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from workers.dicom.attributes import items, number, text, words
+from workers.dicom.attributes import items, number, photometric, text, words
 from workers.inputs.views import WORDS as VIEW_WORDS
 from workers.inputs.views import view_refusal
 
@@ -157,7 +157,7 @@ def _view(dataset: Dataset, rules: Input) -> str | None:
 
 
 def _pixels(dataset: Dataset, rules: Input) -> str | None:
-    if number(dataset, "SamplesPerPixel", 1) != 1 or not text(dataset, "PhotometricInterpretation").startswith("MONO"):
+    if number(dataset, "SamplesPerPixel", 1) != 1 or not photometric(dataset).startswith("MONO"):
         return "colour image"
     if number(dataset, "NumberOfFrames", 1) > 1:
         return "image of several frames"
