@@ -17,7 +17,7 @@ from models.card import Card
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "readfirst.results")
 
 
-def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str) -> UID:
+def derive(kind: str, *source_sop_instance_uids: str, study: str, digest: str, version: str) -> UID:
     """A UID below 2.25 (PS3.5 B.2) that depends on nothing but the arguments.
 
     Parameters
@@ -26,13 +26,16 @@ def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str)
         What is named, for example ``"segmentation/instance"`` or ``"tracking/Nodule/1"``.
     source_sop_instance_uids
         The instances that the result was made from; their order and repetitions do not matter.
+    study
+        The Study Instance UID: devices send one SOP Instance UID in two studies, and each has its own results. Empty:
+        what is named is of no study.
     digest
         The model package's digest (card and weights).
     version
         ReadFirst's own version.
     """
     sources = sorted({str(source) for source in source_sop_instance_uids})
-    name = json.dumps([kind, sources, digest, version], separators=(",", ":"))
+    name = json.dumps([kind, sources, study, digest, version], separators=(",", ":"))
     return UID(f"2.25.{uuid.uuid5(NAMESPACE, name).int}")
 
 
@@ -51,6 +54,8 @@ class Context:
         bytes.
     headers
         Headers of the study's instances, without pixels, also of those left out; they name left-out images for people.
+    study_instance_uid
+        The study's, part of each result's identity.
     language, font
         Of text that is drawn or printed: "en" or "zh", and the font's file (None: DejaVu Sans).
     """
@@ -60,14 +65,17 @@ class Context:
     version: str
     now: datetime
     headers: tuple[Dataset, ...] = ()
+    study_instance_uid: str = ""
     language: str = "en"
     font: Path | None = None
 
     def uid(self, kind: str, *source_sop_instance_uids: str) -> UID:
         """`derive` with this context's package name, digest and version; what says it in another language is another.
 
-        The device is the same whatever it speaks.
+        The device is the same whatever it speaks and whichever study it looks at.
         """
         sources = source_sop_instance_uids
         spoken = "" if self.language == "en" or kind == "device" else f"@{self.language}"
-        return derive(f"{self.card.name}/{kind}{spoken}", *sources, digest=self.digest, version=self.version)
+        study = "" if kind == "device" else self.study_instance_uid
+        name = f"{self.card.name}/{kind}{spoken}"
+        return derive(name, *sources, study=study, digest=self.digest, version=self.version)

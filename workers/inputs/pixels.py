@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import AnalysisError
 from workers.dicom.attributes import header, items, number, numbers, photometric, text, words
+from workers.dicom.geometry import drop_invalid
 from workers.inputs.decode import Decoder, Stored
 from workers.inputs.grid import Grid
 from workers.inputs.lut import Curve, LookupTable, lookup_table
@@ -37,7 +38,7 @@ class SourceImage:
 
 def load_image(path: Path, decoder: Decoder) -> SourceImage:
     """Decode and present a radiograph. AnalysisError: colour or several frames; DecodeError: by the decoder."""
-    dataset = header(path)
+    dataset = drop_invalid(header(path))
     require_monochrome(dataset)
     stored = decoder.decode(path)
     valid = ~padded(stored, dataset)

@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from workers.dicom import codes
 from workers.dicom.attributes import numbers
 from workers.dicom.evidence import prepared
+from workers.dicom.geometry import require_frame_of_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment
 from workers.findings.findings import Finding
@@ -35,6 +36,7 @@ def saliency_map(
     """
     if not finding.regions:
         return None
+    require_frame_of_reference(source.headers[0], "a Parametric Map")
     touched = np.flatnonzero(np.any([region.mask.any(axis=(1, 2)) for region in finding.regions], axis=0))
     values = source.to_source(saliency)[touched].astype(np.float32)
     first, *others = (source.headers[index] for index in touched)

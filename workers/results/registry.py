@@ -12,6 +12,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from node.errors import AnalysisError
 from workers.delivery.profiles import Kind
 from workers.dicom.references import Predecessor
 from workers.dicom.uids import Context
@@ -87,6 +88,10 @@ def objects(made: Made, kinds: Collection[str], faults: dict[str, str] | None = 
             found += [(kind, dataset) for dataset in make(made) if dataset is not None]
         except SoftTimeLimitExceeded:
             raise
+        except AnalysisError as error:
+            if faults is None:
+                raise
+            faults[kind] = f"no {kind} could be made: {error}"
         except Exception as error:
             if faults is None:
                 raise

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from workers.dicom.attributes import numbers, text, words
+from workers.dicom.attributes import numbers, text
 from workers.dicom.evidence import prepared
+from workers.dicom.geometry import orientation
 from workers.dicom.references import source_image_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment
@@ -82,7 +83,7 @@ def _capture(
     pixels = stacked(drawn(view.grey, view.marks, _aspect(view.header)), legend)
     uids = source_uids(source)
     header = prepared(view.header)
-    orientation = tuple(words(view.header, "PatientOrientation"))
+    directions = orientation(view.header)
     dataset: Dataset = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=header,
         pixel_array=pixels,
@@ -94,23 +95,25 @@ def _capture(
         sop_instance_uid=context.uid(f"capture/instance/{view.header.SOPInstanceUID}", *uids),
         instance_number=number,
         manufacturer=equipment.MANUFACTURER,
-        patient_orientation=orientation if len(orientation) == 2 else ("L", "F"),
+        patient_orientation=directions or ("L", "F"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         series_description=equipment.series_description(context, "picture"),
     )
-    _complete(dataset, view.header, orientation, findings)
+    _complete(dataset, view.header, directions, findings)
     dataset.SourceImageSequence = [source_image_reference(view.header)]
     equipment.sign(dataset, context)
     return dataset
 
 
-def _complete(dataset: Dataset, header: Dataset, orientation: tuple[str, ...], findings: Sequence[Finding]) -> None:
+def _complete(
+    dataset: Dataset, header: Dataset, directions: tuple[str, str] | None, findings: Sequence[Finding]
+) -> None:
     """What highdicom leaves out or fills in by itself, in place."""
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PlanarConfiguration = 0
     dataset.BurnedInAnnotation = "YES"
     dataset.Laterality = None
-    dataset.PatientOrientation = list(orientation) if len(orientation) == 2 else None  # type 2C: empty where unknown
+    dataset.PatientOrientation = list(directions) if directions else None  # type 2C: empty where unknown
     dataset.ConversionType = "WSD"
     dataset.DateOfSecondaryCapture = dataset.TimeOfSecondaryCapture = None
     del dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture

@@ -12,8 +12,9 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from workers.dicom import codes
-from workers.dicom.attributes import numbers, text, words
+from workers.dicom.attributes import numbers, text
 from workers.dicom.evidence import pixel_spacing, prepared
+from workers.dicom.geometry import orientation, require_frame_of_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment
 from workers.findings.findings import Finding, ImageSource, Region, Source, named, source_headers, source_uids
@@ -86,6 +87,7 @@ def _of_volume(pairs: Pairs, source: SourceVolume) -> tuple[list[Dataset], NDArr
     """Only the slices that a region touches: a whole thorax of empty planes would be megabytes of nothing."""
     touched = np.flatnonzero(np.any([region.mask.any(axis=(1, 2)) for _, region in pairs], axis=0))
     headers = source_headers(source)
+    require_frame_of_reference(headers[0], "a Segmentation")
     thickness = numbers(headers[0], "SliceThickness")
     measures = hd.PixelMeasuresSequence(
         pixel_spacing=source.spacing[1:],
@@ -123,9 +125,9 @@ def _make_drawable(dataset: Dataset, header: Dataset) -> None:
     OHIF reads Image Orientation (Patient) of every segmentation, and draws none without it. On a radiograph it says
     nothing about the patient. dciodvfy asks for Patient Orientation, empty where unknown.
     """
-    orientation = hd.PlaneOrientationSequence("PATIENT", [1, 0, 0, 0, 1, 0])
-    dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = orientation
-    dataset.PatientOrientation = list(words(header, "PatientOrientation")) or None
+    plane = hd.PlaneOrientationSequence("PATIENT", [1, 0, 0, 0, 1, 0])
+    dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = plane
+    dataset.PatientOrientation = list(orientation(header) or ()) or None
 
 
 def _fix_dimension_organization(dataset: Dataset, uid: str) -> None:
