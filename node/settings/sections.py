@@ -138,10 +138,8 @@ class Peer(Section):
     addresses: tuple[IPvAnyNetwork, ...] = ()  # it may call from there alone; empty: from everywhere
     certificate: str = ""  # a name that the certificate must carry with which it calls; empty: any of node.tls.ca
     tls: bool = False
-    viewer: Literal["ohif", "stone", "weasis", "basic"] = "ohif"
-    also: tuple[
-        Literal["capture", "presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"], ...
-    ] = ()
+    viewer: str = "ohif"  # a profile of workers.delivery.viewers
+    also: tuple[str, ...] = ()  # kinds of workers.results.kinds
 
     @model_validator(mode="after")
     def _address_or_folder(self) -> Peer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from models.prediction import Model
 from node.entities import AnalysisReport, StudyState
+from node.settings import Settings
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
+from workers.delivery.profiles import wishes_of
+from workers.dicom.references import Predecessor
 from workers.gate import rules
-from workers.gate.rules import Rule
+from workers.gate.rules import Requirement
 from workers.inputs.decode import Decoder
-from workers.pipeline import Instance, analyze
+from workers.pipeline import Environment, Instance, Study, analyze
 from workers.results import registry
-from workers.results.sr import Predecessor
+from workers.results.registry import kinds as every_kind
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
 
@@ -36,8 +40,8 @@ def run(
     predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
 ) -> AnalysisReport:
     """The report of a study of these files; results lie in `folder`."""
-    instances = [Instance(path.stem, path, RECEIVED) for path in paths]
-    return analyze(instances, [model or TinyModel()], decoder, folder, "0.1.0", predecessors)
+    study = Study(tuple(Instance(path.stem, path, RECEIVED) for path in paths), folder, predecessors=predecessors)
+    return analyze(study, [model or TinyModel()], Environment(decoder, "0.1.0", wishes_of(Settings())))
 
 
 def kinds(report: AnalysisReport) -> list[str]:
@@ -205,7 +209,7 @@ def test_where_nothing_passes_the_gate_the_study_has_failed_and_all_is_quarantin
 def test_one_object_that_fails_is_quarantined_and_the_others_are_results(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     folder = tmp_path / "results" / "study"
     report = run(decoder, folder, [radiograph(tmp_path)])
@@ -221,10 +225,14 @@ def fails(*_: object) -> bool:
     raise ZeroDivisionError
 
 
+def cannot_be_made(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setitem(registry._KINDS, kind, replace(every_kind()[kind], make=fails))
+
+
 def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are_results(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "RULES", (*rules.RULES, Rule(SegmentationStorage, fails, "")))
+    monkeypatch.setattr(rules, "RULES", (*rules.RULES, Requirement(SegmentationStorage, fails, "")))
     report = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert report.state == StudyState.ANALYSED
     reason = "Our own checks cannot read it (ZeroDivisionError); see the worker's log."
@@ -234,14 +242,14 @@ def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are
 def test_an_object_that_cannot_be_made_is_a_fault_and_the_others_are_results(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(registry.MAKERS, "segmentation", fails)
+    cannot_be_made(monkeypatch, "segmentation")
     report = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["regions", "statement", "segmentation"])
     fault = "no segmentation could be made: ZeroDivisionError in our software; see the worker's log"
     assert [result.fault for result in report.results] == ["", "", fault]
     assert report.notes == (fault,)
     for kind in ("regions", "statement"):
-        monkeypatch.setitem(registry.MAKERS, kind, fails)
+        cannot_be_made(monkeypatch, kind)
     nothing = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert nothing.state == StudyState.FAILED
     assert fault in nothing.reason

@@ -53,6 +53,11 @@ def numbered(header: Dataset) -> str:
     return f"S:{number(header, 'SeriesNumber', 0):.0f} I:{number(header, 'InstanceNumber', 0):.0f}"
 
 
+def series_and_image(header: Dataset) -> str:
+    """Which instance of the study, in words: "series 2, image 1"."""
+    return f"series {number(header, 'SeriesNumber', 0):.0f}, image {number(header, 'InstanceNumber', 0):.0f}"
+
+
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     """The items of a sequence; none where it is missing."""
     value = _value(dataset, keyword)

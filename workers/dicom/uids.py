@@ -17,7 +17,7 @@ from models.card import Card
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "readfirst.results")
 
 
-def derive(kind: str, *source_sop_instance_uids: str, study: str, digest: str, version: str) -> UID:
+def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str, study: str = "") -> UID:
     """A UID below 2.25 (PS3.5 B.2) that depends on nothing but the arguments.
 
     Parameters
@@ -26,16 +26,17 @@ def derive(kind: str, *source_sop_instance_uids: str, study: str, digest: str, v
         What is named, for example ``"segmentation/instance"`` or ``"tracking/Nodule/1"``.
     source_sop_instance_uids
         The instances that the result was made from; their order and repetitions do not matter.
-    study
-        The Study Instance UID: devices send one SOP Instance UID in two studies, and each has its own results. Empty:
-        what is named is of no study.
     digest
         The model package's digest (card and weights).
     version
         ReadFirst's own version.
+    study
+        The Study Instance UID: devices send one SOP Instance UID in two studies, and each has its own results. Empty:
+        what is named is of no study.
     """
     sources = sorted({str(source) for source in source_sop_instance_uids})
-    name = json.dumps([kind, sources, study, digest, version], separators=(",", ":"))
+    parts = [kind, sources, digest, version, *([study] if study else [])]
+    name = json.dumps(parts, separators=(",", ":"))
     return UID(f"2.25.{uuid.uuid5(NAMESPACE, name).int}")
 
 
@@ -78,4 +79,4 @@ class Context:
         spoken = "" if self.language == "en" or kind == "device" else f"@{self.language}"
         study = "" if kind == "device" else self.study_instance_uid
         name = f"{self.card.name}/{kind}{spoken}"
-        return derive(name, *sources, study=study, digest=self.digest, version=self.version)
+        return derive(name, *sources, digest=self.digest, version=self.version, study=study)

@@ -74,12 +74,6 @@ def outline(mask: Mask) -> NDArray[np.float32]:
     return np.concatenate([points, points[:1]]).astype(np.float32)
 
 
-def enclosed_area(points: NDArray[np.float32]) -> float:
-    """Area of a closed polygon in pixels (shoelace formula)."""
-    x, y = points.astype(np.float64).T
-    return float(abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2)
-
-
 def image_location(mask: Mask, orientation: Sequence[str]) -> Location:
     """Where a region lies on a radiograph, for example right and lower.
 

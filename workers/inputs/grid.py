@@ -93,14 +93,6 @@ class Grid:
         columns = _expansion(cells.shape[1], width, self.input_columns, self.column_scale, self.column_offset)
         return self._turn_back(columns.apply(lines.apply(cells).T).T)
 
-    def source_point(self, row: float, column: float) -> tuple[float, float]:
-        """The stored (row, column) coordinate of an input coordinate; both with the top left corner at 0."""
-        height, width = (self.columns, self.rows) if self.transpose else (self.rows, self.columns)
-        row, column = (row - self.row_offset) * self.row_scale, (column - self.column_offset) * self.column_scale
-        row = height - row if self.flip_rows else row
-        column = width - column if self.flip_columns else column
-        return (column, row) if self.transpose else (row, column)
-
     def _turn(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         image = image.T if self.transpose else image
         return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]

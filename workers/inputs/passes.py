@@ -2,7 +2,7 @@
 
 Slices of two passes lie at the same places, a little beside each other, or half way between, where together they would
 look like a volume of thinner slices. A series is split only where the slices that an attribute tells apart cover the
-same part of the patient: numbers that change from rotation to rotation, or from the chest to the abdomen, split nothing.
+same part of the patient: numbers that change from rotation to rotation, or from chest to abdomen, split nothing.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def passes(headers: Sequence[Dataset]) -> tuple[Pass, ...]:
     if not lying:
         return (Pass(tuple(headers)),)
     normal = _usual_normal(list(lying.values()))
-    found = [("", _Part(tuple((one.header, float(one.position @ normal)) for one in lying.values())))]
+    parts = [("", _Part(tuple((one.header, float(one.position @ normal)) for one in lying.values())))]
     for keyword in ATTRIBUTES:
-        found = [half for name, part in found for half in _split(name, part, keyword)]
-    found = [half for name, part in found for half in _split_by_runs(name, part)]
-    first, *others = (Pass(tuple(header for header, _ in part.slices), name) for name, part in found)
+        parts = [each for name, part in parts for each in _split(name, part, keyword)]
+    parts = [each for name, part in parts for each in _split_by_runs(name, part)]
+    first, *others = (Pass(tuple(header for header, _ in part.slices), name) for name, part in parts)
     rest = tuple(header for header in headers if id(header) not in lying)
     return (Pass(first.headers + rest, first.name), *others)
 

@@ -1,4 +1,4 @@
-"""Down the ladder with real peers: DCMTK's storescp and pynetdicom, each told which SOP classes it takes."""
+"""Fallbacks with real peers: DCMTK's storescp and pynetdicom, each set to the SOP classes that it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -39,9 +39,9 @@ from tests.workers.test_analyze import close, complete, receive, with_packages
 from workers.analyze import Analyzer
 from workers.delivery.deliver import Deliverer
 from workers.gate import rules
-from workers.gate.rules import Rule
+from workers.gate.rules import Requirement
 from workers.results import registry
-from workers.results.registry import Made
+from workers.results.registry import kinds
 
 STORESCP = Path("/usr/bin/storescp")  # DCMTK's; pynetdicom has a program of the same name
 ALL = (
@@ -229,7 +229,7 @@ def test_without_fallback_nothing_stands_by(
 def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     pacs = Pacs(ALL)
     house = analysed(start(pacs))
@@ -251,10 +251,10 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
 def test_for_what_could_not_be_made_the_next_rung_is_sent(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_made: Made) -> Iterable[Dataset | None]:
+    def fails(_study: object) -> Iterable[Dataset | None]:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(registry.MAKERS, "segmentation", fails)
+    monkeypatch.setitem(registry._KINDS, "segmentation", replace(kinds()["segmentation"], make=fails))
     house = analysed(start(Pacs(ALL)))
     house.deliver()
     assert (house.states()["segmentation"], house.states()["capture"]) == ("quarantined", "delivered")
@@ -267,7 +267,7 @@ def test_one_rung_that_was_kept_back_does_not_hold_the_others(
     def holds(capture: Dataset) -> bool:
         return not str(capture.SourceImageSequence[0].ReferencedSOPInstanceUID).endswith(".1")
 
-    broken = Rule(SecondaryCaptureImageStorage, holds, "A rule that the first image's picture breaks.")
+    broken = Requirement(SecondaryCaptureImageStorage, holds, "A rule that the first image's picture breaks.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     pacs = Pacs((Comprehensive3DSRStorage, SecondaryCaptureImageStorage))
     house = analysed(start(pacs), images=2)
@@ -279,7 +279,7 @@ def test_one_rung_that_was_kept_back_does_not_hold_the_others(
 def test_the_command_study_shows_what_was_kept_back(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     analysed(start(Pacs(ALL)))
     config = tmp_path / "readfirst.toml"

@@ -26,7 +26,7 @@ from node.settings import Peer, Settings
 from tests.node.conftest import House
 from tests.workers.study_phantoms import STUDY, TinyModel, radiograph
 from tests.workers.test_analyze import Analyze, analyzer, complete, study
-from workers.delivery.profiles import SOP_CLASSES, Kind
+from workers.results.registry import kinds
 
 __all__ = ["analyzer"]
 ALSO = ("presentation-state", "key-objects", "report-text", "report-pdf")
@@ -35,7 +35,7 @@ CONTEXTS = [
     for uid in (
         ComputedRadiographyImageStorage,
         DigitalXRayImageStorageForPresentation,
-        *dict.fromkeys(SOP_CLASSES.values()),
+        *dict.fromkeys(kind.sop_class_uid for kind in kinds().values()),
     )
 ]
 
@@ -71,7 +71,7 @@ def test_results_that_come_back_open_nothing(
     complete(ledger, read_header(image))
     analyzer(TinyModel()).run(STUDY, 1)
     files = made(ledger, tmp_path)
-    assert set(files) == set(Kind) - {Kind.SALIENCY_MAP}
+    assert set(files) == set(kinds()) - {"saliency-map"}
     before = told(ledger)
     for path in files.values():
         assert association.send_c_store(path).Status == 0x0000
