@@ -25,7 +25,7 @@ OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 RADIOGRAPHS = {STORAGE + "1": "CR", STORAGE + "1.1": "DX"}
-OF_RADIOGRAPHS = frozenset({"", "CR", "DX", "DR", "RG", "XR", "XC", "RF", "DF", "OT"})  # and nothing else is said
+OF_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "XR", "CXR", "XRAY", "OT"})  # words that deny no radiograph
 READ = {"image": frozenset({STORAGE + "1", STORAGE + "1.1"}), "volume": frozenset({STORAGE + "2"})}
 # SOP classes of PS3.4 B.5 that are no acquired image, by the beginning of what follows STORAGE; the first that fits.
 NO_IMAGE = (
