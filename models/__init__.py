@@ -1,4 +1,4 @@
-"""Models speak tensors: packages of weights and cards, predictions with calibrated probability and raw saliency."""
+"""Models know tensors alone: packages of weights and cards, predictions with calibrated probability and saliency."""
 
 from __future__ import annotations
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from models.errors import CardError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Text = Annotated[str, Field(min_length=1)]
 COARSEST_STRIDE = 32  # input pixels a cell of the last tap
-# The tables that a localizer needs where they are not [network] and [weights]; it may have no other.
-TABLES = {"candidates": ("detector",), "reconstruction": ("weights",)}
 
 
 class Code(NamedTuple):
@@ -116,9 +110,10 @@ class Weights(_Table):
 class Network(_Table):
     """How the network of a package is built."""
 
-    backbone: Literal["efficientnet-lite0", "densenet121"]
-    taps: tuple[Annotated[int, Field(ge=0, le=15)], ...] = ()
-    """Blocks whose averaged maps the linear head sees, the finest first; none for densenet121, which has one end."""
+    backbone: Text
+    """A name of `models.networks.registry.NETWORKS`."""
+    taps: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Blocks whose averaged maps the linear head sees, the finest first; none for a network that has one end."""
     channels: Literal[1, 3] = 3
     """Of the network's input, all alike."""
     border: Annotated[int, Field(ge=0)] = 0
@@ -131,17 +126,9 @@ class Network(_Table):
     scaling: Literal["none", "range", "standard"] = "none"
     """Of each image's intensities before that: none, to 0..1 (range), or to mean 0 and deviation 1 (standard)."""
 
-    @model_validator(mode="after")
-    def _backbone_fits(self) -> Network:
-        if self.backbone == "densenet121" and (self.taps or self.border or self.deviations):
-            raise ValueError('backbone "densenet121" has neither taps nor border nor deviations')
-        if self.backbone != "densenet121" and (not self.taps or self.channels != 3):
-            raise ValueError(f'backbone "{self.backbone}" needs taps and channels = 3')
-        return self
-
 
 class Detector(_Table):
-    """Parameters of the classical nodule-candidate detector; see `models.localizers.candidates`."""
+    """Parameters of the classical nodule-candidate detector; see `models.localizers.detectors.nodules`."""
 
     working_spacing_mm: Annotated[float, Field(gt=0.0)]
     lung_threshold_hu: float
@@ -160,9 +147,9 @@ class Detector(_Table):
     air_hu: float
     """Air contact is the part of the shell between these distances that is below these HU."""
     air_contact: tuple[float, float]
-    """(worth 0, worth 1) in the score."""
+    """Where it counts 0 and 1 in the score."""
     aspect: tuple[float, float]
-    """(worth 0, worth 1) of the longest to the shortest principal axis."""
+    """Longest to shortest principal axis: where it counts 0 and 1 in the score."""
     smallest_score: Fraction
     most_candidates: Annotated[int, Field(ge=1)]
 
@@ -186,7 +173,7 @@ class Measurement(_Table):
 
 
 class Training(_Table):
-    """Where the numbers come from."""
+    """How the package was made and measured."""
 
     data: Text
     split: Text
@@ -213,8 +200,8 @@ class Card(_Table):
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     algorithm: Literal["neural network", "classical image analysis"]
     quantity: Literal["probability", "score"]
-    localizer: Literal["cam", "candidates", "grad-cam", "grad-cam++", "hirescam", "mil", "attention", "reconstruction"]
-    """Where the findings are said to be; each is a file of that name in `models.localizers`."""
+    localizer: Text
+    """How findings are located: a name of `models.localizers.registry.LOCALIZERS`."""
     input: Input
     network: Network | None = None
     detector: Detector | None = None
@@ -224,48 +211,9 @@ class Card(_Table):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Card:
-        needed = TABLES.get(self.localizer, ("network", "weights"))
-        if needed != tuple(name for name in ("network", "weights", "detector") if getattr(self, name) is not None):
-            tables = " and ".join(f"[{name}]" for name in needed)
-            others = " or ".join(f"[{name}]" for name in ("network", "weights", "detector") if name not in needed)
-            raise ValueError(f'localizer "{self.localizer}" needs the tables {tables} and no {others}')
-        if self.localizer in {"mil", "attention"} and self.network and not self.network.taps:
-            raise ValueError(f'localizer "{self.localizer}" needs a network with taps')
-        if self.localizer == "attention" and self.network and self.network.deviations:
-            raise ValueError('localizer "attention" has no use for deviations')
         if self.network and self.input.size and min(self.input.size) // COARSEST_STRIDE <= 2 * self.network.border:
             raise ValueError(f"network.border leaves no cell: input.size must exceed {COARSEST_STRIDE} x 2 x border")
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")
         return self
-
-
-def read_card(path: Path) -> Card:
-    """Read one card.toml.
-
-    Raises
-    ------
-    CardError
-        The file is missing, is no TOML, or a key is unknown, missing or wrong; the sentence names key and file.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CardError(f"{path} is missing: a model package is a folder with a card.toml in it.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CardError(f"{path} cannot be read as TOML: {error}.") from error
-    try:
-        return Card.model_validate(table)
-    except ValidationError as error:
-        raise CardError(_sentence(path, error)) from error
-
-
-def _sentence(path: Path, error: ValidationError) -> str:
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")  # a misspelt key explains a missing one
-    key = ".".join(str(part) for part in first["loc"]) or "the card"
-    words = {"extra_forbidden": "is not a key of a card; remove it or correct its spelling", "missing": "is missing"}
-    reason = words.get(first["type"], "is wrong: " + first["msg"].removeprefix("Value error, "))
-    more = f" ({error.error_count() - 1} more after it)" if error.error_count() > 1 else ""
-    return f"{path}: {key} {reason}{more}."

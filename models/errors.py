@@ -1,11 +1,11 @@
-"""The errors of `models`; each text is a sentence that says what to do.
+"""The errors of `models`; each text is a sentence with what is wrong and what to do.
 
 ModelsError
 ├── PackageError        a package folder cannot be used: missing file, other hash, unknown name
 │   └── CardError       its card.toml is wrong; the sentence names the key and the file
 ├── InputError          an array that this model was not made for: shape, range, spacing
 ├── DataError           a folder of training or test data is not what we read
-└── RunError            a training run cannot be started or gone on with as asked
+└── RunError            a training run cannot be started or continued as asked
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.calibration import calibrated
 from models.card import Card
 from models.errors import InputError
-from models.localizers import Localizer
+from models.localizers.registry import Localizer
 from models.prediction import Prediction
 
 
@@ -34,7 +34,7 @@ class LoadedModel:
 
 
 def scaled(image: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:
-    """An image's intensities as the card's network.scaling says; a flat image becomes 0 (MONAI ScaleIntensity)."""
+    """An image's intensities under the card's network.scaling; a flat image becomes 0 (MONAI ScaleIntensity)."""
     if scaling == "none":
         return image
     low, width = (

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from models.card import Card, read_card
+from models.cardfile import read_card
 from models.errors import PackageError
-from models.loaded import LoadedModel
-from models.localizers import Localizer
-from models.prediction import Model
+from models.localizers.registry import LOCALIZERS
+
+if TYPE_CHECKING:
+    from models.card import Card
+    from models.prediction import Model
 
 ZOO = Path(__file__).parent / "zoo"
 CARD = "card.toml"
 RELIABILITY = "reliability.png"  # of the training images, out of fold; not part of the digest
 
-# A card's localizer and its module, whose `load(card, data, device, threads)` makes a `Localizer` of the weights.
-LOCALIZERS = {
-    "cam": "models.localizers.cam",
-    "candidates": "models.localizers.candidates",
-    "grad-cam": "models.localizers.gradcam",
-    "grad-cam++": "models.localizers.gradcampp",
-    "hirescam": "models.localizers.hirescam",
-    "mil": "models.localizers.mil",
-    "attention": "models.localizers.attention",
-    "reconstruction": "models.localizers.reconstruction",
-}
-
 
 def load_card(folder: Path) -> Card:
-    """Read the card of the package in `folder`; CardError says what is wrong with it."""
+    """Read the card of the package in `folder`; CardError names what is wrong with it."""
     return read_card(folder / CARD)
 
 
@@ -51,7 +41,7 @@ def digest(folder: Path) -> str:
 
 
 def verify(folder: Path) -> None:
-    """Check card and weights; PackageError (or CardError) says what is wrong and what to do."""
+    """Check card and weights; PackageError (or CardError) names what is wrong and what to do."""
     card = load_card(folder)
     if card.weights is not None:
         _verified(folder, card)
@@ -123,7 +113,9 @@ def load(folder: Path, device: str = "auto", threads: int | None = None) -> Mode
     PackageError
         The package is not whole, or the device is not there.
     """
+    from models.loaded import LoadedModel  # noqa: PLC0415 (numpy)
+
     card = load_card(folder)
     data = b"" if card.weights is None else _verified(folder, card)
-    localizer: Localizer = import_module(LOCALIZERS[card.localizer]).load(card, data, device, threads)
+    localizer = LOCALIZERS.get(card.localizer).load(card, data, device, threads)
     return LoadedModel(card, _digest(folder, card.weights.sha256 if card.weights else None), localizer)

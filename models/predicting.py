@@ -1,8 +1,8 @@
-"""What a package says of image files: probabilities, raw maps and regions, written to a folder.
+"""Predictions of image files: probabilities, raw maps and regions, written to a folder.
 
 The folder holds
 
-- ``predictions.csv``: image, label, probability, present (1 where the operating point is reached);
+- ``predictions.csv``: image, label, probability, present (1 where the threshold is reached);
 - ``regions.csv``: image, label, x, y, width, height (pixels of the image file, the top left corner of its top left
   pixel is 0), score (largest raw saliency inside); regions of present findings, the best first;
 - ``saliency/IMAGE.npz``: ``saliency`` (labels, h, w), raw; ``labels``; ``probabilities``; ``file_size`` and
@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 
 from models.card import Card
-from models.data.datasets import is_dicom, read_fitted
+from models.data.images import images_below, read_fitted
 from models.data.letterbox import Letterbox
-from models.data.nifti import is_nifti
 from models.errors import DataError, ModelsError
 from models.prediction import Model, Prediction
 from models.regions import Region, label_regions
@@ -33,14 +32,13 @@ from models.regions import Region, label_regions
 PREDICTIONS = "predictions.csv", ("image", "label", "probability", "present")
 REGIONS = "regions.csv", ("image", "label", "x", "y", "width", "height", "score")
 SALIENCY = "saliency"
-PICTURES = {".png", ".jpg", ".jpeg", ".dcm"}
 
 Failures = tuple[tuple[Path, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predicted:
-    """One image file: what the package said, and the regions of each label that is present."""
+    """The prediction of one image file, and the regions of each label that is present."""
 
     prediction: Prediction
     letterbox: Letterbox
@@ -48,15 +46,15 @@ class Predicted:
 
 
 def predict_file(model: Model, path: Path) -> Predicted:
-    """Predict one PNG, JPEG, DICOM or NIfTI file; DataError or InputError says why it cannot be."""
+    """Predict one PNG, JPEG, DICOM or NIfTI file; DataError or InputError names why it cannot be."""
     card = model.card
     assert card.input.size is not None
     image, letterbox = read_fitted(path, card.input.size)
     prediction = model.predict(image)
-    said = zip(card.labels, prediction.probabilities, prediction.saliency, strict=True)
+    parts = zip(card.labels, prediction.probabilities, prediction.saliency, strict=True)
     regions = {
         label.name: label_regions(saliency, letterbox, label)
-        for label, probability, saliency in said
+        for label, probability, saliency in parts
         if probability >= label.operating_point
     }
     return Predicted(prediction, letterbox, regions)
@@ -76,7 +74,7 @@ def image_files(paths: Sequence[Path]) -> dict[str, Path]:
     if missing:
         raise DataError(f"There is no file or folder {', '.join(missing)}.")
     roots = [_plain(path) for path in paths]
-    files = [file for path in roots for file in (_below(path) if path.is_dir() else [path])]
+    files = [file for path in roots for file in (images_below(path) if path.is_dir() else [path])]
     if not files:
         raise DataError(f"No PNG, JPEG, DICOM or NIfTI file is below {', '.join(map(str, paths))}.")
     common = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in roots]))
@@ -88,20 +86,6 @@ def _plain(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and path.name != "DICOMDIR" and _like_image(path):
-            yield path
-
-
-def _like_image(path: Path) -> bool:
-    try:
-        return path.suffix.lower() in PICTURES or is_nifti(path) or is_dicom(path)
-    except OSError:
-        return True  # it is named when it is read
-
-
 def predict(
     model: Model,
     paths: Sequence[Path],
@@ -110,7 +94,7 @@ def predict(
     replace: bool = False,
     advance: Callable[[int, int], None] = lambda done, count: None,
 ) -> tuple[int, Failures]:
-    """Predict files and folders of images into the folder `out`, as the module says.
+    """Predict files and folders of images into the folder `out`; its files are those of the module's docstring.
 
     Returns
     -------
@@ -157,7 +141,7 @@ def _make_room(out: Path, replace: bool) -> None:
     ours = [out / name for name, _ in (PREDICTIONS, REGIONS)] + [out / SALIENCY]
     there = [path.name for path in ours if path.exists()]
     if there and not replace:
-        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or say --replace.")
+        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or give --replace.")
     for old in (out / SALIENCY).rglob("*.npz"):
         old.unlink()
     (out / SALIENCY).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a model says of one image or volume, and what a model is."""
+"""The prediction of one image or volume, and the protocol of a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Prediction:
     logits
         (L,) raw; for a detector the logit of its best candidate's score.
     probabilities
-        (L,) 0..1, calibrated as the card says; for a detector the score of its best candidate.
+        (L,) 0..1, calibrated by the card; for a detector the score of its best candidate.
     saliency
         (L, h, w) of an image, (L, d, h, w) of a volume. Raw scale, never min-max. It covers the network's input
         exactly: cell i is centred at (i + 0.5) * input_size / saliency_size, in input pixels whose first edge is 0.

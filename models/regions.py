@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.card import Label
 from models.data.letterbox import Letterbox
-from models.metrics import Rectangle
+from models.metrics.boxes import Rectangle
 
 Mask = NDArray[np.bool_]
 MOST_REGIONS = 3  # that are reported of a label, the best first

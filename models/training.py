@@ -20,22 +20,25 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.calibration import calibrated, operating_point, platt
-from models.card import TABLES, Calibration, Card, Dot, Label, Measurement, Training, Weights
+from models.card import Calibration, Card, Dot, Label, Measurement, Training, Weights
 from models.cardfile import card_text
 from models.data.datasets import Examples, read_examples, require_images
 from models.errors import DataError
-from models.evaluation import Evaluation, evaluate, measurements, metadata_baseline
 from models.evaluation.curves import reliability_diagram
-from models.fitting import METHODS, Advance, Fit, Task, fit
+from models.evaluation.discrimination import measurements, metadata_baseline
+from models.evaluation.figures import Evaluation
+from models.evaluation.measuring import evaluate
 from models.fitting.heads import folds
-from models.metrics import reliability
-from models.networks.efficientnet_lite import backbone_note
-from models.networks.tapped import to_bytes
+from models.fitting.task import Advance, Fit, Task
+from models.localizers.registry import LOCALIZERS, trainable
+from models.metrics.decisions import reliability
+from models.networks.modules.backbone_file import backbone_note
+from models.networks.modules.storage import to_bytes
 from models.packages import CARD, RELIABILITY, digest, load
 
 FOLDS = 5
-SPECIFICITY = 0.95  # part of the negatives that stays below the operating point
-# Part of the cells that stays below the saliency threshold in called positives: small findings cover less.
+SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
+# Part of the cells below the saliency threshold in positives that are found: small findings cover less.
 QUANTILE = 0.90
 SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
 WEAK = "Not shown to be better than chance"
@@ -71,9 +74,9 @@ def train(
     weights
         The published ImageNet weights of the backbone.
     localizer
-        A name of `models.fitting.METHODS`; "" takes that of `like`.
+        One that can be fitted; "" takes that of `like`.
     advance
-        Called with (stage, done, of all) as the work goes on.
+        Called with (stage, done, of all) while it works.
 
     Raises
     ------
@@ -103,9 +106,9 @@ def train(
 def _check(like: Card, method: str, test: str) -> None:
     if test == "train":
         raise DataError("The split train cannot be the test, too: give --test a split that nothing is fitted on.")
-    if method not in METHODS:
-        raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(METHODS)}.")
-    needs_network = "network" in TABLES.get(method, ("network",))
+    if method not in LOCALIZERS.names() or LOCALIZERS.get(method).fit is None:
+        raise DataError(f"There is no localizer named {method!r} to train; there are: {', '.join(trainable())}.")
+    needs_network = "network" in LOCALIZERS.get(method).tables
     if like.input.size is None or (needs_network and (like.network is None or not like.network.taps)):
         raise DataError(f"{like.name} has no [network] with taps: there is nothing to train.")
 
@@ -117,7 +120,9 @@ def _check_positives(examples: Examples) -> None:
 
 
 def _fitted(task: Task) -> Fitted:
-    """The method's networks, and calibration, operating points and saliency thresholds on out-of-fold values."""
+    """The method's networks, and calibration, thresholds and saliency thresholds on out-of-fold values."""
+    fit = LOCALIZERS.get(task.like.localizer).fit
+    assert fit is not None
     found, examples = fit(task), task.examples
     decided = _decided(task.like.labels, found.logits, examples.truth)
     calibrations = [label.calibration for label in decided]
@@ -128,7 +133,7 @@ def _fitted(task: Task) -> Fitted:
 
 
 def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[Label, ...]:
-    """The labels with calibration, its reliability, and operating point."""
+    """The labels with calibration, its reliability, and threshold."""
     done = []
     for index, label in enumerate(labels):
         calibration = Calibration(*(round(value, 5) for value in platt(logits[:, index], truth[:, index])))
@@ -148,8 +153,8 @@ def _with_saliency_thresholds(
 ) -> tuple[Label, ...]:
     done = []
     for index, label in enumerate(labels):
-        called = _called(probabilities[:, index], truth[:, index], label.operating_point)
-        threshold = _saliency_threshold(maps[called, index], SMALL_FINDINGS.get(label.name, QUANTILE))
+        found = _found_positives(probabilities[:, index], truth[:, index], label.operating_point)
+        threshold = _saliency_threshold(maps[found, index], SMALL_FINDINGS.get(label.name, QUANTILE))
         done.append(label.model_copy(update={"saliency_threshold": threshold}))
     return tuple(done)
 
@@ -164,8 +169,8 @@ def _saliency_threshold(maps: NDArray[np.float32], quantile: float) -> float:
     return round(threshold, max(4, 3 - digits))
 
 
-def _called(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], point: float) -> NDArray[np.int64]:
-    """Row numbers of the positives that reach the operating point, or of the ten most probable where they are fewer."""
+def _found_positives(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], point: float) -> NDArray[np.int64]:
+    """Row numbers of the positives that reach the threshold, or of the ten most probable where they are fewer."""
     positives = np.flatnonzero(truth)
     ranked = positives[np.argsort(-probabilities[positives], kind="stable")]
     return ranked[: max(10, int((probabilities[ranked] >= point).sum()))]
@@ -189,7 +194,7 @@ def _card(like: Card, method: str, fitted: Fitted, seed: int, backbone: str) -> 
     new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
     new["backbone"] = backbone if found.network else ""
     update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
-    if method != like.localizer:  # its texts speak of another method
+    if method != like.localizer:  # its texts are on another method
         limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
         new |= {"method": found.method}
         update |= {"summary": f"{like.title}; localizer {method}, trained on {like.training.data}"}

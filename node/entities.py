@@ -81,7 +81,7 @@ class ResultObject:
     sop_class_uid: str
     series_instance_uid: str
     package: str
-    kind: str  # workers.delivery.profiles.Kind
+    kind: str  # a file of workers.results.kinds
     path: str
     fault: str = ""
 

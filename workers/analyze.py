@@ -1,4 +1,4 @@
-"""The task `readfirst.analyze`: claim a study in the ledger, run the pipeline, record its report."""
+"""The task `readfirst.analyze`: take a study from the ledger, run the pipeline, write down what came of it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from node.settings import Settings
 from node.worklist.reading import work_items
 from node.worklist.triage.decisions import Analysed, decide_study
 from workers.delivery import fallback
-from workers.delivery.profiles import plan_of, wishes_of
+from workers.delivery.profiles import plan_of, result_options
 from workers.dicom.references import Predecessor
 from workers.inputs.decode import Decoder
-from workers.lease import LEASE, extended, record
+from workers.lease import LEASE, renewed, written
 from workers.pipeline import Environment, Instance, Study, analyze
 
 _log = structlog.get_logger(__name__)
-_NOT_NOW = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}  # faults of the disk, not of the study
+_NOT_NOW = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}  # the disk's trouble, not the study's
 
 
 class Analyzer:
@@ -79,24 +79,24 @@ class Analyzer:
         _log.info("worker ready", models=[model.card.name for model in models], decoder=self.decoder.pid)
 
     def run(self, study_instance_uid: str, generation: int) -> None:
-        """Analyse a study's generation, if it is queued in the ledger; safe to call any number of times."""
+        """Analyse a study's generation, if the ledger says that it is queued; safe to call any number of times."""
         with self.ledger.write() as connection:
             taken = studies.claim(connection, study_instance_uid, generation, time.time(), LEASE)
         if not taken:
             return
         started = time.monotonic()
-        with extended(self.ledger, lambda lease, until: studies.renew(lease, study_instance_uid, generation, until)):
+        with renewed(self.ledger, lambda lease, until: studies.renew(lease, study_instance_uid, generation, until)):
             report = self._report(study_instance_uid, generation)
             if report is None:
-                record(self.ledger, lambda waits: studies.postpone(waits, study_instance_uid, generation, time.time()))
+                written(self.ledger, lambda lost: studies.postpone(lost, study_instance_uid, generation, time.time()))
                 return
-            record(self.ledger, lambda ended: self._record(ended, study_instance_uid, generation, report))
+            written(self.ledger, lambda told: self._write_down(told, study_instance_uid, generation, report))
         seconds = round(time.monotonic() - started, 3)
         names = {"study": study_instance_uid} | ({"reason": report.reason} if report.reason else {})
         _log.info("study " + report.state, objects=len(report.results), seconds=seconds, **names)
 
     def _report(self, uid: str, generation: int) -> AnalysisReport | None:
-        """The analysis; None where it cannot be done just now."""
+        """How the analysis ended; None where it cannot be done just now."""
         try:
             with self.ledger.read() as connection:
                 rows = studies.inputs(connection, uid)
@@ -112,7 +112,7 @@ class Analyzer:
                 data / "pictures" / uid,
                 tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
             )
-            report = analyze(study, models, Environment(self.decoder, __version__, wishes_of(self.settings)))
+            report = analyze(study, models, Environment(self.decoder, __version__, result_options(self.settings)))
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
             drawn = (replace(picture, path=str(Path(picture.path).relative_to(data))) for picture in report.pictures)
             return replace(report, results=tuple(results), notes=report.notes + faults, pictures=tuple(drawn))
@@ -127,14 +127,15 @@ class Analyzer:
             _log.exception("analysis failed", study=uid)
             return _failed(f"{type(error).__name__} in our software; see the worker's log")
 
-    def _record(self, connection: Connection, uid: str, generation: int, report: AnalysisReport) -> None:
+    def _write_down(self, connection: Connection, uid: str, generation: int, report: AnalysisReport) -> None:
         now = time.time()
         if not studies.finish(connection, uid, generation, report, now):
-            return  # late images were received, or another worker has the study: this report is out of date
+            return  # late images came, or another worker has it: they will speak
         silent: Collection[str] = ()
         if report.state is StudyState.ANALYSED:
             analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
-            silent = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks).silent
+            verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
+            silent = verdict.silent
         else:
             work_items.say(connection, uid, report.reason, now)
         if report.results:
@@ -144,7 +145,7 @@ class Analyzer:
         self, connection: Connection, uid: str, generation: int, report: AnalysisReport, now: float,
         silent: Collection[str],
     ) -> None:  # fmt: skip
-        """Into the outbox; what failed our own checks is recorded, and its fallback becomes due."""
+        """Into the outbox; what did not pass our own checks is told, and what stands in for it becomes due."""
         peers, results = self.settings.receivers, report.results
         outbox.put(connection, uid, generation, results, peers, now, plan_of(self.settings), silent)
         for result in results:

@@ -1,4 +1,4 @@
-"""Leases: a claim in the ledger that ends soon after the worker that holds it."""
+"""A claim in the ledger that lasts only as long as the worker that holds it lives."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _AGAIN = 1.0
 
 
 @contextmanager
-def extended(ledger: Ledger, renew: Callable[[Connection, float], None]) -> Iterator[None]:
-    """Extend the lease while the body runs: `renew(connection, lease_until)` every few seconds, in a transaction."""
+def renewed(ledger: Ledger, renew: Callable[[Connection, float], None]) -> Iterator[None]:
+    """While the body runs, call `renew(connection, lease_until)` in a transaction of its own every few seconds."""
     ended = threading.Event()
 
     def keep() -> None:
@@ -30,7 +30,7 @@ def extended(ledger: Ledger, renew: Callable[[Connection, float], None]) -> Iter
                 with ledger.write() as connection:
                     renew(connection, time.time() + LEASE)
             except ReadFirstError as error:
-                _log.warning("the lease could not be extended", reason=str(error))
+                _log.warning("the lease could not be renewed", reason=str(error))
 
     thread = threading.Thread(target=keep, daemon=True)
     thread.start()
@@ -41,15 +41,15 @@ def extended(ledger: Ledger, renew: Callable[[Connection, float], None]) -> Iter
         thread.join()
 
 
-def record(ledger: Ledger, write: Callable[[Connection], None]) -> None:
-    """Record a result: call `write(connection)` in a transaction, until the ledger takes it (locked, disk full).
+def written(ledger: Ledger, write: Callable[[Connection], None]) -> None:
+    """Call `write(connection)` in a transaction, again and again while the ledger takes none (locked, disk full).
 
-    The result is not lost for that; the task's time limit ends it.
+    What was done is not thrown away for that; the task's time limit ends it.
     """
     while True:
         try:
             with ledger.write() as connection:
                 return write(connection)
         except OutOfResources as error:
-            _log.warning("the result cannot be recorded yet", reason=str(error))
+            _log.warning("what was done cannot be written down yet", reason=str(error))
             time.sleep(_AGAIN)

@@ -15,7 +15,7 @@ from models.prediction import Model
 from node.durable import make_folder
 from node.entities import QUARANTINE, AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
-from workers.delivery.profiles import Wishes
+from workers.delivery.profiles import ResultOptions
 from workers.dicom.attributes import header, text
 from workers.dicom.identity import identity_remarks
 from workers.dicom.references import Predecessor
@@ -78,7 +78,7 @@ class Environment:
 
     decoder: Decoder
     version: str
-    wishes: Wishes
+    options: ResultOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +106,10 @@ class _Run:
         seen = {uid for source in sources for uid in source.sop_instance_uids}
         received = max(one.received_at for one in self.study.instances if one.sop_instance_uid in seen)
         now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
-        version, wishes = self.environment.version, self.environment.wishes
+        version, options = self.environment.version, self.environment.options
         study = text(self.headers[0], "StudyInstanceUID")
         return Context(
-            self.model.card, self.model.digest, version, now, self.headers, study, wishes.language, wishes.font
+            self.model.card, self.model.digest, version, now, self.headers, study, options.language, options.font
         )
 
     def analyse(self, target: Target) -> AnalysedSource:
@@ -118,10 +118,10 @@ class _Run:
         context = self.context([source])
         prediction = self.model.predict(*source.to_model())
         findings = findings_of(prediction, self.model.card, source, context)
-        if not any(kinds()[kind].of_saliency for kind in self.environment.wishes.kinds) or not source.is_volume:
+        if not any(kinds()[kind].of_saliency for kind in self.environment.options.kinds) or not source.is_volume:
             return AnalysedSource(source, findings, context)
-        order = [prediction.labels.index(label.name) for label in self.model.card.labels]
-        return AnalysedSource(source, findings, context, prediction.saliency[order])
+        order = (prediction.labels.index(label.name) for label in self.model.card.labels)
+        return AnalysedSource(source, findings, context, [prediction.saliency[index] for index in order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,7 +223,7 @@ def _analysis(run: _Run) -> _Analysis:
 def _results(study: AnalysedStudy, run: _Run, faults: dict[str, str]) -> tuple[ResultObject, ...]:
     """Make, check and write every kind that is wanted; in `faults` the reasons of those that could not be made."""
     folder, package = run.study.folder, run.model.card.name
-    made = make_results(study, run.environment.wishes.kinds, faults)
+    made = make_results(study, run.environment.options.kinds, faults)
     make_folder(folder, folder.parent)
     named = [(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in made]
     checked = gate.check(named, run.study.quarantine)
@@ -269,7 +269,7 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
             probability=finding.probability,
             operating_point=finding.threshold,
             present=finding.present,
-            place=wording.places(finding.regions),
+            place=wording.locations(finding.regions),
             urgency=finding.label.urgency,
         )
         for finding in best

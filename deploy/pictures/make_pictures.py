@@ -22,7 +22,7 @@ from node.sending import scu
 from node.settings import Peer, Settings
 from tests.viewer import bright, phantoms
 from workers import pipeline
-from workers.delivery.profiles import wishes_of
+from workers.delivery.profiles import result_options
 from workers.inputs.decode import Decoder
 from workers.pipeline import Environment, Instance
 
@@ -112,7 +112,7 @@ def _deliver(study: Study, folder: Path, pacs: Orthanc) -> list[Dataset]:
     headers = [dcmread(path, stop_before_pixels=True) for path in images]
     instances = [Instance(str(one.SOPInstanceUID), path, RECEIVED) for one, path in zip(headers, images, strict=True)]
     with Decoder() as decoder:
-        environment = Environment(decoder, "0.1.0", wishes_of(Settings()))
+        environment = Environment(decoder, "0.1.0", result_options(Settings()))
         analysed = pipeline.Study(tuple(instances), folder / f"results-{study.folder}")
         report = pipeline.analyze(analysed, [model], environment)
     made = [Path(result.path) for result in report.results]

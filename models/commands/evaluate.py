@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,16 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from models import packages
-from models.card import Measurement
+from models.commands.arguments import AsJson, Device, Folders, Package
+from models.commands.console import Advance, measured_table, printed_errors, progress
+from models.commands.folders import package_folder
 from models.errors import DataError
 
 if TYPE_CHECKING:
-    from models.evaluation import Evaluation
-    from models.evaluation.figures import Compared, Located
-    from models.evaluation.traces import Method
+    from models.evaluation.figures import Compared, Evaluation, Located
+    from models.evaluation.methods import Method
 
-Advance = Callable[[str, int, int], None]
-Package = Annotated[str, typer.Argument(metavar="PACKAGE", help="A package's name, or the path of its folder.")]
 Data = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder with labels.csv, images/ and, if any, boxes.csv and masks/.")
 ]
@@ -35,43 +33,32 @@ Baselines = Annotated[
     bool, typer.Option("--baselines", help="Also measure fixed rules and other contrast on the same images.")
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over a report that is there.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
-Folders = Annotated[list[Path] | None, typer.Option("--models", metavar="DIR", help="Folder of your packages.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def command(
-    said: Callable[[], AbstractContextManager[None]],
-    progress: Callable[[], AbstractContextManager[Advance]],
-    folder: Callable[[str, list[Path] | None], Path],
-    measured_table: Callable[[tuple[Measurement, ...]], Table],
-) -> Callable[..., None]:
-    """The command; errors, progress, packages and tables of AUC are handled as in `models.commands.cli`."""
-
-    def evaluate(
-        package: Package,
-        data: Data,
-        split: Split = "validation",
-        out: Out = None,
-        baselines: Baselines = False,
-        replace: Replace = False,
-        device: Device = "auto",
-        folders: Folders = None,
-        as_json: AsJson = False,
-    ) -> None:
-        """Measure a package on labelled images, each figure beside a baseline that sees no image."""
-        with said(), progress() as advance:
-            written, evaluation = _run(folder(package, folders), data, split, out, baselines, replace, device, advance)
-        if as_json:
-            typer.echo(json.dumps(evaluation.as_json(), indent=2))
-            return
-        console = Console()
-        for table in (measured_table(evaluation.measured), *_tables(evaluation)):
-            console.print(table)
-        for line in _lines(evaluation, written):
-            typer.echo(line)
-
-    return evaluate
+def evaluate(
+    package: Package,
+    data: Data,
+    split: Split = "validation",
+    out: Out = None,
+    baselines: Baselines = False,
+    replace: Replace = False,
+    device: Device = "auto",
+    folders: Folders = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a package on labelled images, each figure beside a baseline that sees no image."""
+    with printed_errors(), progress() as advance:
+        written, evaluation = _run(
+            package_folder(package, folders), data, split, out, baselines, replace, device, advance
+        )
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_json(), indent=2))
+        return
+    console = Console()
+    for table in (measured_table(evaluation.measured), *_tables(evaluation)):
+        console.print(table)
+    for line in _lines(evaluation, written):
+        typer.echo(line)
 
 
 def _run(
@@ -84,7 +71,7 @@ def _run(
     device: str,
     advance: Advance,
 ) -> tuple[Path | None, Evaluation]:
-    from models.evaluation import evaluate as measure  # noqa: PLC0415 (scikit-learn)
+    from models.evaluation.measuring import evaluate as measure  # noqa: PLC0415 (scikit-learn)
     from models.evaluation.measuring import evaluated  # noqa: PLC0415
     from models.evaluation.page import check_room, write_report  # noqa: PLC0415
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,13 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from models.commands.arguments import AsJson
+from models.commands.console import Advance, note, printed_errors, progress
 from models.errors import DataError
-from models.report_labels.labeler import Answer, Labeler, Labels
+from models.report_labels.labeler import Assertion, Labeler, Labels
 from models.report_labels.labelfile import write_labels, write_reasons
-from models.report_labels.readers import Report, bare_name, read_reports
+from models.report_labels.readers import RadiologyReport, bare_name, read_reports
 from models.report_labels.rules import TABLE, read_rules
 
-Advance = Callable[[str, int, int], None]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -49,64 +49,58 @@ RulesFile = Annotated[
     Path, typer.Option("--rules", metavar="FILE", help="Your own table of rules.", show_default="the shipped one")
 ]
 Validation = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Fraction of patients in the split validation, where no column says it.")
+    float,
+    typer.Option(min=0.0, max=1.0, help="Fraction of patients in the split validation, where there is no such column."),
 ]
 Suffix = Annotated[str, typer.Option(help="Ending of the image files that belong to report files.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over files that are there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def command(
-    said: Callable[[], AbstractContextManager[None]], progress: Callable[[], AbstractContextManager[Advance]]
-) -> Callable[..., None]:
-    """The command, with the way of `models.commands.cli` to say errors and show progress."""
-
-    def label_reports(
-        source: Source,
-        out: Out = None,
-        explain: Explain = None,
-        uncertain: Uncertain = "absent",
-        measure: Measure = None,
-        columns: Columns = None,
-        rules: RulesFile = TABLE,
-        validation: Validation = 0.2,
-        suffix: Suffix = ".png",
-        replace: Replace = False,
-        as_json: AsJson = False,
-    ) -> None:
-        """Label free-text chest reports by rules: the 14 NIH findings and No_Finding, for `models train`."""
-        with said():
-            _check_files(out, explain, measure, replace)
-            labeler = Labeler(read_rules(rules))
-            with progress() as advance:
-                labeled = _labeled(labeler, read_reports(source, suffix), advance)
-            readable = [(report, labels) for report, labels in labeled if labels.readable]
-            answer = Answer(uncertain)
-            images = write_labels(out, readable, labeler.names, answer, validation) if out else None
-            if explain:
-                write_reasons(explain, readable)
-            if measure:
-                _measure(measure, columns, labeler.names, labeled, answer, as_json)
-        if not measure:
-            _summary(labeler.names, [labels for _, labels in readable], as_json)
-        note = Console(stderr=True, soft_wrap=True, highlight=False)
-        if images is not None:
-            note.print(f"{out}: {images} images of {len(readable)} reports written.", markup=False)
-        if len(readable) < len(labeled):
-            note.print(f"{len(labeled) - len(readable)} reports left out: no findings or impression to read.")
-
-    return label_reports
+def label_reports(
+    source: Source,
+    out: Out = None,
+    explain: Explain = None,
+    uncertain: Uncertain = "absent",
+    measure: Measure = None,
+    columns: Columns = None,
+    rules: RulesFile = TABLE,
+    validation: Validation = 0.2,
+    suffix: Suffix = ".png",
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Label free-text chest reports by rules: the 14 NIH findings and No_Finding, for `models train`."""
+    with printed_errors():
+        _check_files(out, explain, measure, replace)
+        labeler = Labeler(read_rules(rules))
+        with progress() as advance:
+            labeled = _labeled(labeler, read_reports(source, suffix), advance)
+        readable = [(report, labels) for report, labels in labeled if labels.readable]
+        assertion = Assertion(uncertain)
+        images = write_labels(out, readable, labeler.names, assertion, validation) if out else None
+        if explain:
+            write_reasons(explain, readable)
+        if measure:
+            _measure(measure, columns, labeler.names, labeled, assertion, as_json)
+    if not measure:
+        _summary(labeler.names, [labels for _, labels in readable], as_json)
+    if images is not None:
+        note(f"{out}: {images} images of {len(readable)} reports written.")
+    if len(readable) < len(labeled):
+        note(f"{len(labeled) - len(readable)} reports left out: no findings or impression to read.")
 
 
 def _check_files(out: Path | None, explain: Path | None, measure: Path | None, replace: bool) -> None:
     if not (out or explain or measure):
-        raise DataError("nothing to do: say --out labels.csv, --explain FILE or --measure TRUTH.csv.")
+        raise DataError("nothing to do: give --out labels.csv, --explain FILE or --measure TRUTH.csv.")
     for path in (out, explain):
         if path and path.exists() and not replace:
-            raise DataError(f"{path} is there already; choose another name or say --replace.")
+            raise DataError(f"{path} is there already; choose another name or give --replace.")
 
 
-def _labeled(labeler: Labeler, reports: Sequence[Report], advance: Advance) -> list[tuple[Report, Labels]]:
+def _labeled(
+    labeler: Labeler, reports: Sequence[RadiologyReport], advance: Advance
+) -> list[tuple[RadiologyReport, Labels]]:
     labeled = []
     for done, report in enumerate(reports, 1):
         labeled.append((report, labeler.label(report.text)))
@@ -119,8 +113,8 @@ def _measure(
     path: Path,
     columns: str | None,
     names: Sequence[str],
-    labeled: Sequence[tuple[Report, Labels]],
-    uncertain: Answer,
+    labeled: Sequence[tuple[RadiologyReport, Labels]],
+    uncertain: Assertion,
     as_json: bool,
 ) -> None:
     from models.report_labels.measure import agreement  # noqa: PLC0415 (numpy)
@@ -141,8 +135,8 @@ def _measure(
 
 
 def _summary(names: Sequence[str], labels: Sequence[Labels], as_json: bool) -> None:
-    counts = {name: Counter(one.answers[name].value for one in labels) for name in names}
-    shown = [answer.value for answer in Answer]
+    counts = {name: Counter(one.assertions[name].value for one in labels) for name in names}
+    shown = [assertion.value for assertion in Assertion]
     if as_json:
         typer.echo(json.dumps({name: {key: counts[name][key] for key in shown} for name in names}, indent=2))
         return

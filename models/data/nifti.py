@@ -1,4 +1,4 @@
-"""Radiographs in NIfTI files (.nii, .nii.gz): one plane, turned the way the file's own orientation says."""
+"""Radiographs in NIfTI files (.nii, .nii.gz): one plane, oriented by the file's own affine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_nifti(path: Path) -> bool:
 def read_nifti(path: Path) -> NDArray[np.float32]:
     """The plane as (rows, columns), stretched over its own range to 0 .. 1, the patient's left on the right.
 
-    A file that tells no orientation (qform and sform code 0) is taken as it lies: first index columns, second rows.
+    A file without an orientation (qform and sform code 0) is taken as it lies: first index columns, second rows.
 
     Raises
     ------
@@ -35,13 +35,13 @@ def read_nifti(path: Path) -> NDArray[np.float32]:
         values = np.asarray(image.dataobj, np.float32)
     except (ImageFileError, EOFError) as error:
         raise DataError(f"{path} cannot be read as NIfTI: {error}") from error
-    plane = _turned(values, image, path)
+    plane = _oriented(values, image, path)
     plane = np.nan_to_num(plane)
     unit: NDArray[np.float32] = (plane - plane.min()) / max(float(np.ptp(plane)), 1e-6)
     return unit
 
 
-def _turned(values: NDArray[np.float32], image: object, path: Path) -> NDArray[np.float32]:
+def _oriented(values: NDArray[np.float32], image: object, path: Path) -> NDArray[np.float32]:
     """Rows and columns of the one plane.
 
     World axes of NIfTI point right, front, up. Columns shall run to the patient's left, rows down, or to the back where

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.letterbox import Letterbox
-from models.evaluation.traces import Look, Method, NetworkMethod
+from models.evaluation.methods import Method, MethodOutput, NetworkMethod
 from models.prediction import Model
 
 Grey = NDArray[np.float32]
@@ -31,13 +31,13 @@ class RuleMethod:
     name: str
     note: str
 
-    def look(self, image: Grey, letterbox: Letterbox) -> Look:
+    def predict(self, image: Grey, letterbox: Letterbox) -> MethodOutput:
         """The rule's map of the file's part of the input."""
         content, threshold = self.rule(image[letterbox.content])
         whole = np.full(image.shape, content.min(), np.float32)
         whole[letterbox.content] = content
         every = np.broadcast_to(whole, (self.labels, *whole.shape))
-        return Look(None, every, np.full(self.labels, threshold), np.zeros(self.labels))
+        return MethodOutput(None, every, np.full(self.labels, threshold), np.zeros(self.labels))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,11 +49,11 @@ class ContrastMethod:
     name: str
     note: str
 
-    def look(self, image: Grey, letterbox: Letterbox) -> Look:
+    def predict(self, image: Grey, letterbox: Letterbox) -> MethodOutput:
         """Change the file's part of the input, the black around it not, and predict."""
         changed = np.zeros_like(image)
         changed[letterbox.content] = np.clip(self.contrast(image[letterbox.content]), 0, 1)
-        return self.network.look(changed, letterbox)
+        return self.network.predict(changed, letterbox)
 
 
 def methods(model: Model) -> tuple[Method, ...]:

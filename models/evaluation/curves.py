@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 4
-# Okabe and Ito, 2008: told apart by colour-blind readers, too.
+# Okabe and Ito, 2008: distinct for colour-blind readers, too.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#767676"
 RELIABILITY = "mean probability", "part that is positive"
 Item = TypeVar("Item")
@@ -88,10 +88,10 @@ def _roc(axes: Axes, calls: Calls) -> None:
 
 def _reliability(axes: Axes, diagram: Diagram) -> None:
     title, dots = diagram
-    said, true, images = zip(*dots, strict=True)
+    predicted, true, images = zip(*dots, strict=True)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-    axes.plot(said, true, color=BLUE, linewidth=1.0)
-    axes.scatter(said, true, s=[6 + 120 * one / sum(images) for one in images], color=BLUE, alpha=0.7)
+    axes.plot(predicted, true, color=BLUE, linewidth=1.0)
+    axes.scatter(predicted, true, s=[6 + 120 * one / sum(images) for one in images], color=BLUE, alpha=0.7)
     axes.set_title(title, fontsize=8)
     axes.set_aspect("equal")
     axes.set_xlim(-0.02, 1.02)

@@ -1,4 +1,4 @@
-"""AUC within each source beside a baseline that sees no image, and what the calls at the operating point are worth."""
+"""AUC within each source beside a baseline that sees no image, and the decisions at the threshold of the card."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ from sklearn.metrics import roc_curve
 from models.card import Card, Measurement
 from models.data.datasets import Examples
 from models.evaluation.figures import Calls, Mean
-from models.metrics import (
-    auc,
-    auc_draws,
-    auc_interval,
-    calibration_error,
-    decisions,
-    figure,
-    patient_draws,
-    reliability,
-)
+from models.metrics.decisions import calibration_error, decisions, reliability
+from models.metrics.draws import figure, patient_draws
+from models.metrics.ranking import auc, auc_draws, auc_interval
 
 FEWEST_POSITIVES = 10
 
@@ -47,7 +40,7 @@ def measurements(
 ) -> tuple[Measurement, ...]:
     """AUC per label within each source that has ten positives or more; `scores`, `baseline` are (N, L).
 
-    With a card, sensitivity and specificity at its operating points.
+    With a card, sensitivity and specificity at its thresholds.
     """
     points = None if card is None else operating_points(card, examples)
     return tuple(

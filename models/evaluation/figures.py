@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models.card import Measurement
-from models.metrics import Bin, Decisions, Figure
+from models.metrics.decisions import Bin, Decisions
+from models.metrics.draws import Figure
 
 FALSE_REGIONS = (0.5, 1.0, 2.0, 4.0)  # an image: where FROC is read
 
@@ -39,7 +40,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Decisions at the operating point and calibration, of one label in one source."""
+    """Decisions at the threshold and calibration, of one label in one source."""
 
     label: str
     data: str
@@ -64,7 +65,7 @@ class Located:
     images: int
     box_count: int
     called: int | None
-    """Images of these in which the finding is present by the operating point; figures count all of them."""
+    """Images of these in which the finding is present by the threshold; figures count all of them."""
     pointing: Figure
     overlap_10: Figure
     """Part of the boxes that a region overlaps with an IoU of 0.1 or more."""
@@ -137,7 +138,7 @@ class Evaluation:
     best: tuple[Ranked, ...] = ()
     worst: tuple[Ranked, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
-    """How each kind of figure came about, in sentences."""
+    """How each kind of figure was made, in sentences."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.datasets import Box, Examples, file_size
+from models.data.datasets import Box, Examples
+from models.data.images import file_size
+from models.evaluation.annotations import SAME_FINDING
 from models.evaluation.figures import FALSE_REGIONS, Located, Masked, Pointing
-from models.evaluation.traces import SAME_FINDING, Spot
-from models.metrics import Figure, Marks, best_overlaps, figure, froc_curve, froc_sensitivity, hits
+from models.evaluation.records import Location
+from models.metrics.boxes import best_overlaps, hits
+from models.metrics.draws import Figure, figure
+from models.metrics.froc import Marks, froc_curve, froc_sensitivity
 from models.regions import MOST_REGIONS
 
 LEAST_OVERLAP = 0.1  # IoU from which a region is on a box, in FROC
@@ -23,16 +27,16 @@ CENTRE_PART = 1 / 3  # of width and height, where the training split has no boxe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """What the spots of a split are measured with: its rows, (draws, N) weights, and who is called, (N, L)."""
+    """What the locations of a split are measured with: its rows, (draws, N) weights, and (N,) presence by label."""
 
     examples: Examples
     weights: NDArray[np.float64]
     present: dict[str, NDArray[np.bool_]]
 
-    def negative(self, spot: Spot, label: str) -> bool:
+    def negative(self, location: Location, label: str) -> bool:
         """Whether the image is known to be without the finding, and so without a box."""
         labels = self.examples.labels
-        return label in labels and not spot.boxes and not self.examples.truth[spot.row, labels.index(label)]
+        return label in labels and not location.boxes and not self.examples.truth[location.row, labels.index(label)]
 
     def mean(self, values: Sequence[float], rows: Sequence[int]) -> Figure:
         """Mean of values that belong to rows, with its interval."""
@@ -44,29 +48,31 @@ class Split:
         return figure(float(np.mean(values)), drawn)
 
 
-def located(method: str, label: str, spots: Sequence[Spot], split: Split, *, calls: bool) -> Located | None:
+def located(method: str, label: str, locations: Sequence[Location], split: Split, *, calls: bool) -> Located | None:
     """All figures of one method for one label; None where no image has a box. `calls`: the method has probabilities."""
-    boxed = [spot for spot in spots if spot.boxes]
+    boxed = [location for location in locations if location.boxes]
     if not boxed:
         return None
-    overlaps = [_overlaps(spot, MOST_REGIONS) for spot in boxed]
-    flat = [(value, spot.row) for spot, some in zip(boxed, overlaps, strict=True) for value in some]
+    overlaps = [_overlaps(location, MOST_REGIONS) for location in boxed]
+    flat = [(value, location.row) for location, some in zip(boxed, overlaps, strict=True) for value in some]
     rows = [row for _, row in flat]
-    seen = [spot for spot in spots if spot.boxes or split.negative(spot, label)]
-    marks = Marks.of([(spot.regions, _rectangles(spot.boxes)) for spot in seen], LEAST_OVERLAP)
+    seen = [location for location in locations if location.boxes or split.negative(location, label)]
+    marks = Marks.of([(location.regions, _rectangles(location.boxes)) for location in seen], LEAST_OVERLAP)
     false, found = froc_curve(marks)
     return Located(
         method=method,
         label=label,
-        boxes=", ".join(sorted({box.label for spot in boxed for box in spot.boxes})),
+        boxes=", ".join(sorted({box.label for location in boxed for box in location.boxes})),
         images=len(boxed),
         box_count=len(flat),
-        called=sum(bool(split.present[label][spot.row]) for spot in boxed) if calls else None,
-        pointing=split.mean([hits(spot.peak, _rectangles(spot.boxes)) for spot in boxed], [one.row for one in boxed]),
+        called=sum(bool(split.present[label][location.row]) for location in boxed) if calls else None,
+        pointing=split.mean(
+            [hits(location.peak, _rectangles(location.boxes)) for location in boxed], [one.row for one in boxed]
+        ),
         overlap_10=split.mean([value >= 0.1 for value, _ in flat], rows),
         overlap_50=split.mean([value >= 0.5 for value, _ in flat], rows),
         froc_images=len(seen),
-        froc=_froc(marks, split.weights[:, [spot.row for spot in seen]]),
+        froc=_froc(marks, split.weights[:, [location.row for location in seen]]),
         curve=tuple((round(float(x), 4), round(float(y), 4)) for x, y in zip(false, found, strict=True)),
     )
 
@@ -77,9 +83,9 @@ def _froc(marks: Marks, weights: NDArray[np.float64]) -> tuple[Figure, ...]:
     return tuple(figure(float(value), drawn[:, at]) for at, value in enumerate(once))
 
 
-def masked(method: str, label: str, spots: Sequence[Spot], split: Split) -> Masked | None:
+def masked(method: str, label: str, locations: Sequence[Location], split: Split) -> Masked | None:
     """Dice and Hausdorff distance of one method for one label; None where no image has a mask."""
-    overlaps = [(spot.row, spot.overlap) for spot in spots if spot.overlap is not None]
+    overlaps = [(location.row, location.overlap) for location in locations if location.overlap is not None]
     if not overlaps:
         return None
     apart = [(row, distance) for row, (_, distance) in overlaps if distance is not None]
@@ -93,37 +99,39 @@ def masked(method: str, label: str, spots: Sequence[Spot], split: Split) -> Mask
     )
 
 
-def best_overlap(spot: Spot) -> float:
+def best_overlap(location: Location) -> float:
     """IoU of the region and the box that agree best."""
-    return max(_overlaps(spot, MOST_REGIONS), default=0.0)
+    return max(_overlaps(location, MOST_REGIONS), default=0.0)
 
 
-def _overlaps(spot: Spot, most: int) -> list[float]:
-    return best_overlaps([rectangle for rectangle, _ in spot.regions[:most]], _rectangles(spot.boxes))
+def _overlaps(location: Location, most: int) -> list[float]:
+    return best_overlaps([rectangle for rectangle, _ in location.regions[:most]], _rectangles(location.boxes))
 
 
 def _rectangles(boxes: Sequence[Box]) -> list[tuple[float, float, float, float]]:
     return [box.rectangle for box in boxes]
 
 
-def pointing(spots: dict[str, list[Spot]]) -> tuple[Pointing, ...]:
+def pointing(locations: dict[str, list[Location]]) -> tuple[Pointing, ...]:
     """The pointing game of each kind of box by itself."""
-    kinds: dict[str, list[tuple[Spot, list[Box]]]] = defaultdict(list)
-    for some in spots.values():
-        for spot in some:
-            for kind in {box.label for box in spot.boxes}:
-                kinds[kind].append((spot, [box for box in spot.boxes if box.label == kind]))
+    kinds: dict[str, list[tuple[Location, list[Box]]]] = defaultdict(list)
+    for some in locations.values():
+        for location in some:
+            for kind in {box.label for box in location.boxes}:
+                kinds[kind].append((location, [box for box in location.boxes if box.label == kind]))
     return tuple(_pointing(kind, kinds[kind]) for kind in sorted(kinds))
 
 
-def _pointing(kind: str, spots: list[tuple[Spot, list[Box]]]) -> Pointing:
-    covered = [sum(w * h for _, _, w, h in _rectangles(boxes)) / math.prod(spot.size) for spot, boxes in spots]
+def _pointing(kind: str, locations: list[tuple[Location, list[Box]]]) -> Pointing:
+    covered = [
+        sum(w * h for _, _, w, h in _rectangles(boxes)) / math.prod(location.size) for location, boxes in locations
+    ]
     return Pointing(
         boxes=kind,
         label=SAME_FINDING.get(kind, kind),
-        images=len(spots),
-        hits=sum(hits(spot.peak, _rectangles(boxes)) for spot, boxes in spots),
-        centre_hits=sum(hits((s.size[1] / 2, s.size[0] / 2), _rectangles(boxes)) for s, boxes in spots),
+        images=len(locations),
+        hits=sum(hits(location.peak, _rectangles(boxes)) for location, boxes in locations),
+        centre_hits=sum(hits((s.size[1] / 2, s.size[0] / 2), _rectangles(boxes)) for s, boxes in locations),
         chance=round(float(np.mean(covered)), 3),
     )
 

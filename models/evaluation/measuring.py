@@ -12,14 +12,15 @@ from models.card import Card
 from models.data.datasets import Examples, label_columns, read_boxes, read_examples, require_images, splits
 from models.errors import DataError
 from models.evaluation import discrimination
+from models.evaluation.annotations import Annotations
 from models.evaluation.discrimination import FEWEST_POSITIVES, measurements, metadata_baseline
 from models.evaluation.figures import Compared, Evaluation, Located, Masked
 from models.evaluation.locating import LEAST_OVERLAP, Split, centre_parts, located, masked, pointing
+from models.evaluation.methods import Method, NetworkMethod
 from models.evaluation.ranking import ranked
-from models.evaluation.traces import MOST_FOR_FROC, Centre, Method, NetworkMethod, Trace, Watch, take
-from models.metrics import patient_draws
+from models.evaluation.records import MOST_FOR_FROC, CentreBox, MethodRecord, record_image
 from models.metrics.decisions import BINS
-from models.metrics.draws import DRAWS
+from models.metrics.draws import DRAWS, patient_draws
 from models.prediction import Model
 from models.regions import MOST_REGIONS
 
@@ -50,15 +51,18 @@ def evaluate(
     examples = evaluated(folder, split, card)
     train = read_examples(folder, "train", examples.labels) if "train" in splits(folder) else None
     boxes = read_boxes(folder)
-    watch = Watch(folder, boxes, card, [path.name for path in examples.files])
+    annotations = Annotations(folder, boxes, card, [path.name for path in examples.files])
     learned = () if train is None or split == "train" else train.files
-    centre = Centre(*centre_parts(folder, boxes, learned, watch.labels))
-    traces = [Trace(NetworkMethod(model), watch.labels), *(Trace(method, watch.often()) for method in others)]
+    centre = CentreBox(*centre_parts(folder, boxes, learned, annotations.labels))
+    records = [
+        MethodRecord(NetworkMethod(model), annotations.labels),
+        *(MethodRecord(method, annotations.often()) for method in others),
+    ]
     for row, path in enumerate(examples.files):
-        take(traces, centre, watch, row, path, card.input.size)
+        record_image(records, centre, annotations, row, path, card.input.size)
         advance()
     baseline = None if train is None else metadata_baseline(train, examples)
-    return _evaluation(model, folder, split, examples, baseline, traces, centre, watch)
+    return _evaluation(model, folder, split, examples, baseline, records, centre, annotations)
 
 
 def evaluated(folder: Path, split: str, card: Card) -> Examples:
@@ -78,18 +82,18 @@ def _evaluation(
     split: str,
     examples: Examples,
     baseline: NDArray[np.float64] | None,
-    traces: Sequence[Trace],
-    centre: Centre,
-    watch: Watch,
+    records: Sequence[MethodRecord],
+    centre: CentreBox,
+    annotations: Annotations,
 ) -> Evaluation:
-    card, own = model.card, traces[0]
+    card, own = model.card, records[0]
     every = np.stack(own.probabilities)
-    scores = _of_examples(every, watch, examples)
+    scores = _of_examples(every, annotations, examples)
     present = {label.name: every[:, index] >= label.operating_point for index, label in enumerate(card.labels)}
     measure = Split(examples, patient_draws(examples.patients), present)
-    found, with_masks = _localized(own, centre, measure, watch)
+    found, with_masks = _localized(own, centre, measure, annotations)
     measured = measurements(split, examples, scores, baseline, card)
-    best, worst, how = ranked(examples, scores, present, own.spots)
+    best, worst, how = ranked(examples, scores, present, own.locations)
     names = [label.name for label in card.labels]
     return Evaluation(
         package=card.name,
@@ -97,7 +101,7 @@ def _evaluation(
         split=split,
         images=len(examples),
         measured=measured,
-        pointing=pointing(own.spots),
+        pointing=pointing(own.locations),
         version=card.version,
         data=folder.resolve().name,
         patients=len(set(examples.patients.tolist())),
@@ -108,43 +112,48 @@ def _evaluation(
         calls=discrimination.calls(split, examples, scores, card),
         located=found,
         masked=with_masks,
-        compared=_compared(traces, centre, examples, split, measure, watch) if len(traces) > 1 else (),
+        compared=_compared(records, centre, examples, split, measure, annotations) if len(records) > 1 else (),
         best=best,
         worst=worst,
         notes=_notes(baseline is not None, centre, how),
     )
 
 
-def _of_examples(every: NDArray[np.float64], watch: Watch, examples: Examples) -> NDArray[np.float64]:
+def _of_examples(every: NDArray[np.float64], annotations: Annotations, examples: Examples) -> NDArray[np.float64]:
     """Columns (N, L) of the labels that labels.csv has, of those of the card."""
-    return every[:, [watch.index[name] for name in examples.labels]]
+    return every[:, [annotations.index[name] for name in examples.labels]]
 
 
 def _localized(
-    own: Trace, centre: Centre, measure: Split, watch: Watch
+    own: MethodRecord, centre: CentreBox, measure: Split, annotations: Annotations
 ) -> tuple[tuple[Located, ...], tuple[Masked, ...]]:
-    both = ((own.method.name, own.spots, True), (CENTRE, centre.spots, False))
-    tried = [(name, label, spots[label], calls) for label in watch.labels for name, spots, calls in both]
-    boxes = [located(name, label, spots, measure, calls=calls) for name, label, spots, calls in tried]
-    masks = [masked(name, label, spots, measure) for name, label, spots, _ in tried]
+    both = ((own.method.name, own.locations, True), (CENTRE, centre.locations, False))
+    tried = [(name, label, locations[label], calls) for label in annotations.labels for name, locations, calls in both]
+    boxes = [located(name, label, locations, measure, calls=calls) for name, label, locations, calls in tried]
+    masks = [masked(name, label, locations, measure) for name, label, locations, _ in tried]
     return tuple(one for one in boxes if one), tuple(one for one in masks if one)
 
 
 def _compared(
-    traces: Sequence[Trace], centre: Centre, examples: Examples, split: str, measure: Split, watch: Watch
+    records: Sequence[MethodRecord],
+    centre: CentreBox,
+    examples: Examples,
+    split: str,
+    measure: Split,
+    annotations: Annotations,
 ) -> tuple[Compared, ...]:
-    rows = [(trace.method.name, trace.method.note, trace.probabilities, trace.spots) for trace in traces]
-    rows.append((CENTRE, centre.note, [], centre.spots))
+    rows = [(record.method.name, record.method.note, record.probabilities, record.locations) for record in records]
+    rows.append((CENTRE, centre.note, [], centre.locations))
     result = []
-    for name, note, probabilities, spots in rows:
-        scores = _of_examples(np.stack(probabilities), watch, examples) if probabilities else None
+    for name, note, probabilities, locations in rows:
+        scores = _of_examples(np.stack(probabilities), annotations, examples) if probabilities else None
         means = () if scores is None else discrimination.means(split, examples, scores, None)
-        found = [located(name, label, spots[label], measure, calls=False) for label in watch.often()]
+        found = [located(name, label, locations[label], measure, calls=False) for label in annotations.often()]
         result.append(Compared(name, note, means, tuple(one for one in found if one)))
     return tuple(result)
 
 
-def _notes(baseline: bool, centre: Centre, how: str) -> dict[str, str]:
+def _notes(baseline: bool, centre: CentreBox, how: str) -> dict[str, str]:
     blind = (
         "logistic regression on view, sex, age, follow-up number and source, which sees no image, fitted on the split"
         ' "train" of the same folder'
@@ -158,7 +167,7 @@ def _notes(baseline: bool, centre: Centre, how: str) -> dict[str, str]:
         " bootstrap of an absolute error is biased upwards",
         "regions": "the raw map interpolated at the file's pixels, at the card's threshold, closed, holes filled,"
         f" opened, in connected parts, as the node makes them; the best {MOST_REGIONS} count for IoU, Dice and"
-        " Hausdorff distance, whether or not the finding was called",
+        " Hausdorff distance, whether or not the finding is present",
         "froc": f"a box is found by a region of IoU {LEAST_OVERLAP:g} or more; a region's score is the peak of its raw"
         f" saliency; at most {MOST_FOR_FROC} regions an image; over images with boxes and images labelled without the"
         " finding; linear between thresholds, flat past the loosest",

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from models.data.datasets import read_fitted
+from models.data.images import read_fitted
 from models.data.letterbox import Letterbox
-from models.evaluation.traces import Look, NetworkMethod, Watch, look_regions
-from models.metrics import Rectangle
+from models.evaluation.annotations import Annotations
+from models.evaluation.methods import MethodOutput, NetworkMethod, output_regions
+from models.metrics.boxes import Rectangle
 from models.prediction import Model
 from models.regions import MOST_REGIONS, Mask
 
@@ -21,18 +22,18 @@ SIDE = 384  # pixels of the longer side of a picture
 REGION, BOX = (255, 176, 0), (64, 208, 255)
 
 
-def overlay(model: Model, path: Path, label: str, watch: Watch) -> bytes:
+def overlay(model: Model, path: Path, label: str, annotations: Annotations) -> bytes:
     """A JPEG of one image with the regions of one label and its boxes."""
     size = model.card.input.size
     assert size is not None
     image, letterbox = read_fitted(path, size)
-    look = NetworkMethod(model).look(image, letterbox)
-    boxes = [box.rectangle for box in watch.boxes(path.name, label)]
-    return picture(image, letterbox, _masks(look, watch.index[label], letterbox), boxes)
+    output = NetworkMethod(model).predict(image, letterbox)
+    boxes = [box.rectangle for box in annotations.boxes(path.name, label)]
+    return picture(image, letterbox, _masks(output, annotations.index[label], letterbox), boxes)
 
 
-def _masks(look: Look, index: int, letterbox: Letterbox) -> list[Mask]:
-    return [region.mask for region in look_regions(look, index, letterbox, MOST_REGIONS)]
+def _masks(output: MethodOutput, index: int, letterbox: Letterbox) -> list[Mask]:
+    return [region.mask for region in output_regions(output, index, letterbox, MOST_REGIONS)]
 
 
 def picture(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from models.data.datasets import read_boxes
 from models.errors import DataError
+from models.evaluation.annotations import Annotations
 from models.evaluation.curves import curves
 from models.evaluation.figures import FALSE_REGIONS, Evaluation, Ranked
 from models.evaluation.overlays import overlay
-from models.evaluation.traces import Watch
-from models.metrics import Figure
+from models.metrics.draws import Figure
 from models.prediction import Model
 
 PAGE, FIGURES = "report.html", "evaluation.json"
@@ -25,7 +25,7 @@ def check_room(out: Path, replace: bool) -> None:
     """DataError where `out` already holds a report and may not be replaced."""
     there = [name for name in NAMES if (out / name).exists()]
     if there and not replace:
-        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or say --replace.")
+        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or give --replace.")
 
 
 def write_report(
@@ -38,12 +38,16 @@ def write_report(
     The path of report.html.
     """
     drawn = curves(evaluation)
-    watch = Watch(data, read_boxes(data), model.card, [one.image for one in evaluation.best + evaluation.worst])
+    annotations = Annotations(
+        data, read_boxes(data), model.card, [one.image for one in evaluation.best + evaluation.worst]
+    )
 
     def shown(some: Sequence[Ranked]) -> list[tuple[Ranked, str]]:
         pictures = []
         for one in some:
-            pictures.append((one, _embedded(overlay(model, data / "images" / one.image, one.label, watch), "jpeg")))
+            pictures.append(
+                (one, _embedded(overlay(model, data / "images" / one.image, one.label, annotations), "jpeg"))
+            )
             advance()
         return pictures
 

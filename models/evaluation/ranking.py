@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.data.datasets import Examples
 from models.evaluation.figures import Ranked
 from models.evaluation.locating import best_overlap
-from models.evaluation.traces import Spot
+from models.evaluation.records import Location
 
 SHOWN = 10
 
@@ -19,25 +19,28 @@ def ranked(
     examples: Examples,
     probabilities: NDArray[np.float64],
     present: dict[str, NDArray[np.bool_]],
-    spots: dict[str, list[Spot]],
+    locations: dict[str, list[Location]],
 ) -> tuple[tuple[Ranked, ...], tuple[Ranked, ...], str]:
     """The best, the worst (the worst first), and in a sentence how they were ranked. An image is in one list only."""
-    boxed = [(label, spot) for label, some in spots.items() for spot in some if spot.boxes and label in examples.labels]
-    called = [(label, spot) for label, spot in boxed if present[label][spot.row]]
+    boxed = [
+        (label, location)
+        for label, some in locations.items()
+        for location in some
+        if location.boxes and label in examples.labels
+    ]
+    reached = [(label, location) for label, location in boxed if present[label][location.row]]
     if len(boxed) < 2:
         return _by_probability(examples, probabilities, present)
-    enough = len(called) >= 2 * SHOWN
-    order = sorted(called if enough else boxed, key=lambda one: -best_overlap(one[1]))
+    enough = len(reached) >= 2 * SHOWN
+    order = sorted(reached if enough else boxed, key=lambda one: -best_overlap(one[1]))
     some = [
-        _one(examples, spot.row, examples.labels.index(label), probabilities, present, best_overlap(spot))
-        for label, spot in order
+        _one(examples, location.row, examples.labels.index(label), probabilities, present, best_overlap(location))
+        for label, location in order
     ]
     which = (
-        f"the {len(called)} called positives with boxes"
+        f"the {len(reached)} positives with boxes that reach the threshold"
         if enough
-        else (
-            f"all {len(boxed)} images with boxes (once a finding), called or not, since only {len(called)} were called"
-        )
+        else (f"all {len(boxed)} images with boxes (once a finding), since only {len(reached)} reach the threshold")
     )
     return *_ends(some), f"Ranked by the best IoU of a region with a box, over {which}."
 

@@ -1,4 +1,4 @@
-"""CBAM on the last tap of frozen features; see `models.localizers.attention`."""
+"""CBAM on the last tap of frozen features; see `models.networks.modules.cbam`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from models.fitting import Fit, Task, descent
+from models.fitting import descent
 from models.fitting.descent import Recipe, whitened_start
 from models.fitting.frozen import Features, extract, with_imagenet
 from models.fitting.heads import Head
 from models.fitting.linear import Chosen, choose
-from models.localizers.attention import AttentionNetwork, Cbam
+from models.fitting.task import Fit, Task
+from models.networks.modules.cbam import AttentionNetwork, Cbam
 
 GATES = 4.0  # a new CBAM lets a quarter through
 METHOD = (

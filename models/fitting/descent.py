@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task, heads
+from models.evaluation.discrimination import FEWEST_POSITIVES
+from models.fitting import heads
 from models.fitting.frozen import Explain, Features, out_of_fold_maps
 from models.fitting.heads import Flags, Floats, Head
 from models.fitting.linear import Chosen
-from models.localizers.cam import MappedNetwork
+from models.fitting.task import Fit, Task
+from models.networks.protocols import MappedNetwork
 
 ITERATIONS = (2, 5)  # what is tried
 CHUNK = 64
@@ -50,17 +51,17 @@ class Recipe:
 
 
 def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple[Fit, int]:
-    """Fit by folds and on all; the number of iterations that was chosen comes with it."""
+    """Fit by folds and on all; also the number of iterations that was chosen."""
     truth, count = task.examples.truth, len(task.held_out) + 1
     crossed = []
     for fold, (rows, head) in enumerate(zip(task.held_out, chosen.crossed, strict=True), start=1):
         kept = np.setdiff1d(np.arange(len(truth)), rows)
         torch.manual_seed(task.seed)
-        crossed.append(list(descend(recipe.start(head), recipe.inputs[kept], truth[kept], chosen.penalty)))
+        crossed.append(list(minimize(recipe.start(head), recipe.inputs[kept], truth[kept], chosen.penalty)))
         task.advance("head", fold, count)
     scores, index = _best(task, recipe, crossed)
     torch.manual_seed(task.seed)
-    *_, last = descend(recipe.start(chosen.head), recipe.inputs, truth, chosen.penalty, ITERATIONS[: index + 1])
+    *_, last = minimize(recipe.start(chosen.head), recipe.inputs, truth, chosen.penalty, ITERATIONS[: index + 1])
     task.advance("head", count, count)
     logits = _out_of_fold(task, recipe, [steps[index] for steps in crossed], _bias(last))
 
@@ -75,7 +76,7 @@ def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple
     return Fit(recipe.network, task.network, logits, maps, chosen.penalty, tried), ITERATIONS[index]
 
 
-def descend(
+def minimize(
     module: nn.Module, inputs: Tensor, truth: Flags, penalty: float, iterations: tuple[int, ...] = ITERATIONS
 ) -> Iterator[nn.Module]:
     """The module after each of these numbers of L-BFGS iterations."""

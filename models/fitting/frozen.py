@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.data.datasets import read_images
-from models.fitting import Task
-from models.networks.tapped import Built, TappedNetwork, halved, on_one_grid, pooled, smoothed
+from models.data.images import read_images
+from models.fitting.task import Task
+from models.networks.modules.storage import Built, halved
+from models.networks.modules.tapped import TappedNetwork, on_one_grid, pooled, smoothed
 
 BATCH = 8
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from models.metrics import auc
+from models.metrics.ranking import auc
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

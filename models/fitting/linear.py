@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task, heads
+from models.evaluation.discrimination import FEWEST_POSITIVES
+from models.fitting import heads
 from models.fitting.frozen import Explain, Features, extract, out_of_fold_maps, with_imagenet
 from models.fitting.heads import Head
-from models.localizers.base import NetworkLocalizer
-from models.localizers.cam import CamLocalizer
-from models.localizers.gradcam import GradCamLocalizer
-from models.localizers.gradcampp import GradCamPlusPlusLocalizer
-from models.localizers.hirescam import HiResCamLocalizer
-from models.networks.tapped import CamNetwork
+from models.fitting.task import Fit, Task
+from models.networks.modules.autoencoder import ReconstructionNetwork
+from models.networks.modules.tapped import CamNetwork
 
 PENALTIES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 # The largest penalty whose mean out-of-fold AUC is this near to the best: its maps are the calmest.
 NEAR_BEST = 0.005
 
-LOCALIZERS: dict[str, type[NetworkLocalizer]] = {
-    "cam": CamLocalizer,
-    "grad-cam": GradCamLocalizer,
-    "grad-cam++": GradCamPlusPlusLocalizer,
-    "hirescam": HiResCamLocalizer,
-}
 METHOD = (
     "Backbone frozen, convolutions rounded to float16 as stored; logistic regression with an L2 penalty on pooled"
     " features of the inner cells, whitened by how cells vary within images (the penalty is one on the variance of the"
     " class activation map); Platt calibration, operating points and saliency thresholds on out-of-fold values, without"
     " any box."
 )
-REGIONS = {
-    "cam": "Regions are class activation maps: they show what raised the score and outline nothing.",
-    "grad-cam": "Regions are Grad-CAM maps, which for this network are the positive part of class activation maps.",
-    "grad-cam++": "Regions are Grad-CAM++ maps: channels with a negative weight are left out, so they show less of what"
-    " the score is made of than class activation maps do.",
-    "hirescam": "Regions are HiResCAM maps, which for this network are class activation maps divided by the cells.",
-}
+
+
+class Explainer(Protocol):
+    """A localizer by gradients on a network; see `models.localizers.base.NetworkLocalizer`."""
+
+    def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Logits (N, L) and maps (N, L, h, w) of features."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,24 +49,32 @@ class Chosen:
     whiten: heads.Floats
 
 
-def fit(task: Task) -> Fit:
-    """Fit the head and make out-of-fold maps by the card's localizer."""
-    how, name = task.network, task.like.localizer
+def fit(task: Task, localizer: Callable[[CamNetwork, float, float], Explainer], regions: str) -> Fit:
+    """Fit the head and make out-of-fold maps.
+
+    Parameters
+    ----------
+    localizer
+        Of (network, mean, std): what makes the maps.
+    regions
+        See `Fit.regions`.
+    """
+    how = task.network
     built = CamNetwork(how.taps, len(task.like.labels), how.border, deviations=how.deviations)
     network = with_imagenet(built, task)
     features = extract(network, task)
     chosen = choose(features, task)
-    localizer = LOCALIZERS[name](network, how.mean, how.std)
+    explainer = localizer(network, how.mean, how.std)
 
     def explain(fold: int) -> Explain:
         set_head(network, chosen.crossed[fold])
-        return lambda taps: localizer.explain(taps)[1]
+        return lambda taps: explainer.explain(taps)[1]
 
     maps = out_of_fold_maps(features.cells, task.held_out, explain)
     set_head(network, chosen.head)
     logits = heads.out_of_fold(features.pooled, task.held_out, chosen.crossed, chosen.head.bias)
     scores = {str(penalty): score for penalty, score in chosen.scores.items()}
-    return Fit(network, how, logits, maps, chosen.penalty, scores, METHOD, REGIONS[name])
+    return Fit(network, how, logits, maps, chosen.penalty, scores, METHOD, regions)
 
 
 def choose(features: Features, task: Task) -> Chosen:
@@ -90,7 +93,7 @@ def choose(features: Features, task: Task) -> Chosen:
     return Chosen(penalty, scores, head, tried[penalty][1], whiten)
 
 
-def set_head(network: CamNetwork, head: Head) -> None:
+def set_head(network: CamNetwork | ReconstructionNetwork, head: Head) -> None:
     """Put a head into the network."""
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))

@@ -1,4 +1,4 @@
-"""Gated attention over the cells of frozen features; see `models.localizers.mil`."""
+"""Gated attention over the cells of frozen features; see `models.networks.modules.gated_attention`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from models.fitting import Fit, Task, descent
+from models.fitting import descent
 from models.fitting.descent import Recipe, whitened_start
 from models.fitting.frozen import Features, extract, with_imagenet
 from models.fitting.heads import Head
 from models.fitting.linear import Chosen, choose
-from models.localizers.mil import GatedHead, MilNetwork
+from models.fitting.task import Fit, Task
+from models.networks.modules.gated_attention import GatedHead, MilNetwork
 
 METHOD = (
     "Backbone frozen, convolutions rounded to float16 as stored; gated attention over the inner cells on the grid of"

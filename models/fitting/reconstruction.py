@@ -1,4 +1,4 @@
-"""An autoencoder of images without a finding; see `models.localizers.reconstruction`."""
+"""An autoencoder of images without a finding; see `models.networks.modules.autoencoder`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.data.datasets import read_images
-from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Fit, Task, heads
+from models.data.images import read_images
+from models.evaluation.discrimination import FEWEST_POSITIVES
+from models.fitting import heads
 from models.fitting.frozen import BATCH
 from models.fitting.heads import Flags, Floats, Head
-from models.localizers.reconstruction import SIDE, Autoencoder, ReconstructionNetwork
+from models.fitting.linear import set_head
+from models.fitting.task import Fit, Task
+from models.networks.modules.autoencoder import SIDE, Autoencoder, ReconstructionNetwork
 
 EPOCHS = 15
 RATE = 3e-3
-BATCH_OF_DESCENT = 16
+BATCH_OF_TRAINING = 16
 PENALTIES = (0.01, 0.03, 0.1, 0.3)
 METHOD = (
     "A convolutional autoencoder at 64 x 64 trained on the training images without any of the labels (Adam, mean"
@@ -37,7 +39,7 @@ class Residuals:
     """Of all images by one autoencoder: the map (N, 1, 32, 32) and what the head sees of it (N, 64)."""
 
     maps: Tensor
-    places: Floats
+    cells: Floats
 
 
 def fit(task: Task) -> Fit:
@@ -53,11 +55,8 @@ def fit(task: Task) -> Fit:
     network = _network(small[normal], truth.shape[1], task.seed)
     task.advance("autoencoder", count, count)
     held = _joined(small, crossed, task)
-    penalty, scores, head, logits = _head(held.places, task)
-    with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(head.weight))
-        network.head.bias.copy_(torch.from_numpy(head.bias))
-        network.centre.copy_(torch.from_numpy(head.centre))
+    penalty, scores, head, logits = _head(held.cells, task)
+    set_head(network, head)
     maps = np.broadcast_to(held.maps.numpy(), (len(truth), truth.shape[1], *held.maps.shape[2:]))
     return Fit(network, None, logits, maps, penalty, scores, METHOD, REGIONS)
 
@@ -74,18 +73,18 @@ def _small(task: Task) -> Tensor:
 def _network(images: Tensor, labels: int, seed: int) -> ReconstructionNetwork:
     torch.manual_seed(seed)
     network = ReconstructionNetwork(labels)
-    descend(network.autoencoder, images)
+    train_autoencoder(network.autoencoder, images)
     return network.eval()
 
 
-def descend(autoencoder: Autoencoder, images: Tensor, epochs: int = EPOCHS) -> list[float]:
+def train_autoencoder(autoencoder: Autoencoder, images: Tensor, epochs: int = EPOCHS) -> list[float]:
     """Train in place; the mean absolute error of each epoch. The rate falls along a cosine."""
     optimizer = torch.optim.Adam(autoencoder.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     errors = []
     for _ in range(epochs):
         total = 0.0
-        for rows in torch.split(torch.randperm(len(images)), BATCH_OF_DESCENT):
+        for rows in torch.split(torch.randperm(len(images)), BATCH_OF_TRAINING):
             optimizer.zero_grad()
             error = (autoencoder(images[rows]) - images[rows]).abs().mean()
             error.backward()
@@ -98,31 +97,31 @@ def descend(autoencoder: Autoencoder, images: Tensor, epochs: int = EPOCHS) -> l
 
 def _residuals(network: ReconstructionNetwork, images: Tensor) -> Residuals:
     with torch.inference_mode():
-        maps = torch.cat([network.features(part)[0] for part in torch.split(images, BATCH_OF_DESCENT)])
-        return Residuals(maps, network.places((maps,)).double().numpy())
+        maps = torch.cat([network.features(part)[0] for part in torch.split(images, BATCH_OF_TRAINING)])
+        return Residuals(maps, network.cells((maps,)).double().numpy())
 
 
 def _joined(images: Tensor, crossed: list[ReconstructionNetwork], task: Task) -> Residuals:
     """Residuals of each image by the autoencoder that did not see it."""
     parts = [_residuals(network, images[rows]) for network, rows in zip(crossed, task.held_out, strict=True)]
     order = np.argsort(np.concatenate(task.held_out))
-    places = np.concatenate([part.places for part in parts])[order]
-    return Residuals(torch.cat([part.maps for part in parts])[torch.from_numpy(order)], places)
+    cells = np.concatenate([part.cells for part in parts])[order]
+    return Residuals(torch.cat([part.maps for part in parts])[torch.from_numpy(order)], cells)
 
 
-def _head(places: Floats, task: Task) -> tuple[float, dict[str, float], Head, Floats]:
+def _head(cells: Floats, task: Task) -> tuple[float, dict[str, float], Head, Floats]:
     """The head on residuals of unseen images, its penalty by cross-validation, and its out-of-fold logits."""
     truth: Flags = task.examples.truth
-    scaling = np.diag(1 / (places.std(0) + 1e-9))
-    tried = {one: heads.fold_heads(places, truth, task.held_out, one, scaling) for one in PENALTIES}
+    scaling = np.diag(1 / (cells.std(0) + 1e-9))
+    tried = {one: heads.fold_heads(cells, truth, task.held_out, one, scaling) for one in PENALTIES}
     zero = np.zeros(truth.shape[1])
     scores = {
         one: heads.mean_auc(
-            heads.out_of_fold(places, task.held_out, crossed, zero), truth, task.examples.sources, FEWEST_POSITIVES
+            heads.out_of_fold(cells, task.held_out, crossed, zero), truth, task.examples.sources, FEWEST_POSITIVES
         )
         for one, crossed in tried.items()
     }
     penalty = max(scores, key=lambda one: scores[one])
-    head = heads.fit(places, truth, penalty, scaling)
-    logits = heads.out_of_fold(places, task.held_out, tried[penalty], head.bias)
+    head = heads.fit(cells, truth, penalty, scaling)
+    logits = heads.out_of_fold(cells, task.held_out, tried[penalty], head.bias)
     return penalty, {str(one): score for one, score in scores.items()}, head, logits

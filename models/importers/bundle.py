@@ -20,7 +20,7 @@ from models.errors import PackageError
 from models.importers import foreign
 from models.importers.bundle_transforms import Postprocessing, Preprocessing, postprocessing, preprocessing
 from models.importers.pickled import read_tensors
-from models.networks.densenet import STRIDE, published_state
+from models.networks.modules.densenet import STRIDE, published_state
 
 METADATA, INFERENCE = Path("configs") / "metadata.json", Path("configs") / "inference.json"
 CLINICAL = Path("configs") / "readfirst.toml"
@@ -163,7 +163,7 @@ def _network(inference: Json, before: Preprocessing) -> tuple[int, int]:
 
 
 def _state(bundle: Path, before: Preprocessing, after: Postprocessing, outputs: int) -> dict[str, Tensor]:
-    """The weights by our names, turned to see rows first, the head with one output a label."""
+    """The weights by our names, transposed to see rows first, the head with one output a label."""
     path = bundle / WEIGHTS
     if not path.is_file():
         scripted = path.with_suffix(".ts").is_file()
@@ -248,13 +248,13 @@ def _card(bundle: Path, metadata: Json, before: Preprocessing, channels: int, la
         "name": name,
         "version": version[0] if version else "0.0.0",
         "title": title,
-        "manufacturer": str(metadata.get("authors") or "not said"),
+        "manufacturer": str(metadata.get("authors") or "not given"),
         "summary": str(metadata.get("description") or title),
-        "licence": str(metadata.get("copyright") or "not said by the bundle: see its LICENSE"),
+        "licence": str(metadata.get("copyright") or "not given by the bundle: see its LICENSE"),
         "limits": [
             foreign.NOT_A_DEVICE,
             foreign.NOT_MEASURED,
-            *([f"The bundle says of its use: {metadata['intended_use']}"] if metadata.get("intended_use") else []),
+            *([f"The bundle's intended use: {metadata['intended_use']}"] if metadata.get("intended_use") else []),
             *before.notes,
             foreign.REGIONS_NOT_MEASURED,
         ],
@@ -270,7 +270,7 @@ def _card(bundle: Path, metadata: Json, before: Preprocessing, channels: int, la
             "scaling": before.scaling,
         },
         "training": {
-            "data": str(metadata.get("data_source") or metadata.get("data_type") or "not said by the bundle"),
+            "data": str(metadata.get("data_source") or metadata.get("data_type") or "not given by the bundle"),
             "split": "Of the bundle's authors; not known here.",
             "method": f"A MONAI Bundle, trained by its authors. {foreign.REGION_RULE}",
             "citation": " ".join(str(one) for one in metadata.get("references", [])),

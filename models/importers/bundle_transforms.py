@@ -1,4 +1,4 @@
-"""What the transforms of a MONAI Bundle do to a radiograph, as far as a card can say the same.
+"""The transforms of a MONAI Bundle on a radiograph, as far as a card can describe the same.
 
 Each transform is a line of a table with a function that takes what was known before it. A transform that is not in the
 table, or an argument that its function does not know, cannot be honoured; the sentence names it. MONAI 1.6:
@@ -53,7 +53,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Postprocessing:
-    """How outputs become probabilities, and from where on a finding is called."""
+    """How outputs become probabilities, and the threshold of a finding."""
 
     activation: Literal["", "sigmoid", "softmax"] = ""
     threshold: float = 0.5
@@ -219,7 +219,7 @@ WRITERS = ("SaveClassificationResult", "SaveImage", "EnsureType", "ToTensor")  #
 
 
 def preprocessing(transforms: list[Arguments]) -> Preprocessing:
-    """What a bundle's preprocessing comes to; PackageError names the transform that cannot be honoured."""
+    """A bundle's preprocessing as one value; PackageError names the transform that cannot be honoured."""
     known = Preprocessing()
     for one in transforms:
         name, given = _named(one, "preprocessing")
@@ -237,7 +237,7 @@ def preprocessing(transforms: list[Arguments]) -> Preprocessing:
 
 
 def postprocessing(transforms: list[Arguments]) -> Postprocessing:
-    """What a bundle's postprocessing comes to; PackageError names the transform that cannot be honoured."""
+    """A bundle's postprocessing as one value; PackageError names the transform that cannot be honoured."""
     known = Postprocessing()
     for one in transforms:
         name, given = _named(one, "postprocessing")

@@ -15,8 +15,8 @@ from models import packages
 from models.card import Card, Weights
 from models.cardfile import card_text
 from models.errors import PackageError
-from models.networks.densenet import DenseNet121, load_state
-from models.networks.tapped import to_bytes
+from models.networks.modules.densenet import DenseNet121, load_state
+from models.networks.modules.storage import to_bytes
 
 WEIGHTS = "weights.safetensors"
 QUARTER_CELL = 0.25
@@ -34,8 +34,8 @@ REGIONS_NOT_MEASURED = (
 REGION_RULE = (
     "Saliency is the exact class activation map (global average pooling, then a linear layer: the mean of a map is its"
     " logit less the bias). A cell is in the region where its own value plus the bias reaches the logit of the"
-    " operating point: an image all of whose cells were like this one would just be called. The rule needs no image;"
-    " a called image always has such a cell, and a strongly called one has large regions."
+    " threshold: an image all of whose cells were like this one would just reach it. The rule needs no image; a"
+    " positive image always has such a cell, and one far above the threshold has large regions."
 )
 
 

@@ -36,7 +36,7 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
         there = packages.load_card(target)
         raise PackageError(
             f"{target} holds {there.name} {there.version} and differs from {source} ({card.version}):"
-            " say --replace to replace it, or remove it first."
+            " give --replace to replace it, or remove it first."
         )
     into.mkdir(parents=True, exist_ok=True)
     names = [packages.CARD, *BESIDES] + ([] if card.weights is None else [card.weights.file])
@@ -63,7 +63,7 @@ def add_any(
     Parameters
     ----------
     weights
-        The file with TorchXRayVision's weights; None fetches it. Packages and bundles bring theirs.
+        The file with TorchXRayVision's weights; None fetches it. Packages and bundles hold theirs.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def add_any(
     """
     xrv = what.startswith(XRV)
     if weights is not None and not xrv:
-        raise PackageError("--weights is for torchxrayvision:NAME; a package or a MONAI Bundle brings its weights.")
+        raise PackageError("--weights is for torchxrayvision:NAME; a package or a MONAI Bundle holds its weights.")
     if not xrv and not (Path(what) / METADATA).is_file():
         return *add(Path(what), into, replace=replace), ()
     with tempfile.TemporaryDirectory() as room:

@@ -14,7 +14,7 @@ from models import packages
 from models.errors import PackageError
 from models.importers import foreign
 from models.importers.pickled import read_tensors
-from models.networks.densenet import STRIDE, published_state
+from models.networks.modules.densenet import STRIDE, published_state
 
 SIZE = (224, 224)
 CHUNK = 1 << 20
@@ -78,7 +78,7 @@ def fetch(url: str, path: Path, advance: Advance) -> Path:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise PackageError(
-            f"{url} could not be fetched ({reason}). Fetch it on a machine with internet, bring the file here, and name"
+            f"{url} could not be fetched ({reason}). Fetch it on a machine with internet, copy the file here, and name"
             " it: --weights FILE."
         ) from error
     if total and done < total:
@@ -98,9 +98,9 @@ def _state(file: Path, outputs: int, rows: list[int]) -> dict[str, Tensor]:
 
 def _card(name: str, network: dict[str, Any], state: dict[str, Tensor], outputs: list[str]) -> dict[str, Any]:
     points: dict[str, float] = network["operating_points"]
-    called = [output for output in outputs if output in points]
+    labelled = [output for output in outputs if output in points]
     biases = [float(bias) for bias in state["head.bias"]]
-    labels = [_label(output, points[output], bias) for output, bias in zip(called, biases, strict=True)]
+    labels = [_label(output, points[output], bias) for output, bias in zip(labelled, biases, strict=True)]
     return {
         "name": "xrv-" + name.replace("_", "-"),
         "version": "1.0.0",
@@ -127,8 +127,8 @@ def _card(name: str, network: dict[str, Any], state: dict[str, Tensor], outputs:
             "data": network["data"],
             "split": "Of TorchXRayVision's authors; not known here.",
             "method": "Trained by TorchXRayVision's authors (its scripts/train_model.py). The score is their op_norm of"
-            " the sigmoid: two straight lines that take their operating point to 0.5, which is where a finding is"
-            f" called. {foreign.REGION_RULE}",
+            " the sigmoid: two straight lines that take their operating point to 0.5, which is the threshold of a"
+            f" finding. {foreign.REGION_RULE}",
             "citation": "Cohen JP, Viviano JD, Bertin P, Morrison P, Torabian P, Guarrera M, Lungren MP, Chaudhari A,"
             " Brooks R, Hashir M, Bertrand H. TorchXRayVision: A library of chest X-ray datasets and models. MIDL 2022,"
             " arXiv 2111.00595. Cohen JP, Hashir M, Brooks R, Bertrand H. On the limits of cross-domain generalization"
@@ -152,7 +152,7 @@ def _limits(data: str) -> list[str]:
     limits = [
         foreign.NOT_A_DEVICE,
         foreign.NOT_MEASURED,
-        "Scores are no probabilities: 0.5 is the operating point that TorchXRayVision's authors chose, the rest is"
+        "Scores are no probabilities: 0.5 is the threshold that TorchXRayVision's authors chose, the rest is"
         " stretched around it. How sensitive or specific it is on your images is not known.",
         foreign.REGIONS_NOT_MEASURED,
         "TorchXRayVision cuts the middle square out of an image and takes a DICOM's stored values without its VOI LUT;"

@@ -1,4 +1,4 @@
-"""What a run needs to go on: the networks, the optimizer and what was measured, after each epoch.
+"""What a run needs to continue: the networks, the optimizer and what was measured, after each epoch.
 
 There is no state of a random generator in it: whatever is drawn is a function of (seed, epoch, image). Read with
 `weights_only`: no code in the file is run.
@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 
 FILE = "checkpoint.pt"
 

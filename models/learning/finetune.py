@@ -14,18 +14,19 @@ from torch import Tensor, nn
 
 from models.card import Card, Network
 from models.data.datasets import Examples, read_examples, require_images
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.fitting.heads import Flags, Floats, folds
 from models.learning.augment import GENTLE, augmentation, unchanged
-from models.learning.images import Machine, Views, batches
-from models.learning.loop import Look
+from models.learning.images import Views, batches
+from models.learning.loop import HeldOutFigures
 from models.learning.losses import LOSSES
+from models.learning.machine import Machine
 from models.learning.options import FinetuneOptions
 from models.learning.sampling import balanced_weights, in_order, plan
-from models.localizers.attention import AttentionNetwork
-from models.metrics import auc
-from models.networks.tapped import CamNetwork, pooled
+from models.metrics.ranking import auc
+from models.networks.modules.cbam import AttentionNetwork
+from models.networks.modules.tapped import CamNetwork, pooled
 
 FOLDS = 5
 FEWEST = 3  # positives of a label within a source of the held-out fold, from which on its AUC counts
@@ -41,8 +42,8 @@ Classifier = CamNetwork | AttentionNetwork
 class Split(NamedTuple):
     """The training split less one fold by patient, and that fold."""
 
-    kept: Examples
-    held: Examples
+    train: Examples
+    held_out: Examples
 
 
 def read_split(data: Path, labels: Sequence[str], seed: int) -> Split:
@@ -59,7 +60,7 @@ def read_split(data: Path, labels: Sequence[str], seed: int) -> Split:
         raise RunError(f"Too few patients to fine-tune: one of {FOLDS} folds of them is held out.")
     held = folds(examples.patients, FOLDS, seed)[0]
     split = Split(examples.rows(np.setdiff1d(np.arange(len(examples)), held)), examples.rows(held))
-    if not aucs(np.zeros(split.held.truth.shape), split.held):
+    if not aucs(np.zeros(split.held_out.truth.shape), split.held_out):
         raise RunError(
             f"Too few images to fine-tune: in the fold of {len(held)} images that is held out no label has {FEWEST}"
             f" images with and {FEWEST} without it."
@@ -92,54 +93,56 @@ class Finetuning:
 
     def __init__(self, split: Split, like: Card, options: FinetuneOptions, weights: Path, machine: Machine) -> None:
         assert like.network is not None
-        if len(split.kept) < options.batch:
-            raise RunError(f"{len(split.kept)} images are too few for a batch of {options.batch}; give a smaller one.")
+        if len(split.train) < options.batch:
+            raise RunError(f"{len(split.train)} images are too few for a batch of {options.batch}; give a smaller one.")
         self.split, self.how, self.options, self.machine = split, like.network, options, machine
-        self.truth = torch.from_numpy(split.kept.truth).float()
+        self.truth = torch.from_numpy(split.train.truth).float()
         self.loss = LOSSES[options.loss](self.truth)
-        self.chances = balanced_weights(split.kept.truth) if options.sampling == "balanced" else None
-        self.views = Views(split.kept.files, options.size, augmentation(GENTLE, options.size))
-        self.plain = Views(split.held.files, options.size, unchanged)
+        self.chances = balanced_weights(split.train.truth) if options.sampling == "balanced" else None
+        self.views = Views(split.train.files, options.size, augmentation(GENTLE, options.size))
+        self.plain = Views(split.held_out.files, options.size, unchanged)
         self.network = self._network(weights)
-        self.seen: Floats = np.zeros(split.held.truth.shape)
+        self.seen: Floats = np.zeros(split.held_out.truth.shape)
 
     @property
     def steps(self) -> int:
         """Batches of an epoch."""
-        return len(self.split.kept) // self.options.batch
+        return len(self.split.train) // self.options.batch
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each batch."""
-        order = plan(len(self.split.kept), self.options.batch, self.options.seed, epoch, self.chances)
+        order = plan(len(self.split.train), self.options.batch, self.options.seed, epoch, self.chances)
         for rows, x in batches(self.views, order, self.how, self.machine):
             yield self.loss(self._logits(x), self.truth[rows].to(x.device))
 
-    def look(self) -> Look:
+    def evaluate(self) -> HeldOutFigures:
         """Loss and AUC of the held-out fold."""
         logits = self._held_out_logits()
         self.seen = logits
-        loss = self.loss(torch.from_numpy(logits).float(), torch.from_numpy(self.split.held.truth).float())
-        found = aucs(logits, self.split.held)
-        return Look(float(loss), mean_within_sources(found), {f"AUC {name}": value for name, value in found.items()})
+        loss = self.loss(torch.from_numpy(logits).float(), torch.from_numpy(self.split.held_out.truth).float())
+        found = aucs(logits, self.split.held_out)
+        return HeldOutFigures(
+            float(loss), mean_within_sources(found), {f"AUC {name}": value for name, value in found.items()}
+        )
 
-    def keep(self, run: Path) -> None:
+    def save_best(self, run: Path) -> None:
         """Write held_out.csv: of each image that is held out the logits that were seen last."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["image", *self.split.held.labels])
-        for file, row in zip(self.split.held.files, self.seen, strict=True):
+        writer.writerow(["image", *self.split.held_out.labels])
+        for file, row in zip(self.split.held_out.files, self.seen, strict=True):
             writer.writerow([file.name, *(f"{value:.6g}" for value in row)])
         write_whole(run / HELD_OUT, stream.getvalue().encode())
 
-    def kept_logits(self, run: Path) -> Floats:
-        """(N, L) that `keep` wrote."""
+    def saved_logits(self, run: Path) -> Floats:
+        """(N, L) that `save_best` wrote."""
         with (run / HELD_OUT).open(newline="", encoding="utf-8") as stream:
             _, *rows = csv.reader(stream)
         return np.array([[float(value) for value in row[1:]] for row in rows])
 
     def _held_out_logits(self) -> Floats:
         """(N, L)."""
-        order = in_order(len(self.split.held), self.options.batch, 0)
+        order = in_order(len(self.split.held_out), self.options.batch, 0)
         with torch.no_grad():
             parts = [self._logits(x) for _, x in batches(self.plain, order, self.how, self.machine)]
         logits: Floats = torch.cat(parts).double().cpu().numpy()
@@ -149,9 +152,9 @@ class Finetuning:
         return self.network.classify(self.network.features(x[:, 0]))
 
     def _network(self, weights: Path) -> Classifier:
-        """The network of the card with the start's backbone, centred features and a head that says how frequent."""
+        """The network of the card with the start's backbone, centred features, a head that has frequencies alone."""
         torch.manual_seed(self.options.seed)
-        network = build(self.how, len(self.split.kept.labels), self.options.attention)
+        network = build(self.how, len(self.split.train.labels), self.options.attention)
         network.backbone.load_imagenet(weights)
         head = network.head if isinstance(network, CamNetwork) else network.attended.head
         frequency = self.truth.mean(0).clamp(0.5 / len(self.truth), 1 - 0.5 / len(self.truth))
@@ -163,7 +166,7 @@ class Finetuning:
 
     def _centre(self, network: Classifier) -> Tensor:
         """Mean of the pooled features over the first images."""
-        plain = Views(self.split.kept.files[:CENTRE_IMAGES], self.options.size, unchanged)
+        plain = Views(self.split.train.files[:CENTRE_IMAGES], self.options.size, unchanged)
         order = in_order(len(plain.files), self.options.batch, 0)
         with torch.no_grad():
             found = [pooled(network.features(x[:, 0])) for _, x in batches(plain, order, self.how, self.machine)]

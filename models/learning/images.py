@@ -1,10 +1,8 @@
-"""Images as the network takes them, batch after batch, in the order of a plan; and where a run's images come from."""
+"""Images as the network takes them, batch after batch, in the order of a plan."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,32 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.card import Network
-from models.data.datasets import is_dicom, read_image
-from models.data.nifti import is_nifti
-from models.errors import RunError
+from models.data.images import read_image
 from models.learning.augment import Augment
+from models.learning.machine import Machine
 from models.learning.sampling import Draw
-
-PICTURES = {".png", ".jpg", ".jpeg", ".dcm"}
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Where and how a run computes; another one gives the same result but for rounding."""
-
-    device: torch.device
-    workers: int = 0
-
-
-def machine(device: str, workers: int) -> Machine:
-    """The machine of a device's name, or of "auto"; RunError where there is none of that name."""
-    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"The device {name!r} cannot be used ({reason}); give --device cpu.") from error
-    return Machine(torch.device(name), workers)
 
 
 class Views(Dataset[Tensor]):
@@ -64,16 +40,3 @@ def batches(
     for draws, images in zip(plan, loader, strict=True):
         x = (images.to(machine.device) - network.mean) / network.std
         yield torch.tensor([draw.row for draw in draws]), x[:, :, None].expand(-1, -1, 3, -1, -1)
-
-
-def image_files(folder: Path) -> tuple[Path, ...]:
-    """All images below a folder, in the order of their names; hidden ones and DICOMDIR are left out."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "DICOMDIR")
-    shown = (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    return tuple(path for path in shown if path.suffix.lower() in PICTURES or is_nifti(path) or is_dicom(path))
-
-
-def names_digest(files: tuple[Path, ...], folder: Path) -> str:
-    """SHA-256 of the names in their order, relative to the folder, a line each."""
-    lines = "".join(f"{file.relative_to(folder).as_posix()}\n" for file in files)
-    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The loop over epochs that both trainings share: steps, a look at the held-out images, the best backbone, a stop."""
+"""The loop over epochs that both trainings share: steps, the held-out images, the best backbone, a stop."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.learning.checkpoints import Checkpoint, Epoch, best, restore, save
 from models.learning.options import Options
 from models.learning.schedule import factor
-from models.networks.efficientnet_lite import save_backbone
-from models.networks.tapped import TappedNetwork
+from models.networks.modules.backbone_file import save_backbone
+from models.networks.modules.tapped import TappedNetwork
 
 BACKBONE = "backbone.safetensors"
 Advance = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the held-out images say: their loss, the score that the highest of is the best, and more by name."""
+class HeldOutFigures:
+    """Figures of the held-out images: loss, score (the highest is the best), and more by name."""
 
     loss: float
     score: float
@@ -50,12 +50,12 @@ class Learner(Protocol):
         """The loss of each batch of an epoch, 0 the first, ready for backward."""
         ...
 
-    def look(self) -> Look:
+    def evaluate(self) -> HeldOutFigures:
         """Judge the network, which is in evaluation mode, on the images that are held out."""
         ...
 
-    def keep(self, run: Path) -> None:
-        """Write what that last look saw, which was the best so far."""
+    def save_best(self, run: Path) -> None:
+        """Write the results of the last `evaluate`, which were the best so far."""
         ...
 
 
@@ -68,7 +68,7 @@ def learn(learner: Learner, options: Options, run: Path, note: str, advance: Adv
     Parameters
     ----------
     note
-        See `models.networks.efficientnet_lite.save_backbone`.
+        See `models.networks.modules.backbone_file.save_backbone`.
     """
     network = learner.network.eval()  # batch normalisation keeps the statistics of its start: what is used is trained
     freeze(network, options.freeze)
@@ -83,7 +83,7 @@ def learn(learner: Learner, options: Options, run: Path, note: str, advance: Adv
         history = (*history, _epoch(learner, optimizer, options, len(history), advance))
         if best(history) is history[-1]:
             save_backbone(network.backbone, run / BACKBONE, note)
-            learner.keep(run)
+            learner.save_best(run)
         write_history(run, history)
         save(run, Checkpoint(network.state_dict(), optimizer.state_dict(), history))
     return history
@@ -147,5 +147,5 @@ def _epoch(learner: Learner, optimizer: torch.optim.Optimizer, options: Options,
     if not torch.isfinite(torch.tensor(mean)):
         raise RunError(f"The loss of epoch {index + 1} is {mean}: give a smaller --rate.")
     with torch.no_grad():
-        look = learner.look()
-    return Epoch(index + 1, part * options.rate, mean, look.loss, look.score, look.figures)
+        figures = learner.evaluate()
+    return Epoch(index + 1, part * options.rate, mean, figures.loss, figures.score, figures.figures)

@@ -1,11 +1,10 @@
-"""What a run may be told; a wrong value is named when the options are made."""
+"""Options of a run; a wrong value is named when they are made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from models.errors import RunError
-from models.learning.losses import LOSSES
 
 SAMPLINGS = ("natural", "balanced")
 ATTENTIONS = ("none", "cbam")
@@ -27,7 +26,7 @@ class Options:
     head_rate
         That of what is new on it.
     warmup
-        Part of all steps in which the rate rises; then it falls along a cosine to 0.
+        Part of all steps in which the rate grows; then it falls along a cosine to 0.
     freeze
         The stem and so many blocks stay as they are; 0 trains everything.
     patience
@@ -74,6 +73,8 @@ class FinetuneOptions(Options):
     attention: str = "none"
 
     def __post_init__(self) -> None:
+        from models.learning.losses import LOSSES  # noqa: PLC0415 (torch)
+
         Options.__post_init__(self)
         for what, value, known in (
             ("loss", self.loss, tuple(LOSSES)),

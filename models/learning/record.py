@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from dataclasses import asdict
@@ -9,14 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.learning.options import Options
 
 FILE = "run.json"
 PACKAGES = ("readfirst", "torch", "monai", "numpy", "pillow", "pydicom", "nibabel", "scikit-learn")
-# What a run may be gone on with in another place or by another version of: told, not compared.
-TOLD = ("data", "versions", "device", "result")
+# What may differ when a run is continued: it is recorded and not compared.
+NOT_COMPARED = ("data", "versions", "device", "result")
 
 
 def given(command: str, options: Options, **more: object) -> dict[str, Any]:
@@ -37,24 +38,30 @@ def versions() -> dict[str, str]:
     return found
 
 
+def names_digest(files: tuple[Path, ...], folder: Path) -> str:
+    """SHA-256 of the names in their order, relative to the folder, a line each."""
+    lines = "".join(f"{file.relative_to(folder).as_posix()}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def begin(run: Path, record: dict[str, Any], *, resume: bool) -> None:
     """Open a run folder, a new one, or with `resume` one that was given the same.
 
     Raises
     ------
     RunError
-        There is a run already, none to go on with, or one that was given something else, which is named.
+        There is a run already, none to continue, or one that was given something else, which is named.
     """
     path = run / FILE
     if not resume:
         if path.exists():
-            raise RunError(f"{run} holds a run already: go on with it by --resume, or give another run folder.")
+            raise RunError(f"{run} holds a run already: continue it with --resume, or give another run folder.")
         run.mkdir(parents=True, exist_ok=True)
         write_whole(path, _text(record))
         return
     other = differences(_read(path), record)
     if other:
-        raise RunError(f"{run} cannot be gone on with, because this differs: {'; '.join(other)}.")
+        raise RunError(f"{run} cannot be continued, because this differs: {'; '.join(other)}.")
 
 
 def finish(run: Path, result: dict[str, object]) -> None:
@@ -73,8 +80,8 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, object]:
-    """The options beside the rest, without what is only told."""
-    compared = {name: value for name, value in record.items() if name not in (*TOLD, "options")}
+    """The options beside the rest, without what is not compared."""
+    compared = {name: value for name, value in record.items() if name not in (*NOT_COMPARED, "options")}
     options: dict[str, object] = record.get("options", {})
     return compared | options
 
@@ -83,7 +90,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"There is no run to go on with in {path.parent}: leave --resume out.") from error
+        raise RunError(f"There is no run to continue in {path.parent}: leave --resume out.") from error
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     return record

@@ -8,16 +8,16 @@ from pathlib import Path
 import torch
 
 from models.card import COARSEST_STRIDE, Card
+from models.data.files import write_whole
 from models.errors import RunError
-from models.files import write_whole
 from models.learning.checkpoints import Epoch, best
 from models.learning.curves import auc_curve, loss_curve, roc_curves
 from models.learning.finetune import NOTE as FINETUNED
 from models.learning.finetune import Finetuning, read_split
-from models.learning.images import Machine, names_digest
 from models.learning.loop import BACKBONE, Advance, learn
+from models.learning.machine import Machine
 from models.learning.options import FinetuneOptions, Options, PretrainOptions
-from models.learning.record import begin, finish, given
+from models.learning.record import begin, finish, given, names_digest
 from models.learning.simclr import NOTE as PRETRAINED
 from models.learning.simclr import Pretraining, read_unlabelled
 from models.packages import sha256
@@ -46,23 +46,23 @@ def finetune(
     Raises
     ------
     RunError, DataError, PackageError
-        The options, the data or the weights cannot be used; the sentence says why.
+        The options, the data or the weights cannot be used; the sentence names why.
     """
     _check(like, options)
     split = read_split(data, [label.name for label in like.labels], options.seed)
     learner = Finetuning(split, like, options, weights, machine)
-    told: dict[str, object] = {
-        "labels": list(split.kept.labels),
-        "images": len(split.kept),
-        "held_out": len(split.held),
+    facts: dict[str, object] = {
+        "labels": list(split.train.labels),
+        "images": len(split.train),
+        "held_out": len(split.held_out),
     }
-    told |= {"labels_sha256": sha256(data / "labels.csv")}
-    _begin(run, "finetune", options, like, weights, data, machine, told, resume=resume)
+    facts |= {"labels_sha256": sha256(data / "labels.csv")}
+    _begin(run, "finetune", options, like, weights, data, machine, facts, resume=resume)
     started = time.monotonic()
     history = learn(learner, options, run, FINETUNED.format(start=weights.name), advance)
     write_whole(run / "loss.png", loss_curve(history))
     write_whole(run / "auc.png", auc_curve(history))
-    write_whole(run / "roc.png", roc_curves(split.held.labels, learner.kept_logits(run), split.held.truth))
+    write_whole(run / "roc.png", roc_curves(split.held_out.labels, learner.saved_logits(run), split.held_out.truth))
     return _finish(run, history, started)
 
 
@@ -81,11 +81,11 @@ def pretrain(
     _check(like, options)
     images = read_unlabelled(data, options.seed)
     learner = Pretraining(images, like, options, weights, machine)
-    told: dict[str, object] = {"images": len(images.kept), "held_out": len(images.held)}
-    told |= {"images_sha256": names_digest(images.kept + images.held, data)}
-    _begin(run, "pretrain", options, like, weights, data, machine, told, resume=resume)
+    facts: dict[str, object] = {"images": len(images.train), "held_out": len(images.held_out)}
+    facts |= {"images_sha256": names_digest(images.train + images.held_out, data)}
+    _begin(run, "pretrain", options, like, weights, data, machine, facts, resume=resume)
     started = time.monotonic()
-    note = PRETRAINED.format(start=weights.name, images=len(images.kept) + len(images.held))
+    note = PRETRAINED.format(start=weights.name, images=len(images.train) + len(images.held_out))
     history = learn(learner, options, run, note, advance)
     write_whole(run / "loss.png", loss_curve(history))
     return _finish(run, history, started)
@@ -110,7 +110,7 @@ def _begin(
     weights: Path,
     data: Path,
     machine: Machine,
-    told: dict[str, object],
+    facts: dict[str, object],
     *,
     resume: bool,
 ) -> None:
@@ -118,7 +118,7 @@ def _begin(
     start = {"weights": weights.name, "weights_sha256": sha256(weights)}
     where = {"data": str(data), "device": str(machine.device)}
     network = like.network.model_dump(mode="json")
-    begin(run, given(command, options, **where, **told, **start, like=like.name, network=network), resume=resume)
+    begin(run, given(command, options, **where, **facts, **start, like=like.name, network=network), resume=resume)
 
 
 def _finish(run: Path, history: tuple[Epoch, ...], started: float) -> Epoch:

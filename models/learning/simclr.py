@@ -1,4 +1,4 @@
-"""SimCLR: two changed views of one radiograph shall be found among those of others. Chen et al., ICML 2020.
+"""SimCLR: two changed views of one radiograph are to be found among those of others. Chen et al., ICML 2020.
 
 What is contrasted are the averaged taps that the heads of `models train` will read. Where labels.csv names patients,
 a patient is held out whole; two images of one patient in a batch still count as different.
@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from models.card import Card, Network
 from models.data.datasets import read_examples, require_images
+from models.data.images import images_below
 from models.errors import DataError, RunError
 from models.fitting.heads import folds
 from models.learning.augment import STRONG, augmentation
-from models.learning.images import Machine, Views, batches, image_files
-from models.learning.loop import Look
+from models.learning.images import Views, batches
+from models.learning.loop import HeldOutFigures
 from models.learning.losses import nt_xent
+from models.learning.machine import Machine
 from models.learning.options import PretrainOptions
 from models.learning.sampling import in_order, plan
-from models.networks.tapped import TappedNetwork, pooled
+from models.networks.modules.tapped import TappedNetwork, pooled
 
 FOLDS = 10
 NOTE = (
@@ -36,8 +38,8 @@ NOTE = (
 class Unlabelled(NamedTuple):
     """Files that are shown, and files that are held out to choose the epoch."""
 
-    kept: tuple[Path, ...]
-    held: tuple[Path, ...]
+    train: tuple[Path, ...]
+    held_out: tuple[Path, ...]
 
 
 class Projected(TappedNetwork):
@@ -69,7 +71,7 @@ def read_unlabelled(data: Path, seed: int) -> Unlabelled:
     elif not data.is_dir():
         raise DataError(f"There is no folder {data}.")
     else:
-        files = image_files(data)
+        files = images_below(data)
         groups = np.arange(len(files))
     count = len(set(groups.tolist()))
     if count < FOLDS:
@@ -86,15 +88,15 @@ class Pretraining:
         self, images: Unlabelled, like: Card, options: PretrainOptions, weights: Path, machine: Machine
     ) -> None:
         assert like.network is not None
-        if len(images.kept) < options.batch or len(images.held) < 2:
+        if len(images.train) < options.batch or len(images.held_out) < 2:
             raise RunError(
-                f"Too few images to pretrain: {len(images.kept)} and {len(images.held)} held out; a batch of"
+                f"Too few images to pretrain: {len(images.train)} and {len(images.held_out)} held out; a batch of"
                 f" {options.batch} needs as many, and two held out."
             )
         self.images, self.how, self.options, self.machine = images, like.network, options, machine
         augment = augmentation(STRONG, options.size)
-        self.views = Views(images.kept, options.size, augment, 2)
-        self.held = Views(images.held, options.size, augment, 2)
+        self.views = Views(images.train, options.size, augment, 2)
+        self.held_out = Views(images.held_out, options.size, augment, 2)
         torch.manual_seed(options.seed)
         self.network = Projected(self.how, options.width)
         self.network.backbone.load_imagenet(weights)
@@ -103,23 +105,23 @@ class Pretraining:
     @property
     def steps(self) -> int:
         """Batches of an epoch."""
-        return len(self.images.kept) // self.options.batch
+        return len(self.images.train) // self.options.batch
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """NT-Xent of each batch."""
-        order = plan(len(self.images.kept), self.options.batch, self.options.seed, epoch)
+        order = plan(len(self.images.train), self.options.batch, self.options.seed, epoch)
         for _, x in batches(self.views, order, self.how, self.machine):
             yield self._loss(x)
 
-    def look(self) -> Look:
+    def evaluate(self) -> HeldOutFigures:
         """NT-Xent of the held-out images in batches as near to the training's as they fill."""
-        order = in_order(len(self.images.held), self.options.batch, self.options.seed)
+        order = in_order(len(self.images.held_out), self.options.batch, self.options.seed)
         order = [part for part in order if len(part) > 1]
-        found = [float(self._loss(x)) for _, x in batches(self.held, order, self.how, self.machine)]
+        found = [float(self._loss(x)) for _, x in batches(self.held_out, order, self.how, self.machine)]
         loss = float(np.average(found, weights=[len(part) for part in order]))
-        return Look(loss, -loss, {})
+        return HeldOutFigures(loss, -loss, {})
 
-    def keep(self, run: Path) -> None:
+    def save_best(self, run: Path) -> None:
         """There is nothing more than the loss."""
 
     def _loss(self, x: Tensor) -> Tensor:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from models.card import Card
 from models.errors import PackageError
-from models.localizers import Localizer
-from models.networks.efficientnet_lite import EfficientNetLite0
-from models.networks.tapped import Built, SpatialNetwork, from_bytes
+from models.localizers.registry import register
+from models.networks.protocols import Foldable
+from models.networks.registry import NETWORKS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from models.card import Card, Code
+    from models.fitting.task import Fit, Task
+    from models.localizers.registry import Localizer
+    from models.networks.protocols import SpatialNetwork
+
+    Built = TypeVar("Built", bound=nn.Module)
+
+Method = TypeVar("Method", bound="NetworkLocalizer")
 
 
 class NetworkLocalizer(ABC):
-    """The protocol `Localizer` around a network; a method says what it makes of features.
+    """The protocol `Localizer` around a network; a method adds what it makes of features.
 
     The network sees channels last: a tenth faster on a CPU (tests/benchmarks/saliency.py), logits alike to 1e-5.
 
@@ -38,6 +48,9 @@ class NetworkLocalizer(ABC):
         self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (L,) and maps (L, h, w) of one image; `spacing` is not needed."""
+        import numpy as np
+        import torch
+
         device = next(self.network.parameters()).device
         with torch.inference_mode():
             x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
@@ -51,19 +64,48 @@ class NetworkLocalizer(ABC):
         """Logits (N, L) and maps (N, L, h, w) of what `network.features` gave."""
 
 
-def load_network(
-    method: type[NetworkLocalizer], card: Card, data: bytes, device: str, threads: int | None
+def register_maps(
+    name: str, *, maps: str, citation: str, regions: str, code: Code
+) -> Callable[[type[Method]], type[Method]]:
+    """Register the decorated class: on the network of the card, fitted as a linear head on averaged features.
+
+    `regions` is `Fit.regions`; see `LocalizerEntry` for the rest.
+    """
+
+    def decorate(method: type[Method]) -> type[Method]:
+        def fit(task: Task) -> Fit:
+            from models.fitting import linear
+
+            return linear.fit(task, method, regions)
+
+        @register(name, maps=maps, citation=citation, code=code, fit=fit)
+        def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
+            assert card.network is not None
+            network = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
+            return on_network(method, network, card, data, device, threads)
+
+        return method
+
+    return decorate
+
+
+def on_network(
+    method: type[NetworkLocalizer], network: nn.Module, card: Card, data: bytes, device: str, threads: int | None
 ) -> Localizer:
-    """A method on the network that the card's [network] describes; see `models.packages.load`."""
-    assert card.network is not None
-    network = on_device(from_bytes(data, card.network, len(card.labels)), device, threads)
-    return method(network, card.network.mean, card.network.std, card.network.channels)
+    """A method on a network with the package's weights; see `models.packages.load`."""
+    from models.networks.modules.storage import filled
+
+    ready: Any = on_device(filled(network, data), device, threads)
+    table = card.network
+    return method(ready, table.mean, table.std, table.channels) if table else method(ready, 0.0, 1.0)
 
 
 def on_device(network: Built, device: str, threads: int | None) -> Built:
     """The network where it shall compute, made quick for inference; PackageError where there is no such device."""
+    import torch
+
     for module in network.modules():
-        if isinstance(module, EfficientNetLite0):
+        if isinstance(module, Foldable):
             module.fold()
     if threads is not None:
         torch.set_num_threads(threads)

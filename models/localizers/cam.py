@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from models.card import Code
+from models.localizers.base import NetworkLocalizer, register_maps
 
-from models.card import Card
-from models.localizers import Localizer
-from models.localizers.base import NetworkLocalizer, load_network
-from models.networks.tapped import SpatialNetwork
+if TYPE_CHECKING:
+    from torch import Tensor
 
-
-class MappedNetwork(SpatialNetwork, Protocol):
-    """A network that gives its maps itself."""
-
-    def maps(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Each cell's part of the logits: (N, L, h, w)."""
-        ...
+    from models.networks.protocols import MappedNetwork
 
 
+@register_maps(
+    "cam",
+    maps="class activation map",
+    citation="Zhou et al., CVPR 2016",
+    code=Code("130402", "DCM", "Class activation"),
+    regions="Regions are class activation maps: they show what raised the score and outline nothing.",
+)
 class CamLocalizer(NetworkLocalizer):
     """Logits and the maps that they are the mean of, all labels in the one forward pass.
 
@@ -34,8 +34,3 @@ class CamLocalizer(NetworkLocalizer):
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Logits (N, L) and maps (N, L, h, w) as the network has them."""
         return self.network.classify(features), self.network.maps(features)
-
-
-def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-    """The method with the package's network; see `models.packages.load`."""
-    return load_network(CamLocalizer, card, data, device, threads)

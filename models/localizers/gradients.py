@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional
-
+from models.card import Code
 from models.localizers.base import NetworkLocalizer
-from models.networks.tapped import Centred, PooledLinear, SpatialNetwork
+from models.networks.protocols import Centred, PooledLinear
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.networks.protocols import SpatialNetwork
+
+GRADIENT_WEIGHTED = Code("130403", "DCM", "Gradient-weighted class activation")  # CID 217
 
 
 class GradientLocalizer(NetworkLocalizer):
@@ -31,6 +36,8 @@ class GradientLocalizer(NetworkLocalizer):
 
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Logits (N, L) and maps (N, L, h, w) of what `network.features` gave."""
+        from torch.nn import functional
+
         taps = self.network.centred(features) if isinstance(self.network, Centred) else features
         if isinstance(self.network, PooledLinear):
             logits = self.network.classify(features)
@@ -54,6 +61,8 @@ class GradientLocalizer(NetworkLocalizer):
 
 def label_gradients(network: SpatialNetwork, features: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Logits (N, L), and for each tap the gradient of each image's logits at it (N, L, c, h, w)."""
+    import torch
+
     with torch.inference_mode(mode=False), torch.enable_grad():
         leaves = tuple(feature.detach().clone().requires_grad_() for feature in features)
         logits = network.classify(leaves)
@@ -65,6 +74,8 @@ def label_gradients(network: SpatialNetwork, features: tuple[Tensor, ...]) -> tu
 
 def on_finest(parts: list[Tensor]) -> Tensor:
     """The sum of maps (N, L, h, w) on the grid of the first, a coarse cell's value shared out among the fine ones."""
+    from torch.nn import functional
+
     total, size = parts[0], (parts[0].shape[-2], parts[0].shape[-1])
     for part in parts[1:]:
         share = math.prod(part.shape[-2:]) / math.prod(size)

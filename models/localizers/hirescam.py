@@ -7,17 +7,22 @@ it contributed. For global average pooling it is the class activation map divide
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from models.localizers.base import register_maps
+from models.localizers.gradients import GRADIENT_WEIGHTED, GradientLocalizer
 
-from models.card import Card
-from models.localizers import Localizer
-from models.localizers.base import load_network
-from models.localizers.gradients import GradientLocalizer
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
+@register_maps(
+    "hirescam",
+    maps="HiResCAM map",
+    citation="Draelos and Carin, arXiv 2011.08891, 2020",
+    code=GRADIENT_WEIGHTED,
+    regions="Regions are HiResCAM maps, which for this network are class activation maps divided by the cells.",
+)
 class HiResCamLocalizer(GradientLocalizer):
     """Sum over channels of gradient times activation; negative where a cell lowered the logit."""
 
@@ -25,13 +30,12 @@ class HiResCamLocalizer(GradientLocalizer):
 
     def closed(self, weight: Tensor, tap: Tensor) -> Tensor:
         """See `GradientLocalizer.closed`."""
+        from torch.nn import functional
+
         return functional.conv2d(tap, weight[:, :, None, None] / math.prod(tap.shape[-2:]))
 
     def part(self, gradient: Tensor, tap: Tensor) -> Tensor:
         """See `GradientLocalizer.part`."""
+        import torch
+
         return torch.einsum("nlchw,nchw->nlhw", gradient, tap)
-
-
-def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-    """The method with the package's network; see `models.packages.load`."""
-    return load_network(HiResCamLocalizer, card, data, device, threads)

@@ -1,70 +1,32 @@
-"""Multiple-instance learning: gated attention says which cells speak for a label. Ilse et al., ICML 2018.
-
-An image is a bag of cells of frozen features. Each label has its own attention over them (the softmax of equation 9
-there), and each cell its own logit, so that the image's logit is a sum over cells and the map says which.
-"""
+"""Multiple-instance learning: maps are each cell's attention times its logit. Ilse et al., ICML 2018."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
-from models.card import Card
-from models.localizers import Localizer
-from models.localizers.base import on_device
+from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
-from models.networks.tapped import TappedNetwork, filled, on_one_grid
+from models.localizers.registry import register
 
-HIDDEN = 16
-
-
-class GatedHead(nn.Module):
-    """logit = bias + sum over cells of attention x (weight · cell); a new head attends alike to all cells."""
-
-    def __init__(self, width: int, labels: int) -> None:
-        super().__init__()
-        self.content = nn.Linear(width, HIDDEN)
-        self.gate = nn.Linear(width, HIDDEN)
-        self.attention = nn.Linear(HIDDEN, labels, bias=False)
-        self.head = nn.Linear(width, labels)
-        nn.init.zeros_(self.attention.weight)
-
-    def evidence(self, cells: Tensor) -> Tensor:
-        """Each cell's part of the logits (N, L, cells), of cells (N, cells, width)."""
-        hidden = torch.tanh(self.content(cells)) * torch.sigmoid(self.gate(cells))
-        attention = torch.softmax(self.attention(hidden), 1)
-        return (attention * (cells @ self.head.weight.T)).transpose(1, 2)
-
-    def forward(self, cells: Tensor) -> Tensor:
-        """Logits (N, L) of cells (N, cells, width)."""
-        return self.evidence(cells).sum(2) + self.head.bias
+if TYPE_CHECKING:
+    from models.card import Card
+    from models.fitting.task import Fit, Task
+    from models.localizers.registry import Localizer
 
 
-class MilNetwork(TappedNetwork):
-    """The taps on the grid of the coarsest, less `centre`, as cells of a `GatedHead`; parameters as `CamNetwork`'s."""
+def fit(task: Task) -> Fit:
+    """Gated attention and the cells' head."""
+    from models.fitting import mil
 
-    def __init__(self, taps: tuple[int, ...], labels: int, border: int = 0, *, deviations: bool = False) -> None:
-        super().__init__(taps, border, deviations=deviations)
-        self.pool = GatedHead(sum(self.widths), labels)
-
-    def cells(self, features: tuple[Tensor, ...]) -> Tensor:
-        """(N, cells, channels of all taps) of inner features, less `centre`."""
-        return on_one_grid(features).flatten(2).transpose(1, 2) - self.centre
-
-    def classify(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Logits (N, L) of inner features."""
-        logits: Tensor = self.pool(self.cells(features))
-        return logits
-
-    def maps(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Each cell's part of the logits (N, L, h, w): the sum over cells is the logit without its bias."""
-        evidence = self.pool.evidence(self.cells(features))
-        return self.framed(evidence.reshape(*evidence.shape[:2], *features[-1].shape[-2:]), features)
+    return mil.fit(task)
 
 
+@register("mil", maps="attention-weighted evidence of cells", citation="Ilse et al., ICML 2018", taps=True, fit=fit)
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
+    from models.networks.modules.gated_attention import MilNetwork
+
     assert card.network is not None
-    how = card.network
-    built = filled(MilNetwork(how.taps, len(card.labels), how.border, deviations=how.deviations), data)
-    return CamLocalizer(on_device(built, device, threads), how.mean, how.std)
+    table = card.network
+    network = MilNetwork(table.taps, len(card.labels), table.border, deviations=table.deviations)
+    return on_network(CamLocalizer, network, card, data, device, threads)

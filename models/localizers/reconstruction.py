@@ -1,80 +1,36 @@
-"""Reconstruction residual: an autoencoder that saw only images without a finding cannot draw one.
-
-Baur et al., Autoencoders for unsupervised anomaly segmentation in brain MR images, Medical Image Analysis 69 (2021).
-The residual knows no label: all labels have the same map, and a label's logit is linear in the residual of 64 places.
-"""
+"""Reconstruction residual: maps are where an autoencoder of normal images fails. Baur et al., MedIA 69 (2021)."""
 
 from __future__ import annotations
 
-import itertools
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from models.card import Card
-from models.localizers import Localizer
-from models.localizers.base import on_device
+from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
-from models.networks.tapped import filled
+from models.localizers.registry import register
 
-SIDE = 64  # pixels of what the autoencoder sees
-GRID = 32  # cells of the map at each side
-PLACES = 8  # at each side, of the residual that the head sees
-WIDTHS = (16, 32, 16)  # channels at each halving; 8 x 8 x 16 numbers are what it keeps of an image
-
-
-class Autoencoder(nn.Module):
-    """Three halvings and three doublings, nothing that goes around them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        wide = (1, *WIDTHS)
-        halvings, doublings = list[nn.Module](), list[nn.Module]()
-        for inputs, outputs in itertools.pairwise(wide):
-            halvings += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ELU()]
-            doublings = [nn.ConvTranspose2d(outputs, inputs, 4, stride=2, padding=1), nn.ELU(), *doublings]
-        self.encoder = nn.Sequential(*halvings[:-1])
-        self.decoder = nn.Sequential(*doublings[:-1])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The image (N, 1, 64, 64) as drawn again."""
-        drawn: Tensor = self.decoder(self.encoder(x))
-        return drawn
+if TYPE_CHECKING:
+    from models.card import Card
+    from models.fitting.task import Fit, Task
+    from models.localizers.registry import Localizer
 
 
-class ReconstructionNetwork(nn.Module):
-    """logit = bias + weight · (residual of 8 x 8 places - centre)."""
+def fit(task: Task) -> Fit:
+    """An autoencoder of normal images, and a head on its residual."""
+    from models.fitting import reconstruction
 
-    centre: Tensor
-
-    def __init__(self, labels: int) -> None:
-        super().__init__()
-        self.autoencoder = Autoencoder()
-        self.head = nn.Linear(PLACES**2, labels)
-        self.register_buffer("centre", torch.zeros(PLACES**2))
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The mean absolute residual (N, 1, 32, 32) of images (N, C, rows, columns) of intensity 0..1."""
-        small = functional.adaptive_avg_pool2d(x[:, :1], SIDE)
-        residual = (small - self.autoencoder(small)).abs()
-        return (functional.adaptive_avg_pool2d(residual, GRID),)
-
-    def places(self, features: tuple[Tensor, ...]) -> Tensor:
-        """What the head sees: (N, 64)."""
-        return functional.adaptive_avg_pool2d(features[0], PLACES).flatten(1)
-
-    def classify(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Logits (N, L) of the residual."""
-        logits: Tensor = self.head(self.places(features) - self.centre)
-        return logits
-
-    def maps(self, features: tuple[Tensor, ...]) -> Tensor:
-        """The residual for every label: (N, L, 32, 32)."""
-        return features[0].expand(-1, self.head.out_features, -1, -1)
+    return reconstruction.fit(task)
 
 
+@register(
+    "reconstruction",
+    maps="reconstruction residual",
+    citation="Baur et al., Medical Image Analysis 69 (2021)",
+    tables=("weights",),
+    fit=fit,
+)
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
-    built = filled(ReconstructionNetwork(len(card.labels)), data)
-    return CamLocalizer(on_device(built, device, threads), 0.0, 1.0)
+    from models.networks.modules.autoencoder import ReconstructionNetwork
+
+    network = ReconstructionNetwork(len(card.labels))
+    return on_network(CamLocalizer, network, card, data, device, threads)

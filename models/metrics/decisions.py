@@ -1,4 +1,4 @@
-"""Decisions at an operating point, and how far probabilities can be believed."""
+"""Decisions at a threshold, and how well probabilities are calibrated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What calls at the operating point are worth; a figure is None where no image could count for it."""
+    """Figures of the decisions at a threshold; None where no image could count for one."""
 
     called: int
     sensitivity: Figure
@@ -31,13 +31,13 @@ class Bin:
     high: float
     images: int
     probability: float
-    """Mean of what was said."""
+    """Mean of the predicted ones."""
     frequency: float
     """Part of them in which it was true."""
 
 
 def decisions(present: NDArray[np.bool_], truth: NDArray[np.bool_], weights: NDArray[np.float64]) -> Decisions:
-    """Of calls (N,) against truth (N,); intervals of the draws `weights` (draws, N)."""
+    """Of decisions (N,) against truth (N,); intervals of the draws `weights` (draws, N)."""
     once, drawn = _rates(present, truth, np.ones((1, len(truth)))), _rates(present, truth, weights)
     figures = [figure(float(value[0]), draws) for value, draws in zip(once, drawn, strict=True)]
     return Decisions(int(present.sum()), *figures)

@@ -12,7 +12,7 @@ DRAWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure and its 95 % interval; None where there is nothing to tell it from."""
+    """A figure and its 95 % interval; None where no draw has it."""
 
     value: float | None
     low: float | None = None
@@ -30,7 +30,7 @@ def patient_draws(groups: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) 
 def figure(value: float, drawn: NDArray[np.float64]) -> Figure:
     """The percentile interval of those draws that are numbers; rounded to four digits.
 
-    Where all draws are the same (none or all hit) a bootstrap cannot tell an interval, and there is none.
+    Where all draws are the same (none or all hit) a bootstrap has no interval, and there is none.
     """
     real = drawn[np.isfinite(drawn)]
     if not np.isfinite(value):

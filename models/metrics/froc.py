@@ -60,7 +60,7 @@ def froc_curve(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """False regions an image and sensitivity over boxes, both rising from 0, one point a threshold.
 
-    `weights` (draws, N) says how often each image counts; then both are (draws, points). Without boxes the sensitivity
+    `weights` (draws, N) is how often each image counts; then both are (draws, points). Without boxes the sensitivity
     is not a number.
     """
     drawn = np.ones((1, marks.images)) if weights is None else weights

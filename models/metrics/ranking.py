@@ -42,7 +42,7 @@ def auc_interval(
 def auc_draws(
     scores: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """AUC of rows that count as often as each draw of `weights` (draws, N) says; NaN where a class is missing."""
+    """AUC of rows, each counted as often as in each draw of `weights` (draws, N); NaN where a class is missing."""
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))

@@ -1,1 +1,1 @@
-"""Networks: backbones and what their taps are averaged to."""
+"""Networks: one registered name a file; the modules themselves are in `modules`."""

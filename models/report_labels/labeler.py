@@ -1,8 +1,8 @@
-"""A report to its labels: mention, then negation, then uncertainty, then the report's own answer.
+"""A report to its labels: mention, then negation, then uncertainty, then the report's own assertion.
 
 The way is that of NegEx (Chapman et al., J Biomed Inform 2001) and of the CheXpert labeler (Irvin et al., AAAI 2019):
 phrases that name a finding, cues that reach forward or backward over a few words, and "present" before "uncertain"
-before "absent" when a report says several. Rules and code are our own; see rules.toml.
+before "absent" when a report has several. Rules and code are our own; see rules.toml.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.report_labels.phrases import Found, tokens
-from models.report_labels.rules import NO_FINDING, Kind, Rule, Rules
+from models.report_labels.rules import NO_FINDING, Kind, PhraseRule, Rules
 from models.report_labels.sections import Section, SectionSplitter
 from models.report_labels.sentences import sentences
 
-Hit = Found[Rule]
+Hit = Found[PhraseRule]
 CUES = frozenset({Kind.NEGATION, Kind.UNCERTAINTY})
 STOPS = {
     Kind.NEGATION: frozenset({Kind.STOP, Kind.NEGATION_STOP}),
@@ -25,8 +25,8 @@ STOPS = {
 NAMES = frozenset({Kind.MENTION, Kind.HINT, Kind.NORMAL})
 
 
-class Answer(StrEnum):
-    """What a report says of a label; the order is that in which one outweighs the next."""
+class Assertion(StrEnum):
+    """Assertion status of a label in a report (NegEx, i2b2 2010); each outweighs those after it."""
 
     PRESENT = "present"
     UNCERTAIN = "uncertain"
@@ -34,7 +34,7 @@ class Answer(StrEnum):
     NOT_MENTIONED = "not mentioned"
 
 
-STRENGTH = {answer: rank for rank, answer in enumerate(reversed(Answer))}
+STRENGTH = {assertion: rank for rank, assertion in enumerate(reversed(Assertion))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Mention:
     """One place where a label is named, and what was made of it."""
 
     label: str
-    answer: Answer
+    assertion: Assertion
     words: str
     """As the table read them: in lower case, slips put right."""
     cue: str
@@ -52,25 +52,25 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The answers of one report, with the mention that decided each."""
+    """The assertions of one report, with the mention that decided each."""
 
-    answers: dict[str, Answer]
+    assertions: dict[str, Assertion]
     because: dict[str, Mention]
 
     @property
     def readable(self) -> bool:
         """There was text to read."""
-        return self.answers[NO_FINDING] is not Answer.NOT_MENTIONED
+        return self.assertions[NO_FINDING] is not Assertion.NOT_MENTIONED
 
-    def value(self, label: str, uncertain: Answer) -> bool:
+    def value(self, label: str, uncertain: Assertion) -> bool:
         """Whether the label counts as present where an uncertain finding counts as `uncertain`.
 
         An uncertain No_Finding never does: a doubtful image is no example of a normal one.
         """
-        answer = self.answers[label]
-        if answer is Answer.UNCERTAIN and label != NO_FINDING:
-            return uncertain is Answer.PRESENT
-        return answer is Answer.PRESENT
+        assertion = self.assertions[label]
+        if assertion is Assertion.UNCERTAIN and label != NO_FINDING:
+            return uncertain is Assertion.PRESENT
+        return assertion is Assertion.PRESENT
 
 
 class Labeler:
@@ -96,12 +96,14 @@ class Labeler:
         for text in texts:
             for mention in self.mentions(text):
                 held = because.get(mention.label)
-                if held is None or STRENGTH[mention.answer] > STRENGTH[held.answer]:
+                if held is None or STRENGTH[mention.assertion] > STRENGTH[held.assertion]:
                     because[mention.label] = mention
-        answers = {name: because[name].answer if name in because else Answer.NOT_MENTIONED for name in self.names}
+        assertions = {
+            name: because[name].assertion if name in because else Assertion.NOT_MENTIONED for name in self.names
+        }
         if any(texts):
-            answers[NO_FINDING] = _no_finding(answers)
-        return Labels(answers, because)
+            assertions[NO_FINDING] = _no_finding(assertions)
+        return Labels(assertions, because)
 
     def mentions(self, text: str) -> Iterator[Mention]:
         """Every mention in a text, in its order."""
@@ -116,16 +118,18 @@ class Labeler:
             return
         cues, stops = _cues(hits), [hit for hit in hits if hit.value.kind in STOPS[Kind.NEGATION]]
         for hit in named:
-            answer, cue = _answer(hit, cues, stops)
-            said, why = " ".join(words[hit.start : hit.end]), " ".join(words[cue.start : cue.end]) if cue else ""
-            yield Mention(hit.value.label, answer, said, why, sentence)
+            assertion, cue = _assertion(hit, cues, stops)
+            named_as, why = " ".join(words[hit.start : hit.end]), " ".join(words[cue.start : cue.end]) if cue else ""
+            yield Mention(hit.value.label, assertion, named_as, why, sentence)
 
 
-def _no_finding(answers: dict[str, Answer]) -> Answer:
+def _no_finding(assertions: dict[str, Assertion]) -> Assertion:
     """Present where no finding is present or uncertain; as uncertain as the strongest finding otherwise."""
-    strongest = max((answer for name, answer in answers.items() if name != NO_FINDING), key=STRENGTH.__getitem__)
-    opposite = {Answer.PRESENT: Answer.ABSENT, Answer.UNCERTAIN: Answer.UNCERTAIN}
-    return opposite.get(strongest, Answer.PRESENT)
+    strongest = max(
+        (assertion for name, assertion in assertions.items() if name != NO_FINDING), key=STRENGTH.__getitem__
+    )
+    opposite = {Assertion.PRESENT: Assertion.ABSENT, Assertion.UNCERTAIN: Assertion.UNCERTAIN}
+    return opposite.get(strongest, Assertion.PRESENT)
 
 
 def _mentions(hits: Sequence[Hit]) -> list[Hit]:
@@ -149,16 +153,16 @@ def _cues(hits: Sequence[Hit]) -> list[Hit]:
     return kept
 
 
-def _answer(hit: Hit, cues: Sequence[Hit], stops: Sequence[Hit]) -> tuple[Answer, Hit | None]:
+def _assertion(hit: Hit, cues: Sequence[Hit], stops: Sequence[Hit]) -> tuple[Assertion, Hit | None]:
     """Negation outweighs uncertainty: "no definite nodule" and "no nodule is suspected" are both absent."""
     if hit.value.kind is Kind.NORMAL:
-        return Answer.ABSENT, None
+        return Assertion.ABSENT, None
     holding = [cue for cue in cues if _holds(cue, hit, stops)]
-    for kind, answer in ((Kind.NEGATION, Answer.ABSENT), (Kind.UNCERTAINTY, Answer.UNCERTAIN)):
+    for kind, assertion in ((Kind.NEGATION, Assertion.ABSENT), (Kind.UNCERTAINTY, Assertion.UNCERTAIN)):
         for cue in holding:
             if cue.value.kind is kind:
-                return answer, cue
-    return (Answer.UNCERTAIN if hit.value.kind is Kind.HINT else Answer.PRESENT), None
+                return assertion, cue
+    return (Assertion.UNCERTAIN if hit.value.kind is Kind.HINT else Assertion.PRESENT), None
 
 
 def _holds(cue: Hit, hit: Hit, stops: Sequence[Hit]) -> bool:

@@ -9,23 +9,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from models.errors import DataError
-from models.report_labels.labeler import Answer, Labels
-from models.report_labels.readers import Report
+from models.report_labels.labeler import Assertion, Labels
+from models.report_labels.readers import RadiologyReport
 
 OWN = ("split", "image", "patient")
 
 
 def write_labels(
-    path: Path, labeled: Sequence[tuple[Report, Labels]], names: Sequence[str], uncertain: Answer, validation: float
+    path: Path,
+    labeled: Sequence[tuple[RadiologyReport, Labels]],
+    names: Sequence[str],
+    uncertain: Assertion,
+    validation: float,
 ) -> int:
     """Write one row of 0 and 1 for each image and return their number. The report's text is not written.
 
-    A `split` column that the reports bring is kept; else about the fraction `validation` of patients is "validation".
+    A `split` column of the reports is kept; else about the fraction `validation` of patients is "validation".
 
     Raises
     ------
     DataError
-        The reports bring a column that has the name of a label, or the file cannot be written.
+        The reports have a column with the name of a label, or the file cannot be written.
     """
     others = list(dict.fromkeys(name for report, _ in labeled for name in report.columns if name not in OWN))
     doubled = [name for name in names if name in others]
@@ -46,13 +50,13 @@ def write_labels(
     return len(rows)
 
 
-def write_reasons(path: Path, labeled: Iterable[tuple[Report, Labels]]) -> None:
+def write_reasons(path: Path, labeled: Iterable[tuple[RadiologyReport, Labels]]) -> None:
     """Write one JSON line for each report: every label that it mentions, the sentence and the cue that decided it."""
     try:
         with path.open("w", encoding="utf-8") as stream:
             for report, labels in labeled:
                 reasons = {
-                    name: {"answer": one.answer.value, "words": one.words, "cue": one.cue, "sentence": one.sentence}
+                    name: {"answer": one.assertion.value, "words": one.words, "cue": one.cue, "sentence": one.sentence}
                     for name, one in labels.because.items()
                 }
                 line = {"report": report.name, "images": report.images, "labels": reasons}
@@ -67,10 +71,10 @@ def split_of(patient: str, validation: float) -> str:
     return "validation" if fraction < validation else "train"
 
 
-def _own(report: Report, image: str, validation: float) -> dict[str, str]:
+def _own(report: RadiologyReport, image: str, validation: float) -> dict[str, str]:
     split = report.columns.get("split") or split_of(report.patient, validation)
     return {"split": split, "image": image, "patient": report.patient}
 
 
-def _values(labels: Labels, names: Sequence[str], uncertain: Answer) -> dict[str, str]:
+def _values(labels: Labels, names: Sequence[str], uncertain: Assertion) -> dict[str, str]:
     return {name: str(int(labels.value(name, uncertain))) for name in names}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import DataError
-from models.report_labels.labeler import Answer, Labels
+from models.report_labels.labeler import Assertion, Labels
 from models.report_labels.rules import NO_FINDING
 from models.report_labels.truth import Truth
 
@@ -49,7 +49,7 @@ class Agreement:
         return asdict(self)
 
 
-def agreement(labeled: Mapping[str, Labels], truth: Truth, uncertain: Answer) -> Agreement:
+def agreement(labeled: Mapping[str, Labels], truth: Truth, uncertain: Assertion) -> Agreement:
     """Compare the labels of reports, by name, with a truth. A report with nothing to read counts as all 0.
 
     Raises
@@ -60,8 +60,8 @@ def agreement(labeled: Mapping[str, Labels], truth: Truth, uncertain: Answer) ->
     rows = [row for row, name in enumerate(truth.reports) if name in labeled]
     if not rows:
         raise DataError(f'no report of the truth is there; it names reports like "{truth.reports[0]}".')
-    said = [[labeled[truth.reports[row]].value(label, uncertain) for label in truth.labels] for row in rows]
-    counts = _counts(np.array(said, bool), truth.values[rows])
+    predicted = [[labeled[truth.reports[row]].value(label, uncertain) for label in truth.labels] for row in rows]
+    counts = _counts(np.array(predicted, bool), truth.values[rows])
     replicates = _replicates(counts)
     total = counts.sum(0)
     findings = [at for at, label in enumerate(truth.labels) if label != NO_FINDING]
@@ -77,9 +77,9 @@ def agreement(labeled: Mapping[str, Labels], truth: Truth, uncertain: Answer) ->
     )
 
 
-def _counts(said: NDArray[np.bool_], true: NDArray[np.bool_]) -> Counts:
+def _counts(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> Counts:
     """(reports, labels, 3): true positives, false positives, false negatives."""
-    return np.stack([said & true, said & ~true, ~said & true], axis=-1).astype(np.float64)
+    return np.stack([predicted & true, predicted & ~true, ~predicted & true], axis=-1).astype(np.float64)
 
 
 def _replicates(counts: Counts) -> Counts:
@@ -91,7 +91,7 @@ def _replicates(counts: Counts) -> Counts:
 
 
 def _f1(counts: Counts) -> NDArray[np.float64]:
-    """F1 over the last axis; NaN where a label is neither said nor true."""
+    """F1 over the last axis; NaN where a label is neither predicted nor true."""
     double, missed = 2 * counts[..., 0], counts[..., 1] + counts[..., 2]
     f1 = np.full(double.shape, np.nan)
     np.divide(double, double + missed, out=f1, where=double + missed > 0)

@@ -18,8 +18,8 @@ LARGEST = 10_000_000  # bytes of one file; a report has a few thousand
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One report: its text with headings, and the images that it speaks of."""
+class RadiologyReport:
+    """One report: its text with headings, and the images that it describes."""
 
     name: str
     """The file's name without its ending, or the image of a CSV's row."""
@@ -30,7 +30,7 @@ class Report:
     """Other columns of a CSV's row, which are passed on."""
 
 
-def read_reports(source: Path, suffix: str = "") -> list[Report]:
+def read_reports(source: Path, suffix: str = "") -> list[RadiologyReport]:
     """The reports of a CSV, folder or tar archive, in the order of their names (a CSV's rows as they stand).
 
     The image of a file is the file's name with `suffix`, its patient the name, too; an Open-I file names its images.
@@ -72,14 +72,14 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"{source} cannot be read: {error}; {reason}.") from error
 
 
-def _from_file(name: str, data: bytes, suffix: str) -> Report:
+def _from_file(name: str, data: bytes, suffix: str) -> RadiologyReport:
     path = PurePosixPath(name)
     if path.suffix.lower() == ".xml":
         return _from_xml(path, data, suffix)
-    return Report(path.stem, path.stem, (path.stem + suffix,), _decoded(name, data))
+    return RadiologyReport(path.stem, path.stem, (path.stem + suffix,), _decoded(name, data))
 
 
-def _from_xml(path: PurePosixPath, data: bytes, suffix: str) -> Report:
+def _from_xml(path: PurePosixPath, data: bytes, suffix: str) -> RadiologyReport:
     """An Open-I report (Demner-Fushman et al., JAMIA 2016): AbstractText with a Label, parentImage with an id."""
     if b"<!ENTITY" in data or b"<!DOCTYPE" in data:
         raise DataError(f"{path} declares XML entities, which no report needs; remove the declaration.")
@@ -90,10 +90,10 @@ def _from_xml(path: PurePosixPath, data: bytes, suffix: str) -> Report:
     parts = [(part.get("Label", ""), "".join(part.itertext()).strip()) for part in root.iter("AbstractText")]
     text = "\n\n".join(f"{label}:\n{words}" if label else words for label, words in parts if words)
     images = tuple(image.get("id", "") + suffix for image in root.iter("parentImage"))
-    return Report(path.stem, path.stem, images or (path.stem + suffix,), text)
+    return RadiologyReport(path.stem, path.stem, images or (path.stem + suffix,), text)
 
 
-def _from_csv(source: Path) -> list[Report]:
+def _from_csv(source: Path) -> list[RadiologyReport]:
     try:
         with source.open("rb") as stream:
             lines = _decoded(str(source), stream.read()).splitlines(keepends=True)
@@ -109,11 +109,11 @@ def _from_csv(source: Path) -> list[Report]:
         raise DataError(f"{source}, line {reader.line_num}: {error}; is a quote not closed?") from error
 
 
-def _from_row(source: Path, line: int, row: dict[str, str]) -> Report:
+def _from_row(source: Path, line: int, row: dict[str, str]) -> RadiologyReport:
     if None in row or None in row.values():
         raise DataError(f"{source}, line {line}: more or fewer values than columns; put reports with commas in quotes.")
     columns = {name: value for name, value in row.items() if name not in NEEDED}
-    return Report(row["image"], row["patient"], (row["image"],), row["report"], columns)
+    return RadiologyReport(row["image"], row["patient"], (row["image"],), row["report"], columns)
 
 
 def _decoded(name: str, data: bytes) -> str:

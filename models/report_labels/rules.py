@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PhraseRule:
     """One phrase and its place in the table."""
 
     kind: Kind
@@ -70,7 +70,7 @@ class LabelRules(_Table):
     hints: Phrases = ()
     """Phrases that describe it and do not name it: uncertain at most."""
     normal: Phrases = ()
-    """Phrases that say outright that the label is absent."""
+    """Phrases that name the label as absent."""
     exceptions: Phrases = ()
     """Longer phrases that hold one of the above and mean something else."""
 
@@ -121,20 +121,20 @@ class Rules(_Table):
         """The labels in the order of the table, No_Finding last."""
         return (*(label.name for label in self.labels), NO_FINDING)
 
-    def all(self) -> Iterator[Rule]:
+    def all(self) -> Iterator[PhraseRule]:
         """Every phrase of the table but the headings."""
         for label in self.labels:
             for kind, phrases in _of_label(label):
-                yield from (Rule(kind, phrase, label.name) for phrase in phrases)
+                yield from (PhraseRule(kind, phrase, label.name) for phrase in phrases)
         for kind, cues in ((Kind.NEGATION, self.negation), (Kind.UNCERTAINTY, self.uncertainty)):
             for cue in cues:
                 forward = cue.direction == "forward"
-                yield from (Rule(kind, phrase, forward=forward, reach=cue.reach) for phrase in cue.phrases)
-        yield from (Rule(Kind.NO_CUE, phrase) for phrase in self.no_cue)
-        yield from (Rule(Kind.STOP, phrase) for phrase in self.stops)
-        yield from (Rule(Kind.NEGATION_STOP, phrase) for phrase in self.negation_stops)
+                yield from (PhraseRule(kind, phrase, forward=forward, reach=cue.reach) for phrase in cue.phrases)
+        yield from (PhraseRule(Kind.NO_CUE, phrase) for phrase in self.no_cue)
+        yield from (PhraseRule(Kind.STOP, phrase) for phrase in self.stops)
+        yield from (PhraseRule(Kind.NEGATION_STOP, phrase) for phrase in self.negation_stops)
 
-    def matcher(self) -> Matcher[Rule]:
+    def matcher(self) -> Matcher[PhraseRule]:
         """One matcher of every phrase."""
         return Matcher((rule.phrase, rule) for rule in self.all())
 

@@ -1,4 +1,4 @@
-"""A report to the part that says what this examination shows: findings and impression, not indication or history."""
+"""The part of a report on this examination: findings and impression, not indication or history."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _reason(missing: Sequence[str], unknown: Sequence[str], rows: bool) -> str:
         return f"it has no column {', '.join(missing)}"
     if unknown:
         return f"{', '.join(unknown)} is no label of the table of rules"
-    return "it has no column of a label; say --columns openi, or give a table of columns" if rows else "it has no rows"
+    return "it has no column of a label; give --columns openi, or give a table of columns" if rows else "it has no rows"
 
 
 def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:

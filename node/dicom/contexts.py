@@ -40,7 +40,7 @@ STORAGE_SOP_CLASSES: tuple[UID, ...] = tuple(
 PLAIN_TRANSFER_SYNTAXES: tuple[UID, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 # What we send as SCU: the results (PS3.4 B.5) and questions about the study (PS3.4 C.6.2).
-# workers/delivery/profiles.py says which peer gets which.
+# workers/delivery/viewers has a profile for each kind of peer.
 RESULT_SOP_CLASSES: tuple[UID, ...] = (
     SegmentationStorage,
     Comprehensive3DSRStorage,

@@ -17,15 +17,16 @@ from torch import Tensor, nn
 
 from models import packages
 from models.data.datasets import Examples, read_examples
-from models.evaluation import FEWEST_POSITIVES
-from models.fitting import Task, heads
+from models.evaluation.discrimination import FEWEST_POSITIVES
+from models.fitting import heads
 from models.fitting.frozen import extract, with_imagenet
 from models.fitting.heads import Floats
+from models.fitting.task import Task
 from models.learning.losses import LOSSES, Loss
 from models.learning.sampling import balanced_weights
-from models.metrics import auc
-from models.networks.efficientnet_lite import imagenet_weights
-from models.networks.tapped import CamNetwork
+from models.metrics.ranking import auc
+from models.networks.modules.backbone_file import imagenet_weights
+from models.networks.modules.tapped import CamNetwork
 
 PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 WAYS = {**{name: (name, False) for name in LOSSES}, "bce, balanced sampling": ("bce", True)}

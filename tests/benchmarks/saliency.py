@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from models import packages
 from models.localizers.base import NetworkLocalizer
 from models.localizers.cam import CamLocalizer
-from models.localizers.gradcam import GradCamLocalizer
-from models.localizers.gradcampp import GradCamPlusPlusLocalizer
+from models.localizers.grad_cam import GradCamLocalizer
+from models.localizers.grad_cam_plus_plus import GradCamPlusPlusLocalizer
 from models.localizers.hirescam import HiResCamLocalizer
-from models.networks.densenet import DenseNet121
-from models.networks.tapped import CamNetwork
+from models.networks.modules.densenet import DenseNet121
+from models.networks.modules.tapped import CamNetwork
 
 LABELS = 14
 METHODS: dict[str, type[NetworkLocalizer]] = {

@@ -6,8 +6,8 @@ import pytest
 from pydicom.sr.codedict import codes
 
 from models import packages
-from models.card import Card, read_card
-from models.cardfile import card_text
+from models.card import Card
+from models.cardfile import card_text, read_card
 from models.errors import CardError
 
 CARDS = [packages.load_card(folder) for folder in packages.available()]

@@ -22,7 +22,7 @@ def _is_module(value: object) -> bool:
     "name", ["models", "models.commands.cli", "models.packages", "models.prediction", "models.card"]
 )
 def test_importing_needs_no_torch(name: str) -> None:
-    heavy = "torch", "safetensors", "sklearn", "SimpleITK"
+    heavy = "torch", "safetensors", "sklearn", "SimpleITK", "matplotlib", "monai", "pandas", "skimage"
     code = f"import sys, {name}; print([one for one in {heavy!r} if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -10,11 +10,13 @@ from PIL import Image
 from models import packages
 from models.card import Card
 from models.cardfile import card_text
-from models.data.datasets import read_boxes, read_examples, read_image
+from models.data.datasets import read_boxes, read_examples
+from models.data.images import read_image
 from models.errors import DataError, PackageError
-from models.evaluation import Evaluation, evaluate
+from models.evaluation.figures import Evaluation
+from models.evaluation.measuring import evaluate
 from models.importers.installing import add
-from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.modules.backbone_file import imagenet_weights
 from models.training import WEAK, train
 from tests.models import phantoms
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from models import packages
 from models.card import Calibration, Card, Network, Weights
 from models.cardfile import card_text
-from models.networks.efficientnet_lite import imagenet_weights
-from models.networks.tapped import CamNetwork, halved, to_bytes
+from models.networks.modules.backbone_file import imagenet_weights
+from models.networks.modules.storage import halved, to_bytes
+from models.networks.modules.tapped import CamNetwork
 
 NAME, SIZE, TAPS = "bright", (512, 512), (2,)
 BRIGHT = 0.55  # of white; darker is nothing

@@ -145,7 +145,7 @@ def found_in(
 def analysed(source: Source, findings: tuple[Finding, ...] | None = None, **more: Any) -> AnalysedSource:
     """The source with `two_findings` or those given; `more` is the context's."""
     about = context("volume" if source.is_volume else "image", **more)
-    maps = np.stack([blob(saliency_shape(source), (4.8, 25.6, 32.0), 3.0)] * 3) if source.is_volume else None
+    maps: Any = np.stack([blob(saliency_shape(source), (4.8, 25.6, 32.0), 3.0)] * 3) if source.is_volume else ()
     return AnalysedSource(source, two_findings(source) if findings is None else findings, about, maps)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,12 @@ from models.prediction import Model
 from node.entities import AnalysisReport, StudyState
 from node.settings import Settings
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
-from workers.delivery.profiles import wishes_of
+from workers.delivery.profiles import result_options
 from workers.dicom.references import Predecessor
 from workers.gate import rules
 from workers.gate.rules import Requirement
 from workers.inputs.decode import Decoder
 from workers.pipeline import Environment, Instance, Study, analyze
-from workers.results import registry
 from workers.results.registry import kinds as every_kind
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
@@ -41,7 +39,7 @@ def run(
 ) -> AnalysisReport:
     """The report of a study of these files; results lie in `folder`."""
     study = Study(tuple(Instance(path.stem, path, RECEIVED) for path in paths), folder, predecessors=predecessors)
-    return analyze(study, [model or TinyModel()], Environment(decoder, "0.1.0", wishes_of(Settings())))
+    return analyze(study, [model or TinyModel()], Environment(decoder, "0.1.0", result_options(Settings())))
 
 
 def kinds(report: AnalysisReport) -> list[str]:
@@ -226,7 +224,7 @@ def fails(*_: object) -> bool:
 
 
 def cannot_be_made(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setitem(registry._KINDS, kind, replace(every_kind()[kind], make=fails))
+    monkeypatch.setattr(every_kind()[kind].writer.replace(":", "."), fails)
 
 
 def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are_results(

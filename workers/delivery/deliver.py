@@ -1,4 +1,4 @@
-"""The task `readfirst.deliver`: send what the outbox holds for one study and peer, and record each outcome."""
+"""The task `readfirst.deliver`: send what the outbox holds for one study and peer, and write down how it fared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from node.sending import scu
 from node.sending.scu import Outcome, Requestor
 from node.settings import Settings
 from workers.delivery import fallback
-from workers.lease import LEASE, extended, record
+from workers.lease import LEASE, renewed, written
 
 _log = structlog.get_logger(__name__)
 
@@ -47,22 +47,22 @@ class Deliverer:
         if not rows:
             return
         paths = [self.settings.node.data / row["path"] for row in rows]
-        with extended(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
-            self._audit_begin(study_instance_uid, peer, rows)
+        with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
+            self._tell_begin(study_instance_uid, peer, rows)
             outcomes = self._outcomes(study_instance_uid, peer, paths)
-            self._audit_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is repeated
-            record(self.ledger, lambda ended: self._record(ended, study_instance_uid, peer, rows, outcomes))
+            self._tell_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is told again
+            written(self.ledger, lambda told: self._write_down(told, study_instance_uid, peer, rows, outcomes))
 
     @cached_property
     def audit(self) -> Recorder:
-        """Makes audit messages; the node sends them."""
+        """Makes audit messages; the node tells them."""
         return Recorder(self.settings, self.ledger)
 
-    def _audit_begin(self, uid: str, name: str, rows: Sequence[RowMapping]) -> None:
+    def _tell_begin(self, uid: str, name: str, rows: Sequence[RowMapping]) -> None:
         if peer := self.settings.receivers.get(name):
             self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows))
 
-    def _audit_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]) -> None:
+    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]) -> None:
         errors = {outcome.path.stem: outcome.error for outcome in outcomes}
         stored, failed = Counter[str](), Counter[str]()
         for row in rows:
@@ -71,7 +71,7 @@ class Deliverer:
             self.audit.sent(peer, uid, stored, failed, next(filter(None, errors.values()), ""))
 
     def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[Outcome]:
-        """One for each object, however sending ends: none is left claimed."""
+        """However sending ends, each object has an outcome: none is left claimed and unsaid."""
         try:
             return self._send(peer, paths)
         except SoftTimeLimitExceeded:
@@ -92,15 +92,15 @@ class Deliverer:
         node = self.settings.node
         return scu.store(Requestor(node.ae_title, node.tls), peer, paths)
 
-    def _record(
+    def _write_down(
         self, connection: Connection, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]
     ) -> None:
-        now, ended = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
-        errors = {row["sop_instance_uid"]: ended[row["sop_instance_uid"]].error for row in rows}
+        now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
+        errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
         taken = DeliveryState.STORED if peer in self.settings.committers else DeliveryState.DELIVERED
         for row in rows:
-            fallback.settle(connection, row, peer, ended[row["sop_instance_uid"]], now, taken)
+            fallback.settle(connection, row, peer, told[row["sop_instance_uid"]], now, taken)
         if stored:
             kinds = ", ".join(row["kind"] for row in stored)
             note(connection, uid, now, taken, f"{len(stored)} objects to {peer}: {kinds}")

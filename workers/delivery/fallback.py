@@ -1,4 +1,4 @@
-"""What is sent instead where a peer does not take an object, or the object failed our own checks."""
+"""Fallbacks: what is sent where a peer does not take an object, or our own checks kept it back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def settle(
     now: float,
     taken: DeliveryState = DeliveryState.DELIVERED,
 ) -> None:
-    """Record how sending one object to a peer ended; where its class was refused, its fallback becomes due.
+    """Record how sending one object to a peer ended; where its class is refused, its next fallback becomes due.
 
     What has no fallback is not given up: it stays in the outbox and is tried again. `taken` is the state of what
     the peer took (`outbox.settle`).
@@ -36,7 +36,7 @@ def settle(
 
 
 def send_fallbacks(connection: Connection, study_instance_uid: str, peer: str, package: str, now: float) -> None:
-    """For each kind that the peer will not get, make the first of its fallbacks due that it may get."""
+    """For each kind that the peer will not get, make its first fallback due that the peer may get."""
     states = outbox.states_of_kinds(connection, study_instance_uid, peer, package)
     for kind in (kind for kind in kinds() if states.get(kind, set()) & _NOT_TAKEN):
         available = _available(states, kind)

@@ -14,9 +14,9 @@ from workers.results.registry import fallbacks, kinds
 
 
 def lines(settings: Settings) -> Iterator[tuple[bool, str, str]]:
-    """(all right?, "peer NAME", detail) of each node that gets results; nothing of one that cannot be called.
+    """(all right?, "peer NAME", detail) of each node that gets results; nothing of one that cannot be reached.
 
-    `readfirst check` has then told why it cannot.
+    `readfirst check` names the reason elsewhere.
     """
     requestor = Requestor(settings.node.ae_title, settings.node.tls)
     for name, peer in settings.receivers.items():

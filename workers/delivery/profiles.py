@@ -24,7 +24,7 @@ class Profile(NamedTuple):
     reason: str
 
 
-class Wishes(NamedTuple):
+class ResultOptions(NamedTuple):
     """Which kinds of results an analysis makes, and the language and font of what is drawn or printed."""
 
     kinds: frozenset[str]
@@ -85,12 +85,12 @@ def plan_of(settings: Settings) -> Plan:
     return plan
 
 
-def wishes_of(settings: Settings) -> Wishes:
+def result_options(settings: Settings) -> ResultOptions:
     """What the receivers get or may get; without any receiver what OHIF shows, to be looked at on disk."""
     receivers, results = settings.receivers.values(), settings.results
     if not receivers:
-        return Wishes(frozenset(profiles()["ohif"].kinds), results.language, results.font)
+        return ResultOptions(frozenset(profiles()["ohif"].kinds), results.language, results.font)
     made = {kind for peer in receivers for kind in kinds_for(peer)}
     if results.fallback:
         made |= {kind for peer in receivers for kind in standby_for(peer)}
-    return Wishes(frozenset(made), results.language, results.font)
+    return ResultOptions(frozenset(made), results.language, results.font)

@@ -1,4 +1,4 @@
-"""Headers of instances (no pixels), and their values read with the mistrust that files from outside need."""
+"""Headers of instances (no pixels), and their values, read as those of untrusted files."""
 
 from __future__ import annotations
 

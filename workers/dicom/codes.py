@@ -58,14 +58,6 @@ FINDING = Code("121071", "DCM", "Finding")
 LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
 LANGUAGES = {"en": Code("en", "RFC5646", "English"), "zh": Code("zh", "RFC5646", "Chinese")}
 
-# How a region was found: CID 217
-LOCALIZATION_METHODS = {
-    "cam": Code("130402", "DCM", "Class activation"),
-    "grad-cam": Code("130403", "DCM", "Gradient-weighted class activation"),
-    "grad-cam++": Code("130403", "DCM", "Gradient-weighted class activation"),
-    "hirescam": Code("130403", "DCM", "Gradient-weighted class activation"),
-}
-
 # Segmented Property Category: CID 7150
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 

@@ -17,14 +17,14 @@ _TYPE_2 = (
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
 
-# Of an animal; what is analysed is a human, and of a species that is named the breed must be told (PS3.3 C.7.1.1).
+# Of an animal; what is analysed is a human, and a species needs its breed beside it (PS3.3 C.7.1.1).
 _ANIMAL = (
     "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence",
     "BreedRegistrationSequence", "PatientSexNeutered", "StrainDescription", "StrainNomenclature",
     "StrainCodeSequence", "StrainAdditionalInformation",
 )  # fmt: skip
 
-# Words of the Patient and Patient Study modules that are enumerated: another one is dropped.
+# Values of the Patient and Patient Study modules that are enumerated: another one is dropped.
 _WORDS: Mapping[str, tuple[object, ...]] = {
     "PatientSex": ("M", "F", "O"),
     "PatientIdentityRemoved": ("YES", "NO"),

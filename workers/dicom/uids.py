@@ -1,4 +1,4 @@
-"""UIDs of results, derived and never drawn: the same input gives the same instances (design, rule of the flow 3)."""
+"""UIDs of results, derived and never random: the same input gives the same instances."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What results say beside what was found, and what their identity depends on.
+    """What a result contains beside the findings, and what its identity depends on.
 
     Attributes
     ----------
@@ -71,12 +71,12 @@ class Context:
     font: Path | None = None
 
     def uid(self, kind: str, *source_sop_instance_uids: str) -> UID:
-        """`derive` with this context's package name, digest and version; what says it in another language is another.
+        """`derive` with this context's package name, digest and version; another language gives another UID.
 
-        The device is the same whatever it speaks and whichever study it looks at.
+        The device is the same in every language and for every study.
         """
         sources = source_sop_instance_uids
-        spoken = "" if self.language == "en" or kind == "device" else f"@{self.language}"
+        language = "" if self.language == "en" or kind == "device" else f"@{self.language}"
         study = "" if kind == "device" else self.study_instance_uid
-        name = f"{self.card.name}/{kind}{spoken}"
+        name = f"{self.card.name}/{kind}{language}"
         return derive(name, *sources, digest=self.digest, version=self.version, study=study)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from workers.findings.findings import Finding, Region
 from workers.findings.source import Source
 
 LeftOut = tuple[tuple[str, str], ...]  # (SOP Instance UID, reason)
-Made = TypeVar("Made")
+Write = Callable[["AnalysedStudy"], Iterable[Dataset]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,13 +30,13 @@ class AnalysedSource:
     context
         Dated with the last of the source's own instances.
     saliency
-        The model's raw maps in the order of the findings; None where no result is made of them.
+        A volume's raw maps in the order of the findings; empty where no result is made of them.
     """
 
     source: Source
     findings: tuple[Finding, ...]
     context: Context
-    saliency: NDArray[np.float32] | None = None
+    saliency: Sequence[NDArray[np.float32]] = ()
 
     @property
     def regions(self) -> list[tuple[Finding, Region]]:
@@ -76,7 +75,7 @@ class AnalysedStudy:
     context: Context
     left_out: LeftOut = ()
     predecessors: tuple[tuple[str, str, Predecessor], ...] = ()
-    _made: dict[Callable[..., Any], Any] = field(default_factory=dict, repr=False)
+    _made: dict[Write, tuple[Dataset, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def headers(self) -> list[Dataset]:
@@ -117,9 +116,8 @@ class AnalysedStudy:
         wanted = (self.context.card.name, kind)
         return [document for package, what, document in self.predecessors if (package, what) == wanted]
 
-    def once(self, make: Callable[[AnalysedStudy], Made]) -> Made:
-        """`make` of this study, called the first time only: some results are made of others."""
-        if make not in self._made:
-            self._made[make] = make(self)
-        made: Made = self._made[make]
-        return made
+    def once(self, write: Write) -> tuple[Dataset, ...]:
+        """What `write` makes of this study, made the first time only: some results are made of others."""
+        if write not in self._made:
+            self._made[write] = tuple(write(self))
+        return self._made[write]

@@ -9,23 +9,13 @@ import highdicom as hd
 from pydicom import Dataset
 
 from models.card import Label
+from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
 from workers.dicom.uids import Context
 from workers.findings.wording import PHRASES
 
 MANUFACTURER = "ReadFirst"
 RESEARCH = PHRASES["research"][0]
-# A card's localizer in words.
-METHODS = {
-    "cam": "class activation map",
-    "candidates": "candidate map",
-    "grad-cam": "Grad-CAM map",
-    "grad-cam++": "Grad-CAM++ map",
-    "hirescam": "HiResCAM map",
-    "mil": "attention-weighted evidence of cells",
-    "attention": "spatial attention times class evidence",
-    "reconstruction": "reconstruction residual",
-}
 
 
 def software_versions(context: Context) -> list[str]:
@@ -85,7 +75,7 @@ def segment_algorithm(context: Context, label: Label) -> Any:
 
 def method(context: Context) -> str:
     """How regions are found, in words."""
-    return METHODS[context.card.localizer]
+    return LOCALIZERS.get(context.card.localizer).maps
 
 
 def region_parameters(context: Context, label: Label) -> tuple[str, str]:

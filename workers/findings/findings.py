@@ -125,12 +125,12 @@ def _regions(label: Label, saliency: NDArray[np.float32], source: Source, contex
 
 def _region(label: Label, index: int, mask: Mask, score: float, *, source: Source, context: Context) -> Region:
     frame = largest_slice(_frames(mask))
-    location = source.location(mask, frame)
+    location, (area_mm2, volume_mm3) = source.location(mask, frame), source.size(mask)
     return Region(
         mask=mask,
         frame=frame,
-        area_mm2=source.area_mm2(mask),
-        volume_mm3=source.volume_mm3(mask),
+        area_mm2=area_mm2,
+        volume_mm3=volume_mm3,
         tracking_id=f"{label.title} {index}",
         tracking_uid=context.uid(f"tracking/{label.name}/{index}", *source.sop_instance_uids),
         site=codes.site(label.site, location.side),

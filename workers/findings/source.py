@@ -45,8 +45,6 @@ class Source(Protocol):
         Mask of the pixels that may belong to a region; None: all.
     pixel_spacing
         mm between rows, between columns; None where unknown.
-    lasting_uid
-        Of a volume the same when slices are added to its series.
     description
         For people: "CR series 1, image 1, PA view".
     """
@@ -69,9 +67,6 @@ class Source(Protocol):
     def pixel_measures(self) -> PixelMeasures: ...
 
     @property
-    def lasting_uid(self) -> str: ...
-
-    @property
     def description(self) -> str: ...
 
     @property
@@ -91,12 +86,8 @@ class Source(Protocol):
         """Pixels or voxels of the label's smallest region."""
         ...
 
-    def area_mm2(self, mask: Mask) -> float | None:
-        """Of an image, where its spacing is known."""
-        ...
-
-    def volume_mm3(self, mask: Mask) -> float | None:
-        """Of a volume."""
+    def size(self, mask: Mask) -> tuple[float | None, float | None]:
+        """(area of an image in mm2, where its spacing is known; volume in mm3)."""
         ...
 
     def location(self, mask: Mask, frame: int) -> Location:
@@ -154,10 +145,6 @@ class ImageSource(Source):
         return PixelMeasures(self.pixel_spacing or (1.0, 1.0), 1.0, None)
 
     @property
-    def lasting_uid(self) -> str:
-        return text(self._header, "SOPInstanceUID")
-
-    @property
     def description(self) -> str:
         view = text(self._header, "ViewPosition")
         name = f"{text(self._header, 'Modality')} {series_and_image(self._header)}"
@@ -172,12 +159,9 @@ class ImageSource(Source):
     def smallest_region(self, label: Label) -> float:
         return label.smallest_region_fraction * self.image.intensity.size
 
-    def area_mm2(self, mask: Mask) -> float | None:
+    def size(self, mask: Mask) -> tuple[float | None, None]:
         spacing = self.pixel_spacing
-        return float(mask.sum()) * spacing[0] * spacing[1] if spacing else None
-
-    def volume_mm3(self, mask: Mask) -> None:
-        return None
+        return (float(mask.sum()) * spacing[0] * spacing[1] if spacing else None), None
 
     def location(self, mask: Mask, frame: int) -> Location:
         return image_location(mask, words(self._header, "PatientOrientation"))
@@ -224,10 +208,6 @@ class VolumeSource(Source):
         return PixelMeasures(self.pixel_spacing, thickness[0] if thickness else between, between)
 
     @property
-    def lasting_uid(self) -> str:
-        return text(self.headers[0], "SeriesInstanceUID")
-
-    @property
     def description(self) -> str:
         series = f"series {number(self.headers[0], 'SeriesNumber', 0):.0f}"
         distance = f"{self.volume.spacing[0]:g} mm apart"
@@ -242,11 +222,8 @@ class VolumeSource(Source):
     def smallest_region(self, label: Label) -> float:
         return label.smallest_region_mm3 / float(np.prod(self.volume.spacing))
 
-    def area_mm2(self, mask: Mask) -> None:
-        return None
-
-    def volume_mm3(self, mask: Mask) -> float:
-        return float(mask.sum() * np.prod(self.volume.spacing))
+    def size(self, mask: Mask) -> tuple[None, float]:
+        return None, float(mask.sum() * np.prod(self.volume.spacing))
 
     def location(self, mask: Mask, frame: int) -> Location:
         direction, (_, rows, columns) = self.volume.direction, self.volume.spacing

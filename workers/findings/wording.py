@@ -52,7 +52,6 @@ PHRASES = {
         "{title}: {package} {version}, ReadFirst {readfirst}",
         "{title}:{package} {version},ReadFirst {readfirst}",
     ),
-    "limit": ("Limit: {limit}", "局限:{limit}"),
     "probability": ("probability", "概率"),
     "score": ("score", "评分"),
     "zone": ("{side} {zone} zone", "{side}{zone}野"),
@@ -72,7 +71,7 @@ PHRASES = {
     "comma": (", ", "、"),
     "report": ("AI report", "人工智能报告"),
 }
-# By the code of the label's site. What is not here is called by the code's own meaning.
+# By the code of the label's site; of others the code's own meaning is used.
 ORGANS = {
     "39607008": ("Lungs", "肺"),
     "3120008": ("Pleura", "胸膜"),
@@ -80,7 +79,7 @@ ORGANS = {
     "72410000": ("Mediastinum", "纵隔"),
     "5798000": ("Diaphragm", "膈"),
 }
-# By the label's code; in English a label is called by its title.
+# By the label's code; in English the label's title is used.
 FINDINGS_ZH = {
     "46621007": "肺不张",
     "8186001": "心影增大",
@@ -128,7 +127,7 @@ def place(location: Location, language: str = "en") -> str:
     )  # fmt: skip
 
 
-def places(regions: Iterable[Region], language: str = "en") -> str:
+def locations(regions: Iterable[Region], language: str = "en") -> str:
     """Where they are, each place once: "right lower zone; left, slice at z = -125.0 mm (image 87)"."""
     return phrase("and", language).join(dict.fromkeys(place(region.location, language) for region in regions))
 
@@ -214,7 +213,7 @@ def present_sentence(finding: Finding, regions: Sequence[Region], context: Conte
     }
     if not regions:
         return phrase("present, no region", language, **words)
-    return phrase("present", language, places=places(regions, language), **words)
+    return phrase("present", language, places=locations(regions, language), **words)
 
 
 def made_by(context: Context, language: str) -> str:

@@ -1,4 +1,4 @@
-"""Which instances of a study a model may see. "None" is an answer; every instance that is left out has its reason."""
+"""Which instances of a study a model may see. It may be none; every instance that is left out has its reason."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ class Choice:
 def choose(headers: Sequence[Dataset], rules: Input) -> Choice:
     """The images, or the one best volume, that a model of these rules may see in a study."""
     reasons: Reasons = {}
-    welcome = []
+    accepted = []
     for header in headers:
         reason = refusal(header, rules)
         if reason:
             reasons[_uid(header)] = reason
         else:
-            welcome.append(header)
+            accepted.append(header)
     notes: list[str] = []
-    targets = _images(welcome, rules, reasons) if rules.kind == "image" else _volume(welcome, rules, reasons, notes)
+    targets = _images(accepted, rules, reasons) if rules.kind == "image" else _volume(accepted, rules, reasons, notes)
     in_order = dict.fromkeys(_uid(header) for header in headers)
     return Choice(tuple(targets), tuple((uid, reasons[uid]) for uid in in_order if uid in reasons), tuple(notes))
 
 
 def _images(headers: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[Target]:
-    """An image whose view nobody tells is taken only if the study has no other: two are probably PA and lateral."""
+    """An image of unknown view is used only if the study has no other: two are probably PA and lateral."""
     targets = []
     for header in headers:
         if rules.views and view_unknown(header) and len(headers) > 1:
@@ -148,7 +148,7 @@ def _why_not(found: Stack, best: Stack, longest: float) -> str:
         )
     if len(found.headers) < len(best.headers):
         return "another series was chosen: it has more slices"
-    return "another series was chosen: it is alike and comes first"
+    return "another series was chosen: it is alike and is the first"
 
 
 def _length(found: Stack) -> float:

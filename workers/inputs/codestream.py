@@ -1,4 +1,4 @@
-"""How large a compressed frame says that it is, read from its own header before any codec sees it."""
+"""The size of a compressed frame by its own header, read before any codec is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def rows_columns(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None where it is none of them or says nothing."""
+    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None where it is none of them or has no size."""
     try:
         if frame.startswith(SOC_SIZ):
             right, bottom, left, top = struct.unpack_from(">4I", frame, 8)
@@ -27,7 +27,7 @@ def _jpeg(frame: bytes) -> tuple[int, int] | None:
         marker = frame[at + 1]
         if marker in START_OF_FRAME:
             rows, columns = struct.unpack_from(">HH", frame, at + 5)
-            return (rows, columns) if rows else None  # 0: the number of lines comes at the end
+            return (rows, columns) if rows else None  # 0: the number of lines is at the end
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker in WITHOUT_LENGTH:

@@ -142,7 +142,7 @@ class Decoder:
 
 
 class _Refusal(Exception):
-    """The child says why it cannot decode; with `last` it ends itself then."""
+    """The child's reason why it cannot decode; with `last` it then ends itself."""
 
     def __init__(self, reason: str, last: bool) -> None:
         super().__init__(reason)
@@ -180,7 +180,7 @@ class _Child:
         self._requests.write(len(line).to_bytes(4, "big") + line)
 
     def receive(self, seconds: float) -> Stored:
-        """The array. Raises _Refusal, TimeoutError, EOFError (it is gone), ValueError (it speaks nonsense)."""
+        """The array. Raises _Refusal, TimeoutError, EOFError (it is gone), ValueError (its message is invalid)."""
         deadline = time.monotonic() + seconds
         message = self._message(deadline)
         if "error" in message:
@@ -190,7 +190,7 @@ class _Child:
         return array
 
     def end(self) -> None:
-        """Kill it (it holds nothing worth a farewell), and leave no zombie and no open pipe."""
+        """Kill it (it holds nothing that must be saved), and leave no zombie and no open pipe."""
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):

@@ -1,8 +1,8 @@
-"""The child process in which untrusted pixels are decoded; `workers.inputs.decode.Decoder` starts it and speaks to it.
+"""The child process in which untrusted pixels are decoded; started and used by `workers.inputs.decode.Decoder`.
 
 Request on stdin: 4 bytes length (big endian), JSON {"path"}. Answer on what was stdout: 4 bytes length, JSON {"shape",
 "dtype", "bytes"} and that many raw bytes (C order), or {"error"}, with "last" where the process then ends (out of
-memory). The first answer, {"ready": true}, comes unasked. It is started with
+memory). The first answer, {"ready": true}, is sent without a request. It is started with
 `python -m workers.inputs.decode_child MEMORY_BYTES LARGEST_BYTES PARENT_PID` and ends with its stdin or its parent.
 Only this module loads codecs.
 """
@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 REQUIRED = ("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
-PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other comes last
+PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other last
 
 
 def main(arguments: list[str]) -> int:

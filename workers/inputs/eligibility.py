@@ -1,4 +1,4 @@
-"""Why a model may not see an instance, by its header alone: one question a function, each answered in words or None.
+"""Why a model may not see an instance, by its header alone: one check a function, each returns a reason or None.
 
 A reason is read by people and written to logs: it quotes code strings and single words, never free text of a patient.
 """
@@ -47,7 +47,7 @@ RECONSTRUCTED = frozenset(
     {"MIP", "MINIP", "MPR", "PROJECTION IMAGE", "VOLUME RENDERED", "VRT", "SSD", "REFORMATTED", "AVERAGE", "RESAMPLED"}
 )
 DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription")
-PLACES = ("InstitutionName", "InstitutionalDepartmentName")
+INSTITUTIONS = ("InstitutionName", "InstitutionalDepartmentName")
 ANIMAL = re.compile(r"\b(CANINE|FELINE|EQUINE|MURINE|RODENT|DOGS?|ANIMALS?|VETERINAR\w*|TIER[AÄ]RZT\w*|KLEINTIER\w*)\b")
 CHEST = frozenset({"CHEST", "THORAX", "LUNG"})
 CHEST_WORDS = CHEST | {"LUNGS", "TORAX", "CXR", "POUMON", "POUMONS", "LUNGE"}
@@ -59,7 +59,7 @@ OTHER_PARTS = frozenset(
 
 def refusal(dataset: Dataset, rules: Input) -> str | None:
     """The first reason why a model of these rules may not see the instance, or None."""
-    return next((reason for question in QUESTIONS if (reason := question(dataset, rules))), None)
+    return next((reason for check in CHECKS if (reason := check(dataset, rules))), None)
 
 
 def _our_own(dataset: Dataset, _: Input) -> str | None:
@@ -113,7 +113,7 @@ def _species(dataset: Dataset, _: Input) -> str | None:
 
 
 def _animal_words(dataset: Dataset, _: Input) -> str | None:
-    for keyword in DESCRIPTIONS + PLACES:
+    for keyword in DESCRIPTIONS + INSTITUTIONS:
         found = ANIMAL.search(text(dataset, keyword))
         if found:
             return f"not a human ({dictionary_description(keyword)}: {found.group()})"
@@ -130,9 +130,9 @@ def _body_part(dataset: Dataset, rules: Input) -> str | None:
     part = text(dataset, "BodyPartExamined") or regions
     if part:
         return None if _is_part(part, wanted, rules.kind) else f"body part {part[:40]}"
-    said = set(re.findall(r"\w+", " ".join(text(dataset, keyword) for keyword in DESCRIPTIONS)))
-    other = sorted(said & OTHER_PARTS)
-    if said & wanted:
+    found = set(re.findall(r"\w+", " ".join(text(dataset, keyword) for keyword in DESCRIPTIONS)))
+    other = sorted(found & OTHER_PARTS)
+    if found & wanted:
         return None
     return f"body part {other[0]}" if other else None if rules.kind == "volume" else "body part unknown"
 
@@ -176,7 +176,7 @@ def _pixels(dataset: Dataset, rules: Input) -> str | None:
     return f"only {rows} x {columns} pixels, at least {low[0]} x {low[1]} are needed"
 
 
-QUESTIONS: tuple[Callable[[Dataset, Input], str | None], ...] = (
+CHECKS: tuple[Callable[[Dataset, Input], str | None], ...] = (
     _our_own,
     _no_image,
     _modality,

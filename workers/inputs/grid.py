@@ -52,7 +52,7 @@ class Grid:
         `spacing` is the distance between rows, then between columns (as in PixelSpacing): only its ratio counts.
         `orientation` is PatientOrientation; one that names no frontal view (or is missing) counts as the standard one.
         """
-        transpose, flip_rows, flip_columns = turns(orientation)
+        transpose, flip_rows, flip_columns = to_standard(orientation)
         oriented = np.array([rows, columns], dtype=np.float64)
         distance = np.array(spacing, dtype=np.float64)
         if transpose:
@@ -102,7 +102,7 @@ class Grid:
         return np.ascontiguousarray(image.T if self.transpose else image)
 
 
-def turns(orientation: Sequence[str]) -> tuple[bool, bool, bool]:
+def to_standard(orientation: Sequence[str]) -> tuple[bool, bool, bool]:
     """(transpose, flip_rows, flip_columns) from PatientOrientation to the standard view; none if it is not frontal."""
     first, second = (str(word)[:1].upper() for word in orientation) if len(orientation) == 2 else STANDARD
     transpose = first in "HF"

@@ -1,4 +1,4 @@
-"""Which slices make one regular stack, from their headers alone: sorted, without strangers, without holes.
+"""Which slices make one regular stack, from their headers alone: sorted, of one kind, without gaps.
 
 Positions are LPS millimetres of the centre of the first pixel (PS3.3 C.7.6.2.1.1). What does not belong is left out
 with a reason; what belongs but is no regular grid raises VolumeError: a finding at a wrong place is worse than none.
@@ -31,7 +31,7 @@ SAME_ORIENTATION = 2e-3  # of a direction cosine
 
 
 class VolumeError(AnalysisError):
-    """The slices are no volume that can be analysed; the text says why and where."""
+    """The slices are no volume that can be analysed; the text has the reason and the place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

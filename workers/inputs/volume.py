@@ -44,7 +44,7 @@ class SourceVolume:
 
         LPS: slices towards the head, rows towards the back, columns towards the patient's left.
         """
-        order, flips = turns(self.direction)
+        order, flips = axis_order(self.direction)
         z, y, x = (self.spacing[axis] for axis in order)
         return np.ascontiguousarray(self.array.transpose(order)[flips]), (z, y, x)
 
@@ -53,7 +53,7 @@ class SourceVolume:
 
         A map of another shape that covers the same volume is interpolated linearly (pixel-centre convention).
         """
-        order, flips = turns(self.direction)
+        order, flips = axis_order(self.direction)
         depth, height, width = (self.array.shape[axis] for axis in order)
         if values.shape != (depth, height, width):
             values = stretch(values, (depth, height, width))
@@ -71,7 +71,7 @@ def load_volume(paths: Sequence[Path], decoder: Decoder, rules: Input | None = N
     Raises
     ------
     VolumeError
-        They are no regular stack, or none within the rules; the sentence says why and where in mm.
+        They are no regular stack, or none within the rules; the sentence has the reason and the place in mm.
     DecodeError
         By the decoder.
     """
@@ -100,7 +100,7 @@ def hounsfield(stored: Stored, dataset: Dataset) -> NDArray[np.float32]:
     return values
 
 
-def turns(direction: Floats) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
+def axis_order(direction: Floats) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
     """(which array axis runs along z, y, x; slices that flip the permuted axes which run against them)."""
     along = np.asarray(direction)[:, ::-1]  # (array axis, patient's axis z, y, x)
     z, y, x = max(permutations(range(3)), key=lambda order: sum(abs(along[axis, i]) for i, axis in enumerate(order)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -13,11 +15,11 @@ from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.results.registry import series_number
 
 
-def key_objects(study: AnalysedStudy) -> Dataset | None:
+def key_objects(study: AnalysedStudy) -> Iterator[Dataset]:
     """One selection a study: each radiograph with a present finding, each slice where a region is largest."""
     images = [image for each in study.sources for image in _images_with_findings(each)]
     if not images:
-        return None
+        return
     context, uids = study.context, study.sop_instance_uids
     present = (finding for each in study.sources for finding in each.findings if finding.present)
     names = dict.fromkeys(finding.label.title for finding in present)
@@ -39,7 +41,7 @@ def key_objects(study: AnalysedStudy) -> Dataset | None:
         series_description=equipment.series_description(context, "key images"),
     )
     equipment.sign(dataset, context)
-    return dataset
+    yield dataset
 
 
 def _images_with_findings(analysed: AnalysedSource) -> list[Dataset]:

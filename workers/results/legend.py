@@ -34,18 +34,18 @@ class Legend:
     font: str
 
 
-def legend(findings: Sequence[Finding], context: Context) -> Legend:
+def legend_of(findings: Sequence[Finding], context: Context) -> Legend:
     """Research use only, who made it, each region, and the findings below their threshold."""
     language = drawable_language(context.font, context.language)
     return Legend(tuple(_rows(findings, context, language)), str(font_file(context.font)))
 
 
-def stacked(picture: Picture, legend: Legend) -> Picture:
+def stacked(picture: Picture, below: Legend) -> Picture:
     """The picture with the legend in a black strip below it."""
     width = picture.shape[1]
-    font = ImageFont.truetype(legend.font, max(11, min(round(width / 46), 44)))
+    font = ImageFont.truetype(below.font, max(11, min(round(width / 46), 44)))
     margin, gap = round(font.size * 0.7), round(font.size * 1.35)
-    lines = [line for row in legend.rows for line in _wrapped(row, font, width - 2 * margin)]
+    lines = [line for row in below.rows for line in _wrapped(row, font, width - 2 * margin)]
     height = len(lines) * gap + 2 * margin
     height += (picture.shape[0] + height) % 2  # Pixel Data of an even length without padding
     strip = Image.new("RGB", (width, height))

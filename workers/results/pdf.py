@@ -24,7 +24,7 @@ from workers.results.text import sections
 LINES_A_PAGE, LETTERS_A_LINE = 52, 92
 
 
-def pdf_report(study: AnalysedStudy) -> Dataset:
+def pdf_reports(study: AnalysedStudy) -> tuple[Dataset]:
     """The same sentences as pages to print; in English where the font has no characters of the language."""
     context, headers, uids = study.context, study.headers, study.reported_uids
     language = drawable_language(context.font, context.language)
@@ -50,7 +50,7 @@ def pdf_report(study: AnalysedStudy) -> Dataset:
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     equipment.sign(dataset, context)
-    return dataset
+    return (dataset,)
 
 
 def _patient_and_study(header: Dataset, language: str) -> str:

@@ -49,7 +49,7 @@ def _frame(analysed: AnalysedSource, frame: int, folder: Path) -> Iterator[Pictu
         layer = Image.fromarray(_layer(mask, size, finding.label.colour))
         colour = "#{:02x}{:02x}{:02x}".format(*finding.label.colour)
         path = _save(layer, folder / f"{package}.{uid}.{index}.png")
-        yield Picture(package, uid, finding.label.title, wording.places(regions), colour, path)
+        yield Picture(package, uid, finding.label.title, wording.locations(regions), colour, path)
 
 
 def _layer(mask: Mask, size: tuple[int, int], colour: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -17,11 +17,23 @@ from workers.dicom.content_tree import content_items
 from workers.dicom.references import name_predecessors
 from workers.dicom.uids import Context
 from workers.findings.analysed import AnalysedStudy
+from workers.results.regions import regions_documents
 from workers.results.registry import series_number
+from workers.results.statement import statement_documents
 
 
-def comprehensive(documents: Sequence[Dataset], kind: str, study: AnalysedStudy) -> tuple[Dataset, ...]:
-    """The same documents as Comprehensive SR, under UIDs of their own: `kind` is part of them."""
+def plain_regions(study: AnalysedStudy) -> tuple[Dataset, ...]:
+    """The regions documents."""
+    return _comprehensive(study.once(regions_documents), "regions-2d", study)
+
+
+def plain_statements(study: AnalysedStudy) -> tuple[Dataset, ...]:
+    """The statement."""
+    return _comprehensive(study.once(statement_documents), "statement-2d", study)
+
+
+def _comprehensive(documents: Sequence[Dataset], kind: str, study: AnalysedStudy) -> tuple[Dataset, ...]:
+    """The same documents under UIDs of their own: `kind` is part of them."""
     plain = tuple(_as_comprehensive(document, kind, study.context) for document in documents)
     name_predecessors(plain, study.predecessors_of(kind))
     return plain

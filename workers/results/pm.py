@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
 from workers.dicom.evidence import prepared
 from workers.dicom.geometry import require_frame_of_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment
-from workers.findings.analysed import AnalysedSource
+from workers.findings.analysed import AnalysedStudy
 from workers.findings.findings import Finding
 from workers.findings.source import Source
 from workers.results.registry import series_number
 
 
-def saliency_maps(analysed: AnalysedSource) -> Iterator[Dataset]:
-    """Of each finding with regions its map in the source's own pixels; none of an image."""
-    if analysed.saliency is None or not analysed.source.is_volume:
-        return
-    for finding, saliency in zip(analysed.findings, analysed.saliency, strict=True):
-        if finding.regions:
-            yield _saliency_map(finding, saliency, analysed.source, analysed.context)
+def saliency_maps(study: AnalysedStudy) -> Iterator[Dataset]:
+    """Of each finding of a volume that has regions its map in the source's own pixels."""
+    for each in study.sources:
+        for finding, saliency in zip(each.findings, each.saliency, strict=False):
+            if finding.regions:
+                yield _saliency_map(finding, saliency, each.source, each.context)
 
 
 def _saliency_map(finding: Finding, saliency: NDArray[np.float32], source: Source, context: Context) -> Dataset:
@@ -76,7 +76,7 @@ def _saliency_map(finding: Finding, saliency: NDArray[np.float32], source: Sourc
 
 def _meaning(low: float, high: float, context: Context) -> object:
     """What the values are: CID 217 by the localizer, in the model's own scale."""
-    quantity = codes.LOCALIZATION_METHODS.get(context.card.localizer, codes.SALIENCY)
+    quantity = LOCALIZERS.get(context.card.localizer).code or codes.SALIENCY
     return hd.pm.RealWorldValueMapping(
         lut_label="RAW",
         lut_explanation=f"{equipment.method(context)}, raw scale"[:64],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import highdicom as hd
 import numpy as np
 from pydicom import Dataset
@@ -11,7 +13,7 @@ from workers.dicom import codes
 from workers.dicom.evidence import prepared
 from workers.dicom.uids import Context
 from workers.findings import equipment, wording
-from workers.findings.analysed import AnalysedSource
+from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.findings.findings import Finding, Region
 from workers.findings.location import outline
 from workers.inputs.pixels import inverted
@@ -20,11 +22,13 @@ from workers.results.registry import series_number
 _ABOVE = 0.02  # of the image's height: how far above a region its text begins
 
 
-def presentation_state(analysed: AnalysedSource) -> Dataset | None:
-    """The outlines of one source's regions, a layer a finding; None where there is no region."""
+def presentation_states(study: AnalysedStudy) -> Iterator[Dataset]:
+    """The outlines of each source that has regions, a layer a finding."""
+    return (_presentation_state(each) for each in study.sources if each.regions)
+
+
+def _presentation_state(analysed: AnalysedSource) -> Dataset:
     pairs, context, headers = analysed.regions, analysed.context, analysed.source.headers
-    if not pairs:
-        return None
     layers = {
         label.name: hd.pr.GraphicLayer(f"FINDING {number}", number, label.title, codes.cielab(label.colour))
         for number, label in enumerate(dict.fromkeys(finding.label for finding, _ in pairs), start=1)
@@ -88,7 +92,7 @@ def _annotation(finding: Finding, region: Region, header: Dataset, layer: object
 def _complete(dataset: Dataset, header: Dataset, context: Context) -> None:
     """What highdicom leaves out or takes from the clock, in place.
 
-    A presentation state overrides the image's Photometric Interpretation (PS3.3 C.11.6.1), so it must say itself that
+    A presentation state overrides the image's Photometric Interpretation (PS3.3 C.11.6.1), so it must declare that
     the smallest value is white.
     """
     dataset.PresentationLUTShape = "INVERSE" if inverted(header) else "IDENTITY"

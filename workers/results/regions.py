@@ -9,6 +9,7 @@ import highdicom as hd
 from highdicom.sr.templates import ImageLibraryEntryDescriptors
 from pydicom import Dataset
 
+from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
 from workers.dicom.attributes import numbers, text, words
 from workers.dicom.evidence import changed, pixel_spacing
@@ -58,7 +59,7 @@ def _region_group(finding: Finding, region: Region, image: Dataset, context: Con
         graphic_data=outline(region.plane),
         source_image=hd.sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID),
     )
-    method = codes.LOCALIZATION_METHODS.get(context.card.localizer)
+    method = LOCALIZERS.get(context.card.localizer).code
     return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(region.tracking_uid, region.tracking_id),
         referenced_region=coordinates,

@@ -1,14 +1,15 @@
 """The kinds of results: each one file of `workers.results.kinds` that registers itself.
 
-No heavy import: deliveries look up a kind's facts here, in a process without highdicom. So a kind's file imports what
-makes it inside of its function.
+No heavy import: deliveries look up a kind's facts here, in a process without highdicom. So its writer is named, and
+imported when it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -18,7 +19,6 @@ from pydicom.uid import UID
 from node.errors import AnalysisError
 
 _log = structlog.get_logger(__name__)
-Make = Callable[..., Iterable[Dataset | None]]  # of a workers.findings.analysed.AnalysedStudy; some have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Kind:
         Of all its objects.
     series_number
         Of its first series; results are made and sent in this order.
+    writer
+        "module:function" that makes its objects, some or none, of a `workers.findings.analysed.AnalysedStudy`.
     fallback
         The kind that is sent instead where a peer does not take the SOP class; empty: none, it is tried again.
     of_saliency
@@ -39,25 +41,24 @@ class Kind:
 
     name: str
     sop_class_uid: UID
-    make: Make
     series_number: int
+    writer: str
     fallback: str = ""
     of_saliency: bool = False
+
+    def make(self, study: Any) -> tuple[Dataset, ...]:
+        """The objects of an `AnalysedStudy`."""
+        module, _, function = self.writer.partition(":")
+        made: tuple[Dataset, ...] = study.once(getattr(import_module(module), function))
+        return made
 
 
 _KINDS: dict[str, Kind] = {}
 
 
-def register(
-    name: str, sop_class_uid: UID, *, series_number: int, fallback: str = "", of_saliency: bool = False
-) -> Callable[[Make], Make]:
-    """Decorate the function that makes a kind of results of an `AnalysedStudy`; fields as in `Kind`."""
-
-    def decorate(make: Make) -> Make:
-        _KINDS[name] = Kind(name, sop_class_uid, make, series_number, fallback, of_saliency)
-        return make
-
-    return decorate
+def register(kind: Kind) -> None:
+    """Called by the kind's own file."""
+    _KINDS[kind.name] = kind
 
 
 def kinds() -> Mapping[str, Kind]:
@@ -78,13 +79,13 @@ def fallbacks(name: str) -> Iterator[str]:
         yield name
 
 
-def make_results(study: object, wanted: Collection[str], faults: dict[str, str]) -> list[tuple[str, Dataset]]:
+def make_results(study: Any, wanted: Collection[str], faults: dict[str, str]) -> list[tuple[str, Dataset]]:
     """(kind, object) pairs of the kinds that are wanted.
 
     Parameters
     ----------
     study
-        A workers.findings.analysed.AnalysedStudy.
+        An `AnalysedStudy`.
     faults
         Where the reason of each kind that could not be made is put; the others are made all the same.
     """
@@ -93,7 +94,7 @@ def make_results(study: object, wanted: Collection[str], faults: dict[str, str])
         if name not in wanted:
             continue
         try:
-            found += [(name, dataset) for dataset in kind.make(study) if dataset is not None]
+            found += [(name, dataset) for dataset in kind.make(study)]
         except SoftTimeLimitExceeded:
             raise
         except AnalysisError as error:

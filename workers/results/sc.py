@@ -6,6 +6,8 @@ legend is a strip of its own: nothing of the image is covered but by the outline
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -15,20 +17,21 @@ from workers.dicom.evidence import prepared
 from workers.dicom.geometry import orientation
 from workers.dicom.references import source_image_reference
 from workers.findings import equipment
-from workers.findings.analysed import AnalysedSource
+from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.inputs.pixels import aspect_of
 from workers.results.drawing import Mark, drawn
-from workers.results.legend import Legend, legend, stacked
+from workers.results.legend import Legend, legend_of, stacked
 from workers.results.registry import series_number
 
 MOST_SLICES = 5
 
 
-def captures(analysed: AnalysedSource) -> list[Dataset]:
-    """One capture of a radiograph; of a volume one of each slice where a region is largest, else of the middle one."""
-    below = legend(analysed.findings, analysed.context)
-    frames = analysed.shown[:MOST_SLICES]
-    return [_capture(analysed, frame, number, below) for number, frame in enumerate(frames, start=1)]
+def captures(study: AnalysedStudy) -> Iterator[Dataset]:
+    """One of a radiograph; of a volume one of each slice where a region is largest, else of the middle one."""
+    for each in study.sources:
+        below = legend_of(each.findings, each.context)
+        for number, frame in enumerate(each.shown[:MOST_SLICES], start=1):
+            yield _capture(each, frame, number, below)
 
 
 def _marks(analysed: AnalysedSource, frame: int) -> list[Mark]:

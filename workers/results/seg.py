@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import highdicom as hd
@@ -10,17 +11,18 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from workers.dicom import codes
+from workers.dicom.attributes import text
 from workers.dicom.evidence import prepared
 from workers.dicom.geometry import orientation, require_frame_of_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment, wording
-from workers.findings.analysed import AnalysedSource
+from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.findings.findings import Finding, Region
 from workers.results.registry import series_number
 
 
-def segmentation(analysed: AnalysedSource) -> Dataset | None:
-    """The segments of one source's regions; None where there is no region.
+def segmentations(study: AnalysedStudy) -> Iterator[Dataset]:
+    """The segments of each source that has regions.
 
     Segments may overlap. They carry the tracking identifiers of the regions document. Only the slices that a region
     touches have frames: a whole thorax of empty planes would be megabytes of nothing.
@@ -28,16 +30,18 @@ def segmentation(analysed: AnalysedSource) -> Dataset | None:
     A volume to which slices were added is segmented anew in the same series, with a higher Instance Number: viewers
     show the last instance of a series (OHIF: sorted by Instance Number), and lists sort them by nothing that helps.
     """
+    return (_segmentation(each) for each in study.sources if each.regions)
+
+
+def _segmentation(analysed: AnalysedSource) -> Dataset:
     source, context, pairs = analysed.source, analysed.context, analysed.regions
-    if not pairs:
-        return None
     touched, uids = analysed.touched, source.sop_instance_uids
     dataset: Dataset = hd.seg.Segmentation(
         source_images=_images(analysed),
         pixel_array=np.stack([region.frames[touched] for _, region in pairs], axis=-1).view(np.uint8),
         segmentation_type="BINARY",
         segment_descriptions=[_segment(number, *pair, context) for number, pair in enumerate(pairs, start=1)],
-        series_instance_uid=context.uid("segmentation/series", source.lasting_uid),
+        series_instance_uid=context.uid("segmentation/series", _series_key(analysed)),
         series_number=series_number("segmentation"),
         sop_instance_uid=context.uid("segmentation/instance", *uids),
         instance_number=len(uids),
@@ -56,6 +60,11 @@ def segmentation(analysed: AnalysedSource) -> Dataset | None:
     _fix_dimension_organization(dataset, context.uid("segmentation/dimensions", *uids))
     equipment.sign(dataset, context)
     return dataset
+
+
+def _series_key(analysed: AnalysedSource) -> str:
+    """A series of Segmentations for each image, and for each series of slices."""
+    return text(analysed.source.headers[0], "SeriesInstanceUID" if analysed.source.is_volume else "SOPInstanceUID")
 
 
 def _images(analysed: AnalysedSource) -> list[Dataset]:
@@ -92,8 +101,8 @@ def _segment(number: int, finding: Finding, region: Region, context: Context) ->
 def _make_drawable(dataset: Dataset, header: Dataset) -> None:
     """What OHIF and dciodvfy miss in highdicom's Segmentation of a radiograph, in place.
 
-    OHIF reads Image Orientation (Patient) of every segmentation, and draws none without it. On a radiograph it says
-    nothing about the patient. dciodvfy asks for Patient Orientation, empty where unknown.
+    OHIF reads Image Orientation (Patient) of every segmentation, and draws none without it. On a radiograph it
+    has no meaning for the patient. dciodvfy asks for Patient Orientation, empty where unknown.
     """
     plane = hd.PlaneOrientationSequence("PATIENT", [1, 0, 0, 0, 1, 0])
     dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = plane

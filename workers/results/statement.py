@@ -17,7 +17,7 @@ from workers.findings.source import Source
 from workers.results import sr
 
 
-def statement_document(study: AnalysedStudy) -> Dataset:
+def statement_documents(study: AnalysedStudy) -> tuple[Dataset]:
     """Every finding, the most probable first among the present; images analysed and left out.
 
     Of several sources a finding has its highest probability. It has no image library: OHIF prints each image of one as
@@ -32,7 +32,7 @@ def statement_document(study: AnalysedStudy) -> Dataset:
         content.ContentSequence.append(sr.comment(sentence))
     dataset = sr.document("statement", "all findings", content, headers, study.reported_uids, context)
     name_predecessors([dataset], study.predecessors_of("statement"))
-    return dataset
+    return (dataset,)
 
 
 def _sentences(study: AnalysedStudy) -> tuple[str, ...]:

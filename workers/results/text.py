@@ -32,7 +32,7 @@ def sections(study: AnalysedStudy, language: str) -> Sections:
     return Sections(opening, wording.report(by_organ, study.context, language), statement.closing(study))
 
 
-def text_report(study: AnalysedStudy) -> Dataset:
+def text_reports(study: AnalysedStudy) -> tuple[Dataset]:
     """A document of sentences, in the language of the context."""
     context, headers, uids = study.context, study.headers, study.reported_uids
     document = hd.sr.ComprehensiveSR(
@@ -53,7 +53,7 @@ def text_report(study: AnalysedStudy) -> Dataset:
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
     name_predecessors([dataset], study.predecessors_of("report-text"))
     equipment.sign(dataset, context)
-    return dataset
+    return (dataset,)
 
 
 def _content(study: AnalysedStudy) -> Any:

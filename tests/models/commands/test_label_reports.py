@@ -63,7 +63,7 @@ def test_nothing_is_written_over_unasked(reports: Path, tmp_path: Path) -> None:
     out.write_text("mine")
     code, _, err = run(reports, "--out", out)
     assert code == 1
-    assert "is there already; choose another name or say --replace" in err
+    assert "is there already; choose another name or give --replace" in err
     assert out.read_text() == "mine"
     assert run(reports, "--out", out, "--replace")[0] == 0
 
@@ -71,7 +71,7 @@ def test_nothing_is_written_over_unasked(reports: Path, tmp_path: Path) -> None:
 def test_without_anything_to_do_it_says_what_one_can_do(reports: Path) -> None:
     code, _, err = run(reports)
     assert code == 1
-    assert "say --out labels.csv, --explain FILE or --measure TRUTH.csv" in err
+    assert "give --out labels.csv, --explain FILE or --measure TRUTH.csv" in err
 
 
 def test_labels_are_measured(reports: Path, tmp_path: Path) -> None:

@@ -3,12 +3,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from pydicom.data import get_testdata_file
 
-from models.data.datasets import in_file, read_boxes, read_examples, read_image, require_images
+from models.data.datasets import read_boxes, read_examples, require_images
+from models.data.images import read_image
 from models.errors import DataError
 from tests.models import phantoms
 
@@ -36,32 +34,6 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (folder / "images" / "000.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"000\.png cannot be read as an image"):
         read_image(folder / "images" / "000.png", (32, 32))
-
-
-def test_an_image_keeps_its_shape_and_a_point_its_place(tmp_path: Path) -> None:
-    pixels = np.zeros((100, 200), np.uint8)
-    pixels[60:80, 150:160] = 255
-    path = tmp_path / "wide.png"
-    Image.fromarray(pixels).save(path)
-    image = read_image(path, (64, 64))
-    assert image.shape == (64, 64)
-    assert image[:16].max() == image[48:].max() == 0  # letterbox
-    assert image.max() == pytest.approx(1, abs=0.05)
-    y, x = (np.argwhere(image > 0.5) + 0.5).mean(0)
-    np.testing.assert_allclose(in_file((x, y), path, (64, 64)), (155, 70), atol=2)
-
-
-def test_sixteen_bits_keep_their_scale(tmp_path: Path) -> None:
-    path = tmp_path / "deep.png"
-    Image.fromarray(np.full((8, 8), 32768, np.uint16)).save(path)
-    np.testing.assert_allclose(read_image(path, (8, 8)), 0.5, atol=1e-3)
-
-
-def test_dicom_is_read_too() -> None:
-    path = get_testdata_file("CT_small.dcm")
-    image = read_image(Path(str(path)), (64, 64))
-    assert 0 <= image.min() < 0.05
-    assert image[0, 0] < 0.1 < image[32, 32]  # air in the corner, the body in the middle
 
 
 @pytest.mark.parametrize("value", ["yes", "", "2", "-1"])

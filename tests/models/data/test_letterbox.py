@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data.datasets import in_file, read_fitted, read_image
+from models.data.images import read_fitted, read_image
 from models.data.letterbox import Letterbox
 
 
@@ -21,7 +21,6 @@ def test_a_bright_spot_leads_back_to_its_place(tmp_path: Path, file: tuple[int, 
     rows, columns = np.nonzero(image > 0.5)
     point = columns.mean() + 0.5, rows.mean() + 0.5
     assert letterbox.in_file(point) == pytest.approx((32, 22), abs=0.3)
-    assert in_file(point, path, (256, 256)) == letterbox.in_file(point)
 
 
 def test_cells_lie_where_origin_and_step_say() -> None:

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK
 from numpy.typing import NDArray
 
-from models.data.datasets import file_size, read_image
+from models.data.images import file_size, read_image
 from models.data.nifti import is_nifti
 from models.errors import DataError
 

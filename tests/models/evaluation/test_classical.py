@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("skimage", reason="needs PyPI scikit-image")
 
-from models.data.datasets import read_fitted
+from models.data.images import read_fitted
 from models.data.letterbox import Letterbox
 from models.evaluation.classical import bright_in_lungs, clahe, edge_density, equalized, methods
 from tests.models import bright
@@ -47,10 +47,10 @@ def test_contrast_is_changed_inside_the_file_alone() -> None:
         spread = change(image[letterbox.content])
         assert float(np.ptp(spread)) > 2 * float(np.ptp(image[letterbox.content]))
         assert 0 <= spread.min() <= spread.max() <= 1
-    looks = [method.look(image, letterbox) for method in methods(bright.model())]
-    assert [look.probabilities is None for look in looks] == [False, False, True, True]
-    assert looks[0].saliency[0][:, 0].max() == 0  # the black at the left
-    assert all(look.saliency.shape[0] == 2 for look in looks)
+    outputs = [method.predict(image, letterbox) for method in methods(bright.model())]
+    assert [output.probabilities is None for output in outputs] == [False, False, True, True]
+    assert outputs[0].saliency[0][:, 0].max() == 0  # the black at the left
+    assert all(output.saliency.shape[0] == 2 for output in outputs)
 
 
 @needs_chest_xray

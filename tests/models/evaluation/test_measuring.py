@@ -9,7 +9,8 @@ from PIL import Image
 
 from models.data.datasets import read_examples
 from models.errors import DataError
-from models.evaluation import Evaluation, evaluate
+from models.evaluation.figures import Evaluation
+from models.evaluation.measuring import evaluate
 from tests.models import bright, phantoms
 
 
@@ -65,7 +66,7 @@ def test_the_best_overlap_more_than_the_worst(evaluation: Evaluation) -> None:
     assert len(evaluation.best) == len(evaluation.worst) == 10
     assert min(one.overlap or 0 for one in evaluation.best) >= max(one.overlap or 0 for one in evaluation.worst)
     assert not {one.image for one in evaluation.best} & {one.image for one in evaluation.worst}
-    assert "called positives with boxes" in evaluation.notes["ranking"]
+    assert "positives with boxes that reach the threshold" in evaluation.notes["ranking"]
 
 
 def test_everything_is_in_the_json(evaluation: Evaluation) -> None:

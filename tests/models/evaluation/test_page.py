@@ -13,11 +13,11 @@ from PIL import Image
 
 from models.data.letterbox import Letterbox
 from models.errors import DataError
-from models.evaluation import evaluate
 from models.evaluation.classical import methods
+from models.evaluation.measuring import evaluate
 from models.evaluation.overlays import BOX, REGION, picture
 from models.evaluation.page import check_room, shown_figure, write_report
-from models.metrics import Figure
+from models.metrics.draws import Figure
 from tests.models import bright, phantoms
 
 pytest.importorskip("matplotlib", reason="needs PyPI matplotlib")

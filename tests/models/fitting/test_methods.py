@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from models import packages
-from models.card import Card
 from models.cardfile import card_text
 from models.commands.cli import app
-from models.data.datasets import read_image
+from models.data.images import read_image
 from models.errors import DataError, PackageError
-from models.fitting import METHODS
-from models.networks.efficientnet_lite import imagenet_weights
+from models.localizers.registry import LOCALIZERS, trainable
+from models.networks.modules.backbone_file import imagenet_weights
 from models.training import train
 from tests.models import phantoms
 
@@ -33,9 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_a_card_may_name_can_be_loaded_and_trained() -> None:
-    named = set(get_args(Card.model_fields["localizer"].annotation))
-    assert named == set(packages.LOCALIZERS)
-    assert named == set(METHODS) | {"candidates"}
+    assert set(LOCALIZERS.names()) == set(trainable()) | {"candidates"}
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "hirescam", "mil", "attention", "reconstruction"])
@@ -68,5 +64,5 @@ def test_the_command_trains_by_name(data: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_method_names_those_that_there_are(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no localizer named 'lime' to train; there are: cam, grad-cam"):
+    with pytest.raises(DataError, match="no localizer named 'lime' to train; there are: attention, cam, grad-cam"):
         train(data, phantoms.card(), Path("none"), tmp_path, seed=0, localizer="lime", advance=lambda *step: None)

@@ -27,7 +27,7 @@ from node.entities import StudyState
 from node.settings import Settings
 from tests.models import xrv_phantoms as theirs
 from tests.models.test_card import verhoeff_is_right
-from workers.delivery.profiles import wishes_of
+from workers.delivery.profiles import result_options
 from workers.inputs.decode import Decoder
 from workers.pipeline import Environment, Instance, Study, analyze
 
@@ -114,7 +114,7 @@ def test_a_study_goes_through_the_pipeline_and_the_gate(tmp_path: Path, monkeypa
     model, _ = built("densenet121-res224-all", tmp_path, monkeypatch)
     with Decoder() as decoder:
         instance = Instance(str(dcmread(SAMPLE).SOPInstanceUID), SAMPLE, 1_767_348_930.0)
-        environment = Environment(decoder, "0.1.0", wishes_of(Settings()))
+        environment = Environment(decoder, "0.1.0", result_options(Settings()))
         report = analyze(Study((instance,), tmp_path / "out"), [model], environment)
     assert (report.state, report.left_out, report.notes) == (StudyState.ANALYSED, (), ())
     assert [finding.label for finding in report.findings] == [label.title for label in model.card.labels]

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from models.learning.checkpoints import Epoch
-from models.learning.images import Machine
+from models.learning.machine import Machine
 from models.learning.options import FinetuneOptions, PretrainOptions
 from models.learning.runs import finetune, pretrain
-from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.modules.backbone_file import imagenet_weights
 from tests.models import phantoms
 
 CPU = Machine(torch.device("cpu"))

@@ -14,9 +14,9 @@ from models.errors import DataError, PackageError, RunError
 from models.learning.finetune import Finetuning, aucs, mean_within_sources, read_split
 from models.learning.losses import LOSSES
 from models.learning.options import FinetuneOptions
-from models.localizers.attention import AttentionNetwork
-from models.networks.efficientnet_lite import imagenet_weights
-from models.networks.tapped import CamNetwork
+from models.networks.modules.backbone_file import imagenet_weights
+from models.networks.modules.cbam import AttentionNetwork
+from models.networks.modules.tapped import CamNetwork
 from tests.models import phantoms
 from tests.models.learning.runs import CPU, TUNE, tuned
 
@@ -38,8 +38,8 @@ def test_the_fold_that_is_held_out_shares_no_patient_and_no_validation_image(dat
     assert not set(kept.patients.tolist()) & set(held.patients.tolist())
     validation = {file.name for file in read_examples(data, "validation", LABELS).files}
     assert not validation & {file.name for file in (*kept.files, *held.files)}
-    assert read_split(data, LABELS, 0).held.files == held.files
-    assert read_split(data, LABELS, 1).held.files != held.files
+    assert read_split(data, LABELS, 0).held_out.files == held.files
+    assert read_split(data, LABELS, 1).held_out.files != held.files
 
 
 def test_validation_images_are_never_opened(data: Path, tmp_path: Path) -> None:
@@ -51,11 +51,11 @@ def test_validation_images_are_never_opened(data: Path, tmp_path: Path) -> None:
 
 def test_a_new_head_says_how_frequent_each_label_is(data: Path) -> None:
     fresh = learner(data)
-    look = fresh.look()
+    figures = fresh.evaluate()
     frequency = fresh.truth.mean(0)
     torch.testing.assert_close(torch.sigmoid(torch.from_numpy(fresh.seen[0])).float(), frequency)
-    assert look.score == 0.5
-    assert set(look.figures) == {"AUC Disc (A)", "AUC Half (A)"}
+    assert figures.score == 0.5
+    assert set(figures.figures) == {"AUC Disc (A)", "AUC Half (A)"}
     assert not torch.equal(fresh.network.centre, torch.zeros_like(fresh.network.centre))
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from models.errors import RunError
 from models.learning.checkpoints import best
-from models.learning.loop import BACKBONE, Look, finished, freeze, learn
+from models.learning.loop import BACKBONE, HeldOutFigures, finished, freeze, learn
 from models.learning.options import FinetuneOptions
-from models.networks.efficientnet_lite import EfficientNetLite0, backbone_note
-from models.networks.tapped import CamNetwork
+from models.networks.modules.backbone_file import backbone_note
+from models.networks.modules.efficientnet_lite import EfficientNetLite0
+from models.networks.modules.tapped import CamNetwork
 
 OPTIONS = FinetuneOptions(size=(96, 96), epochs=6, freeze=2, patience=2, rate=0.01, head_rate=0.1)
 
@@ -29,48 +30,48 @@ class Told:
         self.network = CamNetwork((2,), 1)
         self.scores, self.held_out = scores, losses or [1.0] * len(scores)
         self.bias = self.network.backbone.blocks[2].get_parameter("bn2.bias")
-        self.epoch, self.kept, self.biases = -1, list[int](), list[Tensor]()
+        self.epoch, self.train, self.biases = -1, list[int](), list[Tensor]()
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         self.epoch = epoch
         for _ in range(self.steps):
             yield self.bias.sum() + self.network.head.bias.sum()
 
-    def look(self) -> Look:
+    def evaluate(self) -> HeldOutFigures:
         assert not self.network.training
-        return Look(self.held_out[self.epoch], self.scores[self.epoch], {})
+        return HeldOutFigures(self.held_out[self.epoch], self.scores[self.epoch], {})
 
-    def keep(self, run: Path) -> None:
-        self.kept.append(self.epoch + 1)
+    def save_best(self, run: Path) -> None:
+        self.train.append(self.epoch + 1)
         self.biases.append(self.bias.detach().clone())
 
 
 def go(learner: Told, run: Path, options: FinetuneOptions = OPTIONS) -> int:
-    return len(learn(learner, options, run, "as told", lambda *step: None))
+    return len(learn(learner, options, run, "as facts", lambda *step: None))
 
 
 def test_it_stops_when_patience_ends_and_keeps_the_best(tmp_path: Path) -> None:
     learner = Told([0.6, 0.8, 0.7, 0.75, 0.9, 0.9])
     assert go(learner, tmp_path) == 4
-    assert learner.kept == [1, 2]
+    assert learner.train == [1, 2]
     stored = EfficientNetLite0((2,))
     stored.load_imagenet(tmp_path / BACKBONE)
     assert torch.equal(stored.blocks[2].get_parameter("bn2.bias"), learner.biases[-1])
     assert not torch.equal(learner.bias, learner.biases[-1])
-    assert backbone_note(tmp_path / BACKBONE) == "as told"
+    assert backbone_note(tmp_path / BACKBONE) == "as facts"
 
 
 def test_it_goes_on_to_the_last_epoch_while_it_gets_better(tmp_path: Path) -> None:
     learner = Told([0.1, 0.2, 0.15, 0.3, 0.25, 0.4])
     assert go(learner, tmp_path) == 6
-    assert learner.kept == [1, 2, 4, 6]
+    assert learner.train == [1, 2, 4, 6]
 
 
 def test_of_equal_scores_the_lower_loss_is_the_better(tmp_path: Path) -> None:
     learner = Told([0.8, 0.8, 0.8], [0.5, 0.4, 0.6])
     history = learn(learner, replace(OPTIONS, epochs=3), tmp_path, "", lambda *step: None)
     assert best(history).number == 2
-    assert learner.kept == [1, 2]
+    assert learner.train == [1, 2]
     assert finished(history, replace(OPTIONS, epochs=3))
     assert not finished(history, OPTIONS)
 

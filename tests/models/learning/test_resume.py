@@ -1,4 +1,4 @@
-"""A run that was killed in its second epoch and gone on with ends like one that was not."""
+"""A run that was killed in its second epoch and continued ends like one that was not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from models.errors import PackageError, RunError
 from models.learning import checkpoints
-from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.modules.backbone_file import imagenet_weights
 from tests.models.learning.runs import CONTRAST, TUNE, Killed, contrasted, tuned
 
 try:
@@ -92,9 +92,9 @@ def test_other_labels_are_seen(data: Path, runs: Runs, tmp_path: Path) -> None:
 
 
 def test_a_run_is_never_written_over(data: Path, runs: Runs, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="holds a run already: go on with it by --resume"):
+    with pytest.raises(RunError, match="holds a run already: continue it with --resume"):
         tuned(data, runs[0])
-    with pytest.raises(RunError, match="There is no run to go on with"):
+    with pytest.raises(RunError, match="There is no run to continue"):
         tuned(data, tmp_path, resume=True)
 
 

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from models.data.images import images_below
 from models.errors import DataError, PackageError, RunError
-from models.learning.images import Machine, Views, batches, image_files, machine
+from models.learning.images import Views, batches
+from models.learning.machine import Machine, machine
 from models.learning.sampling import plan
 from models.learning.simclr import Pretraining, read_unlabelled
-from models.networks.efficientnet_lite import imagenet_weights
+from models.networks.modules.backbone_file import imagenet_weights
 from tests.models import phantoms
 from tests.models.learning.runs import CONTRAST, CPU, contrasted
 
@@ -41,7 +43,7 @@ def test_any_folder_of_images_will_do(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((40, 40), np.float32), np.eye(4)), tmp_path / "a.nii.gz")
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_bytes(b"")
-    files = image_files(tmp_path)
+    files = images_below(tmp_path)
     assert {file.name for file in files} == {"IM0001", "a.nii.gz", *(f"{number}.jpg" for number in range(9))}
     kept, held = read_unlabelled(tmp_path, 0)
     assert sorted((*kept, *held)) == sorted(files)
@@ -54,7 +56,7 @@ def test_any_folder_of_images_will_do(tmp_path: Path) -> None:
 
 def test_two_views_of_an_image_differ_and_workers_make_the_same(data: Path) -> None:
     learner = Pretraining(read_unlabelled(data, 0), phantoms.card(), CONTRAST, imagenet_weights(), CPU)
-    order = plan(len(learner.images.kept), 4, 0, 0)[:2]
+    order = plan(len(learner.images.train), 4, 0, 0)[:2]
     alone = list(batches(learner.views, order, learner.how, CPU))
     assert alone[0][1].shape == (4, 2, 3, 96, 96)
     assert not torch.equal(alone[0][1][:, 0], alone[0][1][:, 1])
@@ -67,7 +69,7 @@ def test_two_views_of_an_image_differ_and_workers_make_the_same(data: Path) -> N
 def test_the_input_is_that_of_the_card(data: Path) -> None:
     how = phantoms.card().network
     assert how is not None
-    views = Views(read_unlabelled(data, 0).kept, (96, 96), lambda image, seed: torch.ones(96, 96))
+    views = Views(read_unlabelled(data, 0).train, (96, 96), lambda image, seed: torch.ones(96, 96))
     ((_, x),) = batches(views, plan(5, 5, 0, 0), how, CPU)
     torch.testing.assert_close(x, torch.full_like(x, (1 - how.mean) / how.std))
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.networks.tapped import CamNetwork
+from models.networks.modules.tapped import CamNetwork
 
 LABELS = 5
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from models import packages
-from models.data.datasets import read_image
+from models.data.images import read_image
 from models.localizers.cam import CamLocalizer
-from models.networks.tapped import CamNetwork
+from models.networks.modules.tapped import CamNetwork
 from tests.models.shared_data import CHEST_XRAY, needs_chest_xray
 
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from models.localizers.base import NetworkLocalizer
 from models.localizers.cam import CamLocalizer
-from models.localizers.gradcam import GradCamLocalizer
-from models.localizers.gradcampp import GradCamPlusPlusLocalizer
+from models.localizers.grad_cam import GradCamLocalizer
+from models.localizers.grad_cam_plus_plus import GradCamPlusPlusLocalizer
 from models.localizers.gradients import GradientLocalizer, label_gradients, on_finest
 from models.localizers.hirescam import HiResCamLocalizer
-from models.networks.densenet import DenseNet121
+from models.networks.modules.densenet import DenseNet121
 from tests.models.localizers.networks import Curved, DenseLike, Hidden, KnownDenseLike, cam_network
 
 METHODS: list[type[GradientLocalizer]] = [GradCamLocalizer, GradCamPlusPlusLocalizer, HiResCamLocalizer]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.metrics import best_overlaps, hits, overlap, peak
+from models.metrics.boxes import best_overlaps, hits, overlap, peak
 
 
 def test_the_peak_is_the_centre_of_its_cell() -> None:

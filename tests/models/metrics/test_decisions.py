@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
-from models.metrics import calibration_error, decisions, patient_draws, reliability
+from models.metrics.decisions import calibration_error, decisions, reliability
+from models.metrics.draws import patient_draws
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.random(400) < 0.3

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.metrics import Marks, froc_curve, froc_sensitivity
+from models.metrics.froc import Marks, froc_curve, froc_sensitivity
 
 IMAGES = 40
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import directed_hausdorff
 from sklearn.metrics import f1_score
 
-from models.metrics import dice, hausdorff
+from models.metrics.masks import dice, hausdorff
 
 
 def test_dice_and_hausdorff_are_those_of_scikit_learn_and_scipy() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from models.metrics import auc, auc_draws, auc_interval, patient_draws
+from models.metrics.draws import patient_draws
+from models.metrics.ranking import auc, auc_draws, auc_interval
 
 
 def test_auc_counts_ties_half() -> None:

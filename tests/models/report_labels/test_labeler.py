@@ -6,17 +6,18 @@ import time
 
 import pytest
 
-from models.report_labels import Answer, Labeler, read_rules
+from models.report_labels.labeler import Assertion, Labeler
+from models.report_labels.rules import read_rules
 
 LABELER = Labeler(read_rules())
-OF_MARK = {"+": Answer.PRESENT, "?": Answer.UNCERTAIN, "-": Answer.ABSENT}
+OF_MARK = {"+": Assertion.PRESENT, "?": Assertion.UNCERTAIN, "-": Assertion.ABSENT}
 
 
-def said(report: str) -> dict[str, Answer]:
-    return {name: mention.answer for name, mention in LABELER.label(report).because.items()}
+def said(report: str) -> dict[str, Assertion]:
+    return {name: mention.assertion for name, mention in LABELER.label(report).because.items()}
 
 
-def meant(words: str) -> dict[str, Answer]:
+def meant(words: str) -> dict[str, Assertion]:
     return {word[1:]: OF_MARK[word[0]] for word in words.split()}
 
 
@@ -114,30 +115,30 @@ def test_the_reason_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "answer"),
+    ("report", "assertion"),
     [
-        ("The lungs are clear.", Answer.PRESENT),
-        ("No effusion.", Answer.PRESENT),
-        ("Rib fracture.", Answer.PRESENT),  # none of the 14
-        ("Effusion.", Answer.ABSENT),
-        ("Possible effusion.", Answer.UNCERTAIN),
-        ("", Answer.NOT_MENTIONED),
-        ("INDICATION: cough", Answer.NOT_MENTIONED),
+        ("The lungs are clear.", Assertion.PRESENT),
+        ("No effusion.", Assertion.PRESENT),
+        ("Rib fracture.", Assertion.PRESENT),  # none of the 14
+        ("Effusion.", Assertion.ABSENT),
+        ("Possible effusion.", Assertion.UNCERTAIN),
+        ("", Assertion.NOT_MENTIONED),
+        ("INDICATION: cough", Assertion.NOT_MENTIONED),
     ],
 )
-def test_no_finding_follows_from_the_others(report: str, answer: Answer) -> None:
+def test_no_finding_follows_from_the_others(report: str, assertion: Assertion) -> None:
     labels = LABELER.label(report)
-    assert labels.answers["No_Finding"] is answer
-    assert labels.readable == (answer is not Answer.NOT_MENTIONED)
+    assert labels.assertions["No_Finding"] is assertion
+    assert labels.readable == (assertion is not Assertion.NOT_MENTIONED)
 
 
-@pytest.mark.parametrize(("uncertain", "value"), [(Answer.PRESENT, True), (Answer.ABSENT, False)])
-def test_uncertain_counts_as_one_chooses(uncertain: Answer, value: bool) -> None:
+@pytest.mark.parametrize(("uncertain", "value"), [(Assertion.PRESENT, True), (Assertion.ABSENT, False)])
+def test_uncertain_counts_as_one_chooses(uncertain: Assertion, value: bool) -> None:
     labels = LABELER.label("Possible nodule. Effusion. No mass.")
     assert labels.value("Nodule", uncertain) is value
     assert labels.value("Effusion", uncertain)
     assert not labels.value("Mass", uncertain)
-    assert not labels.value("No_Finding", Answer.ABSENT)
+    assert not labels.value("No_Finding", Assertion.ABSENT)
 
 
 def test_it_labels_hundreds_of_reports_in_a_second() -> None:

@@ -8,18 +8,21 @@ import pytest
 
 from models.data.datasets import read_examples
 from models.errors import DataError
-from models.report_labels import Answer, Labeler, read_rules
+from models.report_labels.labeler import Assertion, Labeler
 from models.report_labels.labelfile import split_of, write_labels, write_reasons
-from models.report_labels.readers import Report
+from models.report_labels.readers import RadiologyReport
+from models.report_labels.rules import read_rules
 
 LABELER = Labeler(read_rules())
 
 
-def report(patient: str, text: str, **columns: str) -> Report:
-    return Report(f"{patient}.png", patient, (f"{patient}.png",), text, columns)
+def report(patient: str, text: str, **columns: str) -> RadiologyReport:
+    return RadiologyReport(f"{patient}.png", patient, (f"{patient}.png",), text, columns)
 
 
-def write(path: Path, *reports: Report, uncertain: Answer = Answer.ABSENT, validation: float = 0.5) -> int:
+def write(
+    path: Path, *reports: RadiologyReport, uncertain: Assertion = Assertion.ABSENT, validation: float = 0.5
+) -> int:
     labeled = [(one, LABELER.label(one.text)) for one in reports]
     return write_labels(path, labeled, LABELER.names, uncertain, validation)
 
@@ -37,7 +40,7 @@ def test_training_reads_what_is_written(tmp_path: Path) -> None:
 
 
 def test_uncertain_is_what_one_chose(tmp_path: Path) -> None:
-    for uncertain, value in ((Answer.ABSENT, "0"), (Answer.PRESENT, "1")):
+    for uncertain, value in ((Assertion.ABSENT, "0"), (Assertion.PRESENT, "1")):
         write(tmp_path / "labels.csv", report("1", "Possible mass."), uncertain=uncertain)
         with (tmp_path / "labels.csv").open() as stream:
             (row,) = csv.DictReader(stream)

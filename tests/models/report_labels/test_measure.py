@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import DataError
-from models.report_labels import Answer, Labeler, read_rules
+from models.report_labels.labeler import Assertion, Labeler
 from models.report_labels.measure import Agreement, agreement
+from models.report_labels.rules import read_rules
 from models.report_labels.truth import read_columns, read_truth
 
 LABELER = Labeler(read_rules())
@@ -15,7 +16,7 @@ REPORTS = {"1": "Mass. Edema.", "2": "Mass.", "3": "Possible mass.", "4": "No ma
 HEADER = "report," + ",".join(LABELER.names[:-1])
 
 
-def measured(path: Path, text: str, uncertain: Answer = Answer.ABSENT) -> Agreement:
+def measured(path: Path, text: str, uncertain: Assertion = Assertion.ABSENT) -> Agreement:
     path.write_text(text, encoding="utf-8")
     labeled = {name: LABELER.label(report) for name, report in REPORTS.items()}
     return agreement(labeled, read_truth(path, LABELER.names), uncertain)
@@ -44,7 +45,7 @@ def test_counts_by_hand(tmp_path: Path) -> None:
 
 
 def test_uncertain_counts_as_chosen_and_no_text_counts_as_nothing(tmp_path: Path) -> None:
-    got = measured(tmp_path / "truth.csv", HEADER + row("3", "Mass") + row("5"), Answer.PRESENT)
+    got = measured(tmp_path / "truth.csv", HEADER + row("3", "Mass") + row("5"), Assertion.PRESENT)
     by_name = {score.label: score for score in got.scores}
     assert by_name["Mass"].f1 == 1.0
     assert by_name["No_Finding"].recall == 0.0  # nothing was read, so nothing is said
@@ -61,7 +62,7 @@ def test_a_truth_of_some_labels_measures_those(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("report,Hut\n1,1\n", "no column of a label; say --columns openi"),
+        ("report,Hut\n1,1\n", "no column of a label; give --columns openi"),
         ("report,Mass\n", "has no rows"),
         ("report,Mass\n1,\n", 'column Mass holds ""; it must be 0 or 1'),
         ("report,Mass\n77,1\n", 'no report of the truth is there; it names reports like "77"'),

@@ -7,9 +7,9 @@ import pytest
 
 from models import packages
 from models.errors import DataError
-from models.report_labels.labeler import Answer, Labeler
+from models.report_labels.labeler import Assertion, Labeler
 from models.report_labels.phrases import tokens
-from models.report_labels.rules import TABLE, Kind, Rule, Rules, read_rules
+from models.report_labels.rules import TABLE, Kind, PhraseRule, Rules, read_rules
 
 RULES = read_rules()
 LABELER = Labeler(RULES)
@@ -47,13 +47,13 @@ def test_no_phrase_stands_twice() -> None:
 
 
 @of(Kind.MENTION, Kind.HINT, Kind.NORMAL)
-def test_every_name_names_its_label(rule: Rule, example: str) -> None:
-    wanted = {Kind.MENTION: Answer.PRESENT, Kind.HINT: Answer.UNCERTAIN, Kind.NORMAL: Answer.ABSENT}
-    assert LABELER.label(example).answers[rule.label] is wanted[rule.kind]
+def test_every_name_names_its_label(rule: PhraseRule, example: str) -> None:
+    wanted = {Kind.MENTION: Assertion.PRESENT, Kind.HINT: Assertion.UNCERTAIN, Kind.NORMAL: Assertion.ABSENT}
+    assert LABELER.label(example).assertions[rule.label] is wanted[rule.kind]
 
 
 @of(Kind.EXCEPTION)
-def test_every_exception_takes_out_a_name(rule: Rule, example: str) -> None:
+def test_every_exception_takes_out_a_name(rule: PhraseRule, example: str) -> None:
     tried = example, f"prominent {example}", f"{example} of the lower spine", example.replace(" ", " of a lower ")
     named = [sentence for sentence in tried if rule.label in BARE.label(sentence).because]
     assert named
@@ -61,15 +61,15 @@ def test_every_exception_takes_out_a_name(rule: Rule, example: str) -> None:
 
 
 @of(Kind.NEGATION, Kind.UNCERTAINTY)
-def test_every_cue_holds_on_its_side(rule: Rule, example: str) -> None:
-    wanted = Answer.ABSENT if rule.kind is Kind.NEGATION else Answer.UNCERTAIN
+def test_every_cue_holds_on_its_side(rule: PhraseRule, example: str) -> None:
+    wanted = Assertion.ABSENT if rule.kind is Kind.NEGATION else Assertion.UNCERTAIN
     sentence = f"{example} effusion" if rule.forward else f"effusion {example}"
     mention = LABELER.label(sentence).because["Effusion"]
-    assert (mention.answer, mention.cue) == (wanted, " ".join(tokens(example)))
+    assert (mention.assertion, mention.cue) == (wanted, " ".join(tokens(example)))
 
 
 @of(Kind.NEGATION, Kind.UNCERTAINTY)
-def test_every_cue_ends_after_its_reach(rule: Rule, example: str) -> None:
+def test_every_cue_ends_after_its_reach(rule: PhraseRule, example: str) -> None:
     filler = " ".join(["grey"] * (rule.reach + 1))
     sentence = f"{example} {filler} effusion" if rule.forward else f"effusion {filler} {example}"
     mention = LABELER.label(sentence).because["Effusion"]
@@ -77,22 +77,22 @@ def test_every_cue_ends_after_its_reach(rule: Rule, example: str) -> None:
 
 
 @of(Kind.NO_CUE)
-def test_every_no_cue_takes_out_a_cue(rule: Rule, example: str) -> None:
+def test_every_no_cue_takes_out_a_cue(rule: PhraseRule, example: str) -> None:
     words = tokens(example)
     hits = RULES.matcher().find(words)
     assert any(hit.value == rule and hit.end - hit.start == len(words) for hit in hits)
     cues = RULES.matcher().find(["has", *words])
     assert any(hit.value.kind in {Kind.NEGATION, Kind.UNCERTAINTY} for hit in cues)
     for sentence in (f"{example} effusion", f"effusion has {example}"):
-        assert LABELER.label(sentence).answers["Effusion"] is Answer.PRESENT
+        assert LABELER.label(sentence).assertions["Effusion"] is Assertion.PRESENT
 
 
 @of(Kind.STOP, Kind.NEGATION_STOP)
-def test_every_stop_ends_a_negation(rule: Rule, example: str) -> None:
-    answers = LABELER.label(f"no pneumothorax {example} effusion").answers
-    assert (answers["Pneumothorax"], answers["Effusion"]) == (Answer.ABSENT, Answer.PRESENT)
-    possible = LABELER.label(f"possible pneumothorax {example} effusion").answers["Effusion"]
-    assert (possible is Answer.PRESENT) == (rule.kind is Kind.STOP)
+def test_every_stop_ends_a_negation(rule: PhraseRule, example: str) -> None:
+    assertions = LABELER.label(f"no pneumothorax {example} effusion").assertions
+    assert (assertions["Pneumothorax"], assertions["Effusion"]) == (Assertion.ABSENT, Assertion.PRESENT)
+    possible = LABELER.label(f"possible pneumothorax {example} effusion").assertions["Effusion"]
+    assert (possible is Assertion.PRESENT) == (rule.kind is Kind.STOP)
 
 
 @pytest.mark.parametrize("heading", [*RULES.headings.read, *RULES.headings.skip])
@@ -134,7 +134,7 @@ def test_a_table_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_one_may_bring_a_table_of_one_s_own() -> None:
     label = RULES.labels[0].model_copy(update={"name": "Fracture", "mentions": ("fractur*",)})
     own = Rules.model_validate({**RULES.model_dump(), "labels": [label.model_dump()]})
-    assert Labeler(own).label("Old rib fractures, effusion.").answers == {
-        "Fracture": Answer.PRESENT,
-        "No_Finding": Answer.ABSENT,
+    assert Labeler(own).label("Old rib fractures, effusion.").assertions == {
+        "Fracture": Assertion.PRESENT,
+        "No_Finding": Assertion.ABSENT,
     }

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -40,8 +40,6 @@ from workers.analyze import Analyzer
 from workers.delivery.deliver import Deliverer
 from workers.gate import rules
 from workers.gate.rules import Requirement
-from workers.results import registry
-from workers.results.registry import kinds
 
 STORESCP = Path("/usr/bin/storescp")  # DCMTK's; pynetdicom has a program of the same name
 ALL = (
@@ -254,7 +252,7 @@ def test_for_what_could_not_be_made_the_next_rung_is_sent(
     def fails(_study: object) -> Iterable[Dataset | None]:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(registry._KINDS, "segmentation", replace(kinds()["segmentation"], make=fails))
+    monkeypatch.setattr("workers.results.seg.segmentations", fails)
     house = analysed(start(Pacs(ALL)))
     house.deliver()
     assert (house.states()["segmentation"], house.states()["capture"]) == ("quarantined", "delivered")

@@ -13,13 +13,13 @@ from workers.cli import check
 from workers.delivery import profiles as table
 from workers.delivery.profiles import (
     Profile,
-    Wishes,
+    ResultOptions,
     kinds_for,
     plan_of,
     profiles,
     require_known,
+    result_options,
     standby_for,
-    wishes_of,
 )
 from workers.results.registry import fallbacks, kinds
 
@@ -79,12 +79,12 @@ def test_each_peer_gets_what_its_profile_names() -> None:
 
 
 def test_only_what_someone_may_get_is_made() -> None:
-    assert wishes_of(Settings()).kinds == set(profiles()["ohif"].kinds)  # nobody: to be looked at on disk
-    assert wishes_of(Settings(peers={"pacs": peer("basic")})).kinds == {"capture"}
+    assert result_options(Settings()).kinds == set(profiles()["ohif"].kinds)  # nobody: to be looked at on disk
+    assert result_options(Settings(peers={"pacs": peer("basic")})).kinds == {"capture"}
     alone = Settings(peers={"pacs": peer("ohif")}, results=Results(fallback=False, language="zh"))
-    assert wishes_of(alone) == Wishes(frozenset(profiles()["ohif"].kinds), "zh", None)
+    assert result_options(alone) == ResultOptions(frozenset(profiles()["ohif"].kinds), "zh", None)
     both = Settings(peers={"pacs": peer("ohif"), "other": peer("basic", "saliency-map")})
-    assert wishes_of(both).kinds == {
+    assert result_options(both).kinds == {
         *profiles()["ohif"].kinds, "capture", "regions-2d", "statement-2d", "report-text", "saliency-map"
     }  # fmt: skip
 
@@ -118,7 +118,7 @@ def test_a_viewer_is_one_profile_that_registers_itself(monkeypatch: pytest.Monke
     table.register("toy", Profile(("statement", "capture"), "For this test."))
     settings = Settings(peers={"reader": peer("toy")})
     require_known(settings)
-    assert wishes_of(settings).kinds == {"statement", "statement-2d", "report-text", "capture"}
+    assert result_options(settings).kinds == {"statement", "statement-2d", "report-text", "capture"}
     assert plan_of(settings)("reader", "statement") == DeliveryState.PENDING
 
 

@@ -9,6 +9,7 @@ import pytest
 from pydicom.sr.codedict import codes as standard
 
 from models.card import Code, Label
+from models.localizers.registry import LOCALIZERS
 from tests.models.test_card import verhoeff_is_right
 from tests.workers import results_phantoms as phantoms
 from workers.dicom import codes
@@ -60,7 +61,7 @@ def test_verhoeff_finds_wrong_and_swapped_digits(digits: str) -> None:
         (codes.AREA, standard.SCT.Area),
         (codes.VOLUME, standard.SCT.Volume),
         (codes.ABNORMAL_STRUCTURE, standard.SCT.MorphologicallyAbnormalStructure),
-        (codes.LOCALIZATION_METHODS["cam"], standard.DCM.ClassActivation),
+        (LOCALIZERS.get("cam").code, standard.DCM.ClassActivation),
         (codes.ALGORITHM_FAMILIES["neural network"], standard.DCM.ArtificialIntelligence),
         (codes.ALGORITHM_FAMILIES["classical image analysis"], standard.DCM.MorphologicalOperations),
         (codes.PROCESSING_EQUIPMENT, standard.DCM.ProcessingEquipment),

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydicom import Dataset
 
-from models import packages
+from models.localizers.registry import LOCALIZERS
 from tests.workers import results_phantoms as phantoms
-from workers.dicom import codes
 from workers.dicom.uids import Context
 from workers.findings import equipment
 
@@ -36,8 +36,10 @@ def test_another_model_is_another_device() -> None:
 
 
 def test_every_localizer_has_words() -> None:
-    assert set(equipment.METHODS) == set(packages.LOCALIZERS)
-    assert set(codes.LOCALIZATION_METHODS) <= set(packages.LOCALIZERS)
+    for entry in LOCALIZERS.entries():
+        context = phantoms.context()
+        named = replace(context, card=context.card.model_copy(update={"localizer": entry.name}))
+        assert equipment.method(named) == entry.maps
 
 
 def test_method_and_threshold_are_named() -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from models import packages
-from models.card import Card, Measurement, read_card
+from models.card import Card, Measurement
+from models.cardfile import read_card
 from tests.workers import results_phantoms as phantoms
 from workers.findings import wording
 from workers.findings.location import Location

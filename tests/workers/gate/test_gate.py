@@ -24,17 +24,16 @@ from workers.gate import gate
 from workers.gate.conditions import CONDITIONS
 from workers.gate.rules import RULES, broken
 from workers.results.regions import regions_documents
-from workers.results.seg import segmentation
-from workers.results.statement import statement_document
+from workers.results.seg import segmentations
+from workers.results.statement import statement_documents
 
 Change = Callable[[Dataset], object]
 
 
 def _objects() -> dict[str, Dataset]:
     study = phantoms.study_of(phantoms.analysed(phantoms.image_source(phantoms.radiograph())))
-    segments, (regions,) = segmentation(study.sources[0]), regions_documents(study)
-    assert segments is not None
-    return {"seg": segments, "regions": regions, "statement": statement_document(study)}
+    (segments,), (regions,), (statement,) = segmentations(study), regions_documents(study), statement_documents(study)
+    return {"seg": segments, "regions": regions, "statement": statement}
 
 
 def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:

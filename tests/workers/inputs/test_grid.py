@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.inputs.grid import Grid, stretch, turns
+from workers.inputs.grid import Grid, stretch, to_standard
 
 ORIENTATIONS = [*product("LR", "HF"), *product("HF", "LR")]
 SHAPES = [(300, 300, (1.0, 1.0)), (401, 257, (1.0, 1.0)), (233, 350, (0.2, 0.31)), (1023, 777, (0.5, 0.2))]
@@ -151,7 +151,7 @@ def test_the_contents_corners_are_the_images_corners(rows, columns, ratio, orien
 
 @pytest.mark.parametrize("orientation", [(), ("", ""), ("L",), ("A", "F"), ("L", "L"), ("LA", "FP"), "L"])
 def test_an_orientation_that_says_nothing_of_a_frontal_view_counts_as_the_standard_one(orientation):
-    assert turns(orientation) == (False, False, False)
+    assert to_standard(orientation) == (False, False, False)
 
 
 def test_another_image_is_refused():

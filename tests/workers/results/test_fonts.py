@@ -13,7 +13,7 @@ from node.errors import ConfigurationError
 from tests.workers import results_phantoms as phantoms
 from workers.findings import wording
 from workers.results.fonts import drawable_language, draws, font_file
-from workers.results.legend import legend, stacked
+from workers.results.legend import legend_of, stacked
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_font_of_ones_own_draws_chinese(chinese: Path) -> None:
     assert drawable_language(chinese, "zh") == "zh"
     source = phantoms.image_source(phantoms.radiograph())
     context = phantoms.context(language="zh", font=chinese)
-    below = legend(phantoms.two_findings(source), context)
+    below = legend_of(phantoms.two_findings(source), context)
     assert below.rows[0].text == "人工智能报告: 仅供研究使用,不得用于诊断"
     assert [row.text for row in below.rows if row.colour] == [
         "1  气胸,概率 87 %:右侧中野。",
@@ -65,7 +65,7 @@ def test_a_font_of_ones_own_draws_chinese(chinese: Path) -> None:
 
 def test_without_such_a_font_the_picture_speaks_english() -> None:
     source = phantoms.image_source(phantoms.radiograph())
-    below = legend(phantoms.two_findings(source), phantoms.context(language="zh"))
+    below = legend_of(phantoms.two_findings(source), phantoms.context(language="zh"))
     assert below.rows[0].text == "AI report: research use, not for diagnosis"
 
 

@@ -20,12 +20,12 @@ from node.settings import Peer, Settings
 from tests.workers import results_phantoms as phantoms
 from tests.workers.gate.test_gate import needs_dciodvfy
 from tests.workers.results_phantoms import objects
-from workers.delivery.profiles import plan_of, profiles, wishes_of
+from workers.delivery.profiles import plan_of, profiles, result_options
 from workers.findings.analysed import AnalysedStudy
 from workers.findings.source import VolumeSource
 from workers.gate import gate
 from workers.results import plain, registry
-from workers.results.registry import kinds, make_results
+from workers.results.registry import Kind, kinds, make_results
 
 OF_IMAGE = sorted(set(kinds()) - {"saliency-map"})  # a radiograph has no Frame of Reference
 EVERY = [("image", kind) for kind in OF_IMAGE] + [("volume", kind) for kind in sorted(kinds())]
@@ -213,7 +213,6 @@ def test_a_presentation_state_draws_the_outlines_of_the_document() -> None:
 def test_a_saliency_map_is_the_raw_map_on_its_slices() -> None:
     made = phantoms.made("volume")
     maps = made.sources[0].saliency
-    assert maps is not None
     one = read("volume", "saliency-map")
     assert "PixelData" not in one
     assert one.FrameOfReferenceUID == phantoms.ct_source().headers[0].FrameOfReferenceUID
@@ -255,24 +254,25 @@ def test_the_end_of_the_time_is_no_fault_of_an_object(monkeypatch: pytest.Monkey
 def made_by(monkeypatch: pytest.MonkeyPatch, kind: str, error: type[Exception]) -> None:
     """From now on this kind cannot be made."""
 
-    def fails(_study: AnalysedStudy) -> Iterable[Dataset | None]:
+    def fails(_study: AnalysedStudy) -> Iterable[Dataset]:
         raise error
 
-    monkeypatch.setitem(registry._KINDS, kind, replace(kinds()[kind], make=fails))
+    monkeypatch.setattr(kinds()[kind].writer.replace(":", "."), fails)
 
 
-def test_a_kind_is_one_function_that_registers_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def toys(study: AnalysedStudy) -> Iterator[Dataset]:
+    (_, picture), *_ = objects(study, {"capture"})
+    copy = plain.copied(picture)
+    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = study.context.uid("toy/instance", "1.2")
+    copy.SeriesNumber = registry.series_number("toy")
+    yield copy
+
+
+def test_a_kind_is_one_file_that_registers_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A toy: it is made, it passes the gate, a peer may ask for it, and it has a fallback. No table is edited."""
     monkeypatch.setattr(registry, "_KINDS", dict(kinds()))
 
-    @registry.register("toy", SecondaryCaptureImageStorage, series_number=9199, fallback="report-text")
-    def toys(study: AnalysedStudy) -> Iterable[Dataset | None]:
-        (_, picture), *_ = objects(study, {"capture"})
-        copy = plain.copied(picture)
-        copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = study.context.uid("toy/instance", "1.2")
-        copy.SeriesNumber = registry.series_number("toy")
-        return [copy, None]
-
+    registry.register(Kind("toy", SecondaryCaptureImageStorage, 9199, f"{__name__}:toys", fallback="report-text"))
     (*_, (kind, dataset)) = objects(phantoms.made(), set(kinds()))
     assert (kind, dataset.SeriesNumber) == ("toy", 9199)
     assert dcmread(phantoms.passed(dataset, tmp_path / "toy.dcm")).SOPInstanceUID == dataset.SOPInstanceUID
@@ -280,7 +280,7 @@ def test_a_kind_is_one_function_that_registers_itself(tmp_path: Path, monkeypatc
     peer = Peer(ae_title="PACS", host="127.0.0.1", receive=("results",), viewer="basic", also=("toy",))
     settings = Settings(peers={"pacs": peer})
     assert plan_of(settings)("pacs", "toy") == DeliveryState.PENDING
-    assert wishes_of(settings).kinds == {"capture", "toy", "report-text"}
+    assert result_options(settings).kinds == {"capture", "toy", "report-text"}
 
 
 def test_a_kinds_facts_need_no_highdicom(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pydicom import Dataset
 
 from models.regions import Mask
 from tests.workers import results_phantoms as phantoms
+from workers.findings.findings import Finding
 from workers.findings.source import Source
 from workers.results.drawing import Mark, drawn
 from workers.results.sc import captures
@@ -30,8 +31,8 @@ def coloured(picture: NDArray[np.uint8]) -> Mask:
     return spread
 
 
-def of(source: Source) -> list[Dataset]:
-    return captures(phantoms.analysed(source))
+def of(source: Source, found: tuple[Finding, ...] | None = None) -> list[Dataset]:
+    return list(captures(phantoms.study_of(phantoms.analysed(source, found))))
 
 
 @pytest.mark.parametrize("at", [(slice(30, 60), slice(20, 50)), (slice(240, 270), slice(300, 330))])
@@ -128,14 +129,14 @@ def test_the_window_of_the_slice_is_kept() -> None:
 
 def test_a_volume_without_a_region_shows_its_middle() -> None:
     source = phantoms.ct_source(12, 64, 80)
-    (one,) = captures(phantoms.analysed(source, phantoms.no_findings(source)))
+    (one,) = of(source, phantoms.no_findings(source))
     assert one.SourceImageSequence[0].ReferencedSOPInstanceUID == source.headers[6].SOPInstanceUID
 
 
 def test_regions_on_two_slices_are_two_pictures_of_one_series() -> None:
     source = phantoms.ct_source(12, 64, 80)
     maps = np.stack([phantoms.blob((12, 64, 80), (z, 25.0, 30.0), 3.0) for z in (3.0, 9.0, 6.0)])
-    found: Sequence[Dataset] = captures(phantoms.analysed(source, phantoms.found_in(source, maps, (0.9, 0.8, 0.1))))
+    found: Sequence[Dataset] = of(source, phantoms.found_in(source, maps, (0.9, 0.8, 0.1)))
     assert [int(one.InstanceNumber) for one in found] == [1, 2]
     assert len({one.SeriesInstanceUID for one in found}) == 1
     assert len({one.SOPInstanceUID for one in found}) == 2

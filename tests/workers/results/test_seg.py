@@ -13,22 +13,24 @@ from pydicom.uid import SegmentationStorage
 from tests.workers import results_phantoms as phantoms
 from workers.findings.findings import Finding
 from workers.findings.source import Source, VolumeSource
-from workers.results.seg import segmentation
+from workers.results.seg import segmentations
+
+
+def _segmentations(source: Source, found: tuple[Finding, ...] | None = None) -> list[Dataset]:
+    return list(segmentations(phantoms.study_of(phantoms.analysed(source, found))))
 
 
 def _image(**attributes: object) -> tuple[Source, tuple[Finding, ...], Dataset]:
     source = phantoms.image_source(phantoms.radiograph(**attributes))
     found = phantoms.two_findings(source)
-    dataset = segmentation(phantoms.analysed(source, found))
-    assert dataset is not None
+    (dataset,) = _segmentations(source, found)
     return source, found, dataset
 
 
 def _volume() -> tuple[Source, tuple[Finding, ...], Dataset]:
     source = phantoms.ct_source()
     found = phantoms.two_findings(source)
-    dataset = segmentation(phantoms.analysed(source, found))
-    assert dataset is not None
+    (dataset,) = _segmentations(source, found)
     return source, found, dataset
 
 
@@ -40,7 +42,7 @@ def _bytes(dataset: Dataset) -> bytes:
 
 def test_nothing_present_gives_no_segmentation() -> None:
     source = phantoms.image_source(phantoms.radiograph())
-    assert segmentation(phantoms.analysed(source, phantoms.no_findings(source))) is None
+    assert _segmentations(source, phantoms.no_findings(source)) == []
 
 
 def test_the_masks_of_a_radiograph_come_back_as_they_were(tmp_path: Path) -> None:
@@ -131,8 +133,7 @@ def test_a_volume_that_grew_is_segmented_anew_in_the_same_series_and_comes_last(
     whole = phantoms.ct_source()
     volume = whole.volume
     part = VolumeSource(replace(volume, headers=volume.headers[:-1], array=volume.array[:-1]))
-    made = [segmentation(phantoms.analysed(source)) for source in (part, whole)]
-    first, second = (one for one in made if one is not None)
+    (first,), (second,) = (_segmentations(source) for source in (part, whole))
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
     assert first.SOPInstanceUID != second.SOPInstanceUID
     assert first.InstanceNumber < second.InstanceNumber

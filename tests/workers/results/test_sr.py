@@ -18,8 +18,8 @@ from workers.findings.equipment import RESEARCH
 from workers.findings.findings import Finding, largest_slice
 from workers.findings.source import Source
 from workers.results.regions import regions_documents
-from workers.results.seg import segmentation
-from workers.results.statement import statement_document
+from workers.results.seg import segmentations
+from workers.results.statement import statement_documents
 
 KINDS = ("image", "volume")
 
@@ -36,7 +36,8 @@ def _regions(kind: str, **attributes: object) -> tuple[Source, tuple[Finding, ..
 
 
 def _statement(kind: str, **more: object) -> Dataset:
-    return statement_document(_study(_source(kind), **more))
+    (dataset,) = statement_documents(_study(_source(kind), **more))
+    return dataset
 
 
 def _study(source: Source, found: tuple[Finding, ...] | None = None, **more: object) -> AnalysedStudy:
@@ -72,7 +73,7 @@ def test_no_region_gives_no_regions_document_but_a_statement(kind: str, tmp_path
     source = _source(kind)
     study = _study(source, phantoms.no_findings(source))
     assert regions_documents(study) == ()
-    statement = statement_document(study)
+    (statement,) = statement_documents(study)
     phantoms.passed(statement, tmp_path / "statement.dcm")
     assert "PRESENT: none." in _texts(statement)
 
@@ -118,8 +119,7 @@ def test_the_outline_encloses_the_mask_on_the_image_that_it_names(kind: str) -> 
 @pytest.mark.parametrize("kind", KINDS)
 def test_regions_and_segments_share_their_tracking(kind: str) -> None:
     source, found, dataset = _regions(kind)
-    segments = segmentation(phantoms.analysed(source, found))
-    assert segments is not None
+    (segments,) = segmentations(_study(source, found))
     identifiers = [(item.TextValue, uid.UID) for item, uid in zip(_named(dataset, "112039"), _named(dataset, "112040"), strict=True)]  # fmt: skip  # noqa: E501
     assert identifiers == [(segment.TrackingID, segment.TrackingUID) for segment in segments.SegmentSequence]
 
@@ -169,7 +169,7 @@ def test_a_finding_without_a_region_says_so() -> None:
     source = _source("image")
     study = _study(source, phantoms.found_in(source, np.zeros((3, 8, 8), dtype=np.float32), (0.9, 0.1, 0.1)))
     assert regions_documents(study) == ()
-    (text,) = (one for one in _texts(statement_document(study)) if "Pneumothorax: PRESENT" in one)
+    (text,) = (one for one in _texts(*statement_documents(study)) if "Pneumothorax: PRESENT" in one)
     assert "No region is drawn: the saliency map does not reach its threshold." in text
 
 
@@ -178,7 +178,7 @@ def test_the_statement_says_what_was_seen_and_what_not() -> None:
     lateral = phantoms.radiograph(SOPInstanceUID="1.2.3.4", SeriesNumber=2, InstanceNumber=7)
     left_out = (("1.2.3.4", "lateral view"), ("1.2.3.5", "dose report"))
     analysed = phantoms.analysed(source, headers=(*source.headers, lateral))
-    dataset = statement_document(phantoms.study_of(analysed, left_out=left_out))
+    (dataset,) = statement_documents(phantoms.study_of(analysed, left_out=left_out))
     assert _texts(dataset)[-3:] == [
         "Analysed: CR series 1, image 1, PA view.",
         "Not analysed, because lateral view: series 2, image 7.",
@@ -196,7 +196,7 @@ def test_of_two_images_the_higher_probability_counts_and_each_region_is_drawn(tm
             for source, probabilities in ((first, (0.2, 0.5, 0.1)), (second, (0.7, 0.45, 0.2)))
         )
     )
-    regions, statement = regions_documents(study), statement_document(study)
+    regions, (statement,) = regions_documents(study), statement_documents(study)
     for number, one in enumerate((*regions, statement)):
         phantoms.passed(one, tmp_path / f"{number}.dcm")
     assert [len(_named(one, "125007")) for one in regions] == [1, 2]  # Nodule; on the second Pneumothorax, too
@@ -299,7 +299,7 @@ def test_the_same_input_gives_the_same_bytes_and_leaves_the_source_alone(kind: s
     source = _source(kind)
     before = [header.to_json() for header in source.headers]
     studies = [_study(source) for _ in range(2)]
-    documents = [(*regions_documents(study), statement_document(study)) for study in studies]
+    documents = [(*regions_documents(study), *statement_documents(study)) for study in studies]
     assert len(documents[0]) == 2
     for first, second in zip(*documents, strict=True):
         assert _bytes(first) == _bytes(second)

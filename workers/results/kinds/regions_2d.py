@@ -1,23 +1,7 @@
-"""The regions once more as Comprehensive SR, for peers that do not take Comprehensive 3D SR."""
+"""The regions document for peers that do not take Comprehensive 3D SR."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
-from workers.results.registry import register
+from workers.results.registry import Kind, register
 
-if TYPE_CHECKING:
-    from workers.findings.analysed import AnalysedStudy
-
-
-@register("regions-2d", ComprehensiveSRStorage, series_number=9112, fallback="capture")
-def plain_regions(study: AnalysedStudy) -> Iterable[Dataset | None]:
-    """The same documents without anything that only Comprehensive 3D SR has."""
-    from workers.results.plain import comprehensive  # noqa: PLC0415  # highdicom
-    from workers.results.regions import regions_documents  # noqa: PLC0415
-
-    return comprehensive(study.once(regions_documents), "regions-2d", study)
+register(Kind("regions-2d", ComprehensiveSRStorage, 9112, "workers.results.plain:plain_regions", fallback="capture"))

@@ -1,22 +1,7 @@
-"""The report in sentences as a Basic Text SR."""
+"""The report in sentences."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage
 
-from workers.results.registry import register
+from workers.results.registry import Kind, register
 
-if TYPE_CHECKING:
-    from workers.findings.analysed import AnalysedStudy
-
-
-@register("report-text", BasicTextSRStorage, series_number=9108, fallback="capture")
-def report(study: AnalysedStudy) -> Iterable[Dataset | None]:
-    """One of the study."""
-    from workers.results.text import text_report  # noqa: PLC0415  # highdicom
-
-    return (text_report(study),)
+register(Kind("report-text", BasicTextSRStorage, 9108, "workers.results.text:text_reports", fallback="capture"))

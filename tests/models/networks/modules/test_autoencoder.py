@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.fitting.reconstruction import descend
+from models.fitting.reconstruction import train_autoencoder
 from models.localizers.cam import CamLocalizer
-from models.localizers.reconstruction import GRID, SIDE, ReconstructionNetwork
+from models.networks.modules.autoencoder import GRID, SIDE, ReconstructionNetwork
 
 
 def shaded(count: int, seed: int) -> torch.Tensor:
@@ -20,7 +20,7 @@ def shaded(count: int, seed: int) -> torch.Tensor:
 def trained() -> tuple[ReconstructionNetwork, list[float]]:
     torch.manual_seed(0)
     network = ReconstructionNetwork(2)
-    errors = descend(network.autoencoder, shaded(64, 0), epochs=20)
+    errors = train_autoencoder(network.autoencoder, shaded(64, 0), epochs=20)
     return network.eval(), errors
 
 

@@ -2,63 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol, Self, TypeVar, runtime_checkable
-
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.card import Network
-from models.errors import PackageError
-from models.networks.densenet import DenseNet121
-from models.networks.efficientnet_lite import BLOCK_CHANNELS, EfficientNetLite0
-
-Built = TypeVar("Built", bound=nn.Module)
-
-
-class SpatialNetwork(Protocol):
-    """What any localizer by gradients needs of a network; it is a `torch.nn.Module`, too."""
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Taps (N, c, h, w), the finest first, of an input (N, 3, rows, columns)."""
-        ...
-
-    def eval(self) -> Self:
-        """Set evaluation mode; see `torch.nn.Module.eval`."""
-        ...
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """See `torch.nn.Module.parameters`."""
-        ...
-
-    def classify(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Logits (N, L) of these features; of one image they depend on no other image of the batch."""
-        ...
-
-
-@runtime_checkable
-class PooledLinear(Protocol):
-    """A network whose logits are a constant plus, over taps, weight · (mean over cells of features)."""
-
-    def tap_weights(self) -> tuple[Tensor, ...]:
-        """For each tap the weight (L, c)."""
-        ...
-
-
-@runtime_checkable
-class Centred(Protocol):
-    """A network that has a zero of its features, and cells that the maps of `features` do not cover."""
-
-    def centred(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The features relative to what maps call zero."""
-        ...
-
-    def framed(self, maps: Tensor, features: tuple[Tensor, ...]) -> Tensor:
-        """Maps (N, L, h, w) of the cells of `features` with zeros around them, so that they cover the input."""
-        ...
+from models.networks.modules.efficientnet_lite import BLOCK_CHANNELS, EfficientNetLite0
 
 
 class TappedNetwork(nn.Module):
@@ -177,45 +125,3 @@ def on_one_grid(features: tuple[Tensor, ...]) -> Tensor:
     """All taps side by side on the grid of the coarsest: (N, channels of all taps, h, w)."""
     size = features[-1].shape[-2], features[-1].shape[-1]
     return torch.cat([functional.adaptive_avg_pool2d(feature, size) for feature in features], 1)
-
-
-def halved(backbone: nn.Module) -> None:
-    """Round convolution weights to float16 in place, as they are stored, so that training sees what inference sees."""
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.data = module.weight.data.half().float()
-
-
-def to_bytes(network: nn.Module) -> bytes:
-    """The network as safetensors: the backbone's convolutions in float16, all else in float32, counters left out."""
-    state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    stored = {
-        key: value.half() if key.startswith("backbone.") and value.ndim == 4 else value.float()
-        for key, value in state.items()
-    }
-    data: bytes = safetensors.torch.save({key: value.contiguous() for key, value in stored.items()})
-    return data
-
-
-def from_bytes(data: bytes, network: Network, labels: int) -> CamNetwork | DenseNet121:
-    """The class activation network of a card as `to_bytes` stored it, in float32 and evaluation mode."""
-    if network.backbone == "densenet121":
-        return filled(DenseNet121(labels, network.channels), data)
-    return filled(CamNetwork(network.taps, labels, network.border, deviations=network.deviations), data)
-
-
-def filled(built: Built, data: bytes) -> Built:
-    """Put what `to_bytes` stored into a network of the same shape; float32, evaluation mode.
-
-    Raises
-    ------
-    PackageError
-        The bytes are no safetensors, or hold another network than the card describes.
-    """
-    counters = {key: value for key, value in built.state_dict().items() if key.endswith("num_batches_tracked")}
-    try:
-        state = {key: value.float() for key, value in safetensors.torch.load(data).items()}
-        built.load_state_dict(state | counters)
-    except (SafetensorError, RuntimeError) as error:
-        raise PackageError(f"The weights do not fit the [network] of the card: {str(error).splitlines()[0]}") from error
-    return built.eval()

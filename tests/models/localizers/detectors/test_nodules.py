@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models import packages
 from models.errors import InputError
-from models.localizers.candidates import resampled
+from models.localizers.detectors.nodules import resampled
 from tests.models.shared_data import CHEST_CT, needs_chest_ct
 
 SPACING = (2.0, 1.5, 1.5)

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models.fitting.descent import descend
+from models.fitting.descent import minimize
 from models.localizers.cam import CamLocalizer
-from models.localizers.mil import GatedHead, MilNetwork
-from models.networks.tapped import on_one_grid
+from models.networks.modules.gated_attention import GatedHead, MilNetwork
+from models.networks.modules.tapped import on_one_grid
 
 IMAGE = np.random.default_rng(0).random((128, 160), np.float32)
 
@@ -49,7 +49,7 @@ def test_attention_learns_which_cell_speaks() -> None:
     cells[np.arange(400), place, 1] = 4  # the mark of the cell that speaks
     cells[np.arange(400), place, 0] += np.where(truth[:, 0], 2, -2)
     torch.manual_seed(0)
-    *_, trained = descend(GatedHead(6, 1), torch.from_numpy(cells), truth, 1e-4, (40,))
+    *_, trained = minimize(GatedHead(6, 1), torch.from_numpy(cells), truth, 1e-4, (40,))
     assert isinstance(trained, GatedHead)
     with torch.inference_mode():
         evidence = trained.evidence(torch.from_numpy(cells))[:, 0].numpy()

@@ -18,7 +18,6 @@ from models.errors import PackageError
 
 GROWTH, BOTTLENECK, STEM = 32, 128, 64
 BLOCKS = (6, 12, 24, 16)  # layers of each block
-CHANNELS = 1024  # of the last map
 STRIDE = 32  # input pixels a cell of it
 
 # Published name -> ours; MONAI has ".layers." within a layer and calls the head "class_layers.out".
@@ -37,7 +36,7 @@ NAMES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 
 
 class DenseLayer(nn.Module):
-    """BN, ReLU, 1 x 1 convolution, BN, ReLU, 3 x 3 convolution; its input goes on beside its output."""
+    """BN, ReLU, 1 x 1 convolution, BN, ReLU, 3 x 3 convolution; its output is joined to its input."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -65,7 +64,7 @@ class Transition(nn.Module):
 
 
 class DenseNet121(nn.Module):
-    """logit = bias + mean over cells of weight · feature, with the same parts as `models.networks.tapped.CamNetwork`.
+    """logit = bias + mean over cells of weight · feature, with the same parts as a `CamNetwork`.
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ class DenseNet121(nn.Module):
         return logits
 
     def tap_weights(self) -> tuple[Tensor]:
-        """The head's weight (L, 1024): `models.networks.tapped.PooledLinear`."""
+        """The head's weight (L, 1024): `models.networks.modules.tapped.PooledLinear`."""
         return (self.head.weight,)
 
     def maps(self, features: tuple[Tensor, ...]) -> Tensor:
@@ -127,7 +126,7 @@ def published_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises
     ------
     PackageError
-        A name that no DenseNet-121 has; the sentence says which.
+        A name that no DenseNet-121 has; it is named.
     """
     wanted = {key: value for key, value in state.items() if not key.endswith(("num_batches_tracked", "op_threshs"))}
     return {_own_name(key): value for key, value in wanted.items()}

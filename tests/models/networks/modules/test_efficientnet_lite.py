@@ -7,14 +7,8 @@ import pytest
 import torch
 
 from models.errors import PackageError
-from models.networks.efficientnet_lite import (
-    EfficientNetLite0,
-    SameConv2d,
-    backbone_note,
-    imagenet_state,
-    imagenet_weights,
-    save_backbone,
-)
+from models.networks.modules.backbone_file import backbone_note, imagenet_state, imagenet_weights, save_backbone
+from models.networks.modules.efficientnet_lite import EfficientNetLite0, SameConv2d
 
 try:
     WEIGHTS: Path | None = imagenet_weights()

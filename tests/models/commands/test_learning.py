@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 from models import packages
 from models.cardfile import card_text
 from models.commands.cli import app
-from models.commands.learn import finetune_command, pretrain_command
+from models.commands.finetune import finetune
+from models.commands.pretrain import pretrain
 from models.errors import PackageError
 from models.learning.options import FinetuneOptions, Options, PretrainOptions
-from models.networks.efficientnet_lite import backbone_note, imagenet_weights
+from models.networks.modules.backbone_file import backbone_note, imagenet_weights
 from tests.models import phantoms
 
 try:
@@ -94,13 +95,11 @@ def test_the_help_needs_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("make", "options"), [(pretrain_command, PretrainOptions), (finetune_command, FinetuneOptions)]
-)
+@pytest.mark.parametrize(("command", "options"), [(pretrain, PretrainOptions), (finetune, FinetuneOptions)])
 def test_the_command_line_has_every_option_and_its_default(
-    make: Callable[..., Callable[..., None]], options: type[Options]
+    command: Callable[..., None], options: type[Options]
 ) -> None:
-    given = inspect.signature(make(None, None, None)).parameters
+    given = inspect.signature(command).parameters
     for field in fields(options):
         if field.name != "size":  # by default the card's
             assert given[field.name].default == field.default, field.name

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from models.commands.folders import configured_folder
 from models.errors import ModelsError
-from models.folders import configured_folder
 from node.settings import load
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from models.fitting.attention import GATES
-from models.fitting.descent import descend
-from models.localizers.attention import AttendedHead, AttentionNetwork, Cbam
+from models.fitting.descent import minimize
 from models.localizers.cam import CamLocalizer
+from models.networks.modules.cbam import AttendedHead, AttentionNetwork, Cbam
 
 IMAGE = np.random.default_rng(0).random((128, 160), np.float32)
 
@@ -47,7 +47,7 @@ def test_spatial_attention_learns_to_look_away() -> None:
     x[:, 0, 2, 2] = rng.normal(scale=30, size=300)
     x[:, 1:, 2, 2] += 10
     torch.manual_seed(0)
-    *_, trained = descend(AttendedHead(16, 1), torch.from_numpy(x), truth, 1e-4, (40,))
+    *_, trained = minimize(AttendedHead(16, 1), torch.from_numpy(x), truth, 1e-4, (40,))
     assert isinstance(trained, AttendedHead)
     with torch.inference_mode():
         where = trained.cbam.spatial(torch.from_numpy(x))[:, 0].mean(0)

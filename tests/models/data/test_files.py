@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.files import write_whole
+from models.data.files import write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

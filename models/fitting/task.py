@@ -1,0 +1,87 @@
+"""What a method of fitting is given and gives back.
+
+A method sees the training split alone. It gives back the network of all images, and for each image the logits and
+maps of a network that did not see it; `models.training` makes calibration, operating points, thresholds of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from models.card import Card, Network
+from models.data.datasets import Examples
+
+Advance = Callable[[str, int, int], None]
+"""Called with (stage, done, of all)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """A package to be fitted.
+
+    Attributes
+    ----------
+    like
+        The card that gives input and network; its `localizer` is the method.
+    weights
+        The published ImageNet weights of the backbone.
+    held_out
+        Row numbers of each fold, by patient.
+    """
+
+    examples: Examples
+    like: Card
+    weights: Path
+    held_out: tuple[NDArray[np.int64], ...]
+    seed: int
+    advance: Advance
+
+    @property
+    def network(self) -> Network:
+        """The [network] of the card."""
+        assert self.like.network is not None
+        return self.like.network
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) of the network's input."""
+        assert self.like.input.size is not None
+        return self.like.input.size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A fitted package.
+
+    Attributes
+    ----------
+    module
+        The network of all images, to be stored.
+    network
+        Its [network] on the card; None for a method that has none.
+    logits
+        (N, L) of networks that did not see the image, all with the bias of `module`.
+    maps
+        (N, L, h, w) raw, of the same networks.
+    penalty
+        L2 penalty that was chosen.
+    scores
+        What was tried, and its mean out-of-fold AUC.
+    method, regions
+        Sentences for the card: how it was fitted, and what its maps are; empty where those of `like` are true.
+    """
+
+    module: nn.Module
+    network: Network | None
+    logits: NDArray[np.float64]
+    maps: NDArray[np.float32]
+    penalty: float
+    scores: dict[str, float] = field(default_factory=dict)
+    method: str = ""
+    regions: str = ""

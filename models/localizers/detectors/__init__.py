@@ -1,0 +1,1 @@
+"""Detectors of classical image analysis, in SimpleITK; imported when a package is loaded."""

@@ -1,0 +1,180 @@
+"""Nodule candidates on chest CT by classical image analysis.
+
+Air inside the body is lung; closing the lung takes in nodules that touch the pleura; opening what is dense in there
+cuts vessels away; what is left is scored by its shape and by how much lung lies around it. In the line of Armato et
+al., Automated detection of lung nodules in CT scans, Medical Physics 28 (2001). Nothing is learned.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from models.card import Detector
+from models.errors import InputError
+
+AIR_HU, BONE_HU = -1024.0, 1500.0
+SMALLEST_LUNG_MM3 = 300_000.0  # one lung after resection or effusion; bowel gas is smaller
+SCORE_LIMITS = (0.001, 0.999)  # so that the logit stays finite
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One component and what the score is made of."""
+
+    label: int
+    diameter_mm: float  # of the sphere of its volume
+    aspect: float  # longest to shortest principal axis, 1 for a sphere
+    air_contact: float  # part of a shell around it that is aerated lung, 0..1
+    score: float
+
+
+class CandidateLocalizer:
+    """The detector behind the protocol `Localizer`."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    def localize(
+        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logit (1,) of the best candidate's score; saliency (1, d, h, w): each candidate's score inside it, else 0.
+
+        Raises
+        ------
+        InputError
+            No spacing, or no lungs in the volume.
+        """
+        if spacing is None or len(spacing) != 3:
+            raise InputError("The nodule-candidate detector needs the spacing (z, y, x) of the volume in mm.")
+        working = resampled(image, spacing, self.detector.working_spacing_mm)
+        lung = lungs(working, self.detector)
+        box = widened(box_of(lung), lung, self.detector.closing_mm)
+        components, found = candidates(working[box], closed(lung[box], self.detector.closing_mm), self.detector)
+        best = np.clip(max((one.score for one in found), default=0.0), *SCORE_LIMITS)
+        table = np.zeros(int(components.max()) + 1, np.float32)
+        for one in found:
+            table[one.label] = one.score
+        saliency = np.zeros(working.GetSize()[::-1], np.float32)
+        saliency[box[::-1]] = table[components]
+        return np.asarray([math.log(best / (1 - best))], np.float32), saliency[None]
+
+
+def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: float) -> sitk.Image:
+    """The volume on a coarser grid of about `target` mm that covers exactly the same box, smoothed against aliasing."""
+    image = sitk.GetImageFromArray(np.clip(volume, AIR_HU, BONE_HU).astype(np.float32, copy=False))
+    image.SetSpacing(spacing[::-1])
+    smooth = image
+    for axis, step in enumerate(image.GetSpacing()):
+        if step < target and image.GetSize()[axis] >= 4:  # the recursive filter needs four samples
+            smooth = sitk.RecursiveGaussian(smooth, 0.4 * target, direction=axis)
+    size = [max(1, round(count * step / target)) for count, step in zip(image.GetSize(), spacing[::-1], strict=True)]
+    steps = [n * step / m for n, step, m in zip(image.GetSize(), spacing[::-1], size, strict=True)]
+    origin = [(new - old) / 2 for old, new in zip(spacing[::-1], steps, strict=True)]
+    grid = sitk.Transform(), sitk.sitkLinear, origin, steps, image.GetDirection(), AIR_HU, sitk.sitkFloat32
+    return sitk.Resample(smooth, size, *grid)
+
+
+def lungs(working: sitk.Image, detector: Detector) -> sitk.Image:
+    """Mask of the lungs: air that does not reach the sides of the volume, in parts as large as a lung.
+
+    Raises
+    ------
+    InputError
+        No large space of air inside the body.
+    """
+    parts = sitk.ConnectedComponent(working < detector.lung_threshold_hu)
+    array = sitk.GetArrayViewFromImage(parts)
+    sizes = np.bincount(array.ravel())
+    sides = (array[:, 0], array[:, -1], array[:, :, 0], array[:, :, -1])
+    sizes[np.unique(np.concatenate([side.ravel() for side in sides]))] = 0  # the air around the patient
+    sizes[0] = 0
+    wanted = sizes * math.prod(working.GetSpacing()) >= SMALLEST_LUNG_MM3
+    if not wanted.any():
+        raise InputError(
+            "No lungs were found in the volume: it shows too little of the chest, or its values are no HU."
+        )
+    mask = sitk.GetImageFromArray(wanted[array].astype(np.uint8))
+    mask.CopyInformation(working)
+    return mask
+
+
+def box_of(mask: sitk.Image, label: int = 1) -> tuple[int, ...]:
+    """Bounding box of a label as SimpleITK gives it: x, y, z of its start and of its size."""
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.ComputePerimeterOff()
+    shape.Execute(mask)
+    box: tuple[int, ...] = shape.GetBoundingBox(label)
+    return box
+
+
+def widened(box: tuple[int, ...], image: sitk.Image, margin: float) -> tuple[slice, slice, slice]:
+    """Slices x, y, z of a bounding box with a margin in mm, as far as the image goes."""
+    steps = [math.ceil(margin / step) + 1 for step in image.GetSpacing()]
+    x, y, z = (
+        slice(max(0, box[axis] - steps[axis]), min(image.GetSize()[axis], box[axis] + box[axis + 3] + steps[axis]))
+        for axis in range(3)
+    )
+    return x, y, z
+
+
+def candidates(
+    working: sitk.Image, lung: sitk.Image, detector: Detector
+) -> tuple[NDArray[np.uint32], tuple[Candidate, ...]]:
+    """Components (d, h, w) on the working grid and those of them that are candidates, best first."""
+    dense = (working > detector.nodule_threshold_hu) * lung
+    cores = _distance(dense == 0) > detector.opening_mm  # erosion: no voxel outside within the ball
+    near = _distance(cores) <= detector.opening_mm + detector.growth_mm
+    grown = near * (working > detector.growth_threshold_hu) * lung
+    parts = sitk.ConnectedComponent(grown)
+    shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.ComputePerimeterOff()
+    shapes.Execute(parts)
+    scored = (_scored(label, shapes, parts, working, detector) for label in shapes.GetLabels())
+    found = sorted((one for one in scored if one.score >= detector.smallest_score), key=lambda one: -one.score)
+    return sitk.GetArrayFromImage(parts), tuple(found[: detector.most_candidates])
+
+
+def _scored(
+    label: int,
+    shapes: sitk.LabelShapeStatisticsImageFilter,
+    parts: sitk.Image,
+    working: sitk.Image,
+    detector: Detector,
+) -> Candidate:
+    diameter = (6 * shapes.GetPhysicalSize(label) / math.pi) ** (1 / 3)
+    axes = shapes.GetPrincipalMoments(label)
+    aspect = math.sqrt(axes[2] / axes[0]) if axes[0] > 0 else math.inf
+    if not detector.diameter_mm[0] <= diameter <= detector.diameter_mm[1]:
+        return Candidate(label, diameter, aspect, 0.0, 0.0)
+    contact = _air_contact(label, shapes.GetBoundingBox(label), parts, working, detector)
+    score = _ramp(contact, *detector.air_contact) * _ramp(aspect, *detector.aspect)
+    return Candidate(label, diameter, aspect, contact, score)
+
+
+def _air_contact(label: int, box: tuple[int, ...], parts: sitk.Image, working: sitk.Image, detector: Detector) -> float:
+    near, far = detector.shell_mm
+    cut = widened(box, parts, far)
+    distance = sitk.GetArrayFromImage(_distance(parts[cut] == label))
+    values = sitk.GetArrayFromImage(working[cut])
+    shell = (distance > near) & (distance <= far)
+    return float((values[shell] < detector.air_hu).mean()) if shell.any() else 0.0
+
+
+def _ramp(value: float, zero: float, one: float) -> float:
+    """0 at `zero`, 1 at `one`, straight between them, flat beyond."""
+    return min(max((value - zero) / (one - zero), 0.0), 1.0)
+
+
+def _distance(mask: sitk.Image) -> sitk.Image:
+    """Signed distance to the mask's border in mm, negative inside."""
+    return sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+
+
+def closed(mask: sitk.Image, radius: float) -> sitk.Image:
+    """The mask closed by a ball of `radius` mm: nodules at the pleura and vessels lie inside."""
+    return _distance(_distance(mask) > radius) > radius

@@ -1,0 +1,93 @@
+"""The localizers that a card may name: how each is loaded, fitted, and described in results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from models.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from models.card import Card, Code
+    from models.fitting.task import Fit, Task
+
+    Load = Callable[[Card, bytes, str, int | None], "Localizer"]
+    """Of (card, weights, device, threads): the method with the package's weights; see `models.packages.load`."""
+
+
+class Localizer(Protocol):
+    """What a package's method does with one checked input; all labels in one pass."""
+
+    def localize(
+        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (L,) before calibration and raw saliency (L, h, w) or (L, d, h, w), as `Prediction` describes them.
+
+        `image` and `spacing` are as `Model.predict` describes them; whoever loads the package has checked them.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizerEntry:
+    """A registered localizer.
+
+    Attributes
+    ----------
+    name
+        `localizer` of a card.
+    maps
+        What its maps are, in the words of a result: "class activation map".
+    citation
+        The paper.
+    kind
+        `input.kind` of its cards.
+    tables
+        Those of [network], [weights] and [detector] that it needs, in this order; it may have no other.
+    taps, deviations
+        Whether the network must have taps, and may have deviations.
+    code
+        The method in CID 217; None where it has none.
+    fit
+        Fits a package on labelled images; None where nothing is learned.
+    """
+
+    name: str
+    load: Load
+    _: KW_ONLY
+    maps: str
+    citation: str
+    kind: Literal["image", "volume"] = "image"
+    tables: tuple[str, ...] = ("network", "weights")
+    taps: bool = False
+    deviations: bool = True
+    code: Code | None = None
+    fit: Callable[[Task], Fit] | None = None
+
+    def objection(self, card: Card) -> str:
+        """Why a card does not fit, as a clause; "" where it does."""
+        every = ("network", "weights", "detector")
+        if self.tables != tuple(name for name in every if getattr(card, name) is not None):
+            needed = " and ".join(f"[{name}]" for name in self.tables)
+            others = " or ".join(f"[{name}]" for name in every if name not in self.tables)
+            return f'localizer "{self.name}" needs the tables {needed} and no {others}'
+        if card.input.kind != self.kind:
+            return f'localizer "{self.name}" takes input.kind "{self.kind}"'
+        if self.taps and card.network and not card.network.taps:
+            return f'localizer "{self.name}" needs a network with taps'
+        if not self.deviations and card.network and card.network.deviations:
+            return f'localizer "{self.name}" has no use for deviations'
+        return ""
+
+
+LOCALIZERS = Registry("localizer", "models.localizers", "readfirst.localizers", LocalizerEntry)
+register = LOCALIZERS.register
+
+
+def trainable() -> tuple[str, ...]:
+    """Names of the localizers that can be fitted."""
+    return tuple(entry.name for entry in LOCALIZERS.entries() if entry.fit is not None)

@@ -1,0 +1,48 @@
+"""Networks as bytes: the safetensors of a package."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from models.errors import PackageError
+
+Built = TypeVar("Built", bound=nn.Module)
+
+
+def halved(backbone: nn.Module) -> None:
+    """Round convolution weights to float16 in place, as they are stored, so that training sees what inference sees."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.half().float()
+
+
+def to_bytes(network: nn.Module) -> bytes:
+    """The network as safetensors: the backbone's convolutions in float16, all else in float32, counters left out."""
+    state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+    stored = {
+        key: value.half() if key.startswith("backbone.") and value.ndim == 4 else value.float()
+        for key, value in state.items()
+    }
+    data: bytes = safetensors.torch.save({key: value.contiguous() for key, value in stored.items()})
+    return data
+
+
+def filled(built: Built, data: bytes) -> Built:
+    """Put what `to_bytes` stored into a network of the same shape; float32, evaluation mode.
+
+    Raises
+    ------
+    PackageError
+        The bytes are no safetensors, or hold another network than the card describes.
+    """
+    counters = {key: value for key, value in built.state_dict().items() if key.endswith("num_batches_tracked")}
+    try:
+        state = {key: value.float() for key, value in safetensors.torch.load(data).items()}
+        built.load_state_dict(state | counters)
+    except (SafetensorError, RuntimeError) as error:
+        raise PackageError(f"The weights do not fit the [network] of the card: {str(error).splitlines()[0]}") from error
+    return built.eval()
