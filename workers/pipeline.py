@@ -28,7 +28,7 @@ from workers.gate import gate
 from workers.inputs.choose import Target, choose
 from workers.inputs.decode import Decoder
 from workers.inputs.eligibility import OUR_OWN, modality_of
-from workers.inputs.patients import by_patient, mixed
+from workers.inputs.patients import by_patient, mixed, named
 from workers.inputs.pixels import image_grid, load_image
 from workers.inputs.volume import load_volume
 from workers.results import pictures
@@ -90,6 +90,7 @@ class _Run:
     environment: Environment
     headers: tuple[Dataset, ...]
     unreadable: LeftOut
+    patient: str  # part of each UID where the study holds a second patient's images, whose results are no first one's
 
     def load(self, target: Target) -> Source:
         """Decode what the model is to see."""
@@ -107,7 +108,7 @@ class _Run:
         received = max(one.received_at for one in self.study.instances if one.sop_instance_uid in seen)
         now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
         version, options = self.environment.version, self.environment.options
-        study = text(self.headers[0], "StudyInstanceUID")
+        study = text(self.headers[0], "StudyInstanceUID") + self.patient
         return Context(
             self.model.card, self.model.digest, version, now, self.headers, study, options.language, options.font
         )
@@ -149,7 +150,9 @@ def analyze(study: Study, models: Sequence[Model], environment: Environment) -> 
     patients = by_patient(headers)
     alone = study if len(patients) == 1 else replace(study, predecessors=())  # they may be another patient's
     done = [
-        _together([_analysis(_Run(model, alone, environment, own, unreadable)) for own in patients or ((),)])
+        _together(
+            [_analysis(_Run(model, alone, environment, own, unreadable, apart)) for apart, own in named(patients)]
+        )
         for model in models
     ]
     findings = tuple(finding for one in done for finding in one.findings)

@@ -63,6 +63,15 @@ def mixed(patients: Patients) -> tuple[str, ...]:
     )
 
 
+def named(patients: Patients) -> tuple[tuple[str, tuple[Dataset, ...]], ...]:
+    """Each patient's headers with what tells their results apart: nothing for the first, whose results stay the same
+    when a second patient's images come late, else the first SOP Instance UID."""
+    if not patients:
+        return (("", ()),)
+    first, *others = patients
+    return (("", first), *((f"/{min(str(one.SOPInstanceUID) for one in own)}", own) for own in others))
+
+
 def _key(one: _Identity, issuers: set[str]) -> tuple[str, ...]:
     if not one.patient_id:
         return ("", one.name, one.birth_date)
