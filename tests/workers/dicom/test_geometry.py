@@ -43,6 +43,13 @@ def test_an_empty_frame_of_reference_is_none(written: str, read: str | None) -> 
     assert frame_of_reference(put(Dataset(), {"FrameOfReferenceUID": written})) == read
 
 
+def test_what_cannot_be_true_is_dropped_and_what_can_is_kept() -> None:
+    wrong = {"PatientOrientation": "L", "FrameOfReferenceUID": "", "PixelSpacing": "0.2", "SliceThickness": "0"}
+    right = {"PatientOrientation": ["L", "F"], "FrameOfReferenceUID": "1.2", "PixelSpacing": ["0.2", "0.2"]}
+    assert len(drop_invalid(put(Dataset(), wrong))) == 0
+    assert drop_invalid(put(Dataset(), right)) == put(Dataset(), right)
+
+
 CASES: list[tuple[str, dict[str, Any]]] = [
     *(("image", {"FrameOfReferenceUID": uid}) for uid in ("", "1.2.3", "abc")),
     *(("image", {"PatientOrientation": one}) for one in ("L", ["", ""], ["L", "L"], ["L", "F", "X"], ["RL", "F"])),
