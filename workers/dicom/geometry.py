@@ -36,7 +36,7 @@ def frame_of_reference(header: Dataset) -> str | None:
 
 
 def require_frame_of_reference(header: Dataset, what: str) -> None:
-    """AnalysisError where a result that lies in the patient could not say in which coordinates."""
+    """AnalysisError where a result that lies in the patient would have no coordinate system."""
     if frame_of_reference(header) is None:
         raise AnalysisError(f"the images have no Frame of Reference UID (0020,0052), without which {what} has no place")
 

@@ -45,7 +45,7 @@ def mended(element: DataElement) -> DataElement:
 
 
 def identity_remarks(headers: Iterable[Dataset]) -> tuple[str, ...]:
-    """What results say otherwise than the images, or as invalid as these; no value of the patient's is in it."""
+    """What differs between results and images, or is as invalid as in these; no value of the patient's is in it."""
     return tuple(dict.fromkeys(remark for header in headers for remark in _remarks(header)))
 
 
@@ -81,7 +81,7 @@ def _name(value: object) -> str:
 
 
 def _group(group: str) -> str:
-    """Five components; what a sixth and a seventh say stands in the last."""
+    """Five components; the text of a sixth and a seventh is joined to the last."""
     components = group.split("^")
     if len(components) > NAME_COMPONENTS:
         components[NAME_COMPONENTS - 1 :] = [" ".join(filter(None, components[NAME_COMPONENTS - 1 :]))]

@@ -90,7 +90,7 @@ def _split(name: str, part: _Part, keyword: str) -> Iterator[tuple[str, _Part]]:
 
 
 def _split_by_runs(name: str, part: _Part) -> Iterator[tuple[str, _Part]]:
-    """By Instance Number, where nothing else tells: each pass is counted anew, or on from the one before."""
+    """By Instance Number, where no other attribute differs: each pass is counted anew, or on from the one before."""
     numbers = [number(header, "InstanceNumber", np.inf) for header, _ in part.slices]
     groups = _runs(part) if len(set(numbers)) == len(numbers) else _ranks(part)
     if len(groups) > MOST_RUNS:
@@ -106,8 +106,8 @@ def _runs(part: _Part) -> list[list[tuple[Dataset, float]]]:
     counted = sorted(part.slices, key=lambda one: number(one[0], "InstanceNumber", np.inf))
     runs = [[counted[0]]]
     for before, one in pairwise(counted):
-        turned = len(runs[-1]) > 1 and (one[1] - before[1]) * (runs[-1][1][1] - runs[-1][0][1]) < 0
-        if turned or abs(one[1] - before[1]) < SAME_PLACE:
+        backwards = len(runs[-1]) > 1 and (one[1] - before[1]) * (runs[-1][1][1] - runs[-1][0][1]) < 0
+        if backwards or abs(one[1] - before[1]) < SAME_PLACE:
             runs.append([one])
         else:
             runs[-1].append(one)
@@ -117,9 +117,9 @@ def _runs(part: _Part) -> list[list[tuple[Dataset, float]]]:
 def _ranks(part: _Part) -> list[list[tuple[Dataset, float]]]:
     """The lowest slice of each number, the second lowest, and so on; those at one place stay together."""
     ranks: list[list[tuple[Dataset, float]]] = []
-    places: dict[float, list[float]] = defaultdict(list)
+    positions: dict[float, list[float]] = defaultdict(list)
     for header, place in sorted(part.slices, key=lambda one: one[1]):
-        known = places[number(header, "InstanceNumber", np.inf)]
+        known = positions[number(header, "InstanceNumber", np.inf)]
         if not known or place - known[-1] >= SAME_PLACE:
             known.append(place)
         if len(known) > len(ranks):

@@ -64,8 +64,11 @@ def mixed(patients: Patients) -> tuple[str, ...]:
 
 
 def named(patients: Patients) -> tuple[tuple[str, tuple[Dataset, ...]], ...]:
-    """Each patient's headers with what tells their results apart: nothing for the first, whose results stay the same
-    when a second patient's images come late, else the first SOP Instance UID."""
+    """Each patient's headers with a part of their results' UIDs.
+
+    It is empty for the first, whose results stay the same when a second patient's images arrive late, else the first
+    SOP Instance UID.
+    """
     if not patients:
         return (("", ()),)
     first, *others = patients

@@ -163,7 +163,7 @@ def percentiles(values: Curve, counts: NDArray[np.intp]) -> tuple[float, float]:
 
 
 def inverted(dataset: Dataset) -> bool:
-    """Whether the smallest value is white: MONOCHROME1 and INVERSE say the same (PS3.3 C.8.11.3.1.2).
+    """Whether the smallest value is white: MONOCHROME1 and INVERSE mean the same (PS3.3 C.8.11.3.1.2).
 
     Where they contradict each other the shape counts, as in DCMTK and dcm4che.
     """

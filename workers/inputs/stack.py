@@ -173,9 +173,9 @@ def _require_regular(slices: Sequence[Slice], gaps: Floats) -> None:
 
 def _off_grid(gaps: Floats) -> float:
     """How far the slice that lies worst is from its place in the evenly spaced stack that fits best, in mm."""
-    places = np.concatenate([[0.0], np.cumsum(gaps)])
-    index = np.arange(len(places))
-    return float(np.abs(places - np.polyval(np.polyfit(index, places, 1), index)).max())
+    positions = np.concatenate([[0.0], np.cumsum(gaps)])
+    index = np.arange(len(positions))
+    return float(np.abs(positions - np.polyval(np.polyfit(index, positions, 1), index)).max())
 
 
 def _require_straight(slices: Sequence[Slice]) -> None:
