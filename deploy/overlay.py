@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset, dcmread
 
+from node.dicom.headers import read_header
 from workers.inputs.decode import Decoder
 from workers.inputs.pixels import load_image
 
@@ -32,7 +33,7 @@ def draw(images: Sequence[Path], segmentations: Sequence[Path], caption: str, pi
     segmentations
         Its Segmentation objects, likewise.
     """
-    by_uid = {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in images}
+    by_uid = {str(read_header(path).SOPInstanceUID): path for path in images}
     segments = defaultdict(list)
     for path in segmentations:
         for uid, name, colour, mask in _segments(dcmread(path)):

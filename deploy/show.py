@@ -18,12 +18,12 @@ from typing import Any
 
 from overlay import draw
 from pacs import Orthanc, can_start, free_port
-from pydicom import dcmread
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from node.admin import queries
+from node.dicom.headers import read_header
 from node.errors import ReadFirstError
 from node.ledger import outbox, studies
 from node.ledger.engine import open_ledger
@@ -255,7 +255,7 @@ class Demo:
         if self.pacs:
             return self.pacs.instances(uid)
         files = sorted((self.folder / uid).glob("*.dcm"))
-        headers = [(path, dcmread(path, stop_before_pixels=True)) for path in files]
+        headers = [(path, read_header(path)) for path in files]
         return [{"path": p, "modality": h.Modality, "sop_instance_uid": str(h.SOPInstanceUID)} for p, h in headers]
 
     def _draw(self, stories: dict[str, dict[str, Any]]) -> None:
@@ -286,7 +286,7 @@ class Demo:
 
 
 def _header(folder: Path) -> Any:
-    return dcmread(next(iter(sorted(folder.glob("*.dcm")))), stop_before_pixels=True)
+    return read_header(next(iter(sorted(folder.glob("*.dcm")))))
 
 
 def _kinds(story: dict[str, Any]) -> str:

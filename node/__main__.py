@@ -1,5 +1,5 @@
 """`python -m node` is the command `readfirst`."""
 
-from node.entry import main
+from node.cli import main
 
 main()

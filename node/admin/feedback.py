@@ -1,4 +1,4 @@
-"""What readers say of findings: agree or disagree, kept in the ledger and exported as CSV."""
+"""Readers' feedback on findings: agree or disagree, kept in the ledger and exported as CSV."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _COPIED = COLUMNS[:-2]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 
-class Verdict(StrEnum):
-    """A reader's word on a finding."""
+class Agreement(StrEnum):
+    """Of a reader with a finding."""
 
     AGREE = "agree"
     DISAGREE = "disagree"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The finding that a reader looked at; a label says another thing in each generation of a study's analysis."""
+class FindingKey:
+    """Which finding; a label is another finding in each generation of a study's analysis."""
 
     study_instance_uid: str
     generation: int
@@ -39,31 +39,31 @@ class Seen:
     label: str
 
 
-def give(connection: Connection, seen: Seen, verdict: Verdict | None, now: float) -> bool:
-    """Keep a verdict on a finding in place of an earlier one; None takes it back.
+def record(connection: Connection, key: FindingKey, agreement: Agreement | None, now: float) -> bool:
+    """Keep a reader's agreement with a finding in place of an earlier one; None withdraws it.
 
-    False where there is no such finding (any more): the page that was looked at is out of date.
+    False where there is no such finding (any more): the page that the reader has is out of date.
     """
-    row = connection.execute(select(FINDING).where(_is(FINDING, seen))).mappings().first()
+    row = connection.execute(select(FINDING).where(_is(FINDING, key))).mappings().first()
     if row is None:
         return False
-    connection.execute(FEEDBACK.delete().where(_is(FEEDBACK, seen)))
-    if verdict:
-        copied = {key: row[key] for key in _COPIED}
-        connection.execute(insert(FEEDBACK).values(**copied, verdict=verdict.value, at=now))
-    said = f"{seen.label} ({seen.package}): {verdict or 'verdict taken back'}"
-    note(connection, seen.study_instance_uid, now, "feedback", said)
+    connection.execute(FEEDBACK.delete().where(_is(FEEDBACK, key)))
+    if agreement:
+        copied = {column: row[column] for column in _COPIED}
+        connection.execute(insert(FEEDBACK).values(**copied, verdict=agreement.value, at=now))
+    detail = f"{key.label} ({key.package}): {agreement or 'feedback withdrawn'}"
+    note(connection, key.study_instance_uid, now, "feedback", detail)
     return True
 
 
-def of_study(connection: Connection, study_instance_uid: str) -> dict[tuple[str, str, int], Verdict]:
-    """(package, label, generation) to verdict."""
+def of_study(connection: Connection, study_instance_uid: str) -> dict[tuple[str, str, int], Agreement]:
+    """By package, label and generation."""
     rows = connection.execute(select(FEEDBACK).where(FEEDBACK.c.study_instance_uid == study_instance_uid)).mappings()
-    return {(row["package"], row["label"], row["generation"]): Verdict(row["verdict"]) for row in rows}
+    return {(row["package"], row["label"], row["generation"]): Agreement(row["verdict"]) for row in rows}
 
 
 def export(connection: Connection, file: IO[str]) -> int:
-    """Write all verdicts as CSV with a line of column names, oldest first; returns how many."""
+    """Write all feedback as CSV with a line of column names, oldest first; returns how many."""
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     count = 0
@@ -81,5 +81,5 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _is(table: Table, seen: Seen) -> ColumnElement[bool]:
-    return and_(*(table.c[key] == value for key, value in asdict(seen).items()))
+def _is(table: Table, key: FindingKey) -> ColumnElement[bool]:
+    return and_(*(table.c[column] == value for column, value in asdict(key).items()))

@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Column, Connection, func, select
 
 from node import audit
-from node.admission.tallies import Answer, Sender
+from node.admission.associations import AssociationRegistry, StoreResult
+from node.admission.policy import Caller
 from node.dispatch.broker import TASKS
 from node.entities import DeliveryState
 from node.errors import QueueUnavailable
@@ -49,35 +50,23 @@ class Metrics:
         )
         self._rejected = Counter("readfirst_associations_rejected", "Associations not accepted", registry=registry)
         self._open = Gauge("readfirst_associations_open", "Associations that are open", registry=registry)
-        self._associations: set[object] = set()
         self._delivered = Histogram(
             "readfirst_delivery_seconds", "From the study's last instance received to an object delivered",
             ("peer",), buckets=_SECONDS, registry=registry,
         )  # fmt: skip
         registry.register(_States(settings, ledger, waiting))
 
-    def answered(self, sender: Sender, answer: Answer) -> None:
+    def watch(self, associations: AssociationRegistry) -> None:
+        """Count the associations of a registry, those that were rejected, and C-STORE requests."""
+        self._open.set_function(lambda: associations.count)
+        associations.subscribe(stored=self.stored, rejected=lambda *_: self._rejected.inc())
+
+    def stored(self, caller: Caller, result: StoreResult) -> None:
         """A C-STORE request was answered."""
-        peer = self._names.get(sender.ae_title, _UNKNOWN)
-        self._answers.labels(peer, f"0x{answer.status:04X}").inc()
-        if answer.status == 0:
-            self._bytes.labels(peer).inc(answer.size)
-
-    def opened(self, association: object) -> None:
-        """An association was accepted."""
-        with self._lock:
-            self._associations.add(association)
-            self._open.set(len(self._associations))
-
-    def ended(self, association: object) -> None:
-        """An association is over; it may be said more than once."""
-        with self._lock:
-            self._associations.discard(association)
-            self._open.set(len(self._associations))
-
-    def rejected(self) -> None:
-        """An association was not accepted."""
-        self._rejected.inc()
+        peer = self._names.get(caller.ae_title, _UNKNOWN)
+        self._answers.labels(peer, f"0x{result.status:04X}").inc()
+        if result.status == 0:
+            self._bytes.labels(peer).inc(result.size)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -86,7 +75,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _observe_deliveries(self) -> None:
-        """Workers deliver, in other processes; the ledger tells what they did since it was last asked."""
+        """Observe what workers, in other processes, have delivered since the last time, from the ledger."""
         of_study = select(func.max(INSTANCE.c.received_at)).where(
             INSTANCE.c.study_instance_uid == OUTBOX.c.study_instance_uid,
             INSTANCE.c.received_at <= OUTBOX.c.delivered_at,
@@ -101,18 +90,18 @@ class Metrics:
 
 
 class _States(Collector):
-    """What the ledger, the queue and the disk say when they are asked."""
+    """Gauges of the ledger, the queue and the disk, read when the metrics are."""
 
     def __init__(self, settings: Settings, ledger: Ledger, waiting: Callable[[str], int]) -> None:
         self._data, self._ledger, self._waiting = settings.node.data, ledger, waiting
         self._sinks = settings.audit.sinks
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Nothing is asked when the collector is registered."""
+        """Nothing is read when the collector is registered."""
         return ()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Ask now."""
+        """Read them now."""
         with self._ledger.read() as connection:
             yield _counted(connection, STUDY.c.state, "readfirst_studies", "Studies by state")
             outbox = "Objects in the outbox by state"

@@ -1,4 +1,4 @@
-"""`readfirst worklist …`: what would be sent, and what it is worth."""
+"""`readfirst worklist`, `worklist preview` and `worklist feedback`."""
 
 from __future__ import annotations
 
@@ -6,45 +6,40 @@ import secrets
 import sys
 import time
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from rich.markup import escape
 from sqlalchemy import select
 
 from node.admin import feedback
+from node.admin.printing import new_table, print_json, print_line, print_table
 from node.errors import ReadFirstError
 from node.ledger.engine import Ledger, open_ledger
 from node.ledger.tables import WORK_ITEM
 from node.settings import load
 from node.worklist.items.rows import by_urgency
+from node.worklist.reading import work_items
 from node.worklist.reading.data_set import is_reading
 from node.worklist.sinks import make_sinks, notices
 from node.worklist.sinks.facts import Notice
 
-app = typer.Typer(help="The reading worklist, most urgent first.", no_args_is_help=False)
 
-Config = Annotated[
-    Path | None, typer.Option("--config", help="The configuration file; default: readfirst.toml here, if there is one.")
-]
+def worklist(config: Path | None, *, as_json: bool) -> None:
+    """The reading worklist, most urgent first."""
+    settings = load(config)
+    with closing(open_ledger(settings, make=False)) as ledger, ledger.read() as connection:
+        rows = work_items.listing(connection, policy=settings.worklist.policy, now=time.time())
+    if as_json:
+        print_json([work_items.as_json(row) for row in rows])
+        return
+    table = new_table("priority", "state", "patient", "study", "since (UTC)", "why")
+    for row in rows:
+        table.add_row(*map(escape, work_items.as_line(row)))
+    print_table(table)
 
 
-class Shape(StrEnum):
-    """Distributions of reading times."""
-
-    LOGNORMAL = "lognormal"
-    EXPONENTIAL = "exponential"
-    CONSTANT = "constant"
-
-
-@app.command()
-def preview(
-    uid: Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID, as `readfirst status` shows it.")],
-    sink: Annotated[str, typer.Option(help="Which sink's message; default: that of each.")] = "",
-    config: Config = None,
-) -> None:
-    """Print what would be sent about a study's priority as it is now. Nothing is sent. It names the patient."""
+def preview(config: Path | None, uid: str, sink: str) -> None:
+    """Print what would be sent about a study's priority to one sink, or to each."""
     settings = load(config)
     sinks = make_sinks(settings)
     if sink and sink not in sinks:
@@ -61,6 +56,17 @@ def preview(
         sys.stdout.write(sinks[name].preview(notice))
 
 
+def export_feedback(config: Path | None, out: Path) -> None:
+    """Write the readers' feedback on findings as CSV."""
+    with closing(open_ledger(load(config), make=False)) as ledger:
+        try:
+            with ledger.read() as connection, out.open("w", encoding="utf-8", newline="") as file:
+                count = feedback.export(connection, file)
+        except OSError as error:
+            raise ReadFirstError(f"--out: {out} cannot be written: {error.strerror}") from error
+    print_line(f"feedback on {count} findings written to {out}", markup=False, highlight=False)
+
+
 def _notice(ledger: Ledger, uid: str) -> Notice:
     with ledger.read() as connection:
         query = select(WORK_ITEM).where(WORK_ITEM.c.study_instance_uid == uid).order_by(*by_urgency())
@@ -68,52 +74,3 @@ def _notice(ledger: Ledger, uid: str) -> Notice:
         if not rows:
             raise ReadFirstError(f"study {uid} has no reading work item; `readfirst worklist` lists them")
         return notices.describe(connection, rows[0], secrets.token_hex(10), time.time())
-
-
-@app.command()
-def simulate(
-    arrivals: Annotated[str, typer.Option(help="Studies an hour; 2,4,14,8: for parts of the day.")] = "8",
-    reading: Annotated[float, typer.Option(help="Mean reading time, minutes.", min=0.01)] = 6.0,
-    shape: Annotated[Shape, typer.Option(help="Of the reading times.")] = Shape.LOGNORMAL,
-    spread: Annotated[float, typer.Option(help="Coefficient of variation of lognormal reading times.", min=0.01)] = 0.5,
-    readers: Annotated[int, typer.Option(help="Readers at once.", min=1)] = 1,
-    prevalence: Annotated[float, typer.Option(help="Part of the studies that is critical.", min=0, max=1)] = 0.05,
-    sensitivity: Annotated[float, typer.Option(help="Part of the critical ones that is flagged.", min=0, max=1)] = 0.9,
-    specificity: Annotated[float, typer.Option(help="Part of the others that is not.", min=0, max=1)] = 0.9,
-    analysis: Annotated[float, typer.Option(help="Minutes from arrival until a study is flagged.", min=0)] = 1.0,
-    ledger: Annotated[
-        float, typer.Option(help="Replay the studies of the last so many hours, flagged as they were.", min=0)
-    ] = 0.0,
-    repeat: Annotated[int, typer.Option(help="Simulated days.", min=2)] = 200,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
-    png: Annotated[Path | None, typer.Option(help="Write a picture there.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    config: Config = None,
-) -> None:
-    """How long critical and routine studies wait for a reader, with and without the node, beside Cobham's formula."""
-    from node.worklist.simulation import report  # noqa: PLC0415  # numpy: not on the way of other commands
-
-    times = report.Times(reading, shape.value, spread, analysis)
-    test = report.Test(prevalence, sensitivity, specificity)
-    if ledger:
-        with closing(open_ledger(load(config), make=False)) as known:
-            answer = report.replay(known, ledger, times, test, readers, repeat, seed)
-    else:
-        answer = report.imagine(arrivals, times, test, readers, repeat, seed)
-    sys.stdout.write(answer.as_json() if as_json else answer.as_text())
-    if png:
-        answer.write_png(png)
-
-
-@app.command("feedback")
-def export_feedback(
-    out: Annotated[Path, typer.Option(help="The CSV file to write; it is replaced.")], config: Config = None
-) -> None:
-    """Write what readers said of findings (agree, disagree) as CSV."""
-    with closing(open_ledger(load(config), make=False)) as ledger:
-        try:
-            with ledger.read() as connection, out.open("w", encoding="utf-8", newline="") as file:
-                count = feedback.export(connection, file)
-        except OSError as error:
-            raise ReadFirstError(f"--out: {out} cannot be written: {error.strerror}") from error
-    typer.echo(f"{count} verdicts written to {out}")

@@ -1,7 +1,8 @@
-"""The door: who connects shows a certificate and says its name, and nothing else of it is read before it may come in.
+"""Admission control: the listener, and which of its connections become associations.
 
-pynetdicom meets only the A-ASSOCIATE-RQ of callers that are let in. Of all others the first 74 bytes are read, within a
-deadline, by one of a limited number of threads (PS3.8 9.2: states Sta2 and Sta13 with their ARTIM timer).
+A caller shows its certificate and sends its AE title, and nothing else of it is read before it is admitted: pynetdicom
+gets only the A-ASSOCIATE-RQ of callers that are. Of all others the first 74 bytes are read, within a deadline, by one
+of a limited number of threads (PS3.8 9.2: states Sta2 and Sta13 with their ARTIM timer).
 """
 
 from __future__ import annotations
@@ -9,23 +10,29 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from socketserver import BaseRequestHandler
 from typing import Any
 
 import structlog
-from pynetdicom.association import Association
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom import AE, Association
+from pynetdicom.events import EventHandlerType
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import ThreadedAssociationServer
 
-from node.admission.policy import Caller, Callers, Rejection, local_limit_exceeded, plain_address, version_not_supported
-from node.admission.rejections import Refusals
-from node.admission.slots import Places, Visitor
+from node.admission.associations import ABORTED, RELEASED, AssociationRegistry, OpenAssociation, session_of
+from node.admission.policy import AssociationPolicy, Caller, Rejection, RejectReason, plain_address
+from node.admission.rejections import RejectionLog
+from node.admission.slots import ConnectionSlots, PendingConnection
 from node.settings import Settings
-from node.settings.limits import Limits
-from node.tls.contexts import HINTS, Certificates, certificate_names
-from node.upperlayer.acceptor import Receive, StoringLayer, request_handler
+from node.tls.contexts import HINTS, certificate_names
+from node.tls.renewal import RenewedContext
+from node.upperlayer.acceptor import AcceptedAssociation, register
 from node.upperlayer.pdata import HEADER
+from node.upperlayer.streaming import Receive, StreamingLayer
 
 LONGEST_REQUEST = 1 << 18  # bytes of an A-ASSOCIATE-RQ; 128 contexts with 45 transfer syntaxes each have 160,000
 _FIXED = struct.Struct(">Hxx16s16s32x")  # protocol version, called and calling AE title; Table 9-11
@@ -35,27 +42,19 @@ _VERSION = 0x0001  # bit 0, the only one that is tested
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 6))  # half-open: 2 minutes
 
 _log = structlog.get_logger(__name__)
-TurnedAway = Callable[[str, str, str], None]
-"""Told the AE title (empty where it said none), the address, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A caller that may come in, with the PDU in which it asked."""
+    """A connection whose caller may associate, with its A-ASSOCIATE-RQ."""
 
     sock: socket.socket
-    caller: Caller
+    association: OpenAssociation
     request: bytes
-    leave: Callable[[], None]  # gives its seat back
 
 
-class Doorkeeper:
+class AdmissionControl:
     """Decides on each connection; safe to use from every connection's thread.
-
-    Parameters
-    ----------
-    turned_away
-        Told of each caller that said its name and was not let in, and of each that TLS did not let in.
 
     Raises
     ------
@@ -63,154 +62,172 @@ class Doorkeeper:
         The certificates cannot be used.
     """
 
-    def __init__(self, settings: Settings, turned_away: TurnedAway = lambda _ae_title, _address, _reason: None) -> None:
-        node, limits = settings.node, settings.limits
-        self._callers, self._limits, self._node, self._turned_away = Callers(settings), limits, node, turned_away
-        self._certificates = Certificates(node.tls) if node.tls else None
-        self._refusals = Refusals()
-        self.places = Places(limits.connections, node.max_associations, limits.associations_per_peer)
+    def __init__(self, settings: Settings, associations: AssociationRegistry) -> None:
+        self._policy, self._limits, self._associations = AssociationPolicy(settings), settings.limits, associations
+        self._certificates = RenewedContext(settings.node.tls) if settings.node.tls else None
+        self._log = RejectionLog()
+        self.slots = ConnectionSlots(settings.limits.connections)
 
     def admit(self, sock: socket.socket, host: str) -> Admitted | None:
-        """Hear a caller out; where it is not let in it is answered, and its connection closed."""
-        visitor = Visitor(sock, plain_address(host), self._limits.request_seconds)
-        gone = self.places.arrive(visitor)
-        if gone is not None:
+        """Read the request of a caller; where it is not admitted it is answered, and its connection closed."""
+        connection = PendingConnection(sock, plain_address(host), self._limits.request_seconds)
+        dropped = self.slots.acquire(connection)
+        if dropped is not None:
             waiting = f"limits.connections = {self._limits.connections} wait, of this address most"
-            self._say("connection dropped", gone, reason=waiting)
+            self._warn("connection dropped", dropped, reason=waiting)
         admitted = None
         try:
             _keep_alive(sock)
-            admitted = self._heard(visitor)
+            admitted = self._decide(connection)
         except ssl.SSLError as error:
-            said = getattr(error, "verify_message", "") or error.reason or str(error)
-            self._say("TLS failed", visitor, HINTS.get(said) or HINTS.get(error.reason or "", ""), reason=said)
-            self._turned_away("", visitor.address, f"TLS failed: {said}")
+            reason = getattr(error, "verify_message", "") or error.reason or str(error)
+            self._warn("TLS failed", connection, HINTS.get(reason) or HINTS.get(error.reason or "", ""), reason=reason)
+            self._associations.rejected("", connection.address, f"TLS failed: {reason}")
         except TimeoutError:
             seconds = f"limits.request_seconds = {self._limits.request_seconds:g}"
-            self._say("connection dropped", visitor, reason=f"no whole A-ASSOCIATE-RQ in {seconds}")
+            self._warn("connection dropped", connection, reason=f"no whole A-ASSOCIATE-RQ in {seconds}")
         except (EOFError, OSError):
-            pass  # gone before it said who it is: a port scan, a load balancer that looks whether we are there
+            pass  # closed before its AE title was sent: a port scan, or a load balancer's check
         finally:
-            self.places.leave(visitor)
+            self.slots.release(connection)
             if admitted is None:
-                _close(visitor.sock)
+                _close(connection.sock)
         return admitted
 
-    def _heard(self, visitor: Visitor) -> Admitted | None:
-        names = self._secured(visitor)
-        head = visitor.exactly(HEADER.size)
+    def _decide(self, connection: PendingConnection) -> Admitted | None:
+        names = self._secured(connection)
+        head = connection.exactly(HEADER.size)
         kind, length = HEADER.unpack(head)
         if kind != _A_ASSOCIATE_RQ or not _FIXED.size <= length <= LONGEST_REQUEST:
-            self._not_a_request(visitor, kind)
+            self._not_a_request(connection, kind)
             return None
-        fixed = visitor.exactly(_FIXED.size)
+        fixed = connection.exactly(_FIXED.size)
         version, called, calling = _FIXED.unpack(fixed)
-        caller = Caller(_ae_title(called), _ae_title(calling), visitor.address, names)
+        caller = Caller(_ae_title(called), _ae_title(calling), connection.address, names)
         rejection = self._rejection(caller, version)
         if rejection is None:
-            request = head + fixed + visitor.exactly(length - _FIXED.size)
-            seat = self._callers.key(caller)
-            full = self.places.sit(seat)
-            if not full:
-                return Admitted(visitor.sock, caller, request, lambda: self.places.rise(seat))
-            rejection = local_limit_exceeded(f"{full} are open; it may try again")
-        self._reject(visitor, caller, rejection)
+            request = head + fixed + connection.exactly(length - _FIXED.size)
+            association = self._associations.open(caller, self._policy.key(caller))
+            if isinstance(association, OpenAssociation):
+                return Admitted(connection.sock, association, request)
+            rejection = Rejection(RejectReason.LOCAL_LIMIT_EXCEEDED, f"{association} are open; it may try again")
+        self._reject(connection, caller, rejection)
         return None
 
     def _rejection(self, caller: Caller, version: int) -> Rejection | None:
         if not version & _VERSION:
-            return version_not_supported("it must offer version 1 of the DICOM upper layer protocol")
-        return self._callers.rejection(caller)
+            hint = "it must offer version 1 of the DICOM upper layer protocol"
+            return Rejection(RejectReason.VERSION_NOT_SUPPORTED, hint)
+        return self._policy.rejection(caller)
 
-    def _secured(self, visitor: Visitor) -> frozenset[str] | None:
-        """Shake hands; whom the certificate names."""
+    def _secured(self, connection: PendingConnection) -> frozenset[str] | None:
+        """The TLS handshake; the names of the caller's certificate."""
         if self._certificates is None:
             return None
-        sock = self._certificates.context().wrap_socket(visitor.sock, server_side=True, do_handshake_on_connect=False)
-        visitor.sock = sock
-        sock.settimeout(visitor.seconds_left)  # for the whole handshake
+        sock = self._certificates.context().wrap_socket(
+            connection.sock, server_side=True, do_handshake_on_connect=False
+        )
+        connection.sock = sock
+        sock.settimeout(connection.deadline.seconds_left)  # for the whole handshake
         sock.do_handshake()
         return certificate_names(sock)
 
-    def _not_a_request(self, visitor: Visitor, kind: int) -> None:
+    def _not_a_request(self, connection: PendingConnection, kind: int) -> None:
         """Sta2: an A-ABORT ends the connection (AA-2), everything else is answered with one (AA-1)."""
         hint = "it speaks TLS, and there is no node.tls" if kind == _TLS_HELLO else ""
         if kind != _A_ABORT:
-            reason = f"what came first is no A-ASSOCIATE-RQ of at most {LONGEST_REQUEST} bytes"
-            self._say("connection refused", visitor, hint, reason=reason)
-            self._answer(visitor, HEADER.pack(_A_ABORT, 4) + bytes(4))  # service user
+            reason = f"the first PDU is no A-ASSOCIATE-RQ of at most {LONGEST_REQUEST} bytes"
+            self._warn("connection refused", connection, hint, reason=reason)
+            self._answer(connection, HEADER.pack(_A_ABORT, 4) + bytes(4))  # service user
 
-    def _reject(self, visitor: Visitor, caller: Caller, rejection: Rejection) -> None:
-        self._say("association rejected", visitor, rejection.hint, peer=caller.ae_title)
-        why = bytes((0, rejection.result, rejection.source, rejection.reason))
+    def _reject(self, connection: PendingConnection, caller: Caller, rejection: Rejection) -> None:
+        self._warn("association rejected", connection, rejection.hint, peer=caller.ae_title)
+        body = bytes((0, *rejection.reason.value))
         try:
-            self._answer(visitor, HEADER.pack(_A_ASSOCIATE_RJ, len(why)) + why)
+            self._answer(connection, HEADER.pack(_A_ASSOCIATE_RJ, len(body)) + body)
         finally:  # it may wait for the ledger, which the caller does not
-            self._turned_away(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
+            self._associations.rejected(caller.ae_title, caller.address, f"association rejected: {rejection.hint}")
 
-    def _answer(self, visitor: Visitor, pdu: bytes) -> None:
-        """Send a last PDU and wait until the caller has closed: what it sends meanwhile is let go (Sta13, AR-2)."""
-        visitor.sock.settimeout(visitor.seconds_left)
-        visitor.sock.sendall(pdu)
+    def _answer(self, connection: PendingConnection, pdu: bytes) -> None:
+        """Send a last PDU and wait until the caller has closed: what it sends meanwhile is discarded (Sta13, AR-2)."""
+        connection.sock.settimeout(connection.deadline.seconds_left)
+        connection.sock.sendall(pdu)
         with suppress(OSError):
-            socket.socket.shutdown(visitor.sock, socket.SHUT_WR)
-        visitor.drain(LONGEST_REQUEST)
+            socket.socket.shutdown(connection.sock, socket.SHUT_WR)
+        connection.drain(LONGEST_REQUEST)
 
-    def _say(self, event: str, visitor: Visitor, hint: str = "", **values: str) -> None:
-        self._refusals.say(event, **values, address=visitor.address, **({"hint": hint} if hint else {}))
+    def _warn(self, event: str, connection: PendingConnection, hint: str = "", **values: str) -> None:
+        self._log.warn(event, **values, address=connection.address, **({"hint": hint} if hint else {}))
 
 
-class Door(ThreadedAssociationServer):  # type: ignore[misc]
-    """The listener; TLS and everything that a caller could make slow is done in the connection's own thread."""
+class AssociationListener(ThreadedAssociationServer):  # type: ignore[misc]
+    """The listener; TLS and everything that a caller could make slow is done in the connection's own thread.
+
+    Parameters
+    ----------
+    receive
+        Accepts C-STORE requests.
+    """
 
     daemon_threads = True
     request_queue_size = 128
-    keeper: Doorkeeper
+
+    def __init__(
+        self,
+        ae: AE,
+        contexts: Sequence[PresentationContext],
+        handlers: Sequence[EventHandlerType],
+        receive: Receive,
+        settings: Settings,
+        associations: AssociationRegistry,
+    ) -> None:
+        self.control = AdmissionControl(settings, associations)
+        self.associations, self._receive, self._limits = associations, receive, settings.limits
+        address = settings.node.host, settings.node.port
+        super().__init__(
+            ae, address, ae.ae_title, list(contexts), evt_handlers=handlers, request_handler=ConnectionHandler
+        )
+        register(self)
+
+    def make_layer(self, association: Association) -> StreamingLayer:
+        """The upper layer of an association that is admitted."""
+        return StreamingLayer(association, self._receive, self._limits, partial(self._over, association))
+
+    def _over(self, association: Association) -> None:
+        """Free its slot; pynetdicom reports no end where its own thread failed."""
+        how = RELEASED if association.is_released else ABORTED
+        self.associations.end(session_of(association), how, closed=True)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The parent would print values."""
         _log.exception("a connection failed", address=client_address[0])
 
     def shutdown(self) -> None:
-        """End the listener, and turn away who waits."""
+        """End the listener, and drop the connections that wait."""
         super().shutdown()
-        self.keeper.places.close()
+        self.control.slots.close()
 
 
-def handler(
-    keeper: Doorkeeper, receive: Receive, limits: Limits, aborted: Callable[[Association], object] = lambda _assoc: None
-) -> type[RequestHandler]:
-    """What makes associations of the connections that the keeper admits; `aborted` hears of those that ended so."""
+class ConnectionHandler(BaseRequestHandler):
+    """Makes an association of a connection that is admitted; runs in the connection's own thread."""
 
-    class Handler(request_handler(receive, limits)):  # type: ignore[misc]
-        request: socket.socket
+    server: AssociationListener
 
-        def handle(self) -> None:
-            admitted = keeper.admit(self.request, self.client_address[0])
-            if admitted is None:
-                return
-            self.request, self._admitted, self._seated = admitted.sock, admitted, False
-            try:
-                super().handle()
-            finally:
-                if not self._seated:
-                    admitted.leave()
-
-        def _create_association(self) -> Association:
-            assoc = super()._create_association()
-            assoc.caller = self._admitted.caller
-            layer: StoringLayer = assoc.dul
-            layer.ended = lambda: self._over(assoc)
-            layer.requested(self._admitted.request)
-            self._seated = True
-            return assoc
-
-        def _over(self, assoc: Association) -> None:
-            self._admitted.leave()
-            if assoc.is_aborted:  # pynetdicom tells nobody where its own thread ended over something
-                aborted(assoc)
-
-    return Handler
+    def handle(self) -> None:
+        """Admit the caller and start its association, or close the connection."""
+        server = self.server
+        admitted = server.control.admit(self.request, self.client_address[0])
+        if admitted is None:
+            return
+        try:
+            association = AcceptedAssociation(
+                server, admitted.sock, self.client_address, admitted.association, server.make_layer
+            )
+            association.begin(admitted.request)
+        except BaseException:
+            server.associations.end(admitted.association, ABORTED, closed=True)
+            _close(admitted.sock)
+            raise
 
 
 def _ae_title(field: bytes) -> str:

@@ -1,11 +1,12 @@
-"""Who may come in, and what each may do: a decision on the settings, without the network."""
+"""Who may associate, and what each may do: a decision on the settings, without the network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Literal
+from typing import Literal
 
 from node.settings import Peer, Settings
 
@@ -15,13 +16,13 @@ RIGHTS: Mapping[Right, tuple[str, Callable[[Peer], bool]]] = {
     "read": ('worklist = ["read"]', lambda peer: "read" in peer.worklist),
     "change": ('worklist = ["change"]', lambda peer: "change" in peer.worklist),
 }
-"""What a peer's table has to say for each right, and whether it does."""
+"""The entry of a peer's table that gives each right, and whether a peer has it."""
 _OF_UNKNOWN = ("images",)  # with node.accept_unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: AE titles as it says them, where it calls from, and whom its certificate names."""
+    """Who requests an association: the AE titles of its request, its address, and the names of its certificate."""
 
     called: str
     ae_title: str
@@ -30,70 +31,58 @@ class Caller:
     """Common Name and subjectAltName in small letters; None without TLS."""
 
 
+class RejectReason(Enum):
+    """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
+
+    CALLED_NOT_RECOGNIZED = 1, 1, 7  # permanent, service user: called AE title
+    CALLING_NOT_RECOGNIZED = 1, 1, 3  # permanent, service user: calling AE title
+    VERSION_NOT_SUPPORTED = 1, 2, 2  # permanent, service provider (ACSE)
+    LOCAL_LIMIT_EXCEEDED = 2, 3, 2  # transient, service provider (presentation)
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21), and what would let the caller in."""
+    """Why a caller is rejected, and what it or the administrator can do about it."""
 
-    result: int
-    source: int
-    reason: int
+    reason: RejectReason
     hint: str
 
 
-def called_not_recognized(hint: str) -> Rejection:
-    """Permanent, service user: called AE title not recognized."""
-    return Rejection(1, 1, 7, hint)
-
-
-def calling_not_recognized(hint: str) -> Rejection:
-    """Permanent, service user: calling AE title not recognized."""
-    return Rejection(1, 1, 3, hint)
-
-
-def version_not_supported(hint: str) -> Rejection:
-    """Permanent, service provider (ACSE): protocol version not supported."""
-    return Rejection(1, 2, 2, hint)
-
-
-def local_limit_exceeded(hint: str) -> Rejection:
-    """Transient, service provider (presentation): local limit exceeded."""
-    return Rejection(2, 3, 2, hint)
-
-
-class Callers:
-    """What the settings say of those who call."""
+class AssociationPolicy:
+    """Which callers the settings accept, and their rights."""
 
     def __init__(self, settings: Settings) -> None:
         self._node = settings.node
         self._peers = settings.peers_that(lambda peer: not peer.folder)
 
     def rejection(self, caller: Caller) -> Rejection | None:
-        """Why the caller is not let in; None where it is."""
+        """Why the caller is rejected; None where it is accepted."""
         if caller.called != self._node.ae_title:
-            return called_not_recognized(f"it must call us by node.ae_title = {self._node.ae_title}")
+            hint = f"its called AE title must be node.ae_title = {self._node.ae_title}"
+            return Rejection(RejectReason.CALLED_NOT_RECOGNIZED, hint)
         named = {name: peer for name, peer in self._peers.items() if peer.ae_title == caller.ae_title}
         if not named:
             hint = "name its AE title in a [peers.…] table"
-            return None if self._node.accept_unknown else calling_not_recognized(hint)
+            return None if self._node.accept_unknown else Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         near = {name: peer for name, peer in named.items() if _calls_from(peer, caller.address)}
         if not near:
             hint = f"it calls from {caller.address}: add that to addresses of [peers.{next(iter(named))}]"
-            return calling_not_recognized(hint)
+            return Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         if not any(_shows(peer, caller.names) for peer in near.values()):
             name, peer = next(iter(near.items()))
-            return calling_not_recognized(
+            hint = (
                 f"its certificate names {', '.join(sorted(caller.names or ())) or 'nobody'}, "
                 f"not certificate = {peer.certificate} of [peers.{name}]"
             )
+            return Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         return None
 
     def key(self, caller: Caller) -> str:
-        """What limits of one peer are counted under: its AE title; all that no table names share one."""
+        """The name under which the limits of a peer are counted: its AE title; all that no table names share one."""
         return caller.ae_title if self._tables(caller) else ""
 
-    def may(self, association: Any, right: Right) -> bool:
-        """Whether a table of the association's caller gives the right."""
-        caller = caller_of(association)
+    def may(self, caller: Caller, right: Right) -> bool:
+        """Whether a table of the caller gives the right."""
         tables = self._tables(caller)
         if not tables and not any(peer.ae_title == caller.ae_title for peer in self._peers.values()):
             return self._node.accept_unknown and right in _OF_UNKNOWN
@@ -105,14 +94,6 @@ class Callers:
             for peer in self._peers.values()
             if peer.ae_title == caller.ae_title and _calls_from(peer, caller.address) and _shows(peer, caller.names)
         ]
-
-
-def caller_of(association: Any) -> Caller:
-    """Who called, as the door saw it; without a door (tests of a service alone) as pynetdicom did."""
-    found = getattr(association, "caller", None)
-    if isinstance(found, Caller):
-        return found
-    return Caller("", association.requestor.ae_title, plain_address(association.requestor.address))
 
 
 def plain_address(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How fast a peer may be: whoever is faster is read later, and waits by TCP's own flow control."""
+"""How fast a peer may send: whoever is faster is read later, and waits by TCP's own flow control."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 _BURST = 1.0  # seconds of its rate that a peer may be ahead
 
 
-class Pace:
-    """When each peer may go on, over all its associations; safe to use from many threads.
+class RateLimiter:
+    """Limits the rate of each peer over all its associations; safe to use from many threads.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ class Pace:
         self._lock, self._clock, self._sleep = threading.Lock(), clock, sleep
         self._due: dict[tuple[str, str], float] = {}
 
-    def keep(self, what: str, peer: str, amount: float, per_second: float) -> None:
-        """Wait until `amount` more is within the peer's rate; 0 is no limit."""
+    def acquire(self, unit: str, peer: str, amount: float, per_second: float) -> None:
+        """Wait until `amount` more of a unit is within the peer's rate; 0 is no limit."""
         if not per_second:
             return
         with self._lock:
             now = self._clock()
-            due = max(self._due.get((what, peer), 0.0), now - _BURST) + amount / per_second
-            self._due[what, peer] = due
+            due = max(self._due.get((unit, peer), 0.0), now - _BURST) + amount / per_second
+            self._due[unit, peer] = due
         if due > now:
             self._sleep(due - now)

@@ -1,119 +1,73 @@
-"""Room for callers: those that wait at the door, and associations. Both are counted, neither grows."""
+"""Connections that are no association yet: each has a deadline, and only so many may wait at once."""
 
 from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
+
+from node.upperlayer.socket_reader import Deadline, read_exactly, receive
 
 
-class Visitor:
-    """A connection that is no association yet; all that it has to say must come before a deadline."""
+class PendingConnection:
+    """A connection before its association; whatever the caller sends has to arrive within one deadline."""
 
     def __init__(self, sock: socket.socket, address: str, seconds: float) -> None:
-        self.sock, self.address = sock, address
-        self._until = time.monotonic() + seconds
-
-    @property
-    def seconds_left(self) -> float:
-        """Until the deadline; TimeoutError after it."""
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
+        self.sock, self.address, self.deadline = sock, address, Deadline(seconds)
 
     def exactly(self, count: int) -> bytes:
-        """The next `count` bytes and not one more.
-
-        Raises
-        ------
-        EOFError
-            It closed the connection before.
-        TimeoutError
-            The deadline passed.
-        """
-        data = bytearray()
-        while len(data) < count:
-            self.sock.settimeout(self.seconds_left)
-            more = self.sock.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return bytes(data)
+        """The next `count` bytes and not one more; EOFError, TimeoutError as `read_exactly` and `receive`."""
+        return read_exactly(partial(receive, self.sock, self.deadline), count)
 
     def drain(self, most: int) -> None:
-        """Let go of what still comes until it closes, so that it can read our answer; `most` bytes of it."""
+        """Discard what still arrives until the caller closes, so that it can read our answer; `most` bytes of it."""
         with suppress(OSError, TimeoutError):
-            while most > 0:
-                self.sock.settimeout(self.seconds_left)
-                most -= len(more := self.sock.recv(1 << 12))
-                if not more:
-                    return
+            while most > 0 and (data := receive(self.sock, self.deadline, 1 << 12)):
+                most -= len(data)
 
-    def turn_away(self) -> None:
+    def drop(self) -> None:
         """End the connection from another thread: whoever reads it sees its end."""
         with suppress(OSError):
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # of TLS, too: no word more, no waiting for one
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # of TLS, too: no further message, no wait for one
 
 
-class Places:
-    """Who waits and who sits; safe to use from every connection's thread.
+class ConnectionSlots:
+    """Limits pending connections; safe to use from every connection's thread.
 
     Parameters
     ----------
-    waiting
-        Connections that may wait. Where there are more the oldest of the address that has the most of them goes: so
-        a newcomer is never kept out by those who are silent, and who opens many only turns himself away.
-    seats, seats_per_peer
-        Associations, of all and of one peer.
+    most
+        Connections that may wait. Where there are more the oldest of the address that has the most of them is dropped:
+        silent callers never keep a new one out, and whoever opens many connections drops only his own.
     """
 
-    def __init__(self, waiting: int, seats: int, seats_per_peer: int) -> None:
-        self._lock = threading.Lock()
-        self._most_waiting, self._seats, self._seats_per_peer = waiting, seats, seats_per_peer
-        self._waiting: dict[Visitor, None] = {}
-        self._seated = Counter[str]()
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._pending: dict[PendingConnection, None] = {}
 
-    def arrive(self, visitor: Visitor) -> Visitor | None:
-        """Let a connection wait; who had to go for it, if anybody."""
+    def acquire(self, connection: PendingConnection) -> PendingConnection | None:
+        """Take a slot; the connection that was dropped for it, if any."""
         with self._lock:
-            self._waiting[visitor] = None
-            if len(self._waiting) <= self._most_waiting:
+            self._pending[connection] = None
+            if len(self._pending) <= self._most:
                 return None
-            held = Counter(one.address for one in self._waiting)
+            held = Counter(one.address for one in self._pending)
             most = max(held.values())
-            gone = next(one for one in self._waiting if held[one.address] == most)
-            del self._waiting[gone]
-        gone.turn_away()
-        return gone
+            dropped = next(one for one in self._pending if held[one.address] == most)
+            del self._pending[dropped]
+        dropped.drop()
+        return dropped
 
-    def leave(self, visitor: Visitor) -> None:
-        """It waits no more."""
+    def release(self, connection: PendingConnection) -> None:
+        """Free its slot."""
         with self._lock:
-            self._waiting.pop(visitor, None)
-
-    def sit(self, peer: str) -> str:
-        """Take a seat for an association; else the setting that there is none by, and nothing is taken."""
-        with self._lock:
-            if self._seated.total() >= self._seats:
-                return f"node.max_associations = {self._seats}"
-            if self._seated[peer] >= self._seats_per_peer:
-                return f"limits.associations_per_peer = {self._seats_per_peer}"
-            self._seated[peer] += 1
-            return ""
-
-    def rise(self, peer: str) -> None:
-        """The association is over."""
-        with self._lock:
-            self._seated[peer] -= 1
-            if not self._seated[peer]:
-                del self._seated[peer]
+            self._pending.pop(connection, None)
 
     def close(self) -> None:
-        """Turn away all that wait."""
+        """Drop all connections that wait."""
         with self._lock:
-            waiting = tuple(self._waiting)
-        for visitor in waiting:
-            visitor.turn_away()
+            pending = tuple(self._pending)
+        for connection in pending:
+            connection.drop()

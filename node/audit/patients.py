@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom import dcmread
 from sqlalchemy import Connection, select
 
+from node.dicom.headers import read_header
+from node.errors import UnreadableInstance
 from node.ledger.tables import INSTANCE, WORK_ITEM
 
 UNKNOWN, WITHHELD = "unknown", "withheld"
@@ -23,9 +24,8 @@ def patient_id(connection: Connection, data: Path, study_instance_uid: str) -> s
 
 def _in_file(path: Path) -> str:
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
-        return str(header.get("PatientID") or "").strip()
-    except Exception:  # noqa: BLE001  # pydicom raises whatever it met in the bytes; the analysis says so
+        return str(read_header(path).get("PatientID") or "").strip()
+    except UnreadableInstance:  # the analysis reports it
         return ""
 
 

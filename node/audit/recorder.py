@@ -13,7 +13,8 @@ from typing import Concatenate, ParamSpec
 import structlog
 from sqlalchemy import Connection
 
-from node.admission.tallies import Brought, Sender
+from node.admission.associations import StudyCounts
+from node.admission.policy import Caller
 from node.audit import events, spool, unaudited
 from node.audit.alarms import Alarm, Alarms
 from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, Outcome
@@ -98,30 +99,31 @@ class Recorder:
         yield from self._alert(NODE_AUTHENTICATION, _node(ae_title, address), reason)
 
     @_recorded
-    def forbidden(self, sender: Sender, reason: str) -> _Messages:
+    def forbidden(self, caller: Caller, reason: str) -> _Messages:
         """A peer asked for what it may not do."""
-        yield from self._alert(RESTRICTED_FUNCTION, _node(sender.ae_title, sender.address), reason)
+        yield from self._alert(RESTRICTED_FUNCTION, _node(caller.ae_title, caller.address), reason)
 
     @_recorded
     def logged(self, address: str, *, comes: bool, known: bool = True) -> _Messages:
         """Somebody logged in at the page, tried to with a wrong token, or logged out."""
         yield events.authentication(self._us, _person(address), self._clock(), comes=comes, known=known)
 
-    def received(self, sender: Sender, brought: Mapping[str, Brought]) -> None:
-        """An association ended that brought instances."""
-        now = self._clock()
-        self._received(_node(sender.ae_title, sender.address), brought, now)
-        self._remember(lambda connection: unaudited.covered(connection, brought, sender.ae_title, now))
+    def received(self, caller: Caller, studies: Mapping[str, StudyCounts]) -> None:
+        """An association ended that sent instances; a study whose first instance is not answered yet is left out."""
+        now, answered = self._clock(), {uid: counts for uid, counts in studies.items() if counts.total}
+        if answered:
+            self._received(_node(caller.ae_title, caller.address), answered, now)
+            self._remember(lambda connection: unaudited.covered(connection, answered, caller.ae_title, now))
 
     @_recorded
-    def _received(self, peer: Participant, brought: Mapping[str, Brought], now: float) -> _Messages:
+    def _received(self, peer: Participant, studies: Mapping[str, StudyCounts], now: float) -> _Messages:
         """A message a study, and a further one for what did not succeed (A.5.2)."""
-        for study, counts in brought.items():
+        for study, counts in studies.items():
             patient = self._patient(study)
             said = ", ".join(f"{count} with 0x{status:04X}" for status, count in sorted(counts.statuses.items()))
             outcomes = (
                 (counts.new, Action.CREATE, Outcome.SUCCESS, ""),
-                (counts.held, Action.READ, Outcome.SUCCESS, ""),
+                (counts.duplicate, Action.READ, Outcome.SUCCESS, ""),
                 (counts.refused, Action.CREATE, Outcome.MINOR, f"refused: {said}"),
             )
             for which, action, outcome, why in outcomes:
@@ -157,9 +159,9 @@ class Recorder:
         yield events.accessed(self._us, _person(address), self._clock(), study_instance_uid, patient)
 
     @_recorded
-    def was_asked(self, sender: Sender, sop_class_uid: str, keys: bytes, syntax: str) -> _Messages:
+    def was_asked(self, caller: Caller, sop_class_uid: str, keys: bytes, syntax: str) -> _Messages:
         """A peer asked us by C-FIND."""
-        peer = _node(sender.ae_title, sender.address)
+        peer = _node(caller.ae_title, caller.address)
         yield events.query(peer, self._us, self._clock(), sop_class_uid, self._told(keys), syntax)
 
     @_recorded

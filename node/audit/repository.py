@@ -19,7 +19,7 @@ from node.audit.message import moment
 from node.errors import NotTaken
 from node.settings import Repository as Table
 from node.settings import Tls
-from node.tls.contexts import client_context
+from node.tls.renewal import renewed_client_context
 
 _NOTICE, _WARNING = 10 * 8 + 5, 10 * 8 + 4  # PRI: facility 10, severity 5 or 4
 _BOM = "\ufeff"  # RFC 5424 6.4: MSG-UTF8
@@ -62,7 +62,7 @@ class Repository:
 
     def _told(self, frames: bytes) -> None:
         assert self.tls is not None
-        context, (host, port) = client_context(self.tls), self.table.address
+        context, (host, port) = renewed_client_context(self.tls).context(), self.table.address
         try:
             with (
                 socket.create_connection((host, port), self.table.timeout) as plain,

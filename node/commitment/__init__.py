@@ -44,5 +44,4 @@ def handlers(receiver: Receiver, others: Sequence[Handler]) -> list[Handler]:
         *(one for one in others if one[0] != evt.EVT_N_ACTION),
         (evt.EVT_N_ACTION, n_action),
         (evt.EVT_N_EVENT_REPORT, provider.n_event_report),
-        (evt.EVT_ESTABLISHED, provider.established),
     ]

@@ -21,12 +21,12 @@ from sqlalchemy import RowMapping
 from node.audit import Recorder
 from node.commitment import unproven
 from node.commitment.holdings import held
-from node.commitment.listening import on_report, without_stalling
+from node.commitment.listening import on_report
 from node.commitment.messages import INSTANCE, REQUEST, Request, write_request
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
 from node.errors import NothingAccepted, PeerError
 from node.ledger.engine import Ledger
-from node.sending.scu import Requestor, as_told, associate
+from node.sending.scu import Requestor, associate, encoded_query
 from node.settings import Peer, Settings
 
 _log = structlog.get_logger(__name__)
@@ -82,7 +82,6 @@ class Asker:
         contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in sop_classes]
         handler = partial(on_report, ledger=self._ledger, names=(name,), clock=self._clock)
         with associate(self._requestor, peer, contexts, handlers=[(evt.EVT_N_EVENT_REPORT, handler)]) as association:
-            without_stalling(association)
             association.dimse_timeout = _ANSWER_SECONDS
             association.acse_timeout = _RELEASE_SECONDS
             commits = _accepts(association, COMMITMENT_SOP_CLASSES)
@@ -121,7 +120,7 @@ class Asker:
             return
         try:
             peer = self._settings.peers[name]
-            shown = held(association, rows, lambda query: self._audit.asked(peer, *as_told(query)))
+            shown = held(association, rows, lambda query: self._audit.asked(peer, *encoded_query(query)))
         except PeerError as error:
             if not association.is_established:
                 raise

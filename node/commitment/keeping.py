@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,11 +10,12 @@ from sqlalchemy import Connection, RowMapping, select
 
 from node.commitment.messages import Reference, Report, Request
 from node.commitment.reasons import Reason
+from node.dicom.part10 import dataset_offset
+from node.errors import UnreadableInstance
 from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE
 
 _AT_ONCE = 500  # instances a statement
-_PREAMBLE, _GROUP_LENGTH = 132, 12  # PS3.10 7.1: 128 bytes and "DICM", then (0002,0000) UL
 
 
 def report_on(ledger: Ledger, data: Path, request: Request) -> Report:
@@ -66,9 +66,6 @@ def _fault(reference: Reference, rows: Sequence[RowMapping], data: Path) -> Reas
 def _is_whole(path: Path, size: int) -> bool:
     """Whether the file holds a Data Set of `size` bytes behind its File Meta Information."""
     try:
-        with path.open("rb") as file:
-            head = file.read(_PREAMBLE + _GROUP_LENGTH)
-        (meta,) = struct.unpack_from("<L", head, _PREAMBLE + _GROUP_LENGTH - 4)
-        return bool(path.stat().st_size == _PREAMBLE + _GROUP_LENGTH + meta + size)
-    except (OSError, struct.error):
+        return path.stat().st_size == dataset_offset(path) + size
+    except (OSError, UnreadableInstance):
         return False

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
-from pynetdicom import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from node.commitment import unproven
@@ -68,19 +67,3 @@ def _read(event: Any) -> Report:
         raise
     except Exception as error:  # the bytes are the peer's; whatever pydicom met in them means the same
         raise NotUnderstood("the Event Information cannot be read") from error
-
-
-def without_stalling(association: Association) -> None:
-    """Let a report come at any moment of an association that we opened.
-
-    pynetdicom serves it in a thread that then says that its own loop is not paused, though that may stand at its
-    checkpoint just then; who paused it, to send or to release, would wait for ever.
-    """
-    serve = association._serve_request
-
-    def serve_and_stay_paused(message: object, context_id: int) -> None:
-        serve(message, context_id)
-        if not association._reactor_checkpoint.is_set():
-            association._is_paused = True
-
-    association._serve_request = serve_and_stay_paused

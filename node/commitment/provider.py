@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Lock
 from typing import Any
 
 import structlog
 from pydicom import Dataset
-from pynetdicom import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
+from node.admission.associations import session_of
 from node.commitment import requests
 from node.commitment.listening import on_report
 from node.commitment.messages import INSTANCE, REQUEST, Request, read_request
 from node.commitment.reporter import report_of, say_told
 from node.commitment.returning import ANSWER_SECONDS, GRACE_SECONDS, Way
-from node.dicom.contexts import COMMITMENT_SOP_CLASSES
 from node.errors import NotUnderstood, OutOfResources
 from node.receiving.c_store import Receiver
 
@@ -34,9 +32,7 @@ class Provider:
 
     def __init__(self, receiver: Receiver, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._ledger, self._clock = receiver.settings, receiver.ledger, clock
-        self._callers = receiver.callers
-        self._asked: dict[Association, list[int]] = {}  # IDs of requests, by the association that they came over
-        self._lock = Lock()
+        self._policy = receiver.policy
 
     def n_event_report(self, event: Any) -> tuple[int, Dataset | None]:
         """A receiver reports."""
@@ -68,34 +64,14 @@ class Provider:
             return _NO_SUCH_INSTANCE, {}
         if event.action_type != REQUEST:
             return _NO_SUCH_ACTION, {}
-        if self._settings.peer_called(caller) is None or not self._callers.may(event.assoc, "images"):
+        if self._settings.peer_called(caller) is None or not self._policy.may(session_of(event.assoc).caller, "images"):
             return _NOT_AUTHORIZED, {"reason": "this peer has no table with send = ['images']"}
         request = _read(event)
         with self._ledger.write() as connection:
             request_id = requests.put(connection, caller, request, self._clock(), _HOLD)
         if request_id is not None:
-            with self._lock:
-                self._asked.setdefault(event.assoc, []).append(request_id)
+            event.assoc.follow_up(lambda: self._report(Way(event.assoc), request_id))
         return _SUCCESS, {"transaction": request.transaction_uid, "instances": len(request.references)}
-
-    def established(self, event: Any) -> None:
-        """Report over an association that a peer opened, behind its questions."""
-        association = event.assoc
-        if not association.is_acceptor or not _commits(association):
-            return
-        serve = association._serve_request
-
-        def serve_and_report(message: object, context_id: int) -> None:
-            serve(message, context_id)
-            while waiting := self._waiting(association):
-                for request_id in waiting:
-                    self._report(Way(association, serve), request_id)
-
-        association._serve_request = serve_and_report
-
-    def _waiting(self, association: Association) -> list[int]:
-        with self._lock:
-            return self._asked.pop(association, [])
 
     def _report(self, way: Way, request_id: int) -> None:
         with self._ledger.read() as connection:
@@ -110,10 +86,6 @@ class Provider:
                 requests.told(connection, request_id)
         if report is not None:
             say_told(asked, report, "the association of the request")
-
-
-def _commits(association: Association) -> bool:
-    return any(context.abstract_syntax in COMMITMENT_SOP_CLASSES for context in association.accepted_contexts)
 
 
 def _read(event: Any) -> Request:

@@ -1,7 +1,7 @@
 """Reports over the association on which a sender asked, as long as it stays (PS3.4 J.3.3.2).
 
-pynetdicom's loop of an association serves one message after the other. Behind a request for commitment it is kept here:
-the answer is out then, and what comes meanwhile is served here.
+pynetdicom's loop of an association serves one message after the other. This follows a request for commitment: the
+response is sent by then, and messages that arrive meanwhile are served here.
 """
 
 from __future__ import annotations
@@ -12,26 +12,23 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from pynetdicom import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from node.commitment.messages import INSTANCE, Report, write_report
+from node.upperlayer.acceptor import AcceptedAssociation, accepted_context
 
 GRACE_SECONDS = 0.5  # a sender that leaves after its question is let go, and told over another association
 ANSWER_SECONDS = 10.0  # to answer the report
 _LOOK = 0.005
 
-Serve = Callable[[Any, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An association that the peer opened, and how pynetdicom serves its messages."""
+    """An association that the peer opened."""
 
-    association: Association
-    serve: Serve
+    association: AcceptedAssociation
 
     def tell(self, make: Callable[[], Report]) -> Report | None:
         """Send a report; None where the peer left, or did not answer it with Success."""
@@ -57,7 +54,7 @@ class Way:
             elif wanted(message):
                 return message
             else:
-                self.serve(message, context_id)
+                self.association.serve(message, context_id)
         return False
 
     def _context_id(self) -> int | None:
@@ -66,7 +63,9 @@ class Way:
 
     def _primitive(self, report: Report, context_id: int) -> N_EVENT_REPORT:
         event_type, information = write_report(report)
-        syntax = self.association._accepted_cx[context_id].transfer_syntax[0]
+        context = accepted_context(self.association, context_id)
+        assert context is not None
+        syntax = context.transfer_syntax[0]
         content = encode(information, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
         assert content is not None
         primitive = N_EVENT_REPORT()

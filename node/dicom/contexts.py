@@ -39,8 +39,8 @@ STORAGE_SOP_CLASSES: tuple[UID, ...] = tuple(
 )
 PLAIN_TRANSFER_SYNTAXES: tuple[UID, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
-# What we send as SCU: the results (PS3.4 B.5) and questions about the study (PS3.4 C.6.2).
-# workers/delivery/viewers has a profile for each kind of peer.
+# What the node sends as SCU: results (PS3.4 B.5) and queries about the study (PS3.4 C.6.2).
+# workers/delivery/viewers has the profile by which a peer receives which.
 RESULT_SOP_CLASSES: tuple[UID, ...] = (
     SegmentationStorage,
     Comprehensive3DSRStorage,

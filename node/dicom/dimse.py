@@ -17,7 +17,7 @@ _US = struct.Struct("<H")
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """What a C-STORE-RQ says that we need; the UIDs are not validated."""
+    """The elements of a C-STORE-RQ that we need; the UIDs are not validated."""
 
     message_id: int
     sop_class_uid: str
@@ -28,7 +28,7 @@ class StoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoreResponse:
-    """What a C-STORE-RSP says that we need."""
+    """The elements of a C-STORE-RSP that we need."""
 
     responded_to: int
     """Message ID Being Responded To (0000,0120)."""
@@ -49,7 +49,7 @@ def read_store_request(command: bytes) -> StoreRequest | None:
 
 
 def read_store_response(command: bytes) -> StoreResponse | None:
-    """The answer that a command set is; None for every other message, and where an element is missing or broken."""
+    """The response that a command set is; None for every other message, and where an element is missing or broken."""
     elements = _read_elements(command)
     try:
         if _number(elements, _COMMAND_FIELD) != _C_STORE_RSP or _number(elements, _DATA_SET_TYPE) != _NO_DATA_SET:
@@ -93,7 +93,7 @@ def store_request(request: StoreRequest) -> bytes:
 
 
 def store_response(request: StoreRequest, status: int) -> bytes:
-    """The command set of the answer."""
+    """The command set of the response."""
     return _command(
         _uid(_SOP_CLASS, request.sop_class_uid),
         _us(_COMMAND_FIELD, _C_STORE_RSP),

@@ -9,16 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from node.dicom.value_representations import LONG_LENGTH
+
 UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # of a 4-byte length, PS3.5 Table 7.1-1
+_LONG_LENGTH = frozenset(vr.encode() for vr in LONG_LENGTH)
 _Header = tuple[int, bytes, int, int]  # tag, VR (empty where it is implicit), value length, where the value begins
 
 
 def elements(dataset: bytes, order: str = "<") -> Iterator[tuple[int, bytes]]:
     """Tag and value of each element at the top, as far as they are whole; a value of undefined length is given empty.
 
-    Explicit or implicit VR is seen in the first element, since senders exist that encode other than they said.
+    Explicit or implicit VR is seen in the first element, since senders exist that encode other than they declared.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ class _Walk:
         tag, vr = group << 16 | element, data[at + 4 : at + 6]
         if implicit or self._implicit or group == 0xFFFE:
             return tag, b"", int(self._long.unpack_from(data, at + 4)[0]), at + 8
-        if vr not in _LONG:
+        if vr not in _LONG_LENGTH:
             return tag, vr, int(self._short.unpack_from(data, at + 6)[0]), at + 8
         if len(data) - at < 12:
             return None

@@ -1,4 +1,4 @@
-"""Who an instance is: its four UIDs, read from the first bytes of a Data Set and validated."""
+"""The identity of an instance: its four UIDs, read from the first bytes of a Data Set and validated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_uid(value: object) -> bool:
 
 
 def identify(dataset: bytes, transfer_syntax: UID, sop_class_uid: str, sop_instance_uid: str) -> InstanceKey:
-    """Read and validate the identity of an instance that a C-STORE request brought.
+    """Read and validate the identity of the instance of a C-STORE request.
 
     Parameters
     ----------

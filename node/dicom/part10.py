@@ -1,4 +1,4 @@
-"""The head of a DICOM file (PS3.10 7.1): who the instance is and where its Data Set begins, without decoding more."""
+"""The head of a DICOM file (PS3.10 7.1): the instance's UIDs and where its Data Set begins, without decoding more."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.dicom.value_representations import LONG_LENGTH
 from node.errors import UnreadableInstance
 
 _PREAMBLE = 132  # 128 bytes and "DICM"
+_GROUP_LENGTH = 12  # the element (0002,0000) UL, whose value counts the rest of the File Meta Information
 _FIRST_READ, _LONGEST = 1 << 12, 1 << 20  # bytes of File Meta Information; a usual one has 400
-_LONG_LENGTH = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_LONG_LENGTH = frozenset(vr.encode() for vr in LONG_LENGTH)
 _SHORT, _LONG = struct.Struct("<HH2sH"), struct.Struct("<HH2sHL")
 _SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX = 0x0002, 0x0003, 0x0010  # elements of group 0002
 
@@ -53,6 +55,25 @@ def read_part10(path: Path) -> Part10:
         raise UnreadableInstance("its File Meta Information is broken") from error
     named = [uids.get(element, "") for element in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX)]
     return Part10(path, named[0], named[1], named[2], end, size - end)
+
+
+def dataset_offset(path: Path) -> int:
+    """Where the Data Set begins in a file that the node wrote: behind as many bytes as (0002,0000) counts.
+
+    Raises
+    ------
+    UnreadableInstance
+        The file cannot be read, or is cut off before.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_PREAMBLE + _GROUP_LENGTH)
+        (length,) = struct.unpack_from("<L", head, _PREAMBLE + _GROUP_LENGTH - 4)
+    except OSError as error:
+        raise UnreadableInstance(error.strerror or type(error).__name__) from error
+    except struct.error as error:
+        raise UnreadableInstance("it ends within its File Meta Information") from error
+    return _PREAMBLE + _GROUP_LENGTH + int(length)
 
 
 def _elements(head: bytes) -> tuple[dict[int, str], int]:

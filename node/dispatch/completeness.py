@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.admission.associations import RELEASED
+
 PATIENCE = 15  # times the quiet time: how long images that are known to be missing are waited for
-RELEASED, ABORTED = "association released", "association aborted"
-UNKNOWN = "received before the node's start"
 
 
 @dataclass(frozen=True, slots=True)

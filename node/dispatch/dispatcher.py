@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from sqlalchemy import Connection, RowMapping
 
-from node.admission.senders import Senders
+from node.admission.associations import AssociationRegistry, StudyCounts
+from node.admission.policy import Caller
 from node.audit import Recorder
 from node.dispatch import notifications
 from node.dispatch.broker import ANALYZE, DELIVER, Broker
@@ -94,12 +95,14 @@ class Rounds:
         on_complete: OnComplete,
         clock: Callable[[], float] = time.time,
         audit: Recorder | None = None,
+        associations: AssociationRegistry | None = None,
     ) -> None:
         self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
         self._wakeup, self._stopping = threading.Event(), threading.Event()
         self.counts = Counts(settings, ledger, self._wakeup.set, audit or Recorder(settings, ledger))
         self._clock = clock
-        self.senders = Senders(self._ended, clock)
+        self.associations = associations or AssociationRegistry(settings, clock)
+        self.associations.subscribe(ended=self._ended)
         self._alerts_again = self._forget_again = 0.0
         self._latest = float("inf")  # what the clock said last; before the first round nobody knows
         self._queue_was_there, self._troubled = True, set[str]()
@@ -132,8 +135,8 @@ class Rounds:
         self._ring_deliveries(now)
         self._queue_was_there = True
 
-    def _ended(self, studies_brought: frozenset[str]) -> None:
-        self.counts.ask(studies_brought)
+    def _ended(self, _caller: Caller, received: Mapping[str, StudyCounts]) -> None:
+        self.counts.ask(frozenset(received))
         self._wakeup.set()
 
     def _look_at_clock(self, now: float) -> None:
@@ -141,7 +144,7 @@ class Rounds:
         if now < self._latest - clock.STEP:
             with self._ledger.write() as connection:
                 brought = clock.bring_near(connection, now)
-            self.senders.bring_near(now)
+            self.associations.limit_ends(now)
             self._alerts_again, self._forget_again = min(self._alerts_again, now), min(self._forget_again, now)
             if brought:
                 _log.warning("the clock was set back; what lay too far ahead was brought near", rows=brought)
@@ -151,7 +154,7 @@ class Rounds:
         with self._ledger.read() as connection:
             rows = studies.receiving(connection)
         receiving = {row["study_instance_uid"] for row in rows}
-        self.senders.keep_only(receiving)
+        self.associations.keep_only(receiving)
         self.counts.keep_only(receiving)
         for row in rows:
             reason = reason_complete(self._evidence(row), now, self._settings.node.quiet_seconds)
@@ -160,11 +163,12 @@ class Rounds:
 
     def _evidence(self, row: RowMapping) -> Evidence:
         uid = row["study_instance_uid"]
+        being_sent, end = self.associations.is_sending(uid), self.associations.last_end(uid)
         return Evidence(
             instances=row["instances"],
-            last_at=max(row["last_received_at"], self.senders.ended(uid).at),
-            being_sent=self.senders.is_sending(uid),
-            ended=self.senders.ended(uid).how,
+            last_at=max(row["last_received_at"], end.at),
+            being_sent=being_sent,
+            ended=end.how,
             counts=self.counts.of(uid),
         )
 

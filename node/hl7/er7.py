@@ -16,7 +16,7 @@ _MEANT = {letter: character for character, letter in _LETTERS.items()}
 
 
 class NotHl7(ReadFirstError):
-    """The bytes are no HL7 version 2 message that we can read; the text says why and quotes nothing."""
+    """The bytes are no readable HL7 version 2 message; the text is the reason and quotes nothing."""
 
 
 def escape(value: str) -> str:
@@ -40,7 +40,7 @@ def character_set_of(message: bytes) -> str:
 
 
 class Message:
-    """A message that came in, read by position.
+    """A received message, read by position.
 
     Parameters
     ----------

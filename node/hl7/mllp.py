@@ -19,7 +19,7 @@ def block(message: bytes) -> bytes:
 
 
 class Blocks:
-    """Blocks that come in over a connection.
+    """Blocks that are received over a connection.
 
     Parameters
     ----------

@@ -10,9 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import (
     URL,
     ClauseElement,
@@ -35,6 +32,7 @@ from node.ledger.tables import EVENT
 from node.settings import Settings
 
 SQLITE = "ledger.sqlite"  # file below the data folder
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 30.0
 _LOCK = 0x5265616446697273  # "ReadFirs": our advisory lock in a PostgreSQL that others use, too
 
@@ -79,14 +77,29 @@ class Ledger:
         ConfigurationError
             The database cannot be opened, or was written by a newer version.
         """
+        if self._is_current():
+            return
+        from alembic import command  # noqa: PLC0415  # slow to import, and most schemas are up to date
+        from alembic.config import Config  # noqa: PLC0415
+        from alembic.util import CommandError  # noqa: PLC0415
+
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(_MIGRATIONS))
         try:
             with self.write() as connection:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except (OutOfResources, CommandError) as error:
             raise ConfigurationError(f"the ledger at {self.display} cannot be used: {error}") from error
+
+    def _is_current(self) -> bool:
+        """Whether the schema is that of the newest migration (files are named by their revision, in order)."""
+        newest = max(file.stem for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+        try:
+            with self.read() as connection:
+                return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == [newest]
+        except OutOfResources:  # there is no table yet
+            return False
 
     @property
     def display(self) -> str:

@@ -117,7 +117,7 @@ FEEDBACK = (
         Column("probability", Float, nullable=False),
         Column("operating_point", Float, nullable=False),
         Column("present", Boolean, nullable=False),
-        Column("verdict", String(8), nullable=False),  # node.admin.feedback.Verdict
+        Column("verdict", String(8), nullable=False),  # node.admin.feedback.Agreement
         Column("at", Float, nullable=False),
         UniqueConstraint("study_instance_uid", "generation", "package", "label"),
     )

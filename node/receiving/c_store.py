@@ -1,4 +1,4 @@
-"""One instance that comes in by C-STORE: written as it comes, named and known when it is whole."""
+"""C-STORE as SCP: an instance is written while it arrives, and named and recorded when it is complete."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from sqlalchemy import Connection
 
-from node.admission.policy import RIGHTS, Callers, caller_of
-from node.admission.rate_limiter import Pace
-from node.admission.senders import Senders
-from node.admission.tallies import Answer, Sender, Tallies
+from node.admission.associations import AssociationRegistry, StoreResult, session_of
+from node.admission.policy import RIGHTS, AssociationPolicy
+from node.admission.rate_limiter import RateLimiter
 from node.dicom.contexts import STORAGE_SOP_CLASSES
 from node.dicom.dimse import StoreRequest, file_meta
 from node.dicom.identity import identify, is_uid
@@ -25,12 +24,13 @@ from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.receiving.store import Incoming, Store
 from node.settings import Settings
+from node.upperlayer.acceptor import accepted_context
 from node.worklist.reading import work_items
 
 _log = structlog.get_logger(__name__)
 # PS3.7 C.1, C.4.12, C.4.14; PS3.4 Table B.2-1
 SUCCESS, NOT_AUTHORIZED, PROCESSING_FAILURE, NOT_UNDERSTOOD = 0x0000, 0x0124, 0x0110, 0xC000
-_HEADS = (1 << 14, 1 << 20)  # bytes in which the UIDs are looked for: nearly always, and at most
+_HEADS = (1 << 14, 1 << 20)  # bytes that are searched for the UIDs: nearly always, and at most
 _STORAGE = frozenset(STORAGE_SOP_CLASSES)
 
 
@@ -41,61 +41,60 @@ class Receiver:
     settings: Settings
     ledger: Ledger
     store: Store
-    senders: Senders
-    pace: Pace = field(default_factory=Pace, kw_only=True)
-    tallies: Tallies = field(default_factory=Tallies, kw_only=True)
+    associations: AssociationRegistry
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter, kw_only=True)
 
-    def begin(self, association: Association, request: StoreRequest, context_id: int) -> StoreReception | None:
-        """Begin to take an instance; None where the presentation context is not one of storage."""
-        context = association._accepted_cx.get(context_id)
+    def begin(self, association: Association, request: StoreRequest, context_id: int) -> StoreOperation | None:
+        """Begin to receive an instance; None where the presentation context is not one of storage."""
+        context = accepted_context(association, context_id)
         if context is None or context.abstract_syntax not in _STORAGE or not context.transfer_syntax:
             return None
-        return StoreReception(self, association, request, UID(context.transfer_syntax[0]))
+        return StoreOperation(self, association, request, UID(context.transfer_syntax[0]))
 
     @cached_property
-    def callers(self) -> Callers:
+    def policy(self) -> AssociationPolicy:
         """Who may do what."""
-        return Callers(self.settings)
+        return AssociationPolicy(self.settings)
 
 
-class StoreReception:
-    """Takes one instance; whatever goes wrong is the status of `finish` (PS3.4 Table B.2-1)."""
+class StoreOperation:
+    """Receives one instance; whatever goes wrong is the status of `finish` (PS3.4 Table B.2-1)."""
 
     def __init__(self, receiver: Receiver, association: Association, request: StoreRequest, syntax: UID) -> None:
-        self._receiver, self._association, self._request, self._syntax = receiver, association, request, syntax
-        self._peer: str = association.requestor.ae_title
+        self._receiver, self._association, self._request = receiver, session_of(association), request
+        self._syntax, self._peer = syntax, self._association.caller.ae_title
         self._status = SUCCESS
         self._incoming: Incoming | None = None
-        self._study, self._held = "", False
-        callers, limits = receiver.callers, receiver.settings.limits
-        self._key, self._most = callers.key(caller_of(association)), limits.object_mb << 20
-        if callers.may(association, "images"):
-            receiver.pace.keep("instances", self._key, 1, limits.instances_per_second)
+        self._study, self._duplicate = "", False
+        limits = receiver.settings.limits
+        self._most = limits.object_mb << 20
+        if receiver.policy.may(self._association.caller, "images"):
+            receiver.rate_limiter.acquire("instances", self._association.peer, 1, limits.instances_per_second)
             self._guarded(self._open)
         else:
             _log.warning("instance refused", peer=self._peer, reason=f"its table has no {RIGHTS['images'][0]}")
             self._status = NOT_AUTHORIZED
 
     def write(self, data: memoryview) -> None:
-        """Take the next bytes of the Data Set; once something went wrong they are let go, with those before them."""
-        self._receiver.pace.keep("bytes", self._key, len(data), self._receiver.settings.limits.mb_per_second << 20)
+        """Take the next bytes of the Data Set; once something went wrong they are discarded, with those before them."""
+        limit = self._receiver.settings.limits.mb_per_second << 20
+        self._receiver.rate_limiter.acquire("bytes", self._association.peer, len(data), limit)
         if self._incoming is not None and self._status == SUCCESS:
             self._guarded(lambda: self._write(data))
             if self._status != SUCCESS:
                 self.close()
 
     def finish(self) -> int:
-        """Make the instance safe and known; the status to answer, before `close` is called."""
+        """Make the instance durable and record it; the status of the response, before `close` is called."""
         if self._status == SUCCESS:
             self._guarded(self._keep)
         size = self._incoming.size if self._incoming else 0
-        answer = Answer(self._request.sop_class_uid, self._status, self._study, size, self._held)
-        sender = Sender(self._peer, self._association.requestor.address)
-        self._receiver.tallies.answered(self._association, sender, answer)
+        result = StoreResult(self._request.sop_class_uid, self._status, self._study, size, self._duplicate)
+        self._receiver.associations.stored(self._association, result)
         return self._status
 
     def close(self) -> None:
-        """Let go of what was not kept."""
+        """Delete what was not kept."""
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             incoming.close()
@@ -117,10 +116,10 @@ class StoreReception:
         receiver, request = self._receiver, self._request
         key = self._identified(self._incoming)
         self._study = key.study_instance_uid
-        receiver.senders.brought(self._association, key.study_instance_uid)
+        receiver.associations.receiving(self._association, key.study_instance_uid)
         stored = self._incoming.keep(key, str(self._syntax))
         recorded = receiver.ledger.grouped.write(lambda connection: self._record(connection, stored))
-        self._held = not recorded.new
+        self._duplicate = not recorded.new
         names = {"study": key.study_instance_uid, "instance": request.sop_instance_uid, "peer": self._peer}
         if recorded.conflict:
             _log.warning("same UID with other content, kept beside", **names)
@@ -137,7 +136,7 @@ class StoreReception:
         return recorded
 
     def _identified(self, incoming: Incoming) -> InstanceKey:
-        """The identity, from as little of the Data Set as tells it."""
+        """The identity, from as little of the Data Set as holds it."""
         uids = self._request.sop_class_uid, self._request.sop_instance_uid
         for count in _HEADS:
             try:
@@ -154,6 +153,6 @@ class StoreReception:
             self._status = refused.status
             log = _log.error if isinstance(refused, OutOfResources) else _log.warning
             log("instance refused", peer=self._peer, status=f"0x{self._status:04X}", reason=str(refused))
-        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said, and is no Success
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is logged, and is no Success
             self._status = PROCESSING_FAILURE
             _log.exception("instance refused", peer=self._peer, status=f"0x{self._status:04X}")

@@ -1,4 +1,4 @@
-"""What the ledger makes of an instance that arrives: it opens its study, joins it, or opens its next generation."""
+"""The ledger's record of an instance that arrives: it opens its study, joins it, or opens its next generation."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _GROW = (
     .returning(STUDY.c.generation)
 )
 _ADD_INSTANCE = insert(INSTANCE)
-_BROUGHT = (  # columns of an instance that the one who brings it says
+_RECEIVED = (  # columns of an instance that its sender determines
     "sop_instance_uid", "sop_class_uid", "series_instance_uid", "study_instance_uid", "transfer_syntax_uid", "path",
     "sha256", "size", "calling_ae_title", "received_at",
 )  # fmt: skip
 _JOIN = insert(INSTANCE).from_select(  # the usual case whole: a new instance of a study that still receives
-    [*_BROUGHT, "generation", "conflict"],
-    select(*(bindparam(name, type_=INSTANCE.c[name].type) for name in _BROUGHT), STUDY.c.generation, false())
+    [*_RECEIVED, "generation", "conflict"],
+    select(*(bindparam(name, type_=INSTANCE.c[name].type) for name in _RECEIVED), STUDY.c.generation, false())
     .where(STUDY.c.study_instance_uid == bindparam("study_instance_uid"), STUDY.c.state == StudyState.RECEIVING)
     .where(~exists().where(INSTANCE.c.sop_instance_uid == bindparam("sop_instance_uid")))
     .where(~exists().where(RESULT.c.sop_instance_uid == bindparam("sop_instance_uid"))),
@@ -39,7 +39,7 @@ _JOIN = insert(INSTANCE).from_select(  # the usual case whole: a new instance of
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the ledger made of an instance."""
+    """What the ledger did with an instance."""
 
     new: bool  # False: the very same content was known already
     conflict: bool  # another content is known under the same UIDs
@@ -51,9 +51,9 @@ class Recorded:
 def record_instance(
     connection: Connection, stored: StoredInstance, calling_ae_title: str, now: float, rank: int = MEDIUM
 ) -> Recorded:
-    """Make an instance known. A new one opens its study, joins it, or opens the study's next generation.
+    """Record an instance. A new one opens its study, joins it, or opens the study's next generation.
 
-    `rank` is that of the DIMSE priority that it came with (`node.dispatch.fairness`); the study has that of its most
+    `rank` is that of the DIMSE priority that it arrived with (`node.entities`); the study has that of its most
     urgent instance.
     """
     uid, key = stored.key.study_instance_uid, stored.key
@@ -80,7 +80,7 @@ def record_instance(
     generation, reopened = _join_study(connection, uid, calling_ae_title, now, rank, grows=analysed)
     connection.execute(_ADD_INSTANCE, values | {"generation": generation, "conflict": conflict})
     if conflict:
-        note(connection, uid, now, "conflict", f"{key.sop_instance_uid} came again with other content, kept beside")
+        note(connection, uid, now, "conflict", f"{key.sop_instance_uid} arrived again with other content, kept beside")
     elsewhere = bool(known) and not conflict
     if elsewhere:
         note(connection, uid, now, "same UID elsewhere", f"{key.sop_instance_uid} is known in another study, too")

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import struct
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from node.dicom.part10 import dataset_offset
 from node.durable import PART, make_folder, start_writing, sync_folder
 from node.entities import InstanceKey, StoredInstance
-from node.errors import OutOfResources
+from node.errors import OutOfResources, UnreadableInstance
 
-_PREAMBLE = 132  # 128 bytes and "DICM", PS3.10 7.1
-_STRIDE = 1 << 20  # bytes after which the free space is looked at again
+_STRIDE = 1 << 20  # bytes after which the free space is checked again
 _BURST = 1 << 18  # bytes with which the disk begins at once
 _LEFT_BEHIND = 3600.0  # seconds; no instance takes so long to write
-_GROUP_LENGTH = 12  # the element (0002,0000) UL, whose value counts the rest of the File Meta Information
 
 
 class Store:
@@ -64,15 +62,6 @@ class Store:
         self.check_space(len(meta))
         return Incoming(self, meta)
 
-    def write(self, key: InstanceKey, transfer_syntax_uid: str, meta: bytes, dataset: bytes) -> StoredInstance:
-        """Put a whole instance on disk, as `Incoming` does piece by piece."""
-        incoming = self.begin(meta)
-        try:
-            incoming.write(memoryview(dataset))
-            return incoming.keep(key, transfer_syntax_uid)
-        finally:
-            incoming.close()
-
     def check_space(self, size: int) -> None:
         """OutOfResources where so many bytes more would leave too little free."""
         try:
@@ -91,8 +80,8 @@ class Incoming:
     def __init__(self, store: Store, meta: bytes) -> None:
         self._store, self._meta_bytes = store, len(meta)
         self._hash = hashlib.sha256()
-        self._unchecked = 0  # bytes written since the free space was looked at
-        self._begun = 0  # bytes that the disk was told to begin with
+        self._unchecked = 0  # bytes written since the free space was checked
+        self._begun = 0  # bytes that the disk has begun to write
         self.size = 0
         """Of the Data Set, in bytes."""
         try:
@@ -155,7 +144,7 @@ class Incoming:
         return StoredInstance(key, transfer_syntax_uid, str(path.relative_to(self._store.data)), sha256, self.size)
 
     def close(self) -> None:
-        """Let go of the file; it stays only under the name that `keep` gave it."""
+        """Delete the file, but for the name that `keep` gave it."""
         os.close(self._descriptor)
         Path(self._temporary).unlink(missing_ok=True)
 
@@ -166,9 +155,9 @@ def _not_taken(error: OSError) -> OutOfResources:
 
 def dataset_sha256(path: Path) -> str:
     """SHA-256 of the Data Set's bytes in a file that `Store` wrote."""
+    offset = dataset_offset(path)
     with path.open("rb") as file:
-        (length,) = struct.unpack_from("<L", file.read(_PREAMBLE + _GROUP_LENGTH), _PREAMBLE + _GROUP_LENGTH - 4)
-        file.seek(length, os.SEEK_CUR)
+        file.seek(offset)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -189,7 +178,7 @@ def _named(temporary: Path, folder: Path, name: str, sha256: str) -> Path:
 def _holds(path: Path, sha256: str) -> bool:
     try:
         return dataset_sha256(path) == sha256
-    except (OSError, struct.error):  # torn by a crash of the disk: not what came now
+    except (OSError, UnreadableInstance):  # torn by a crash of the disk: not what arrived now
         return False
 
 
@@ -197,4 +186,4 @@ def _link_unless_there(temporary: Path, path: Path) -> None:
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
-        return  # the same content came over another association; its hash is in the name
+        return  # the same content arrived over another association; its hash is in the name

@@ -12,7 +12,7 @@ from node.dicom.dimse import StoreRequest, read_store_response, store_request
 from node.dicom.part10 import Part10
 from node.errors import NothingAccepted, PeerError, UnreadableInstance
 from node.upperlayer.pdata import COMMAND, LAST, LONGEST_COMMAND, P_DATA, InvalidPDU, capacity, cut, values
-from node.upperlayer.requestor import Ended, Wire, held
+from node.upperlayer.requestor import AssociationEnded, PduChannel, exclusive_channel
 
 BURST = 1 << 20  # bytes of a file that are in memory at once
 _MOST_PIECES = 500  # of one burst; with what stands before each they stay below IOV_MAX, 1024
@@ -22,7 +22,7 @@ _MOST_MESSAGE_IDS = 0xFFFF
 
 @contextmanager
 def outgoing(association: Association) -> Iterator[Outgoing]:
-    """What sends over an established association; PeerError where the peer takes no PDU that could hold anything."""
+    """A sender over an established association; PeerError where the peer takes no PDU that could hold anything."""
     size = capacity(association.dimse.maximum_pdu_size)
     if not size:
         raise PeerError("the peer's Maximum Length Received leaves no room for a message")
@@ -31,8 +31,8 @@ def outgoing(association: Association) -> Iterator[Outgoing]:
         for context in association.accepted_contexts
         if context.as_scu
     }
-    with held(association) as wire:
-        yield Outgoing(wire, accepted, size)
+    with exclusive_channel(association) as channel:
+        yield Outgoing(channel, accepted, size)
 
 
 class Outgoing:
@@ -46,8 +46,8 @@ class Outgoing:
         Most bytes of a message in one PDU.
     """
 
-    def __init__(self, wire: Wire, contexts: dict[tuple[str, str], int], size: int) -> None:
-        self._wire, self._contexts, self._size = wire, contexts, size
+    def __init__(self, channel: PduChannel, contexts: dict[tuple[str, str], int], size: int) -> None:
+        self._channel, self._context_ids, self._size = channel, contexts, size
         self._buffer = memoryview(bytearray(min(_MOST_PIECES, max(1, BURST // size)) * size))
         self._message_id = 0
 
@@ -60,12 +60,12 @@ class Outgoing:
             The peer accepted no presentation context for its SOP class and transfer syntax.
         UnreadableInstance
             The file cannot be read; nothing was sent.
-        Ended
+        AssociationEnded
             The association is over.
         """
-        if self._wire.over or self._wire.pending:
+        if self._channel.over or self._channel.pending:
             raise self._ended_between()
-        context_id = self._contexts.get((file.sop_class_uid, file.transfer_syntax_uid))
+        context_id = self._context_ids.get((file.sop_class_uid, file.transfer_syntax_uid))
         if context_id is None:
             raise NothingAccepted("no presentation context for its SOP class and transfer syntax")
         self._message_id = self._message_id % _MOST_MESSAGE_IDS + 1
@@ -73,21 +73,21 @@ class Outgoing:
             early = self._send(file, context_id)
             return self._answer(context_id, early)
         except InvalidPDU as error:
-            raise self._wire.refuse() from error
+            raise self._channel.refuse() from error
 
-    def _ended_between(self) -> Ended:
-        """Nothing was asked, so what the peer says now ends the association."""
-        if not self._wire.over:
+    def _ended_between(self) -> AssociationEnded:
+        """No request is open, so whatever the peer sends now ends the association."""
+        if not self._channel.over:
             try:
-                kind, body = self._wire.receive()
+                kind, body = self._channel.receive()
                 if kind == P_DATA:
                     raise InvalidPDU("there is nothing to answer")
-                self._wire.hand_over(kind, body)
+                self._channel.hand_over(kind, body)
             except InvalidPDU:
-                self._wire.refuse()
-            except Ended:
+                self._channel.refuse()
+            except AssociationEnded:
                 pass
-        return Ended("the peer ended the association")
+        return AssociationEnded("the peer ended the association")
 
     def _send(self, file: Part10, context_id: int) -> list[bytes]:
         """Send the request; the bodies of PDUs in which the peer answered before it had everything."""
@@ -96,9 +96,9 @@ class Outgoing:
         parts = list(cut(command, context_id, self._size, COMMAND))
         for burst, last in self._bursts(file):
             parts += cut(burst, context_id, self._size, 0, ends=last)
-            self._wire.send(parts)
+            self._channel.send(parts)
             parts = []
-            while not last and self._wire.pending:
+            while not last and self._channel.pending:
                 early.append(self._answering())
         return early
 
@@ -116,10 +116,10 @@ class Outgoing:
                     if not left:
                         return
         except (EOFError, OSError) as error:
-            why = "it became shorter" if isinstance(error, EOFError) else error.strerror
+            reason = "it became shorter" if isinstance(error, EOFError) else error.strerror
             if left == file.size:
-                raise UnreadableInstance(why) from error
-            raise self._wire.end(f"the file could not be read to its end: {why}") from error
+                raise UnreadableInstance(reason) from error
+            raise self._channel.end(f"the file could not be read to its end: {reason}") from error
 
     def _answer(self, context_id: int, early: list[bytes]) -> int:
         command = b""
@@ -133,15 +133,15 @@ class Outgoing:
         raise InvalidPDU("no command set is so long")
 
     def _answering(self) -> bytes:
-        kind, body = self._wire.receive()
+        kind, body = self._channel.receive()
         if kind != P_DATA:
-            raise self._wire.hand_over(kind, body)
+            raise self._channel.hand_over(kind, body)
         return body
 
     def _status(self, command: bytes) -> int:
         response = read_store_response(command)
         if response is None or response.responded_to != self._message_id:
-            raise self._wire.end("the peer did not answer with the response to this C-STORE request")
+            raise self._channel.end("the peer did not answer with the response to this C-STORE request")
         return response.status
 
 

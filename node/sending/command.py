@@ -1,4 +1,4 @@
-"""`readfirst send`: which files, and to whom."""
+"""`readfirst send`: the files, the receiver, the result of each instance."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress
@@ -16,39 +14,35 @@ from rich.progress import Progress
 from node import logs
 from node.dicom.part10 import read_part10
 from node.errors import ReadFirstError, UnreadableInstance
-from node.sending.scu import Outcome, Requestor, store
-from node.settings.sections import AETitle, Peer
+from node.sending.scu import Requestor, store
+from node.settings import AETitle, Peer
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 I.4
 _ADDRESS = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>[^@]+):(?P<port>\d{1,5})")
 
 
-app = typer.Typer(name="readfirst", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+def send(paths: list[Path], to: str, calling: str) -> bool:
+    """Push DICOM files or folders to a node, with a progress bar; whether every instance was stored.
 
+    Parameters
+    ----------
+    to
+        `AET@HOST:PORT` of the receiver.
+    calling
+        AE title of the sender.
 
-@app.callback()
-def _one_of_many() -> None:
-    """Without it typer would take `send` for a path."""
-
-
-@app.command()
-def send(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="DICOM files or folders.")],
-    to: Annotated[str, typer.Option(metavar="AET@HOST:PORT", help="Where to; for example READFIRST@127.0.0.1:11112.")],
-    calling: Annotated[str, typer.Option("--as", metavar="AET", help="Our AE title.")] = "READFIRST_SCU",
-) -> None:
-    """Push DICOM files or folders to a node (C-STORE). Exit 1 if one was not taken."""
+    Raises
+    ------
+    ReadFirstError
+        An argument is wrong, or there is nothing to send.
+    """
     logs.configure()
     peer = parse_address(to)
     files, others = find_dicom(paths)
     requestor = requestor_named(calling)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("sending", total=len(files))
-
-        def done(_outcome: Outcome) -> None:
-            progress.advance(task)
-
-        outcomes = store(requestor, peer, files, done)
+        outcomes = store(requestor, peer, files, lambda _result: progress.advance(task))
     failed = [outcome for outcome in outcomes if outcome.error]
     out = Console(width=None if sys.stdout.isatty() else 200)
     for outcome in failed:
@@ -56,7 +50,7 @@ def send(
     if not files:
         raise ReadFirstError(f"there is no DICOM instance in {', '.join(map(str, paths))} ({others} other files)")
     out.print(f"{len(outcomes) - len(failed)} of {len(files)} instances sent, {others} other files left alone")
-    raise typer.Exit(1 if failed else 0)
+    return not failed
 
 
 def parse_address(text: str) -> Peer:
@@ -78,7 +72,7 @@ def parse_address(text: str) -> Peer:
 
 
 def requestor_named(ae_title: str) -> Requestor:
-    """Who sends.
+    """The sender with this AE title.
 
     Raises
     ------

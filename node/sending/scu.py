@@ -1,4 +1,4 @@
-"""What we ask of peers: C-ECHO, C-STORE, C-FIND."""
+"""C-ECHO, C-STORE and C-FIND as SCU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
-from pynetdicom import Association, _config, build_context, build_role
+from pynetdicom import Association, build_context, build_role
 from pynetdicom.dsutils import encode
 from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
@@ -20,10 +20,8 @@ from node.dicom.part10 import Part10, read_part10
 from node.errors import ConfigurationError, NothingAccepted, NotRecognized, PeerError, UnreadableInstance
 from node.sending.c_store import Outgoing, outgoing
 from node.settings import Peer, Tls
-from node.tls.contexts import client_context
-from node.upperlayer.requestor import Caller
-
-_config.STORE_SEND_CHUNKED_DATASET = True  # what goes over pynetdicom's own path goes out as it is, too
+from node.tls.renewal import renewed_client_context
+from node.upperlayer.requestor import RequestingAE
 
 MOST_CONTEXTS = 128  # presentation contexts of one association, PS3.8 9.3.2.2: odd numbers 1 to 255
 _CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 C.5.6
@@ -32,14 +30,14 @@ _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Requestor:
-    """Who we are when we open an association."""
+    """Our AE title and certificate for the associations that we open."""
 
     ae_title: str
     tls: Tls | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendResult:
     """How one C-STORE ended; `error` is empty for a status that means stored (0x0000, 0xB0xx, PS3.4 B.2.3).
 
     `refused`: the peer does not take this SOP class (no presentation context, or status 0x0122, PS3.7 C.5.6).
@@ -65,15 +63,15 @@ def associate(
     scp_of
         SOP classes in which we are the SCP, though we open the association (PS3.7 D.3.3.4).
     handlers
-        pynetdicom's events and our functions, for what the peer asks over it.
+        pynetdicom's events and our functions, for the peer's requests over it.
 
     Raises
     ------
     PeerError
-        It was not established; the text says why and what to look at. NothingAccepted: it would have been, but for the
-        presentation contexts.
+        It was not established; the text gives the reason and what to check. NothingAccepted: only the presentation
+        contexts were not accepted.
     """
-    ae = Caller(requestor.ae_title)
+    ae = RequestingAE(requestor.ae_title)
     ae.connection_timeout = _CONNECT_SECONDS
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_SECONDS
     where = f"{peer.ae_title}@{peer.host}:{peer.port}"
@@ -81,8 +79,7 @@ def associate(
     roles = [build_role(sop_class, scp_role=True) for sop_class in scp_of]
     try:
         association = ae.associate(
-            peer.host, peer.port, list(contexts), ae_title=peer.ae_title, tls_args=arguments, ext_neg=roles,
-            evt_handlers=list(handlers),
+            peer.host, peer.port, contexts, peer.ae_title, tls_args=arguments, ext_neg=roles, evt_handlers=handlers
         )  # fmt: skip
     except OSError as error:  # socket.gaierror
         raise PeerError(f"{where}: the host name {peer.host} cannot be resolved") from error
@@ -102,17 +99,17 @@ def _tls_arguments(requestor: Requestor, peer: Peer) -> tuple[object, str] | Non
         return None
     if requestor.tls is None:
         raise ConfigurationError("a peer has tls = true, but [node] tls names no certificate")
-    return client_context(requestor.tls), peer.host
+    return renewed_client_context(requestor.tls).context(), peer.host
 
 
 def _why_not(association: Association, requestor: Requestor, peer: Peer, where: str) -> PeerError:
     if association.is_rejected:
-        answer = association.acceptor.primitive
-        reason = getattr(answer, "reason_str", "") if answer else ""
-        said = f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}"
+        response = association.acceptor.primitive
+        reason = getattr(response, "reason_str", "") if response else ""
+        message = f"{where} rejected the association of {requestor.ae_title}: {reason or 'no reason given'}"
         if "alling" in reason:
-            return NotRecognized(f"{said}; it must know this AE title, or call with one that it knows (send: --as)")
-        return PeerError(said)
+            return NotRecognized(f"{message}; it must know this AE title, or call with one that it knows (send: --as)")
+        return PeerError(message)
     if association.acceptor.primitive is not None:
         return NothingAccepted(f"{where} accepted none of the presentation contexts")
     tls = ", do both sides speak TLS with certificates of one authority" if peer.tls else ""
@@ -135,12 +132,12 @@ def accepted(requestor: Requestor, peer: Peer, sop_classes: Iterable[UID]) -> fr
 
 
 def count_instances(requestor: Requestor, peer: Peer, study_instance_uid: str) -> int | None:
-    """The peer's Number of Study Related Instances (0020,1208) by C-FIND; None where it does not say.
+    """The peer's Number of Study Related Instances (0020,1208) by C-FIND; None where it returns none.
 
     Raises
     ------
     PeerError
-        It cannot be asked, or answers with a failure status.
+        It cannot be queried, or answers with a failure status.
     """
     query = _count_keys(study_instance_uid)
     count = None
@@ -168,12 +165,12 @@ def find(association: Association, query: Dataset) -> Iterator[Dataset]:
 
 
 def study_query(study_instance_uid: str) -> tuple[str, bytes, str]:
-    """What `count_instances` asks, as the audit trail tells it."""
-    return as_told(_count_keys(study_instance_uid))
+    """The query of `count_instances` as `encoded_query` has it."""
+    return encoded_query(_count_keys(study_instance_uid))
 
 
-def as_told(query: Dataset) -> tuple[str, bytes, str]:
-    """A Study Root query as the audit trail tells it: SOP Class UID, Identifier, its transfer syntax."""
+def encoded_query(query: Dataset) -> tuple[str, bytes, str]:
+    """A Study Root query for the audit trail: SOP Class UID, Identifier, its transfer syntax."""
     keys = encode(query, is_implicit_vr=True, is_little_endian=True) or b""
     return str(StudyRootQueryRetrieveInformationModelFind), keys, str(ImplicitVRLittleEndian)
 
@@ -187,8 +184,8 @@ def _count_keys(study_instance_uid: str) -> Dataset:
 
 
 def store(
-    requestor: Requestor, peer: Peer, paths: Sequence[Path], done: Callable[[Outcome], None] = lambda _outcome: None
-) -> tuple[Outcome, ...]:
+    requestor: Requestor, peer: Peer, paths: Sequence[Path], done: Callable[[SendResult], None] = lambda _outcome: None
+) -> tuple[SendResult, ...]:
     """C-STORE files as they are, over one association (more where they need over 128 presentation contexts).
 
     A peer that cannot be reached or leaves early is an outcome of the files that it did not get, not an exception.
@@ -198,7 +195,7 @@ def store(
     done
         Called after each file.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[SendResult] = []
     for contexts, batch in _batches(paths, outcomes):
         left = list(batch)
         try:
@@ -207,29 +204,29 @@ def store(
                     outcomes.append(_store_one(sender, left.pop(0)))
                     done(outcomes[-1])
         except NothingAccepted as error:
-            outcomes.extend(Outcome(file.path, str(error), refused=True) for file in left)
+            outcomes.extend(SendResult(file.path, str(error), refused=True) for file in left)
         except PeerError as error:
-            outcomes.extend(Outcome(file.path, str(error)) for file in left)
+            outcomes.extend(SendResult(file.path, str(error)) for file in left)
     return tuple(outcomes)
 
 
-def _store_one(sender: Outgoing, file: Part10) -> Outcome:
+def _store_one(sender: Outgoing, file: Part10) -> SendResult:
     try:
         status = sender.store(file)
     except NothingAccepted:
         what = f"{UID(file.sop_class_uid).name}, {UID(file.transfer_syntax_uid).name}"
-        return Outcome(file.path, f"the peer does not accept it: no presentation context for {what}", refused=True)
+        return SendResult(file.path, f"the peer does not accept it: no presentation context for {what}", refused=True)
     except UnreadableInstance as error:
-        return Outcome(file.path, f"the file cannot be read: {error}")
+        return SendResult(file.path, f"the file cannot be read: {error}")
     except PeerError as error:
-        return Outcome(file.path, str(error))
+        return SendResult(file.path, str(error))
     if status == 0 or status & 0xFF00 == 0xB000:
-        return Outcome(file.path, "")
-    return Outcome(file.path, f"the peer refused it with {_hex(status)}", refused=status == _CLASS_NOT_SUPPORTED)
+        return SendResult(file.path, "")
+    return SendResult(file.path, f"the peer refused it with {_hex(status)}", refused=status == _CLASS_NOT_SUPPORTED)
 
 
 def _batches(
-    paths: Sequence[Path], unreadable: list[Outcome]
+    paths: Sequence[Path], unreadable: list[SendResult]
 ) -> Iterator[tuple[list[PresentationContext], list[Part10]]]:
     """Split files so that each part needs no more presentation contexts than an association can hold."""
     contexts: dict[tuple[str, str], PresentationContext] = {}
@@ -240,7 +237,7 @@ def _batches(
             if not (file.sop_class_uid and file.sop_instance_uid and file.transfer_syntax_uid):
                 raise UnreadableInstance("its File Meta Information lacks a UID")
         except UnreadableInstance as error:
-            unreadable.append(Outcome(path, f"the file cannot be read: {error}"))
+            unreadable.append(SendResult(path, f"the file cannot be read: {error}"))
             continue
         need = (file.sop_class_uid, file.transfer_syntax_uid)
         if need not in contexts and len(contexts) == MOST_CONTEXTS:

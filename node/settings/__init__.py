@@ -1,31 +1,19 @@
 """The settings: every table and key of `readfirst.toml`, read once, frozen, passed down."""
 
 from node.settings.audit import Audit, Repository
+from node.settings.base import LOOPBACK, AETitle, Charset, Port, Tls
 from node.settings.commitment import Commitment
 from node.settings.limits import Limits
-from node.settings.sections import (
-    LOOPBACK,
-    AETitle,
-    Charset,
-    Database,
-    Hl7Sink,
-    Models,
-    Node,
-    Orders,
-    Peer,
-    Policy,
-    Port,
-    Queue,
-    Results,
-    Rule,
-    Tls,
-    UpsSink,
-    Web,
-    Webhook,
-    WebTls,
-    Worklist,
-)
+from node.settings.models import Models
+from node.settings.node import Node
+from node.settings.orders import Orders
+from node.settings.peers import Peer
+from node.settings.policy import Policy, PolicyRule
+from node.settings.results import Results
 from node.settings.settings import DEFAULT_FILE, Settings, load
+from node.settings.storage import Database, Queue
+from node.settings.web import Web, WebTls
+from node.settings.worklist import Hl7Sink, UpsSink, Webhook, Worklist
 
 __all__ = [
     "DEFAULT_FILE",
@@ -42,11 +30,11 @@ __all__ = [
     "Orders",
     "Peer",
     "Policy",
+    "PolicyRule",
     "Port",
     "Queue",
     "Repository",
     "Results",
-    "Rule",
     "Settings",
     "Tls",
     "UpsSink",

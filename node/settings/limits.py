@@ -1,20 +1,44 @@
-"""The table `[limits]`: how much of us a caller may take."""
+"""The section `[limits]`."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from node.settings.sections import Section
+from node.settings.base import Section
 
 
 class Limits(Section):
-    """What one caller may take of connections, time and room; more is refused, dropped or slowed down, never kept."""
+    """What one peer may take of connections, time and space; more is refused, dropped or slowed down, never kept."""
 
-    connections: int = Field(64, ge=4, le=4096)  # that are no association yet; the oldest of the busiest address goes
-    request_seconds: float = Field(10.0, gt=0.0, le=600.0)  # until TLS and the A-ASSOCIATE-RQ are whole (ARTIM)
-    associations_per_peer: int = Field(8, ge=1, le=1000)  # of node.max_associations
-    association_hours: float = Field(24.0, gt=0.0)  # then the association is aborted before its next message
-    object_mb: int = Field(4096, ge=1)  # a longer Data Set is refused with 0xA700 while it comes
-    object_minutes: float = Field(60.0, gt=0.0)  # an instance that takes longer ends its association
-    mb_per_second: int = Field(0, ge=0)  # of one peer, over all its associations: read no faster; 0: no limit
-    instances_per_second: int = Field(0, ge=0)  # likewise
+    connections: int = Field(
+        64, ge=4, le=4096,
+        description="connections that are not yet an association; where there are more, the oldest one of the address "
+        "that has most of them is dropped",
+    )  # fmt: skip
+    request_seconds: float = Field(
+        10.0, gt=0.0, le=600.0,
+        description="until the TLS handshake and the A-ASSOCIATE-RQ are whole, else the connection is dropped (the "
+        "ARTIM timer)",
+    )  # fmt: skip
+    associations_per_peer: int = Field(
+        8, ge=1, le=1000,
+        description="at once, of `node.max_associations`; peers that no table names (`node.accept_unknown`) count as "
+        "one",
+    )  # fmt: skip
+    association_hours: float = Field(
+        24.0,
+        gt=0.0,
+        description="an association that is older is aborted at its next message, never within an instance",
+    )
+    object_mb: int = Field(
+        4096, ge=1,
+        description="MiB; a longer Data Set is refused with 0xA700 while it is received, and nothing of it is kept; "
+        "the association goes on",
+    )  # fmt: skip
+    object_minutes: float = Field(60.0, gt=0.0, description="an instance that takes longer ends its association")
+    mb_per_second: int = Field(
+        0, ge=0,
+        description="MiB of one peer, over all its associations: a faster one is read later, and TCP makes it wait; "
+        "`0`: no limit",
+    )  # fmt: skip
+    instances_per_second: int = Field(0, ge=0, description="of one peer, in the same way; `0`: no limit")

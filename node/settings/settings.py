@@ -15,16 +15,13 @@ from node.errors import ConfigurationError
 from node.settings.audit import Audit
 from node.settings.commitment import Commitment
 from node.settings.limits import Limits
-from node.settings.sections import (
-    Database,
-    Models,
-    Node,
-    Peer,
-    Queue,
-    Results,
-    Web,
-    Worklist,
-)
+from node.settings.models import Models
+from node.settings.node import Node
+from node.settings.peers import Peer
+from node.settings.results import Results
+from node.settings.storage import Database, Queue
+from node.settings.web import Web
+from node.settings.worklist import Worklist
 
 DEFAULT_FILE = Path("readfirst.toml")
 

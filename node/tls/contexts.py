@@ -1,28 +1,18 @@
-"""TLS of associations by PS3.15 B.12 (BCP 195: RFC 8996, RFC 9325): both sides show a certificate of the authority."""
+"""TLS by PS3.15 B.12 (BCP 195: RFC 8996, RFC 9325): both sides show a certificate of the authority."""
 
 from __future__ import annotations
 
 import ssl
-import threading
-import time
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from node.errors import ConfigurationError
-from node.settings.sections import Tls
-from node.tls import certificates
+from node.settings import Tls
 
-_log = structlog.get_logger(__name__)
 # RFC 9325 4.2: ephemeral keys and authenticated encryption alone, RSA of 2048 bits at least; TLS 1.3 has its own
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
-# 3.3 no compression, 3.5 no renegotiation; no tickets: who comes again shows its certificate again
+# 3.3 no compression, 3.5 no renegotiation; no tickets: each connection shows its certificate
 _OPTIONS = ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
-
-_DAY = 86400.0
 
 HINTS = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS: turn TLS on there",
@@ -36,11 +26,11 @@ HINTS = {
     "self-signed certificate": "its certificate is of no authority in node.tls.ca",
     "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the authority that signed node.tls.certificate",
 }
-"""What helps, by OpenSSL's reason, or by what its verification says."""
+"""What helps, by OpenSSL's reason or the message of its verification."""
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """Context of the SCP; a peer without a valid certificate is not let in.
+    """Context of the SCP; a peer without a valid certificate is rejected.
 
     Raises
     ------
@@ -53,67 +43,14 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:
-    """Context of an association that we open, of the files as they are now; the peer's certificate names its host."""
-    return _client(tls).context()
-
-
-class Certificates:
-    """A context that is made anew when its files have changed; what cannot be used leaves the old one as it is.
+    """Context of a connection that the node opens; the peer's certificate must name its host.
 
     Raises
     ------
     ConfigurationError
-        The files cannot be used at the start.
+        A file is missing or cannot be used; the text names it.
     """
-
-    def __init__(self, tls: Tls, make: Callable[[Tls], ssl.SSLContext] = server_context) -> None:
-        self._tls, self._make, self._lock = tls, make, threading.Lock()
-        self._seen = self._state()
-        self._context = make(tls)
-        self._warn(time.time())
-
-    def context(self) -> ssl.SSLContext:
-        """The one for a new association."""
-        with self._lock:
-            now, state = time.time(), self._state()
-            if state != self._seen:
-                self._seen = state
-                self._read_again(now)
-            elif now - self._warned > _DAY:
-                self._warn(now)
-            return self._context
-
-    def _read_again(self, now: float) -> None:
-        try:
-            context = self._make(self._tls)
-            self._require_valid(now)
-        except ConfigurationError as error:
-            _log.error(
-                "TLS certificates not renewed, those read before stay in use: mend the files, they are read at the "
-                "next association",
-                reason=str(error),
-            )
-            return
-        self._context = context
-        _log.info("TLS certificates read again", certificate=str(self._tls.certificate))
-        self._warn(now)
-
-    def _require_valid(self, now: float) -> None:
-        for over, sentence in certificates.warnings({"node.tls.certificate": self._tls.certificate}, now):
-            if over:
-                raise ConfigurationError(sentence)
-
-    def _warn(self, now: float) -> None:
-        """Once a day, of what ends soon; what OpenSSL has read and we cannot is no reason to stop."""
-        self._warned = now
-        try:
-            for _, sentence in certificates.warnings(files(self._tls), now):
-                _log.warning(sentence)
-        except ConfigurationError as error:
-            _log.warning("it is not known how long a certificate is good", reason=str(error))
-
-    def _state(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_state_of(path) for _, path in self._tls)
+    return _prepared(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls)
 
 
 def files(tls: Tls) -> dict[str, Path]:
@@ -126,19 +63,6 @@ def certificate_names(sock: ssl.SSLSocket) -> frozenset[str]:
     shown: Any = sock.getpeercert() or {}
     subject = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
     return frozenset(str(name).lower() for name in [*subject, *(value for _, value in shown.get("subjectAltName", ()))])
-
-
-@cache
-def _client(tls: Tls) -> Certificates:
-    return Certificates(tls, lambda given: _prepared(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), given))
-
-
-def _state_of(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _prepared(context: ssl.SSLContext, tls: Tls) -> ssl.SSLContext:

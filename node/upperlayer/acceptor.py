@@ -1,308 +1,79 @@
-"""pynetdicom's upper layer, with C-STORE taken straight from the socket to the disk.
-
-pynetdicom reads 4,096 bytes at a time, keeps a whole object in memory, and hands it from thread to thread over polled
-queues. Here P-DATA of a C-STORE request is read into one buffer, written from there, and answered by the thread that
-reads. Negotiation, release, abort, and every other message stay pynetdicom's. What is overridden is private there, so
-its version is pinned, and tests/node/upperlayer/test_acceptor.py holds what this file relies on.
-"""
+"""Associations that peers open with us."""
 
 from __future__ import annotations
 
-import select
 import socket
-import ssl
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Protocol
+from typing import Any
 
-import structlog
 from pynetdicom.association import Association
-from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import AssociationSocket, RequestHandler
+from pynetdicom.transport import AddressInformation, AssociationSocket, ThreadedAssociationServer
 
-from node.dicom.dimse import StoreRequest, read_store_request, store_response
-from node.settings.limits import Limits
-from node.upperlayer.pdata import COMMAND, HEADER, ITEM, LAST, LONGEST_COMMAND, P_DATA, InvalidPDU, opening
-from node.upperlayer.pdu import Machine, decoded, put_layer, require_items
-from node.upperlayer.socket_reader import Reader
-
-_log = structlog.get_logger(__name__)
-LONGEST_OTHER = 1 << 20  # bytes of any PDU that is kept in memory: an A-ASSOCIATE-RQ with 128 contexts has a quarter
-LONGEST_MESSAGE = 1 << 22  # bytes of a message that is left to pynetdicom, in all its fragments
-LINGER = 0.1  # seconds without a byte, then pynetdicom's own loop looks after the association
-_VERSION = 0x02, 0x02  # source and reason of an A-ASSOCIATE-RJ that pynetdicom tells nobody, PS3.8 9.3.4
+from node.upperlayer.pdu import put_layer
+from node.upperlayer.streaming import StreamingLayer
 
 
-class Reception(Protocol):
-    """An instance that comes in."""
-
-    def write(self, data: memoryview) -> None:
-        """Take the next bytes of its Data Set; raises nothing."""
-
-    def finish(self) -> int:
-        """Make it safe; the status to answer."""
-
-    def close(self) -> None:
-        """It was finished and answered, or the rest will not come."""
+def accepted_context(association: Association, context_id: int) -> PresentationContext | None:
+    """The presentation context that was accepted under an ID; None where there is none."""
+    return association._accepted_cx.get(context_id)
 
 
-Receive = Callable[[Association, StoreRequest, int], Reception | None]
-"""Begins a reception of a request under a presentation context's ID; None leaves the message to pynetdicom."""
+def register(server: ThreadedAssociationServer) -> None:
+    """Have the server end with its AE."""
+    server.ae._servers.append(server)
 
 
-class StoringLayer(DULServiceProvider):  # type: ignore[misc]
-    """The upper layer of an association that we accepted; `receive` begins receptions."""
+class AcceptedAssociation(Association):  # type: ignore[misc]
+    """An association that a peer opens with us; all of a server share its presentation contexts.
 
-    def __init__(self, assoc: Association, receive: Receive, limits: Limits = Limits()) -> None:  # noqa: B008  # frozen
-        super().__init__(assoc)
-        self._receive, self._limits = receive, limits
-        self._until = time.monotonic() + limits.association_hours * 3600
-        self._object_until = 0.0
-        self.connection: socket.socket | None = None
-        self.ended: Callable[[], object] = lambda: None
-        """Called when the association is over."""
-        self._reader = Reader(assoc.network_timeout, self._wanted)
-        self._storing: tuple[int, StoreRequest, Reception] | None = None
-        self._broken = False  # PDUs do not follow each other any more
-        self._command = bytearray()  # fragments of one whose last has not come
-        self._command_context = 0
-        self._held = 0  # bytes that pynetdicom has of a message whose last fragment has not come
-        self._reason = ""  # why the association is aborted
-        self.state_machine = Machine(self)
+    Parameters
+    ----------
+    session
+        What the server knows of it; an attribute for those who serve it.
+    make_layer
+        Makes the upper layer of an association.
+    """
 
-    def _is_transport_event(self) -> bool:
-        if not self._broken and not self.assoc.is_alive():
-            self._refuse("a request cannot be answered")  # pynetdicom's other thread ended over it
-            return True
-        if self._broken and self.state_machine.current_state == "Sta13" and self.socket is not None:
-            self.socket.close()  # the A-ABORT is sent; what still comes is not worth reading
-            return True
-        if not self.assoc.dimse.msg_queue.empty():
-            return True  # a peer that asks faster than we answer waits for us, and is not idle
-        if self._reader.pending and self.socket is not None and self.socket.socket is not None:
-            self._read_pdu_data()
-            return True
-        waiting: bool = super()._is_transport_event()
-        return waiting
+    def __init__(
+        self,
+        server: ThreadedAssociationServer,
+        sock: socket.socket,
+        address: tuple[Any, ...],
+        session: object,
+        make_layer: Callable[[Association], StreamingLayer],
+    ) -> None:
+        super().__init__(server.ae, "acceptor")
+        self._server, self.session = server, session
+        self._follow_ups: list[Callable[[], object]] = []
+        self.name = "AcceptorThread"  # by which pynetdicom finds those of a server
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        put_layer(self, make_layer(self))
+        self.set_socket(AssociationSocket(self, client_socket=sock))
+        self.requestor.address_info = AddressInformation.from_tuple(address)
+        self.acceptor.address_info = AddressInformation.from_tuple(server.server_address)
+        self.acceptor.ae_title, self.acceptor.maximum_length = server.ae_title, server.ae.maximum_pdu_size
+        self.acceptor.implementation_version_name = server.ae.implementation_version_name
+        self.acceptor.supported_contexts = server.contexts
+        for event in server.get_events():
+            handlers = server.get_handlers(event)
+            for handler in [handlers] if event.is_intervention else handlers:
+                self.bind(event, *handler)
 
-    def _read_pdu_data(self) -> None:
-        """Read PDUs as long as they bring instances without a pause; anything else is one event of pynetdicom's."""
-        assert self.socket is not None
-        sock = self.socket.socket
-        if sock is None:
-            self._lose("Evt17")
-            return
-        pause = self.assoc._reactor_checkpoint  # pynetdicom's other thread has nothing to poll for while we read
-        pause.clear()
-        try:
-            while self._read_pdu(sock) and self._more(sock):
-                pass
-        except InvalidPDU as error:
-            self._refuse(str(error))
-        except (EOFError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                self._say("association lost", str(error))
-            self._lose("Evt17")
-        finally:
-            with suppress(OSError):
-                sock.settimeout(self._reader.seconds)  # for what pynetdicom sends
-            self._idle_timer.restart()
-            pause.set()
+    def begin(self, request: bytes) -> None:
+        """Start with an A-ASSOCIATE-RQ that was read before."""
+        self.dul.requested(request)
+        self.start()
 
-    def run_reactor(self) -> None:
-        """As pynetdicom's; an instance that was under way when it ends is dropped.
+    def follow_up(self, work: Callable[[], object]) -> None:
+        """Have `work` done in this association's thread as soon as the message that it serves now is answered."""
+        self._follow_ups.append(work)
 
-        Where the connection ended before a request came, pynetdicom's other thread would wait for one, and keep its
-        place among the associations, until its timeout: it is told that there will be none.
-        """
-        try:
-            super().run_reactor()
-        finally:
-            self._drop()
-            if self.connection is not None:
-                self.connection.close()  # pynetdicom leaves it open where the peer was faster
-            self.to_user_queue.put(None)  # else the association's thread waits for a request that cannot come any more
-            self.ended()
+    def serve(self, message: object, context_id: int) -> None:
+        """Serve one message, without what is to follow it."""
+        super()._serve_request(message, context_id)
 
-    def requested(self, pdu: bytes) -> None:
-        """Begin with an A-ASSOCIATE-RQ that was read before, instead of waiting for one."""
-        try:
-            self._hand_over(pdu[0], pdu[HEADER.size :])
-        except InvalidPDU as error:
-            self._refuse(f"A-ASSOCIATE-RQ: {error}")
-
-    def _read_pdu(self, sock: socket.socket) -> bool:
-        """Whether the PDU was ours."""
-        self._reader.begin()
-        self._check_time(time.monotonic())
-        kind, length = HEADER.unpack(self._reader.exactly(sock, HEADER.size))
-        if kind == P_DATA and self._may_stream():
-            return self._stream(sock, length)
-        if kind != P_DATA:
-            self._drop()
-        self._hand_over(kind, self._rest(sock, length))
-        return False
-
-    def _check_time(self, now: float) -> None:
-        limits = self._limits
-        if self._storing is None and now > self._until:
-            raise InvalidPDU(f"it was open longer than limits.association_hours = {limits.association_hours:g}")
-        if self._storing is not None and now > self._object_until:
-            raise InvalidPDU(f"the instance took longer than limits.object_minutes = {limits.object_minutes:g}")
-
-    def _may_stream(self) -> bool:
-        if self.state_machine.current_state != "Sta6":
-            return False
-        return self._storing is not None or (self.assoc.dimse.message is None and self.assoc.dimse.msg_queue.empty())
-
-    def _stream(self, sock: socket.socket, left: int) -> bool:
-        """Take the presentation data values of a P-DATA-TF of which `left` bytes come."""
-        while left:
-            if left < ITEM.size:
-                raise InvalidPDU("a presentation data value has no header")
-            header = self._reader.exactly(sock, ITEM.size)
-            length, context_id, control = ITEM.unpack(header)
-            if length < 2 or length + 4 > left:
-                raise InvalidPDU("a presentation data value reaches beyond its PDU")
-            left -= length + 4
-            if self._storing is not None:
-                self._take(sock, length - 2, context_id, control)
-                continue
-            command = self._whole_command(sock, length - 2, context_id, control)
-            if command and not self._begin(command, context_id):
-                whole = ITEM.pack(len(command) + 2, context_id, COMMAND | LAST) + command
-                self._hand_over(P_DATA, whole + self._rest(sock, left))
-                return False
-        return True
-
-    def _whole_command(self, sock: socket.socket, length: int, context_id: int, control: int) -> bytes:
-        """The command set that ends with this fragment; empty where more of it comes."""
-        if not control & COMMAND:
-            raise InvalidPDU("a Data Set comes before its command")
-        if self._command and context_id != self._command_context:
-            raise InvalidPDU("a command changes its presentation context")
-        self._command_context = context_id
-        if len(self._command) + length > LONGEST_COMMAND:
-            raise InvalidPDU("a command set is not so long")
-        self._command += self._rest(sock, length)
-        if not control & LAST:
-            return b""
-        command, self._command = bytes(self._command), bytearray()
-        if not command:
-            raise InvalidPDU("a command set is empty")
-        return command
-
-    def _begin(self, command: bytes, context_id: int) -> bool:
-        request = read_store_request(command)
-        reception = None if request is None else self._receive(self.assoc, request, context_id)
-        if request is not None and reception is not None:
-            self._storing = context_id, request, reception
-            self._object_until = time.monotonic() + self._limits.object_minutes * 60
-        return reception is not None
-
-    def _take(self, sock: socket.socket, left: int, context_id: int, control: int) -> None:
-        assert self._storing is not None
-        expected, request, reception = self._storing
-        if context_id != expected or control & COMMAND:
-            raise InvalidPDU("another message begins within a Data Set")
-        while left:
-            data = self._reader.some(sock, left)
-            reception.write(data)
-            left -= len(data)
-        if control & LAST:
-            self._storing = None
-            try:
-                self._answer(sock, context_id, store_response(request, reception.finish()))
-            finally:
-                reception.close()
-
-    def _answer(self, sock: socket.socket, context_id: int, command: bytes) -> None:
-        assert self.socket is not None
-        sock.settimeout(self._reader.seconds)
-        self.socket.send(opening(len(command), context_id, COMMAND | LAST) + command)
-
-    def _rest(self, sock: socket.socket, length: int) -> bytes:
-        if length > LONGEST_OTHER:
-            raise InvalidPDU("a PDU of this kind is not so long")
-        return self._reader.exactly(sock, length) if length else b""
-
-    def _hand_over(self, kind: int, body: bytes) -> None:
-        """Give a whole PDU to pynetdicom's state machine."""
-        if kind == P_DATA:
-            self._held = len(body) + (0 if self.assoc.dimse.message is None else self._held)
-            if self._held > LONGEST_MESSAGE:
-                raise InvalidPDU("a message that brings no instance is not so long")
-        pdu, event = decoded(self, kind, body)
-        if isinstance(pdu, A_ASSOCIATE_RQ):
-            require_items(pdu)
-        self.event_queue.put(event)
-        self._recv_pdu.put(pdu)
-
-    def _wanted(self) -> bool:
-        return self._kill_thread or not self.to_provider_queue.empty()
-
-    def _more(self, sock: socket.socket) -> bool:
-        """Whether another PDU comes at once, and nothing else wants to be done."""
-        if self._wanted():
-            return False
-        if self._reader.pending or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-            return True
-        waiting = select.poll()
-        waiting.register(sock, select.POLLIN)
-        return bool(waiting.poll(LINGER * 1000))
-
-    def _refuse(self, reason: str, *, answered: bool = True) -> None:
-        """End the association, by an A-ABORT that is `answered` or by closing the connection."""
-        self._broken, self._reason = True, reason
-        self._lose("Evt19" if answered else "Evt17")
-
-    def _send(self, pdu: object) -> None:
-        if isinstance(pdu, A_ABORT_RQ):
-            self._say("association aborted", self._reason or "what was asked may not come here")
-        if isinstance(pdu, A_ASSOCIATE_RJ) and (pdu.source, pdu.reason_diagnostic) == _VERSION:
-            self._say("association rejected", "it asks for another protocol version")
-        super()._send(pdu)
-
-    def _say(self, event: str, reason: str) -> None:
-        peer = self.assoc.requestor
-        _log.warning(event, peer=peer.ae_title, address=peer.address, reason=reason)
-
-    def _lose(self, event: str) -> None:
-        self._drop()
-        self.event_queue.put(event)
-
-    def _drop(self) -> None:
-        self._command.clear()
-        if self._storing is not None:
-            self._say("instance dropped", "the association ended before it came whole")
-            _, _, reception = self._storing
-            self._storing = None
-            reception.close()
-
-
-class SharedContexts(list[PresentationContext]):
-    """A server's presentation contexts, which no association changes: pynetdicom would copy all of them for each."""
-
-    def __deepcopy__(self, _memo: object) -> SharedContexts:
-        return self
-
-
-def request_handler(receive: Receive, limits: Limits = Limits()) -> type[RequestHandler]:  # noqa: B008  # frozen
-    """What makes associations with a `StoringLayer` of a server's connections."""
-
-    class Handler(RequestHandler):  # type: ignore[misc]
-        def _create_association(self) -> Association:
-            self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            assoc = super()._create_association()
-            given = assoc.dul
-            put_layer(assoc, StoringLayer(assoc, receive, limits))
-            assert isinstance(given.socket, AssociationSocket)
-            assoc.set_socket(given.socket)
-            assoc.dul.connection = given.socket.socket
-            assoc.dul.event_queue.put("Evt5")  # transport connection indication: the socket said it to the other layer
-            return assoc
-
-    return Handler
+    def _serve_request(self, message: object, context_id: int) -> None:
+        self.serve(message, context_id)
+        while self._follow_ups:
+            self._follow_ups.pop(0)()

@@ -14,7 +14,7 @@ _OVERHEAD = ITEM.size
 
 
 class InvalidPDU(Exception):
-    """What came is no PDU of PS3.8, or none that may come here."""
+    """A received PDU is none of PS3.8, or not allowed at this point."""
 
 
 def capacity(maximum_length: int) -> int:

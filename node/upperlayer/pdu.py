@@ -1,4 +1,4 @@
-"""Which PDUs may be acted on: what pynetdicom lets through, and then fails over, is invalid here."""
+"""Which PDUs may be acted on: what pynetdicom accepts and then fails over is invalid here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from node.upperlayer.pdata import HEADER, InvalidPDU
 
-_OURS = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})  # what our side wants sent, PS3.8 9.2.2
+_OURS = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})  # requests of our side to send, PS3.8 9.2.2
 
 
 def require_items(request: A_ASSOCIATE_RQ) -> None:
-    """InvalidPDU where it has not what PS3.8 Tables 9-11, 9-13 ask for; pynetdicom's threads would end there."""
+    """InvalidPDU where it lacks what PS3.8 Tables 9-11, 9-13 require; pynetdicom's threads would end there."""
     contexts = request.presentation_context
     if not contexts or not request.user_information:
         raise InvalidPDU("an A-ASSOCIATE-RQ lacks an item that it must have")
@@ -39,13 +39,13 @@ def put_layer(association: Association, layer: DULServiceProvider) -> None:
         setattr(association, name, getattr(association, name))
 
 
-class Machine(StateMachine):  # type: ignore[misc]
+class AcceptorStateMachine(StateMachine):  # type: ignore[misc]
     """pynetdicom's state machine, for which a PDU that it cannot act on is an invalid one (PS3.8 9.2.2: Evt19)."""
 
     def do_action(self, event: str) -> None:
         """Do what an event means; one that fails ends the association and not this thread."""
         if event in _OURS and (event, self.current_state) not in TRANSITION_TABLE:
-            self.dul.to_provider_queue.get(block=False)  # an answer that comes too late: the association has ended
+            self.dul.to_provider_queue.get(block=False)  # a response that is too late: the association has ended
             return
         try:
             super().do_action(event)
@@ -53,4 +53,4 @@ class Machine(StateMachine):  # type: ignore[misc]
             if event == "Evt19":
                 raise
             self.dul._kill_thread = False  # the parent has set it
-            self.dul._refuse("a message or a request cannot be understood", answered=event != "Evt16")
+            self.dul.refuse("a message or a request cannot be understood", answered=event != "Evt16")

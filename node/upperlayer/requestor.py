@@ -1,9 +1,8 @@
-"""The socket of an association that we open, for a thread that wants it to itself for a while.
+"""Associations that we open: the AE that opens them, and their socket for a thread that needs it to itself.
 
-pynetdicom sends a PDU as an object that is handed from thread to thread over queues polled each millisecond. Here one
-thread sends and reads PDUs as bytes while pynetdicom's threads stand still; what comes and is not for it, and the end
-of the connection, goes to pynetdicom's state machine. What is overridden is private there, so its version is pinned,
-and tests/node/upperlayer/test_requestor.py holds what this file relies on.
+pynetdicom sends a PDU as an object that is passed from thread to thread over queues polled each millisecond. Here one
+thread sends and reads PDUs as bytes while pynetdicom's threads stand still; what arrives and is not for it, and the end
+of the connection, goes to pynetdicom's state machine.
 """
 
 from __future__ import annotations
@@ -14,29 +13,33 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
 from threading import Lock
-from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.transport import AssociationSocket
+from pynetdicom.events import EventHandlerType
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.errors import PeerError
 from node.upperlayer.pdata import HEADER, InvalidPDU
 from node.upperlayer.pdu import decoded, put_layer
+from node.upperlayer.socket_reader import Deadline, read_exactly, receive
 
-LONGEST_COMING = 1 << 20  # bytes of a PDU that we read; an answer has about 170
+LONGEST_RECEIVED = 1 << 20  # bytes of a PDU that we read; a response has about 170
 _MOST_BUFFERS = 1024  # of one sendmsg: IOV_MAX
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
-class Ended(PeerError):
-    """The association is over, or has to be; the text says why."""
+class AssociationEnded(PeerError):
+    """The association is over, or has to be; the text gives the reason."""
 
 
 class SharedLayer(DULServiceProvider):  # type: ignore[misc]
-    """The upper layer of an association that we open; it leaves the socket alone while somebody holds `lock`."""
+    """The upper layer of an association that we open; it leaves the socket alone while another thread holds `lock`."""
 
     def __init__(self, assoc: Association) -> None:
         super().__init__(assoc)
@@ -44,8 +47,8 @@ class SharedLayer(DULServiceProvider):  # type: ignore[misc]
 
     def _is_transport_event(self) -> bool:
         with self.lock:
-            came: bool = super()._is_transport_event()
-        return came
+            received: bool = super()._is_transport_event()
+        return received
 
     def hand_over(self, kind: int, body: bytes) -> None:
         """Give a whole PDU to the state machine; InvalidPDU where it is none."""
@@ -54,7 +57,7 @@ class SharedLayer(DULServiceProvider):  # type: ignore[misc]
         self.event_queue.put(event)
 
     def refuse(self) -> None:
-        """What came is no PDU: pynetdicom answers with A-ABORT (PS3.8 9.2, event 19)."""
+        """The peer sent no valid PDU: pynetdicom answers with A-ABORT (PS3.8 9.2, event 19)."""
         self.event_queue.put("Evt19")
 
     def restart_idle_timer(self) -> None:
@@ -62,49 +65,99 @@ class SharedLayer(DULServiceProvider):  # type: ignore[misc]
         self._idle_timer.restart()
 
 
-class Caller(AE):  # type: ignore[misc]
-    """An application entity whose associations have a `SharedLayer` and send small PDUs at once."""
+class RequestedAssociation(Association):  # type: ignore[misc]
+    """An association that we open; a report of the peer may arrive at any moment of it."""
 
-    def _create_socket(self, assoc: Association, *arguments: Any) -> AssociationSocket:
-        put_layer(assoc, SharedLayer(assoc))
-        made = super()._create_socket(assoc, *arguments)
-        assert made.socket is not None
-        made.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
+    def __init__(self, ae: AE) -> None:
+        super().__init__(ae, "requestor")
+        put_layer(self, SharedLayer(self))
+
+    def _serve_request(self, message: object, context_id: int) -> None:
+        """As pynetdicom's, which serves a report in a thread and then marks its loop as running.
+
+        That loop may stand at its checkpoint just then; who paused it, to send or to release, would wait for ever.
+        """
+        super()._serve_request(message, context_id)
+        if not self._reactor_checkpoint.is_set():
+            self._is_paused = True
+
+
+class RequestingAE(AE):  # type: ignore[misc]
+    """An application entity whose associations are `RequestedAssociation`s and send small PDUs at once."""
+
+    def associate(
+        self,
+        host: str,
+        port: int,
+        contexts: Sequence[PresentationContext],
+        ae_title: str = "ANY-SCP",
+        *,
+        ext_neg: Sequence[object] = (),
+        tls_args: tuple[object, str] | None = None,
+        evt_handlers: Sequence[EventHandlerType] = (),
+    ) -> Association:
+        """As the parent: an association that runs, or holds the reason why it was not established."""
+        association = RequestedAssociation(self)
+        requestor, acceptor = association.requestor, association.acceptor
+        peer = AddressInformation.from_addr_port(host, port)
+        ours = AddressInformation.from_tuple(("::0" if peer.address_family == socket.AF_INET6 else "", 0))
+        requestor.ae_title, requestor.address_info = self.ae_title, ours
+        acceptor.ae_title, acceptor.address_info = ae_title, peer
+        requestor.implementation_version_name = self.implementation_version_name
+        for item in ext_neg:
+            requestor.add_negotiation_item(item)
+        requestor.requested_contexts = _numbered(contexts)
+        for handler in evt_handlers:
+            association.bind(*handler)
+        association.set_socket(AssociationSocket(association, address=ours))
+        association.dul.socket.tls_args = tls_args
+        association.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        association.request()
+        if association.is_established:
+            association.start()
+        return association
+
+
+def _numbered(contexts: Sequence[PresentationContext]) -> list[PresentationContext]:
+    """Copies with the odd IDs of PS3.8 9.3.2.2."""
+    numbered = deepcopy(list(contexts))
+    for number, context in enumerate(numbered):
+        context.context_id = 2 * number + 1
+    return numbered
 
 
 @contextmanager
-def held(association: Association) -> Iterator[Wire]:
-    """The wire of an established association; afterwards it is pynetdicom's again, or over."""
+def exclusive_channel(association: Association) -> Iterator[PduChannel]:
+    """The PDUs of an established association; afterwards they are pynetdicom's again, or it is over."""
     reactor, layer = association._reactor_checkpoint, association.dul
     reactor.clear()
     while not association._is_paused:
         time.sleep(0.0001)
     try:
         with layer.lock:
-            wire = Wire(layer, association.dimse_timeout)
+            channel = PduChannel(layer, association.dimse_timeout)
             try:
-                yield wire
+                yield channel
             finally:
-                wire.close()
+                channel.close()
     finally:
         layer.restart_idle_timer()
         reactor.set()
-    if wire.told:
-        association.join(association.acse_timeout)  # pynetdicom ends what it was told the end of
-        wire.discard()
-    if wire.over and association.is_established:
+    if channel.notified:
+        association.join(association.acse_timeout)  # pynetdicom ends what it knows to be over
+        channel.discard()
+    if channel.over and association.is_established:
         association.abort()
 
 
-class Wire:
+class PduChannel:
     """PDUs to and from the peer, as bytes."""
 
     def __init__(self, layer: SharedLayer, seconds: float | None) -> None:
         sock = layer.socket.socket if layer.socket else None
-        self.over = self.told = sock is None
+        self.over = self.notified = sock is None
         """Whether nothing can be sent any more, and whether pynetdicom knows."""
-        self._layer, self._seconds = layer, seconds or float("inf")
+        self._layer, self._seconds = layer, seconds or None
         self._torn = False  # a PDU was not sent whole
         self._sock: socket.socket = sock or socket.socket()  # that leads nowhere
         self._sock.settimeout(seconds)
@@ -113,20 +166,20 @@ class Wire:
         """Leave the socket as pynetdicom had it, and closed where another PDU could not be understood."""
         if self._torn:
             self._lose()
-        if not self.told:
+        if not self.notified:
             self._sock.settimeout(None)
 
     def discard(self) -> None:
         """Close the socket, which pynetdicom leaves open where the peer was faster to close the connection."""
         self._sock.close()
 
-    def end(self, why: str, *, told: bool = False) -> Ended:
-        """The error that says why no more goes over this wire."""
-        self.over, self.told = True, told or self.told
-        return Ended(why)
+    def end(self, reason: str, *, notified: bool = False) -> AssociationEnded:
+        """The error to raise when no more can be sent, for this reason."""
+        self.over, self.notified = True, notified or self.notified
+        return AssociationEnded(reason)
 
     def send(self, parts: Sequence[bytes | memoryview]) -> None:
-        """Send the bytes of whole PDUs; Ended where the peer does not take them."""
+        """Send the bytes of whole PDUs; AssociationEnded where the peer does not take them."""
         self._torn = True
         try:
             if isinstance(self._sock, ssl.SSLSocket):
@@ -134,12 +187,12 @@ class Wire:
             else:
                 _send_all(self._sock, parts)
         except OSError as error:
-            raise self.end("the peer ended the association before it had everything", told=True) from error
+            raise self.end("the peer ended the association before it had everything", notified=True) from error
         self._torn = False
 
     @property
     def pending(self) -> bool:
-        """Whether the peer said something, or closed the connection. (Over TLS it is only seen by reading.)"""
+        """Whether the peer sent something, or closed the connection. (Over TLS only reading shows it.)"""
         return not isinstance(self._sock, ssl.SSLSocket) and bool(select.select([self._sock], [], [], 0)[0])
 
     def receive(self) -> tuple[int, bytes]:
@@ -147,56 +200,43 @@ class Wire:
 
         Raises
         ------
-        Ended
-            None came in time, or the peer closed the connection.
+        AssociationEnded
+            None arrived in time, or the peer closed the connection.
         InvalidPDU
-            It is longer than an answer can be.
+            It is longer than a response can be.
         """
-        until = time.monotonic() + self._seconds
+        read = partial(read_exactly, partial(receive, self._sock, Deadline(self._seconds)))
         try:
-            kind, length = HEADER.unpack(self._exactly(HEADER.size, until))
-            if length > LONGEST_COMING:
+            kind, length = HEADER.unpack(read(HEADER.size))
+            if length > LONGEST_RECEIVED:
                 raise InvalidPDU("a PDU of this kind is not so long")
             self._acknowledge()
-            return kind, self._exactly(length, until)
+            return kind, read(length)
         except TimeoutError as error:
             raise self.end("the peer did not answer") from error
         except (EOFError, OSError) as error:
             self._lose()
-            raise self.end("the peer did not answer", told=True) from error
+            raise self.end("the peer did not answer", notified=True) from error
 
     def _acknowledge(self) -> None:
         """Now, not 40 ms later: a peer with Nagle's algorithm keeps a PDU's rest until its header is acknowledged."""
         if _QUICKACK is not None:
             self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
-    def _exactly(self, count: int, until: float) -> bytes:
-        whole = bytearray()
-        while len(whole) < count:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._sock.settimeout(None if left == float("inf") else left)
-            data = self._sock.recv(count - len(whole))
-            if not data:
-                raise EOFError
-            whole += data
-        return bytes(whole)
-
-    def hand_over(self, kind: int, body: bytes) -> Ended:
+    def hand_over(self, kind: int, body: bytes) -> AssociationEnded:
         """Give pynetdicom a PDU that ends the association."""
         self._layer.hand_over(kind, body)
-        return self.end("the peer did not answer", told=True)
+        return self.end("the peer did not answer", notified=True)
 
-    def refuse(self) -> Ended:
-        """Have what came answered as no PDU."""
+    def refuse(self) -> AssociationEnded:
+        """Have what the peer sent answered as no valid PDU."""
         self._layer.refuse()
-        return self.end("what the peer answered is no DICOM", told=True)
+        return self.end("what the peer answered is no DICOM", notified=True)
 
     def _lose(self) -> None:
         self._torn = False
         if self._layer.socket:
-            self._layer.socket.close()  # it tells the state machine
+            self._layer.socket.close()  # which notifies the state machine
 
 
 def _send_all(sock: socket.socket, parts: Sequence[bytes | memoryview]) -> None:

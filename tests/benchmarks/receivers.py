@@ -33,7 +33,7 @@ def need(program: str) -> str:
 def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
     """The node's own SCP, store and ledger."""
     from node import logs, scp
-    from node.admission.senders import Senders
+    from node.admission.associations import AssociationRegistry
     from node.ledger.engine import Ledger, sqlite_url
     from node.receiving.c_store import Receiver
     from node.receiving.store import Store
@@ -50,7 +50,7 @@ def serve_ours(folder: Path, port: int, *, durable: bool) -> None:
     store.prepare()
     if not durable:
         _switch_off(ledger)
-    scp.start(Receiver(settings, ledger, store, Senders()))
+    scp.start(Receiver(settings, ledger, store, AssociationRegistry(settings)))
 
 
 def _switch_off(ledger: Any) -> None:

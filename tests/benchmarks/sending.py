@@ -34,7 +34,7 @@ from pynetdicom import AE, build_context
 
 from node.processes import die_with_parent
 from node.sending.scu import Requestor, store
-from node.settings.sections import Peer
+from node.settings import Peer
 from tests.benchmarks.ingest import write_files
 from tests.benchmarks.receivers import free_port, need
 

@@ -20,7 +20,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import UnifiedProcedureStepPull
 
 from node import scp, web
-from node.admission.senders import Senders
+from node.admission.associations import AssociationRegistry
 from node.ledger.engine import Ledger, sqlite_url
 from node.receiving.store import Store
 from node.scp import Receiver
@@ -72,7 +72,7 @@ def main() -> None:
         ledger = Ledger(sqlite_url(data))
         ledger.migrate()
         fill(ledger, chosen.items)
-        server = scp.start(Receiver(settings, ledger, Store(data, 0), Senders()))
+        server = scp.start(Receiver(settings, ledger, Store(data, 0), AssociationRegistry(settings)))
         desk = web.Desk(settings, ledger, b"k" * 32, lambda _: 0)
         ae = AE("READER")
         ae.add_requested_context(UnifiedProcedureStepPull, ImplicitVRLittleEndian)

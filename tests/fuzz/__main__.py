@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.fuzz.chance import changed
 
 CORPUS = Path(__file__).parent / "corpus"
-_LAYER = ("node.upperlayer.acceptor", "node.dicom.dimse")
+_LAYER = ("node.upperlayer.streaming", "node.dicom.dimse")
 _PYNETDICOM = tuple(
     f"pynetdicom.{name}" for name in ("pdu", "pdu_items", "dimse", "dimse_messages", "fsm", "acse", "presentation")
 )

@@ -73,13 +73,13 @@ def _many_contexts(count: int, syntaxes: Sequence[str] = (ExplicitVRLittleEndian
     return wire.association_request([(1 + 2 * number & 0xFF, CTImageStorage, syntaxes) for number in range(count)])
 
 
-_BEFORE = "what was asked may not come here"
+_BEFORE = "the request is not allowed here"
 _LACKS, _SYNTAX, _NOT_UNDERSTOOD, _NOT_DECODED = (
     "lacks an item", "without a syntax", "cannot be understood", "cannot be decoded",
 )  # fmt: skip
 _LONG = "a PDU of this kind is not so long"
-_NO_REQUEST = "what came first is no A-ASSOCIATE-RQ"
-_NAMES = 68  # bytes of a request that the door reads
+_NO_REQUEST = "the first PDU is no A-ASSOCIATE-RQ"
+_NAMES = 68  # bytes of a request that admission control reads
 
 REQUESTS: tuple[Case, ...] = (
     _request("a first PDU of 0xFFFFFFFF bytes", pdu(wire.RQ, b"", 0xFFFFFFFF), says=_NO_REQUEST),
@@ -159,7 +159,7 @@ STREAMS: tuple[Case, ...] = (
           says="changes its presentation context"),
     _case("a command without end", _endless_command, says="a command set is not so long"),
     _case("an empty command", pdu(P_DATA, item(b"", WHOLE)), says="a command set is empty"),
-    _case("a message without end", _endless_message, says="brings no instance is not so long"),
+    _case("a message without end", _endless_message, says="carries no instance is not so long"),
     _case("a command of garbage", pdu(P_DATA, item(b"\xff" * 99, WHOLE)), says=_NOT_UNDERSTOOD),
     _case("a command that there is none of",
           pdu(P_DATA, item(wire.command(wire.number(0x0100, 0x7777), wire.number(0x0800, 0x0101)), WHOLE)),
@@ -177,7 +177,7 @@ STREAMS: tuple[Case, ...] = (
     _case("a release's answer that nobody asked for", pdu(wire.RELEASED, bytes(4)), says=_BEFORE),
     _case("an A-ABORT of a source that there is none of", pdu(wire.ABORT, b"\0\0\x33\x33")),
     _case("a release within a Data Set", pdu(P_DATA, item(_STORE, WHOLE) + item(_DATASET[:50], 0)) + _RELEASE, "RP",
-          says="before it came whole"),
+          says="before the instance was complete"),
     _case("a UID of 65 characters in the command",
           pdu(P_DATA, item(wire.store("1." + "2" * 63), WHOLE) + item(_DATASET, LAST)) + _RELEASE, "0xC000", "RP",
           says="not a valid UID"),

@@ -20,7 +20,7 @@ from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dicom.dimse import StoreRequest
-from node.upperlayer.acceptor import StoringLayer
+from node.upperlayer.streaming import StreamingLayer
 
 STEPS = 10_000  # turns of the reactor after which a play counts as a hang
 ESTABLISHED, AWAITING = "Sta6", "Sta2"
@@ -71,7 +71,7 @@ class Wire:
 
 @dataclass
 class Basket:
-    """A reception that counts."""
+    """An incoming Data Set of which only the size is kept."""
 
     size: int = 0
     ended: list[str] = field(default_factory=list)
@@ -167,7 +167,7 @@ class Line:
         association.requestor.address_info = AddressInformation("127.0.0.1", 104)
         association.requestor.maximum_length = 16384
         association.network_timeout = 60
-        association.dul = StoringLayer(association, self._receive)
+        association.dul = StreamingLayer(association, self._receive)
         association.set_socket(AssociationSocket(association, client_socket=self._wire))
         association.is_alive = lambda: True
         association.abort = association._abort_nonblocking  # the other waits for threads

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from node import logs, scp
-from node.admission.senders import Senders
+from node.admission.associations import AssociationRegistry
 from node.ledger.engine import Ledger, sqlite_url
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
@@ -22,7 +22,8 @@ def main(folder: Path, port: int) -> None:
     ledger, store = Ledger(sqlite_url(folder)), Store(folder, 0)
     ledger.migrate()
     store.prepare()
-    server = scp.start(Receiver(Settings(node=node, peers=peers), ledger, store, Senders()))
+    settings = Settings(node=node, peers=peers)
+    server = scp.start(Receiver(settings, ledger, store, AssociationRegistry(settings)))
     print("ready", flush=True)
     sys.stdin.read()
     server.ae.shutdown()

@@ -16,11 +16,11 @@ import pytest
 
 from node.sending.scu import Requestor, store
 from node.settings import Peer
+from node.upperlayer.socket_reader import read_exactly
 from tests.fuzz import wire
 from tests.fuzz.cases import CASES, Case
 from tests.node.conftest import free_port
 from tests.node.phantoms import INSTANCE, encoded, image, part10
-from tests.node.rawpeer import read_exactly
 
 ROOT = Path(__file__).parents[2]
 GROWTH = 10 << 10  # KiB of resident memory that all of the cases together may leave
@@ -87,8 +87,8 @@ class Caller:
 
     def read(self) -> str:
         try:
-            kind, length = struct.unpack(">BxL", read_exactly(self.sock, 6))
-            body = read_exactly(self.sock, length)
+            kind, length = struct.unpack(">BxL", read_exactly(self.sock.recv, 6))
+            body = read_exactly(self.sock.recv, length)
         except (EOFError, ConnectionResetError):
             return "ended"
         if kind == wire.P_DATA:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.dicom.dimse import StoreRequest, read_store_request, store_response
-from node.upperlayer.acceptor import LONGEST_MESSAGE, LONGEST_OTHER
 from node.upperlayer.pdata import LONGEST_COMMAND
+from node.upperlayer.streaming import LONGEST_MESSAGE, LONGEST_OTHER
 from tests.fuzz import wire
 from tests.fuzz.chance import TRIES, changed
 from tests.fuzz.crashes import replayed

@@ -10,13 +10,12 @@ import pytest
 from pynetdicom import AE, Association, build_context
 
 from node import scp
-from node.admission.senders import Senders
+from node.admission.associations import AssociationRegistry
 from node.dicom.part10 import Part10, read_part10
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
 from node.ledger.engine import Ledger, sqlite_url
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
-from node.sending import scu  # noqa: F401  # files go out as they are, also from the tests
 from node.sending.c_store import BURST
 from node.settings import Node, Peer, Settings
 from tests.node.phantoms import image, part10, save
@@ -76,7 +75,9 @@ def listen(ledger: Ledger) -> Iterator[Callable[[Settings], House]]:
             store = Store(settings.node.data, settings.node.min_free_mb << 20)
             store.prepare()
             released: list[frozenset[str]] = []
-            house = House(Receiver(settings, ledger, store, Senders(released.append)), released)
+            associations = AssociationRegistry(settings)
+            associations.subscribe(ended=lambda _caller, received: released.append(frozenset(received)))
+            house = House(Receiver(settings, ledger, store, associations), released)
             server = scp.start(house.receiver)
             stack.callback(server.ae.shutdown)
             return house

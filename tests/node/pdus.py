@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from node.upperlayer.socket_reader import read_exactly
+
 APPLICATION = b"1.2.840.10008.3.1.1.1"
 Context = tuple[str, Sequence[str]]
 CT: Context = (CTImageStorage, (ExplicitVRLittleEndian,))
@@ -46,17 +48,11 @@ def associate_request(
 
 
 def read(sock: socket.socket, count: int) -> bytes:
-    """So many bytes; fewer where it was closed before."""
-    data = b""
-    while len(data) < count:
-        try:
-            more = sock.recv(count - len(data))
-        except ConnectionResetError:
-            break
-        if not more:
-            break
-        data += more
-    return data
+    """So many bytes; none where it was closed before."""
+    try:
+        return read_exactly(sock.recv, count)
+    except (EOFError, ConnectionResetError):
+        return b""
 
 
 def answer(sock: socket.socket) -> tuple[int, bytes]:

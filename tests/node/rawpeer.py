@@ -17,20 +17,10 @@ from pynetdicom.pdu_primitives import MaximumLengthNotification
 
 from node.dicom.dimse import StoreRequest, read_store_request, store_response
 from node.upperlayer.pdata import COMMAND, LAST, values
-from node.upperlayer.requestor import Caller
+from node.upperlayer.requestor import RequestingAE
+from node.upperlayer.socket_reader import read_exactly
 
 P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 4, 5, 6, 7
-
-
-def read_exactly(sock: socket.socket, count: int) -> bytes:
-    """The next bytes; EOFError where the peer closes before."""
-    data = b""
-    while len(data) < count:
-        more = sock.recv(count - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 class Said:
@@ -41,7 +31,7 @@ class Said:
         self.longest = 0
 
     def whole(self, count: int) -> bytes:
-        return read_exactly(self.sock, count)
+        return read_exactly(self.sock.recv, count)
 
     def pdu(self) -> tuple[int, bytes]:
         kind, length = struct.unpack(">BxL", self.whole(6))
@@ -127,7 +117,7 @@ def called(peer: Callable[[Said], None], maximum: int = 16384, seconds: float = 
 
         thread = Thread(target=serve)
         thread.start()
-        ae = Caller("US")
+        ae = RequestingAE("US")
         ae.acse_timeout = ae.network_timeout = 20.0
         ae.dimse_timeout = seconds
         port = listener.getsockname()[1]

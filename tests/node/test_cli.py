@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from node.admin import feedback
 from node.dispatch import notifications
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import outbox, studies
-from node.ledger.engine import Ledger, open_ledger
+from node.ledger.engine import Ledger
 from node.receiving import instances
-from node.settings import Policy, Settings
+from node.settings import Policy
 from node.worklist.items.priority import Priority, Triage
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
@@ -51,19 +51,8 @@ Readfirst = Callable[..., Done]
 
 
 @pytest.fixture
-def readfirst(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_logging: None
-) -> Iterator[Readfirst]:
-    """Run the command in this process, through its entry point; what a process leaves is undone when the test ends."""
-    opened: list[Ledger] = []
-
-    def open_and_remember(settings: Settings, *, make: bool = True) -> Ledger:
-        opened.append(open_ledger(settings, make=make))
-        return opened[-1]
-
-    monkeypatch.setattr(cli, "open_ledger", open_and_remember)
-    for kept in ("registered_commands", "registered_groups"):  # `main` adds what other packages bring
-        monkeypatch.setattr(cli.app, kept, list(getattr(cli.app, kept)))
+def readfirst(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_logging: None) -> Readfirst:
+    """Run the command in this process, through its entry point."""
 
     def readfirst(*words: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["readfirst", *map(str, words)])
@@ -73,9 +62,7 @@ def readfirst(
         assert "Traceback" not in said.out + said.err
         return Done(int(ended.value.code or 0), said.out, said.err)
 
-    yield readfirst
-    for ledger in opened:
-        ledger.close()
+    return readfirst
 
 
 @pytest.fixture
@@ -167,12 +154,12 @@ def test_without_a_ledger_it_says_where_it_looked_and_makes_none(
 
 
 def test_verdicts_are_written_as_csv(readfirst: Readfirst, known: Path, ledger: Ledger, tmp_path: Path) -> None:
-    seen = feedback.Seen(UID, 1, "chest-xray", "Pneumothorax")
+    seen = feedback.FindingKey(UID, 1, "chest-xray", "Pneumothorax")
     with ledger.write() as connection:
-        assert feedback.give(connection, seen, feedback.Verdict.DISAGREE, 1.0)
+        assert feedback.record(connection, seen, feedback.Agreement.DISAGREE, 1.0)
     out = tmp_path / "out.csv"
     done = readfirst("worklist", "feedback", "--config", known, "--out", out)
-    assert (done.code, done.out) == (0, f"1 verdicts written to {out}\n")
+    assert (done.code, done.out) == (0, f"feedback on 1 findings written to {out}\n")
     assert [line.split(",")[-2] for line in out.read_text().splitlines()] == ["verdict", "disagree"]
     done = readfirst("worklist", "feedback", "--config", known, "--out", tmp_path / "no" / "out.csv")
     assert (done.code, done.out) == (1, "")

@@ -287,10 +287,10 @@ def test_an_open_association_counts_as_sending_until_it_ends(
         send(association, save(tmp_path / "sent", image()))
     first.release()
     assert wait_until(lambda: len(house.released) == 1)
-    assert house.receiver.senders.is_sending(STUDY_UID)
+    assert house.receiver.associations.is_sending(STUDY_UID)
     second.abort()
     assert wait_until(lambda: len(house.released) == 2)
-    assert not house.receiver.senders.is_sending(STUDY_UID)
+    assert not house.receiver.associations.is_sending(STUDY_UID)
     assert house.released == [frozenset({STUDY_UID})] * 2
     with ledger.read() as connection:
         assert connection.execute(select(STUDY.c.state)).scalars().all() == ["receiving"]

@@ -122,7 +122,7 @@ def test_a_file_that_is_no_dicom_is_named_in_the_statement(decoder: Decoder, tmp
     stray.write_bytes(b"no DICOM at all")
     report = run(decoder, tmp_path / "out", [radiograph(tmp_path), stray])
     assert (report.state, len(report.results)) == (StudyState.ANALYSED, 3)
-    reason = "the file 1.2.9.dcm cannot be read as DICOM: InvalidDicomError"
+    reason = "the file 1.2.9.dcm cannot be read as DICOM: it is no DICOM file: there is no DICM after 128 bytes"
     assert report.left_out == (("1.2.9", reason),)
     assert f"Not analysed, because {reason}: 1.2.9." in said(report)
 

@@ -21,7 +21,7 @@ from node.errors import ReadFirstError
 from node.ledger import outbox
 from node.ledger.engine import Ledger, note, open_ledger
 from node.sending import scu
-from node.sending.scu import Outcome, Requestor
+from node.sending.scu import Requestor, SendResult
 from node.settings import Settings
 from workers.delivery import fallback
 from workers.lease import LEASE, renewed, written
@@ -62,7 +62,7 @@ class Deliverer:
         if peer := self.settings.receivers.get(name):
             self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows))
 
-    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]) -> None:
+    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[SendResult]) -> None:
         errors = {outcome.path.stem: outcome.error for outcome in outcomes}
         stored, failed = Counter[str](), Counter[str]()
         for row in rows:
@@ -70,7 +70,7 @@ class Deliverer:
         if peer := self.settings.receivers.get(name):
             self.audit.sent(peer, uid, stored, failed, next(filter(None, errors.values()), ""))
 
-    def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[Outcome]:
+    def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[SendResult]:
         """However sending ends, each object has an outcome: none is left claimed and unsaid."""
         try:
             return self._send(peer, paths)
@@ -81,19 +81,19 @@ class Deliverer:
         except Exception as fault:  # noqa: BLE001  # outermost: a bug of ours must not keep the objects claimed
             _log.exception("delivery failed", study=uid, peer=peer)
             error = f"{type(fault).__name__} in our software; see the worker's log"
-        return [Outcome(path, error) for path in paths]
+        return [SendResult(path, error) for path in paths]
 
-    def _send(self, name: str, paths: Sequence[Path]) -> Sequence[Outcome]:
+    def _send(self, name: str, paths: Sequence[Path]) -> Sequence[SendResult]:
         peer = self.settings.receivers.get(name)
         if peer is None:
-            return [Outcome(path, f"peer {name} is no longer configured to receive results") for path in paths]
+            return [SendResult(path, f"peer {name} is no longer configured to receive results") for path in paths]
         if peer.folder:
             return [_put_into(peer.folder, path) for path in paths]
         node = self.settings.node
         return scu.store(Requestor(node.ae_title, node.tls), peer, paths)
 
     def _write_down(
-        self, connection: Connection, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[Outcome]
+        self, connection: Connection, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[SendResult]
     ) -> None:
         now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
         errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
@@ -112,20 +112,20 @@ class Deliverer:
             _log.info(str(taken), study=uid, peer=peer, stored=len(stored))
 
 
-def _put_into(folder: Path, path: Path) -> Outcome:
+def _put_into(folder: Path, path: Path) -> SendResult:
     """A folder as an ordinary peer: the file appears there whole, or not at all."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        return Outcome(path, f"the file cannot be read: {error.strerror}")
+        return SendResult(path, f"the file cannot be read: {error.strerror}")
     try:
         target = folder / path.parent.name
         target.mkdir(parents=True, exist_ok=True)
         replace_file(target / path.name, content)
         _open_like(folder, target, target / path.name)
     except OSError as error:
-        return Outcome(path, f"the folder {folder} did not take it: {error.strerror}")
-    return Outcome(path, "")
+        return SendResult(path, f"the folder {folder} did not take it: {error.strerror}")
+    return SendResult(path, "")
 
 
 def _open_like(folder: Path, target: Path, file: Path) -> None:

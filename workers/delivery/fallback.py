@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping
 
 from node.entities import DeliveryState
 from node.ledger import outbox
-from node.sending.scu import Outcome
+from node.sending.scu import SendResult
 from workers.results.registry import fallbacks, kinds
 
 _NOT_TAKEN = {DeliveryState.REFUSED, DeliveryState.QUARANTINED}
@@ -18,7 +18,7 @@ def settle(
     connection: Connection,
     row: RowMapping,
     peer: str,
-    outcome: Outcome,
+    outcome: SendResult,
     now: float,
     taken: DeliveryState = DeliveryState.DELIVERED,
 ) -> None:

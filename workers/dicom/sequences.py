@@ -13,14 +13,15 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.valuerep import DA, DT, TM, validate_value
 
-_TEXT_VRS = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+from node.dicom.value_representations import CHARACTER_STRINGS
+
 _TIMES: Mapping[str, Callable[[str], object]] = {"DA": DA, "DT": DT, "TM": TM}
 _IMAGE = ("ModalityLUTSequence", "VOILUTSequence")  # how the image is shown: they are read, not copied
 
 
 def valid(element: DataElement) -> bool:
     """Whether its VR allows the values (PS3.5 6.2); of a VR that is no text, any."""
-    if element.VR not in _TEXT_VRS or element.value is None:
+    if element.VR not in CHARACTER_STRINGS or element.value is None:
         return True
     try:
         for value in element.value if isinstance(element.value, MultiValue) else (element.value,):

@@ -19,6 +19,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from node.dicom.value_representations import EXTENDED_CHARACTERS
 from workers.dicom.codes import PRIVATE
 from workers.dicom.content_tree import content_items, evidence_complete
 from workers.gate.rules import Requirement
@@ -31,7 +32,6 @@ _DOCUMENTS = (
 )
 _SEG, _CAPTURE = str(SegmentationStorage), str(SecondaryCaptureImageStorage)
 _STATE, _MAP = str(GrayscaleSoftcopyPresentationStateStorage), str(ParametricMapStorage)
-_TEXT_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}  # Specific Character Set is about them, PS3.5 6.1.2.3
 # Value types that a Comprehensive SR and a Basic Text SR may hold: PS3.3 A.35.3.3.1.1, A.35.1.3.1.1.
 _FLAT = {
     "CONTAINER", "TEXT", "CODE", "NUM", "DATETIME", "DATE", "TIME", "UIDREF", "PNAME", "COMPOSITE", "IMAGE",
@@ -48,7 +48,7 @@ def _names_patient_and_study(dataset: Dataset) -> bool:
 
 
 def _declares_its_characters(dataset: Dataset) -> bool:
-    texts = (str(element.value) for element in dataset.iterall() if element.VR in _TEXT_VRS and element.value)
+    texts = (str(element.value) for element in dataset.iterall() if element.VR in EXTENDED_CHARACTERS and element.value)
     return bool(dataset.get("SpecificCharacterSet")) or all(text.isascii() for text in texts)
 
 

@@ -16,7 +16,6 @@ import os
 import resource
 import signal
 import sys
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -65,7 +64,9 @@ def decode(path: str, largest_bytes: int) -> Any:
     ValueError
         No pixels, more declared than `largest_bytes`, or other than declared came out.
     """
-    dataset = _read(Path(path), largest_bytes)
+    from node.dicom.headers import read_instance  # noqa: PLC0415
+
+    dataset = read_instance(Path(path), lambda header: _require_size(*declared(header), largest_bytes))
     shape, itemsize = declared(dataset)
     _require_size(shape, itemsize, largest_bytes)
     if "PixelData" not in dataset:
@@ -76,29 +77,6 @@ def decode(path: str, largest_bytes: int) -> Any:
     if array.shape != shape or array.dtype.itemsize > itemsize:
         raise ValueError(f"{array.shape} values of {array.dtype} came out where {shape} are declared")
     return _stored_bits(array, dataset)
-
-
-def _read(path: Path, largest_bytes: int) -> Any:
-    """The whole Data Set; a deflated one is inflated no further than it declares pixels."""
-    from pydicom import dcmread  # noqa: PLC0415
-    from pydicom.filereader import read_dataset  # noqa: PLC0415
-
-    from node.dicom.headers import LONGEST, Bounded, inflated, is_deflated, read_header  # noqa: PLC0415
-
-    if not is_deflated(path):
-        with Bounded(path) as file:
-            dataset = dcmread(file)
-        if not dataset:  # what pydicom makes of a value that has no end
-            raise ValueError("its Data Set ends within an element")
-        return dataset
-    header = read_header(path)
-    most = _require_size(*declared(header), largest_bytes) + LONGEST
-    content = inflated(path, most)
-    if len(content) > most:
-        raise ValueError(f"it inflates to more than {most} bytes, which is more than it declares")
-    whole = read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
-    whole.file_meta = header.file_meta
-    return whole
 
 
 def _require_size(shape: tuple[int, ...], itemsize: int, largest_bytes: int) -> int:

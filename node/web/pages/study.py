@@ -84,12 +84,12 @@ def verdict(request: Request, form: Form) -> Response:
     """`POST /study/UID/verdict`: agree, disagree, or (empty) neither."""
     desk, uid = desk_of(request), _uid(request)
     word = form.get("verdict", "")
-    if word not in ("", *feedback.Verdict):
+    if word not in ("", *feedback.Agreement):
         raise HTTPException(400, "Say agree or disagree.")
-    seen = feedback.Seen(uid, _generation(form), form.get("package", ""), form.get("label", ""))
+    seen = feedback.FindingKey(uid, _generation(form), form.get("package", ""), form.get("label", ""))
     with desk.ledger.write() as connection:
-        given = feedback.Verdict(word) if word else None
-        if not feedback.give(connection, seen, given, desk.clock()):
+        given = feedback.Agreement(word) if word else None
+        if not feedback.record(connection, seen, given, desk.clock()):
             raise HTTPException(409, "The study was analysed anew meanwhile: load the page again.")
         found = _findings(connection, uid)
     (finding,) = (one for one in found if (one["package"], one["label"]) == (seen.package, seen.label))

@@ -11,6 +11,7 @@ from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.valuerep import format_number_as_ds
 
+from node.dicom.value_representations import BULK
 from node.worklist.items.statuses import Status, UpsRefused
 
 Json = dict[str, Any]
@@ -19,7 +20,6 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 MOST_CHARACTERS = 1_000_000  # of one work item; a peer does not fill the disk with one N-CREATE
 
-_BULK = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))  # no work item needs them
 _NOT_KEPT = ("00080005",)  # Specific Character Set: the JSON is Unicode, the answer chooses its own
 
 
@@ -117,7 +117,7 @@ def without_unkept(attributes: Json, dropped: list[str]) -> Json:
     """The Data Set without what no work item keeps; the tags of that are added to `dropped`."""
     kept: Json = {}
     for tag, entry in attributes.items():
-        if int(tag[:4], 16) % 2 or entry["vr"] in _BULK:
+        if int(tag[:4], 16) % 2 or entry["vr"] in BULK:
             dropped.append(tag)
         elif tag not in _NOT_KEPT and tag[4:] != "0000":
             nested = [without_unkept(item, dropped) for item in items_of(entry)]

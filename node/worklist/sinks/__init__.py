@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from node.settings import Settings
 from node.worklist.items.priority import Priority
-from node.worklist.sinks import hl7, ups, webhook
 from node.worklist.sinks.facts import Notice
+
+if TYPE_CHECKING:
+    from node.worklist.sinks.ups import Asked
 
 
 class Sink(Protocol):
@@ -45,10 +47,7 @@ class Sink(Protocol):
         """
 
 
-MAKERS: Mapping[str, Callable[[Settings], Sink | None]] = {"ups": ups.make, "hl7": hl7.make, "webhook": webhook.make}
-
-
-def make_sinks(settings: Settings, asked: ups.Asked = ups.nobody) -> dict[str, Sink]:
+def make_sinks(settings: Settings, asked: Asked | None = None) -> dict[str, Sink]:
     """The configured sinks that are outside of this node, by name.
 
     Parameters
@@ -60,7 +59,14 @@ def make_sinks(settings: Settings, asked: ups.Asked = ups.nobody) -> dict[str, S
     ------
     ConfigurationError
     """
-    made = {name: MAKERS[name](settings) for name in settings.worklist.sinks if name in MAKERS}
-    if isinstance(worklist := made.get("ups"), ups.Ups):
+    from node.worklist.sinks import hl7, ups, webhook  # noqa: PLC0415  # slow to import: not for the list of notices
+
+    makers: Mapping[str, Callable[[Settings], Sink | None]] = {
+        "ups": ups.make,
+        "hl7": hl7.make,
+        "webhook": webhook.make,
+    }
+    made = {name: makers[name](settings) for name in settings.worklist.sinks if name in makers}
+    if asked and isinstance(worklist := made.get("ups"), ups.Ups):
         made["ups"] = replace(worklist, asked=asked)
     return {name: sink for name, sink in made.items() if sink is not None}

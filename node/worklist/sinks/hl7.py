@@ -11,7 +11,7 @@ from node.hl7.charsets import codec
 from node.hl7.er7 import Message, NotHl7
 from node.hl7.mllp import Blocks, Deadline, block
 from node.settings import Hl7Sink, Settings, Tls
-from node.tls.contexts import client_context
+from node.tls.renewal import renewed_client_context
 from node.worklist.items.priority import Priority
 from node.worklist.sinks.facts import FINDING, Notice, facts
 from node.worklist.sinks.template import Template
@@ -106,7 +106,7 @@ class Hl7:
     def _secured(self, plain: socket.socket) -> socket.socket:
         assert self.tls is not None
         try:
-            return client_context(self.tls).wrap_socket(plain, server_hostname=self.table.host)
+            return renewed_client_context(self.tls).context().wrap_socket(plain, server_hostname=self.table.host)
         except BaseException:
             plain.close()
             raise

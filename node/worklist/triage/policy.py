@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.entities import FoundFinding
-from node.settings import Policy, Rule
+from node.settings import Policy, PolicyRule
 from node.worklist.items.priority import Priority
 
 
@@ -102,7 +102,7 @@ def _judge(case: Case, policy: Policy, silent: frozenset[str]) -> Verdict:
     return Verdict(asked, given, category, Outcome.SENT, reason, reason)
 
 
-def call(finding: FoundFinding, patient: str, rules: Sequence[Rule]) -> Call:
+def call(finding: FoundFinding, patient: str, rules: Sequence[PolicyRule]) -> Call:
     """What a present finding asks for: by the first rule that fits, else by the urgency on its card."""
     for number, rule in enumerate(rules, 1):
         if _fits(rule, finding, patient):
@@ -112,7 +112,7 @@ def call(finding: FoundFinding, patient: str, rules: Sequence[Rule]) -> Call:
     return Call(finding, priority, _CATEGORY[priority], 0)
 
 
-def _fits(rule: Rule, finding: FoundFinding, patient: str) -> bool:
+def _fits(rule: PolicyRule, finding: FoundFinding, patient: str) -> bool:
     return (
         rule.finding in ("*", finding.label)
         and rule.package in ("*", finding.package)
@@ -143,7 +143,9 @@ def stuck_packages(history: Sequence[Mapping[str, Priority]], policy: Policy) ->
     return frozenset(found)
 
 
-def asked_by_package(findings: Sequence[FoundFinding], patient: str, rules: Sequence[Rule]) -> dict[str, Priority]:
+def asked_by_package(
+    findings: Sequence[FoundFinding], patient: str, rules: Sequence[PolicyRule]
+) -> dict[str, Priority]:
     """What each package that saw the study asks for, LOW where it found nothing."""
     asked = {finding.package: Priority.LOW for finding in findings}
     for finding in findings:

@@ -436,7 +436,7 @@ def test_a_peer_whose_ae_title_is_all_that_it_must_know_is_said_where_others_rea
     public = settings.model_copy(update={"node": settings.node.model_copy(update={"host": "0.0.0.0"})})
     (line,) = [line for line in check(public, peer=peer, near=near) if "WARNING" in line.detail]
     assert (line.ok, line.what) == (True, "peer peer")
-    assert "whoever calls itself PACS is let in, from every address: give addresses" in line.detail
+    assert "whoever calls itself PACS is accepted, from every address: give addresses" in line.detail
 
 
 def test_a_node_that_runs_already_is_known_though_its_peers_call_from_elsewhere(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from node.admin import feedback
-from node.admin.feedback import COLUMNS, Seen, Verdict
+from node.admin.feedback import COLUMNS, Agreement, FindingKey
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import studies
 from node.ledger.engine import Ledger
@@ -25,10 +25,10 @@ def analyse(ledger: Ledger, generation: int, finding: FoundFinding) -> None:
 
 
 def say(
-    ledger: Ledger, verdict: Verdict | None, label: str = "Pneumothorax", now: float = 3.0, generation: int = 1
+    ledger: Ledger, verdict: Agreement | None, label: str = "Pneumothorax", now: float = 3.0, generation: int = 1
 ) -> bool:
     with ledger.write() as connection:
-        return feedback.give(connection, Seen(STUDY, generation, "chest-xray", label), verdict, now)
+        return feedback.record(connection, FindingKey(STUDY, generation, "chest-xray", label), verdict, now)
 
 
 def exported(ledger: Ledger) -> list[dict[str, str]]:
@@ -47,8 +47,8 @@ def test_nothing_said_is_a_line_of_names(ledger: Ledger) -> None:
 
 def test_the_last_word_on_a_finding_counts(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
-    assert say(ledger, Verdict.AGREE)
-    assert say(ledger, Verdict.DISAGREE, now=4.0)
+    assert say(ledger, Agreement.AGREE)
+    assert say(ledger, Agreement.DISAGREE, now=4.0)
     (row,) = exported(ledger)
     assert (row["verdict"], row["probability"], row["at"]) == ("disagree", "0.93", "1970-01-01T00:00:04.000+00:00")
     assert say(ledger, None)
@@ -57,11 +57,11 @@ def test_the_last_word_on_a_finding_counts(ledger: Ledger) -> None:
 
 def test_a_verdict_outlives_the_finding_that_it_was_on(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
-    say(ledger, Verdict.AGREE)
+    say(ledger, Agreement.AGREE)
     analyse(ledger, 2, replace(FINDING, probability=0.2, present=False))
     with ledger.read() as connection:
-        assert feedback.of_study(connection, STUDY) == {("chest-xray", "Pneumothorax", 1): Verdict.AGREE}
-    assert say(ledger, Verdict.DISAGREE, now=5.0, generation=2)
+        assert feedback.of_study(connection, STUDY) == {("chest-xray", "Pneumothorax", 1): Agreement.AGREE}
+    assert say(ledger, Agreement.DISAGREE, now=5.0, generation=2)
     assert [(row["generation"], row["present"], row["verdict"]) for row in exported(ledger)] == [
         ("1", "yes", "agree"), ("2", "no", "disagree")
     ]  # fmt: skip
@@ -70,18 +70,18 @@ def test_a_verdict_outlives_the_finding_that_it_was_on(ledger: Ledger) -> None:
 def test_a_word_on_a_finding_that_was_replaced_is_not_kept(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
     analyse(ledger, 2, replace(FINDING, probability=0.2, present=False))
-    assert not say(ledger, Verdict.AGREE, generation=1)
+    assert not say(ledger, Agreement.AGREE, generation=1)
     assert not say(ledger, None, generation=1)
     assert exported(ledger) == []
 
 
 def test_what_was_not_found_has_no_verdict(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
-    assert not say(ledger, Verdict.AGREE, "Fracture")
+    assert not say(ledger, Agreement.AGREE, "Fracture")
 
 
 @pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@x"])
 def test_a_spreadsheet_runs_nothing(ledger: Ledger, label: str) -> None:
     analyse(ledger, 1, replace(FINDING, label=label))
-    say(ledger, Verdict.AGREE, label)
+    say(ledger, Agreement.AGREE, label)
     assert exported(ledger)[0]["label"] == f"'{label}"

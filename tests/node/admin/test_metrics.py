@@ -11,8 +11,8 @@ from pynetdicom import Association
 
 from node import scp
 from node.admin.metrics import Metrics
-from node.admission.senders import Senders
-from node.admission.tallies import Answer, Sender, Tallies
+from node.admission.associations import AssociationRegistry, StoreResult
+from node.admission.policy import Caller
 from node.entities import DeliveryState
 from node.errors import QueueUnavailable
 from node.ledger import outbox, studies
@@ -52,8 +52,10 @@ def test_associations_and_instances_are_counted(
 ) -> None:
     store = Store(settings.node.data, 0)
     store.prepare()
-    house = House(Receiver(settings, ledger, store, Senders(), tallies=Tallies(metrics.answered)), [])
-    server = scp.start(house.receiver, None, metrics)
+    associations = AssociationRegistry(settings)
+    metrics.watch(associations)
+    house = House(Receiver(settings, ledger, store, associations), [])
+    server = scp.start(house.receiver)
     try:
         association = associate(house, CT)
         assert until(metrics, 1, "readfirst_associations_open") == 1
@@ -75,7 +77,7 @@ def test_associations_and_instances_are_counted(
 
 def test_a_peer_that_no_table_names_makes_no_label(metrics: Metrics) -> None:
     for number in range(100):
-        metrics.answered(Sender(f"STRANGER{number}", "10.0.0.66"), Answer(CTImageStorage, 0, STUDY, 10))
+        metrics.stored(Caller("READFIRST", f"STRANGER{number}", "10.0.0.66"), StoreResult(CTImageStorage, 0, STUDY, 10))
     assert read(metrics, "readfirst_instances_total", peer="unknown") == 100
     assert b"STRANGER" not in metrics.text()
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from node.admin import queries
-from node.admin.worklist_commands import app
+from node.cli import app
 from node.errors import NotAccepted, ReadFirstError
 from node.ledger import outbox
 from node.ledger.engine import Ledger
@@ -42,7 +42,7 @@ def config(ledger: Ledger, tmp_path: Path) -> Path:
 
 
 def preview(config: Path, *words: str) -> str:
-    done = CliRunner().invoke(app, ["preview", *words, "--config", str(config)], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["worklist", "preview", *words, "--config", str(config)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -93,7 +93,7 @@ def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path,
     assert told["hl7"]["acknowledgement"] in shown
     assert "the server refused the resource with HTTP 422" in shown
     assert "content" not in told["hl7"]  # it names the patient
-    assert "0 not yet told, 1 rejected" in readfirst("status", *options)
+    assert "0 not yet delivered, 1 rejected" in readfirst("status", *options)
     assert readfirst("retry", STUDY, *options) == "1 deliveries due now\n"
     with ledger.read() as connection:
         assert notices.untaken(connection) == {"pending": 1, "rejected": 0}

@@ -1,4 +1,4 @@
-"""The door against raw bytes: who may not come in learns why, costs little, and keeps nobody else out."""
+"""Admission control against raw bytes: a rejection has its reason, costs little, and keeps nobody else out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from node.admission.control import LONGEST_REQUEST, Doorkeeper
+from node.admission.associations import AssociationRegistry
+from node.admission.control import LONGEST_REQUEST, AdmissionControl
 from node.settings import Limits, Node, Settings
 from tests.node.authority import Authority
 from tests.node.conftest import PEERS, House, free_port
@@ -88,7 +89,7 @@ def test_an_abort_is_not_answered(listen: Listen, tmp_path: Path) -> None:
     assert said(listen(settings(tmp_path)), pdu(7, bytes(4))) == (0, b"")
 
 
-def test_tls_at_a_door_without_it_is_named(listen: Listen, tmp_path: Path) -> None:
+def test_tls_at_a_port_without_it_is_named(listen: Listen, tmp_path: Path) -> None:
     with capture_logs() as logs:
         said(listen(settings(tmp_path)), bytes((0x16, 3, 1, 0, 200, 1)))
     assert "there is no node.tls" in logs[0]["hint"]
@@ -130,7 +131,7 @@ def test_a_handshake_that_does_not_end_is_dropped(listen: Listen, tmp_path: Path
     assert time.monotonic() - start < SECONDS * 3
 
 
-def test_those_who_are_silent_keep_nobody_out_and_take_no_more_threads(listen: Listen, tmp_path: Path) -> None:
+def test_silent_connections_keep_nobody_out_and_take_no_more_threads(listen: Listen, tmp_path: Path) -> None:
     house = listen(settings(tmp_path, connections=4))
     before = threading.active_count()
     with capture_logs() as logs:
@@ -143,7 +144,7 @@ def test_those_who_are_silent_keep_nobody_out_and_take_no_more_threads(listen: L
     assert "limits.connections = 4 wait, of this address most" in logs[0]["reason"]
 
 
-def test_seats_are_limited_for_all_and_for_each_and_given_back(listen: Listen, tmp_path: Path) -> None:
+def test_slots_are_limited_for_all_and_for_each_and_released(listen: Listen, tmp_path: Path) -> None:
     limits = {"associations_per_peer": 2}
     house = listen(settings(tmp_path, node={"max_associations": 3}, **limits))
     open_ = [socket.create_connection(house.address, timeout=20) for _ in range(4)]
@@ -165,7 +166,7 @@ def test_seats_are_limited_for_all_and_for_each_and_given_back(listen: Listen, t
     wait_until(lambda: said(house, associate_request())[0] == ACCEPTED)
 
 
-def test_a_request_that_cannot_be_decoded_gives_its_seat_back(listen: Listen, tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_decoded_releases_its_slot(listen: Listen, tmp_path: Path) -> None:
     house = listen(settings(tmp_path, node={"max_associations": 1}, request_seconds=SECONDS))
     fixed = associate_request()[6:74]
     for broken in (item(0x10, b"\xff" * 9), b"\x20\0\xff\xff", item(0x99, b"x") * 1000):
@@ -184,7 +185,8 @@ def test_half_open_connections_are_found(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
         ours, address = listener.accept()
         theirs.sendall(associate_request())
-        admitted = Doorkeeper(settings(tmp_path)).admit(ours, address[0])
+        known = settings(tmp_path)
+        admitted = AdmissionControl(known, AssociationRegistry(known)).admit(ours, address[0])
         assert admitted is not None
         assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
@@ -192,18 +194,19 @@ def test_half_open_connections_are_found(tmp_path: Path) -> None:
         ours.close()
 
 
-def test_who_was_rejected_is_told_to_who_wants_to_know(tmp_path: Path) -> None:
-    told = list[tuple[str, str, str]]()
-    keeper = Doorkeeper(settings(tmp_path), lambda *words: told.append(words))
+def test_a_rejection_is_reported(tmp_path: Path) -> None:
+    rejected = list[tuple[str, str, str]]()
+    associations = AssociationRegistry(known := settings(tmp_path))
+    associations.subscribe(rejected=lambda *reported: rejected.append(reported))
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
         ours, address = listener.accept()
         theirs.sendall(associate_request("STRANGER"))
         theirs.shutdown(socket.SHUT_WR)
-        assert keeper.admit(ours, address[0]) is None
+        assert AdmissionControl(known, associations).admit(ours, address[0]) is None
         assert answer(theirs)[0] == REJECTED
         assert read(theirs, 1) == b""
     hint = "name its AE title in a [peers.…] table"
-    assert told == [("STRANGER", "127.0.0.1", f"association rejected: {hint}")]
+    assert rejected == [("STRANGER", "127.0.0.1", f"association rejected: {hint}")]
 
 
 def test_what_is_no_printable_name_is_shown_as_bytes(listen: Listen, tmp_path: Path) -> None:

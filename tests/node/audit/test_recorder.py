@@ -17,8 +17,8 @@ from pynetdicom.sop_class import UnifiedProcedureStepPull
 from sqlalchemy import text
 
 from node import scp
-from node.admission.senders import Senders
-from node.admission.tallies import Answer, Brought, Sender, Tallies
+from node.admission.associations import AssociationRegistry, StoreResult, StudyCounts
+from node.admission.policy import Caller
 from node.audit import Recorder, spool
 from node.audit.alarms import WINDOW
 from node.audit.codes import NODE_AUTHENTICATION
@@ -33,7 +33,7 @@ from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE, PATIENT_ID, STUDY, image, save
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
-MODALITY = Sender("MODALITY", "127.0.0.1")
+MODALITY = Caller("READFIRST", "MODALITY", "127.0.0.1")
 PACS = Peer(ae_title="PACS", host="10.0.0.5", receive=("results",))
 
 
@@ -94,7 +94,9 @@ def audited(settings: Settings, ledger: Ledger, recorder: Recorder) -> Any:
     store.prepare()
     reads = settings.peers["modality"].model_copy(update={"worklist": ("read",)})
     settings = settings.model_copy(update={"peers": settings.peers | {"modality": reads}})
-    house = House(Receiver(settings, ledger, store, Senders(), tallies=Tallies(on_end=recorder.received)), [])
+    associations = AssociationRegistry(settings)
+    associations.subscribe(ended=recorder.received)
+    house = House(Receiver(settings, ledger, store, associations), [])
     server = scp.start(house.receiver, recorder)
     yield house
     server.ae.shutdown()
@@ -172,10 +174,10 @@ def test_of_one_address_what_differs_is_told_and_what_is_the_same_is_counted(
 
 
 def test_what_succeeded_and_what_did_not_are_a_message_each(recorder: Recorder, ledger: Ledger) -> None:
-    brought = Brought()
+    received = StudyCounts()
     for status in (0, 0, 0xA700):
-        brought.add(Answer(CTImageStorage, status, STUDY, 10))
-    recorder.received(MODALITY, {STUDY: brought})
+        received.add(StoreResult(CTImageStorage, status, STUDY, 10))
+    recorder.received(MODALITY, {STUDY: received})
     recorder.sent(PACS, STUDY, {CTImageStorage: 1}, {CTImageStorage: 2}, "the peer refused it with status 0xA700")
     messages = told(ledger)
     assert [event(one) for one in messages] == [
@@ -277,7 +279,7 @@ def test_patients_are_left_out_where_the_settings_say_so(settings: Settings, led
 def test_without_a_sink_nothing_is_written(settings: Settings, ledger: Ledger) -> None:
     recorder = Recorder(settings.model_copy(update={"audit": Audit(sinks=())}), ledger)
     recorder.started()
-    recorder.received(MODALITY, {STUDY: Brought()})
+    recorder.received(MODALITY, {STUDY: StudyCounts()})
     with ledger.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM audit_message")).scalar() == 0
         assert connection.execute(text("SELECT count(*) FROM audited")).scalar() == 0

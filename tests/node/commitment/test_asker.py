@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Callable
 
 import pytest
 from pynetdicom import Association
 from sqlalchemy import select
 
-from node.commitment import Loop, asker, listening
+from node.commitment import Loop, asker
 from node.commitment.messages import Report
 from node.entities import DeliveryState
 from node.ledger import outbox
@@ -289,7 +288,8 @@ def test_a_release_that_a_report_crosses_is_not_waited_for_long(
 ) -> None:
     """A PACS that waits for the answer to its report does not answer a release; pynetdicom's patience is 60 s."""
     seen: list[Association] = []
-    monkeypatch.setattr(asker, "without_stalling", seen.append)
+    release = Association.release
+    monkeypatch.setattr(Association, "release", lambda one: (seen.append(one), release(one)))
     beside(start(COMMITMENT)).ask()
     assert [association.acse_timeout for association in seen] == [asker._RELEASE_SECONDS] == [3.0]
 
@@ -307,23 +307,3 @@ def test_the_loop_asks_by_itself(start: Start, beside: MakeBeside, looping: Call
     node = beside(start(COMMITMENT, here=True))
     looping(node)
     until(lambda: node.states == [DELIVERED] * 3)
-
-
-def test_a_report_may_come_at_any_moment_of_an_association(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pynetdicom's flag says again that its loop is paused, where it is."""
-
-    class Standing:
-        _is_paused = True
-        _reactor_checkpoint = threading.Event()
-
-        def _serve_request(self, _message: object, _context_id: int) -> None:
-            self._is_paused = False
-
-    association = Standing()
-    listening.without_stalling(association)
-    association._serve_request(None, 1)
-    assert association._is_paused
-    association._reactor_checkpoint.set()
-    association._serve_request(None, 1)
-    assert not association._is_paused
-    assert hasattr(Association, "_serve_request")

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, Association, evt
+from pynetdicom import AE, Association, build_context, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, UnifiedProcedureStepPush, Verification
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from node.commitment import provider, requests, returning
-from node.commitment.listening import without_stalling
 from node.commitment.messages import INSTANCE, Reference, Report, Request, read_report, write_request
 from node.commitment.reporter import Reporter
 from node.ledger.engine import Ledger
 from node.ledger.tables import COMMITMENT_REQUEST
 from node.settings import Peer, Settings
 from node.settings.commitment import Commitment
+from node.upperlayer.requestor import RequestingAE
 from node.worklist.ups.scp import SOP_CLASSES
 from tests.node.commitment.conftest import PATIENCE, serve, until
 from tests.node.conftest import PEERS, House, free_port, settings
@@ -90,13 +90,12 @@ class Node:
     stack: ExitStack
 
     def associate(self, scanner: Scanner, calling: str = "MODALITY") -> Association:
-        ae = AE(calling)
-        for uid in (COMMITMENT, Verification, CTImageStorage, SOP_CLASSES[0]):
-            ae.add_requested_context(uid, ExplicitVRLittleEndian)
-        association = ae.associate(*self.house.address, ae_title="READFIRST", evt_handlers=scanner.handlers)
+        sop_classes = (COMMITMENT, Verification, CTImageStorage, SOP_CLASSES[0])
+        contexts = [build_context(uid, ExplicitVRLittleEndian) for uid in sop_classes]
+        ae = RequestingAE(calling)
+        association = ae.associate(*self.house.address, contexts, "READFIRST", evt_handlers=scanner.handlers)
         self.stack.callback(lambda: association.release() if association.is_established else None)
         assert association.is_established
-        without_stalling(association)
         return association
 
     @property

@@ -7,7 +7,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from node.dicom.dimse import file_meta
-from node.dicom.part10 import Part10, read_part10
+from node.dicom.part10 import Part10, dataset_offset, read_part10
 from node.errors import UnreadableInstance
 from tests.node.phantoms import INSTANCE, encoded, image, part10, save
 
@@ -57,3 +57,14 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, content: bytes) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UnreadableInstance, match="No such file"):
         read_part10(tmp_path / "nowhere")
+
+
+def test_where_the_data_set_of_a_kept_file_begins_does_not_depend_on_what_was_sent(tmp_path: Path) -> None:
+    """A Data Set that itself begins with group 0002 is not taken for File Meta Information."""
+    meta = file_meta("1.2", "1.3", "1.4")
+    (tmp_path / "1").write_bytes(meta + struct.pack("<HH2sH4s", 2, 0x0010, b"UI", 4, b"1.5\0"))
+    assert dataset_offset(tmp_path / "1") == len(meta)
+    (tmp_path / "1").write_bytes(meta[:140])
+    for path in (tmp_path / "1", tmp_path / "nowhere"):
+        with pytest.raises(UnreadableInstance):
+            dataset_offset(path)

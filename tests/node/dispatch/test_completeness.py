@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.dispatch.completeness import ABORTED, RELEASED, UNKNOWN, Evidence, reason_complete
+from node.admission.associations import ABORTED, RELEASED, UNKNOWN
+from node.dispatch.completeness import Evidence, reason_complete
 
 QUIET = 2.0
 

@@ -15,8 +15,8 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from sqlalchemy import Connection, RowMapping, select
 from structlog.testing import capture_logs
 
+from node.admission.associations import RELEASED
 from node.dispatch.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
-from node.dispatch.completeness import RELEASED
 from node.dispatch.dispatcher import MOST_WAITING, RING_AGAIN, Rounds
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import HIGH, LOW, MEDIUM, AnalysisReport, FoundFinding, StudyState
@@ -32,6 +32,7 @@ from node.worklist.items.priority import Priority, Source
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
+from tests.node.admission.test_associations import opened
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
 
@@ -54,10 +55,11 @@ def rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Rounds:
 
 def receive(rounds: Rounds, ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID) -> None:
     """One instance over an association of its own, which is released at once."""
-    rounds.senders.brought("association", study)
+    association = opened(rounds.associations)
+    rounds.associations.receiving(association, study)
     with ledger.write() as connection:
         instances.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", NOW)
-    rounds.senders.end("association", RELEASED)
+    rounds.associations.end(association, RELEASED, closed=True)
 
 
 def states(ledger: Ledger) -> dict[str, str]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Table, select, update
 
+from node.admission.associations import RELEASED
 from node.commitment import requests
 from node.commitment.messages import Request
 from node.dispatch.broker import Broker
-from node.dispatch.completeness import RELEASED
 from node.dispatch.dispatcher import Rounds
 from node.entities import DeliveryState, StudyState
 from node.ledger import clock, outbox
@@ -19,6 +19,7 @@ from node.ledger.outbox import pause_after
 from node.ledger.tables import COMMITMENT_REQUEST, OUTBOX, STUDY
 from node.receiving import instances
 from node.settings import Settings
+from tests.node.admission.test_associations import opened
 from tests.node.dispatch.test_dispatcher import broker
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import result, stored
@@ -99,9 +100,10 @@ def test_a_study_that_came_before_the_clock_was_set_back_is_complete_after_its_q
     rounds = make_rounds()
     quiet = settings.node.quiet_seconds
     rounds.go_round(NOW + HOUR)
-    rounds.senders.brought("association", UID)
+    association = opened(rounds.associations)
+    rounds.associations.receiving(association, UID)
     receive(ledger, NOW + HOUR)
-    rounds.senders.end("association", RELEASED)
+    rounds.associations.end(association, RELEASED, closed=True)
     rounds.go_round(NOW)
     assert row(ledger, STUDY)["state"] == StudyState.RECEIVING
     rounds.go_round(NOW + quiet)

@@ -5,12 +5,14 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.durable import replace_file
+from node.entities import StoredInstance
 from node.errors import OutOfResources
 from node.receiving.store import Store, dataset_sha256
 from tests.node.phantoms import INSTANCE, SERIES, STUDY, encoded, image, key, part10
@@ -26,15 +28,21 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def write(store: Store, dataset: bytes = DATASET) -> Path:
-    return store.data / store.write(key(), ExplicitVRLittleEndian, META, dataset).path
+def keep(store: Store, dataset: bytes = DATASET, meta: bytes = META) -> StoredInstance:
+    with closing(store.begin(meta)) as incoming:
+        incoming.write(memoryview(dataset))
+        return incoming.keep(key(), ExplicitVRLittleEndian)
+
+
+def write(store: Store, dataset: bytes = DATASET, meta: bytes = META) -> Path:
+    return store.data / keep(store, dataset, meta).path
 
 
 def test_a_file_is_what_was_written_under_its_uids(store: Store) -> None:
     path = write(store)
     assert path == store.root / STUDY / SERIES / f"{INSTANCE}.dcm"
     assert path.read_bytes() == META + DATASET
-    stored = store.write(key(), ExplicitVRLittleEndian, META, DATASET)
+    stored = keep(store)
     assert (stored.sha256, stored.size) == (dataset_sha256(path), len(DATASET))
 
 
@@ -46,7 +54,7 @@ def test_the_same_content_again_is_the_same_file(store: Store) -> None:
 def test_the_meta_does_not_count_as_content(store: Store) -> None:
     path = write(store)
     other_meta = part10(b"", sop_class_uid="1.2.840.10008.5.1.4.1.1.4")
-    assert store.write(key(), ExplicitVRLittleEndian, other_meta, DATASET).path == str(path.relative_to(store.data))
+    assert write(store, meta=other_meta) == path
     assert path.read_bytes() == META + DATASET
 
 

@@ -17,7 +17,7 @@ from node.dicom.part10 import Part10, read_part10
 from node.errors import NothingAccepted, PeerError, UnreadableInstance
 from node.sending.c_store import BURST, outgoing
 from node.upperlayer.pdata import COMMAND, LAST, LONGEST_SENT
-from node.upperlayer.requestor import Ended
+from node.upperlayer.requestor import AssociationEnded
 from tests.node.phantoms import INSTANCE, encoded, image, part10
 from tests.node.rawpeer import P_DATA, Said, called, item
 
@@ -120,7 +120,7 @@ def test_a_file_that_ends_too_early_ends_the_association_between_pdus(large: Par
         said.aborted()
 
     with called(peer) as association:
-        with outgoing(association) as sender, pytest.raises(Ended, match="to its end: it became shorter"):
+        with outgoing(association) as sender, pytest.raises(AssociationEnded, match="to its end: it became shorter"):
             sender.store(replace(large, size=large.size + 2))
         assert not association.is_established
 

@@ -11,7 +11,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from node.errors import ConfigurationError, PeerError
-from node.sending.scu import Outcome, Requestor, accepted, count_instances, echo, store
+from node.sending.scu import Requestor, SendResult, accepted, count_instances, echo, store
 from node.settings import Peer
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import STUDY, image, save
@@ -55,9 +55,9 @@ def test_why_there_is_no_association_is_said(house: House) -> None:
 
 def test_files_go_out_as_they_are(house: House, tmp_path: Path) -> None:
     paths = [save(tmp_path / "1", image("1.1")), save(tmp_path / "2", image("1.2"), JPEG2000Lossless)]
-    seen: list[Outcome] = []
+    seen: list[SendResult] = []
     outcomes = store(US, house.peer, paths, seen.append)
-    assert outcomes == tuple(seen) == tuple(Outcome(path, "") for path in paths)
+    assert outcomes == tuple(seen) == tuple(SendResult(path, "") for path in paths)
     for file, path in zip(house.files, paths, strict=True):
         assert file.read_bytes()[-200:] == path.read_bytes()[-200:]
 

@@ -16,7 +16,7 @@ from pynetdicom.sop_class import UnifiedProcedureStepPull, UnifiedProcedureStepP
 from structlog.testing import capture_logs
 
 from node.settings import Limits, Settings
-from node.upperlayer import acceptor
+from node.upperlayer import streaming
 from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE, encoded, image, save
 from tests.node.test_scp import CT, send
@@ -102,7 +102,7 @@ def test_an_instance_that_takes_too_long_ends_its_association(limited: Callable[
         trickle_until_closed(caller, item(b"\0", 0))
         wait_until(lambda: not left_behind(house) and len(logs) == 2)
     took_longer = "the instance took longer than limits.object_minutes = 0.00833333"
-    assert [log["reason"] for log in logs] == ["the association ended before it came whole", took_longer]
+    assert [log["reason"] for log in logs] == ["the association ended before the instance was complete", took_longer]
 
 
 def test_an_association_ends_when_its_time_is_over_but_not_within_an_instance(limited: Callable[..., House]) -> None:
@@ -137,13 +137,13 @@ def trickle_until_closed(caller: Caller, body: bytes) -> None:
 def test_requests_that_nobody_waited_for_lie_at_the_peer(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own buffers fill up: we read no more before we have answered."""
     most = []
-    put = acceptor.StoringLayer._read_pdu_data
+    put = streaming.StreamingLayer._read_pdu_data
 
-    def counting(layer: acceptor.StoringLayer) -> None:
+    def counting(layer: streaming.StreamingLayer) -> None:
         most.append(layer.assoc.dimse.msg_queue.qsize())
         put(layer)
 
-    monkeypatch.setattr(acceptor.StoringLayer, "_read_pdu_data", counting)
+    monkeypatch.setattr(streaming.StreamingLayer, "_read_pdu_data", counting)
     said = command()
     with called(house) as caller:
         both = item(said[:30], COMMAND) + item(said[30:], COMMAND | LAST)

@@ -16,9 +16,10 @@ from structlog.testing import capture_logs
 
 from node.errors import ConfigurationError, PeerError
 from node.sending.c_store import BURST
-from node.sending.scu import Outcome, Requestor, echo, store
+from node.sending.scu import Requestor, SendResult, echo, store
 from node.settings import Peer, Settings, Tls
-from node.tls.contexts import HINTS, Certificates, certificate_names, server_context
+from node.tls.contexts import HINTS, certificate_names, server_context
+from node.tls.renewal import RenewedContext
 from tests.conftest import need
 from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
@@ -277,7 +278,7 @@ def test_the_log_says_each_day_that_a_certificate_ends(authority: Authority, mon
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     with capture_logs() as logs:
-        certificates = Certificates(authority.issue(days=40))
+        certificates = RenewedContext(authority.issue(days=40))
         for days in (0, 1.1, 9, 11, 11.5, 12.1, 41):
             monkeypatch.setattr(time, "time", lambda days=days: now + days * 86400)
             certificates.context()
@@ -340,5 +341,5 @@ def test_files_go_out_over_tls(secure: House, tls: Tls, tmp_path: Path) -> None:
     large.PixelData = bytes(3 * BURST)
     paths = [save(tmp_path / "1", image()), save(tmp_path / "2", large)]
     outcomes = store(Requestor("MODALITY", tls), secure.peer.model_copy(update={"tls": True}), paths)
-    assert outcomes == tuple(Outcome(path, "") for path in paths)
+    assert outcomes == tuple(SendResult(path, "") for path in paths)
     assert sorted(file.read_bytes()[-200:] for file in secure.files) == sorted(p.read_bytes()[-200:] for p in paths)

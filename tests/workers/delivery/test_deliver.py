@@ -305,7 +305,7 @@ def test_a_peer_that_no_longer_receives_results_gets_none(
 def test_a_bug_of_ours_leaves_no_object_claimed_and_says_no_value(
     deliverer: Callable[..., Deliverer], due: Ledger, pacs: Pacs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down(*_arguments: object) -> Sequence[scu.Outcome]:
+    def break_down(*_arguments: object) -> Sequence[scu.SendResult]:
         raise ZeroDivisionError(phantoms.PATIENT_NAME)
 
     monkeypatch.setattr(scu, "store", break_down)

@@ -324,7 +324,7 @@ def test_a_patient_id_of_the_images_is_no_fault_of_ours_and_covers_no_other(tmp_
     (checked,) = gate.check([(statement, tmp_path / "statement.dcm")], tmp_path / "quarantine")
     assert checked.faults == ()
     statement.add(DataElement("AccessionNumber", "SH", "A" * 20, validation_mode=config.IGNORE))
-    assert "Accession Number" in " ".join(_faults(statement, tmp_path / "statement.dcm"))
+    assert "Accession Number" in " ".join(_faults(statement, tmp_path / "other.dcm"))
 
 
 def test_what_cannot_be_written_is_a_reason_too(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from node.admin.worklist_commands import app
+from node.cli import app
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import ReadFirstError
 from node.ledger import studies
@@ -117,7 +117,7 @@ def test_a_distribution_is_summarized() -> None:
 
 
 def run(*words: str) -> str:
-    done = CliRunner().invoke(app, ["simulate", "--repeat", "3", *words])
+    done = CliRunner().invoke(app, ["worklist", "simulate", "--repeat", "3", *words])
     assert done.exit_code == 0, done.output
     return done.stdout
 

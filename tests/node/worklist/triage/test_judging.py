@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.entities import FoundFinding
-from node.settings import Policy, Rule
+from node.settings import Policy, PolicyRule
 from node.worklist.items.priority import Decision, Priority, Source, Triage, decide, head_start, place
 from node.worklist.triage.policy import Case, Outcome, judge, patient_class, stuck_packages
 
@@ -50,10 +50,10 @@ def test_a_score_is_not_called_a_probability() -> None:
 
 
 RULES = (
-    Rule(finding="Pneumothorax", priority="HIGH", category=1, at_least=0.95),
-    Rule(finding="Pneumothorax", priority="HIGH", category=2, patients="child"),
-    Rule(finding="Pneumothorax", priority="MEDIUM", patients="adult"),
-    Rule(finding="*", package=CT, priority="LOW"),
+    PolicyRule(finding="Pneumothorax", priority="HIGH", category=1, at_least=0.95),
+    PolicyRule(finding="Pneumothorax", priority="HIGH", category=2, patients="child"),
+    PolicyRule(finding="Pneumothorax", priority="MEDIUM", patients="adult"),
+    PolicyRule(finding="*", package=CT, priority="LOW"),
 )
 
 
@@ -164,7 +164,7 @@ POLICIES = st.builds(
     Policy,
     rules=st.lists(
         st.builds(
-            Rule,
+            PolicyRule,
             finding=st.sampled_from(["*", "Pneumothorax"]),
             priority=st.sampled_from(["HIGH", "MEDIUM", "LOW"]),
             patients=st.sampled_from(["any", "child"]),

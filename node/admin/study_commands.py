@@ -1,0 +1,129 @@
+"""`readfirst status`, `study` and `retry`: studies as the ledger has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from node.admin import queries
+from node.admin import retry as retrying
+from node.admin.printing import new_table, print_json, print_line, print_table
+from node.errors import ReadFirstError
+from node.ledger import outbox, studies
+from node.ledger.engine import open_ledger
+from node.settings import load
+from node.worklist.sinks import notices
+
+
+def status(config: Path | None, limit: int, *, as_json: bool) -> None:
+    """The newest studies, their states and reasons; what waits for a peer."""
+    settings = load(config)
+    with closing(open_ledger(settings, make=False)) as ledger, ledger.read() as connection:
+        found = queries.list_studies(connection, limit)
+        waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
+        triage = queries.triage(connection, settings.worklist.policy)
+        waiting_notices = notices.untaken(connection)
+    if as_json:
+        print_json(waiting | triage | {"notices": waiting_notices, "studies": found})
+        return
+    table = new_table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
+    for row in found:
+        why = row["reason"] or row["last_error"] or row["evidence"]
+        table.add_row(*("" if row[key] is None else str(row[key]) for key in _STATUS_KEYS), escape(why))
+    print_table(table)
+    print_line(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
+    if triage["alerts_waiting"]:
+        print_line(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
+    for package in triage["stuck_packages"]:
+        print_line(f"{package} flags nearly everything: it is in shadow mode until that stops", markup=False)
+    if any(waiting_notices.values()):
+        pending, rejected = waiting_notices["pending"], waiting_notices["rejected"]
+        print_line(f"worklist notices: {pending} not yet delivered, {rejected} rejected")
+
+
+def study(config: Path | None, uid: str, *, as_json: bool) -> None:
+    """One study's whole story, with times."""
+    with closing(open_ledger(load(config), make=False)) as ledger, ledger.read() as connection:
+        story = _require_known(queries.story(connection, uid), uid)
+    if as_json:
+        print_json(story)
+        return
+    print_line(f"{uid}: {story['reason'] or story['state']}", markup=False)
+    if story["objects_quarantined"]:
+        print_line(f"{story['objects_quarantined']} objects did not pass our own checks and were not sent; see below")
+    for table in _tables(story):
+        print_table(table)
+
+
+def retry(config: Path | None, uid: str) -> None:
+    """Start at once an analysis that failed or was refused, and everything that waits to be delivered."""
+    now = time.time()
+    with closing(open_ledger(load(config), make=False)) as ledger, ledger.write() as connection:
+        _require_known(queries.story(connection, uid), uid)
+        again, deliveries = retrying.retry(connection, uid, now)
+    if not again and not deliveries:
+        raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
+    print_line(", ".join(["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)))
+
+
+def _require_known(story: dict[str, Any] | None, uid: str) -> dict[str, Any]:
+    if story is None:
+        raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
+    return story
+
+
+def _tables(story: Mapping[str, Any]) -> Iterator[Table]:
+    yield _table(_FINDING_COLUMNS, map(_finding, story["findings"]))
+    yield _table(_DELIVERY_COLUMNS, ([row[key] for key in _DELIVERY_KEYS] for row in story["deliveries"]))
+    yield _table(_DECISION_COLUMNS, map(_decision, story["decisions"]))
+    if story["notices"]:
+        yield _table(_NOTICE_COLUMNS, map(_notice, story["notices"]))
+    yield _table(_EVENT_COLUMNS, ([row[key] for key in ("at", "kind", "detail")] for row in story["events"]))
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """Cells as they are; one that is None is empty."""
+    table = new_table(*columns)
+    for row in rows:
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    return table
+
+
+def _finding(row: Mapping[str, Any]) -> tuple[object, ...]:
+    value, threshold = f"{row['quantity']} {row['probability']:.3f}", f"{row['operating_point']:.3f}"
+    return row["label"], "present" if row["present"] else "absent", value, threshold, row["place"], row["package"]
+
+
+def _decision(row: Mapping[str, Any]) -> list[object]:
+    return [row[key] for key in _DECISION_KEYS] + [_circumstances(row["inputs"])]
+
+
+def _circumstances(inputs: Mapping[str, Any]) -> str:
+    """The circumstances of a decision; its findings stand above, all of it in `--json`."""
+    parts = [f"patient {inputs['patient']}", f"{inputs['hours']:.1f} h after the study", f"{inputs['alerts']} alerts/h"]
+    stuck = f"stuck: {', '.join(inputs['stuck'])}" if inputs["stuck"] else ""
+    return ", ".join(filter(None, [*parts, stuck]))
+
+
+def _notice(row: Mapping[str, Any]) -> tuple[object, ...]:
+    detail = row["acknowledgement"] or row["last_error"]
+    return row["sink"], row["priority"], row["state"], row["attempts"], detail, row["delivered_at"]
+
+
+_STATUS_KEYS = (
+    "study_instance_uid", "state", "priority", "instances", "objects_delivered", "objects_waiting",
+    "objects_quarantined",
+)  # fmt: skip
+_FINDING_COLUMNS = ("finding", "present", "value", "threshold", "location", "model")
+_DELIVERY_COLUMNS = ("object", "to", "state", "tries", "last error", "delivered")
+_DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_at")
+_DECISION_COLUMNS = ("time (UTC)", "decision", "asked", "ACR", "why", "of")
+_DECISION_KEYS = ("at", "outcome", "asked", "category", "reason")
+_NOTICE_COLUMNS = ("sink", "priority", "state", "tries", "acknowledgement or last error", "delivered")
+_EVENT_COLUMNS = ("time (UTC)", "what", "detail")

@@ -1,0 +1,39 @@
+"""The section `[worklist.orders]`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, IPvAnyNetwork, StringConstraints, model_validator
+
+from node.settings.base import LOOPBACK, Charset, Port, PriorityName, Section
+
+
+class Orders(Section):
+    """The MLLP listener that receives orders."""
+
+    host: str = Field("127.0.0.1", description="address on which it listens; off loopback `allow` is required")
+    port: Port = Field(2575, description="port on which it listens")
+    allow: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description='addresses or networks that may send: `["10.0.0.5", "10.1.0.0/16"]`; empty: everybody who reaches '
+        "the listener",
+    )
+    encoding: Charset = Field("UNICODE UTF-8", description="of senders that leave MSH-18 empty")
+    accession: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}-\d{1,2}(\.\d{1,2})?$")], ...] = Field(
+        ("IPC-1", "OBR-18", "ORC-3", "OBR-3"),
+        description="where the accession number stands; the first that has a value",
+    )
+    priorities: dict[str, PriorityName] = Field(
+        {},
+        description='what the senders\' codes mean (ORC-7, OBR-27, TQ1-9), by default `{ S = "HIGH", A = "HIGH", P = '
+        '"HIGH", C = "HIGH", R = "MEDIUM", T = "MEDIUM" }`; only those given are changed, unknown ones are MEDIUM',
+    )
+    most_connections: int = Field(16, ge=1, le=1000, description="connections at once")
+    idle_seconds: float = Field(3600.0, gt=0.0, description="a connection without a message is closed so long after it")
+
+    @model_validator(mode="after")
+    def _allowed_off_loopback(self) -> Orders:
+        if self.host not in LOOPBACK and not self.allow:
+            raise ValueError("allow must name the senders' addresses where host is not this machine alone")
+        return self
