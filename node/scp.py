@@ -57,7 +57,7 @@ def start(receiver: Receiver, audit: Recorder | None = None) -> AssociationListe
             receiver,
             scp.handlers(
                 receiver.ledger, station(settings), watching(settings),
-                may=_may(receiver, audit), asked=lambda event: on_c_find(event, audit),
+                may=_may(receiver, audit), on_query=lambda event: on_c_find(event, audit),
             ),
         ),
     ]  # fmt: skip

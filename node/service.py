@@ -18,7 +18,7 @@ from node import audit, commitment, dicomweb, scp, web
 from node.admin.metrics import Metrics
 from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
-from node.dicomweb.workitems import Desk
+from node.dicomweb.workitems import WorklistService
 from node.dispatch.broker import TASKS, Broker, make_app
 from node.dispatch.dispatcher import Rounds
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
@@ -80,10 +80,11 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(_thread("dispatcher", dispatcher.run, dispatcher.stop))
         stack.enter_context(_thread("events", notifier.run, notifier.stop))
         key = web.read_key(settings.node.data)
-        desk = web.Desk(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
-        asked = partial(_searched, recorder)
-        workitems = dicomweb.routes(Desk(ledger, station(settings), settings.worklist.deletion_locks, asked=asked))
-        stack.enter_context(web.serving(settings.web, web.make_app(desk, workitems)))
+        pages = web.PageContext(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
+        worklist = WorklistService(
+            ledger, station(settings), settings.worklist.deletion_locks, on_query=partial(_searched, recorder)
+        )
+        stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))
         stack.enter_context(couriers(sinks, ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger))
         stack.enter_context(commitment.keeping_promises(settings, ledger))

@@ -137,7 +137,7 @@ class Analyzer:
             verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
             silent = verdict.silent
         else:
-            work_items.say(connection, uid, report.reason, now)
+            work_items.set_reason(connection, uid, report.reason, now)
         if report.results:
             self._put(connection, uid, generation, report, now, silent)
 

@@ -56,12 +56,6 @@ def record(connection: Connection, key: FindingKey, agreement: Agreement | None,
     return True
 
 
-def of_study(connection: Connection, study_instance_uid: str) -> dict[tuple[str, str, int], Agreement]:
-    """By package, label and generation."""
-    rows = connection.execute(select(FEEDBACK).where(FEEDBACK.c.study_instance_uid == study_instance_uid)).mappings()
-    return {(row["package"], row["label"], row["generation"]): Agreement(row["verdict"]) for row in rows}
-
-
 def export(connection: Connection, file: IO[str]) -> int:
     """Write all feedback as CSV with a line of column names, oldest first; returns how many."""
     writer = csv.writer(file)

@@ -1,22 +1,20 @@
-"""What people ask the ledger: the list of studies, one study's whole story."""
+"""The list of studies, and the state of triage, as the administrator sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
 from node.entities import QUARANTINE, DeliveryState
 from node.ledger.outbox import FAILING
-from node.ledger.tables import DECISION, EVENT, FINDING, INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.ledger.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.settings import Policy
 from node.worklist.items.rows import by_urgency
-from node.worklist.sinks import notices
 from node.worklist.triage import decisions
 
-_WAITING = (DeliveryState.PENDING, DeliveryState.STORED)  # to be sent, or for the peer's word that it keeps it
+_WAITING = (DeliveryState.PENDING, DeliveryState.STORED)  # to be sent, or for the peer's storage commitment
 
 
 def moment(at: float | None) -> str | None:
@@ -26,48 +24,11 @@ def moment(at: float | None) -> str | None:
 
 def list_studies(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """The newest studies first, each with counts of instances and of objects per delivery state."""
-    return [_study(row) for row in connection.execute(_studies().limit(limit)).mappings()]
-
-
-def story(connection: Connection, study_instance_uid: str) -> dict[str, Any] | None:
-    """One study with findings, objects, deliveries and events; None where the ledger does not know it."""
-    row = connection.execute(_studies().where(STUDY.c.study_instance_uid == study_instance_uid)).mappings().first()
-    if row is None:
-        return None
-    return _study(row) | {
-        "findings": [
-            {key: finding[key] for key in _FINDING_KEYS}
-            for finding in _of_study(connection, select(FINDING).order_by(FINDING.c.id), FINDING, study_instance_uid)
-        ],
-        "results": [
-            {key: result[key] for key in _RESULT_KEYS} | {"created_at": moment(result["created_at"])}
-            for result in _of_study(
-                connection, select(RESULT).order_by(RESULT.c.created_at), RESULT, study_instance_uid
-            )
-        ],
-        "deliveries": [
-            _delivery(delivery)
-            for delivery in _of_study(connection, _DELIVERIES.order_by(OUTBOX.c.id), OUTBOX, study_instance_uid)
-        ],
-        "decisions": [
-            {key: decision[key] for key in _DECISION_KEYS} | {"at": moment(decision["at"])}
-            for decision in _of_study(
-                connection, select(DECISION).order_by(DECISION.c.id), DECISION, study_instance_uid
-            )
-        ],
-        "notices": [
-            {key: notice[key] for key in _NOTICE_KEYS} | {key: moment(notice[key]) for key in _NOTICE_TIMES}
-            for notice in notices.of_study(connection, study_instance_uid)
-        ],
-        "events": [
-            {"at": moment(event["at"]), "kind": event["kind"], "detail": event["detail"]}
-            for event in _of_study(connection, select(EVENT).order_by(EVENT.c.id), EVENT, study_instance_uid)
-        ],
-    }
+    return [study_as_json(row) for row in connection.execute(select_studies().limit(limit)).mappings()]
 
 
 def triage(connection: Connection, policy: Policy) -> dict[str, Any]:
-    """What the administrator should know of triage: alerts that wait, packages that flag nearly everything."""
+    """The state of triage for the administrator: alerts that wait, packages that flag nearly everything."""
     return {
         "alerts_waiting": decisions.waiting(connection),
         "stuck_packages": sorted(decisions.stuck(connection, policy)),
@@ -81,7 +42,8 @@ def quarantined() -> ColumnElement[bool]:
     return and_(RESULT.c.path.like(f"{QUARANTINE}/%"), RESULT.c.generation == newest.scalar_subquery())
 
 
-def _studies() -> Select[Any]:
+def select_studies() -> Select[Any]:
+    """Studies, the newest first, with counts of instances and objects, the last error and the worklist's priority."""
     uid = STUDY.c.study_instance_uid
     instances = select(func.count()).where(
         INSTANCE.c.study_instance_uid == uid,
@@ -103,16 +65,9 @@ def _studies() -> Select[Any]:
     ).order_by(STUDY.c.last_received_at.desc())
 
 
-def _of_study(connection: Connection, query: Select[Any], table: Table, uid: str) -> Sequence[RowMapping]:
-    return connection.execute(query.where(table.c.study_instance_uid == uid)).mappings().all()
-
-
-def _study(row: RowMapping) -> dict[str, Any]:
+def study_as_json(row: RowMapping) -> dict[str, Any]:
+    """A row of `select_studies`, times in ISO 8601."""
     return {key: row[key] for key in _STUDY_KEYS} | {key: moment(row[key]) for key in _STUDY_TIMES}
-
-
-def _delivery(row: RowMapping) -> dict[str, Any]:
-    return {key: row[key] for key in _DELIVERY_KEYS} | {key: moment(row[key]) for key in _DELIVERY_TIMES}
 
 
 _STUDY_KEYS = (
@@ -120,11 +75,3 @@ _STUDY_KEYS = (
     "objects_waiting", "objects_quarantined", "last_error", "calling_ae_title", "evidence",
 )  # fmt: skip
 _STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
-_FINDING_KEYS = ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency")
-_DECISION_KEYS = ("generation", "asked", "given", "category", "outcome", "waiting", "reason", "inputs")
-_RESULT_KEYS = ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path")
-_DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
-_DELIVERY_KEYS = ("sop_instance_uid", "kind", "peer", "state", "attempts", "last_error")
-_NOTICE_KEYS = ("sink", "priority", "state", "attempts", "control_id", "acknowledgement", "last_error")
-_NOTICE_TIMES = ("decided_at", "next_attempt_at", "delivered_at")
-_DELIVERY_TIMES = ("next_attempt_at", "delivered_at")

@@ -10,10 +10,12 @@ from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy import Connection
 
 from node.admin import queries
 from node.admin import retry as retrying
 from node.admin.printing import new_table, print_json, print_line, print_table
+from node.admin.study_view import study_view
 from node.errors import ReadFirstError
 from node.ledger import outbox, studies
 from node.ledger.engine import open_ledger
@@ -50,7 +52,7 @@ def status(config: Path | None, limit: int, *, as_json: bool) -> None:
 def study(config: Path | None, uid: str, *, as_json: bool) -> None:
     """One study's whole story, with times."""
     with closing(open_ledger(load(config), make=False)) as ledger, ledger.read() as connection:
-        story = _require_known(queries.story(connection, uid), uid)
+        story = _require_known(connection, uid)
     if as_json:
         print_json(story)
         return
@@ -65,14 +67,16 @@ def retry(config: Path | None, uid: str) -> None:
     """Start at once an analysis that failed or was refused, and everything that waits to be delivered."""
     now = time.time()
     with closing(open_ledger(load(config), make=False)) as ledger, ledger.write() as connection:
-        _require_known(queries.story(connection, uid), uid)
+        _require_known(connection, uid)
         again, deliveries = retrying.retry(connection, uid, now)
     if not again and not deliveries:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
     print_line(", ".join(["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)))
 
 
-def _require_known(story: dict[str, Any] | None, uid: str) -> dict[str, Any]:
+def _require_known(connection: Connection, uid: str) -> dict[str, Any]:
+    view = study_view(connection, uid)
+    story = view.as_json() if view else None
     if story is None:
         raise ReadFirstError(f"no study {uid} is known; `readfirst status` lists them")
     return story

@@ -20,7 +20,7 @@ from node.settings import load
 from node.worklist.items.rows import by_urgency
 from node.worklist.reading import work_items
 from node.worklist.reading.data_set import is_reading
-from node.worklist.sinks import make_sinks, notices
+from node.worklist.sinks import make_sinks, notices, registered
 from node.worklist.sinks.facts import Notice
 
 
@@ -47,7 +47,7 @@ def preview(config: Path | None, uid: str, sink: str) -> None:
         raise ReadFirstError(f"--sink {sink}: the sinks outside of this node in worklist.sinks are: {named}")
     if not sinks:
         raise ReadFirstError(
-            "worklist.sinks names no sink outside of this node; add hl7, webhook or ups with its table"
+            f"worklist.sinks names no sink outside of this node; add one with its table: {', '.join(registered())}"
         )
     with closing(open_ledger(settings, make=False)) as ledger:
         notice = _notice(ledger, uid)

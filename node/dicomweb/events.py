@@ -9,7 +9,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from node.dicomweb.workitems import Desk
+from node.dicomweb.workitems import WorklistService
 from node.errors import OutOfResources
 from node.worklist.events import event_reports
 from node.worklist.events.event_reports import Report, Subscriber
@@ -23,17 +23,17 @@ _POLICY, _AGAIN = 1008, 1013  # RFC 6455 7.4.1, IANA
 
 
 class Channel:
-    """The open connections. A subscriber has one: who opens a second takes over from the first."""
+    """The open connections. A subscriber has one: the second connection of a subscriber replaces the first."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, service: WorklistService) -> None:
+        self._service = service
         self._open: dict[str, WebSocket] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
 
     async def serve(self, socket: WebSocket) -> None:
-        """Send what waits and what comes, in order, until the subscriber leaves.
+        """Send the reports in order, those that wait and the next ones, until the subscriber disconnects.
 
-        A report is dropped from the ledger when the socket took it; what waits when the connection ends is sent over
+        A report is deleted from the ledger when the socket took it; what waits when the connection ends is sent over
         the next one.
         """
         ae_title = str(socket.path_params["aetitle"]).strip()
@@ -45,13 +45,15 @@ class Channel:
         self._open[ae_title] = socket
         if before is not None and before.application_state is WebSocketState.CONNECTED:
             await before.close(_POLICY, "opened again")
-        leaving = asyncio.create_task(_until_left(socket))
+        leaving = asyncio.create_task(_until_disconnected(socket))
         try:
             while not leaving.done() and self._open.get(ae_title) is socket:
-                async with self._turns.setdefault(ae_title, asyncio.Lock()):  # what the one before sent is written down
+                async with self._locks.setdefault(
+                    ae_title, asyncio.Lock()
+                ):  # what the connection before sent is recorded
                     await self._send(socket, Subscriber(ae_title, web=True))
                 await asyncio.wait([leaving], timeout=_TICK)
-        except (WebSocketDisconnect, RuntimeError):  # it left while we sent
+        except (WebSocketDisconnect, RuntimeError):  # it disconnected while we sent
             pass
         except OutOfResources as error:
             _LOG.error("event reports wait", subscriber=ae_title, reason=str(error))
@@ -67,16 +69,16 @@ class Channel:
             await run_in_threadpool(self._answered, report)
 
     def _waiting(self, subscriber: Subscriber) -> tuple[Report, ...]:
-        with self._desk.ledger.read() as connection:
+        with self._service.ledger.read() as connection:
             return event_reports.waiting(connection, subscriber, _BATCH)
 
     def _answered(self, report: Report) -> None:
-        with self._desk.ledger.write() as connection:
+        with self._service.ledger.write() as connection:
             event_reports.answered(connection, report)
 
 
 def message(report: Report) -> Json:
-    """The Event Report as one Data Set: what the command of an N-EVENT-REPORT says, and its Event Information."""
+    """The Event Report as one Data Set: the command set of an N-EVENT-REPORT, and its Event Information."""
     command: Json = {
         "00000002": {"vr": "UI", "Value": [UPS_PUSH]},  # Affected SOP Class UID, PS3.4 CC.2.4.3
         "00000110": {"vr": "US", "Value": [report.id % 0x10000]},  # Message ID
@@ -86,7 +88,7 @@ def message(report: Report) -> Json:
     return command | report.information
 
 
-async def _until_left(socket: WebSocket) -> None:
-    """What the subscriber says is not listened to, but that it has left."""
+async def _until_disconnected(socket: WebSocket) -> None:
+    """Messages of the subscriber are ignored, but that it has disconnected."""
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from node.dicomweb import workitems
 from node.dicomweb.events import Channel
-from node.dicomweb.workitems import Desk, endpoint
+from node.dicomweb.workitems import WorklistService, endpoint
 
 _TRANSACTIONS = (
     ("/workitems", "POST", workitems.create),
@@ -22,8 +22,8 @@ _TRANSACTIONS = (
 _SOCKETS = ("/subscribers/{aetitle}", "/ws/subscribers/{aetitle}")  # the second as other servers name it
 
 
-def routes(desk: Desk) -> list[BaseRoute]:
+def routes(service: WorklistService) -> list[BaseRoute]:
     """The routes of the service, relative to its base."""
-    channel = Channel(desk)
-    served = [Route(path, endpoint(desk, work), methods=[method]) for path, method, work in _TRANSACTIONS]
+    channel = Channel(service)
+    served = [Route(path, endpoint(service, work), methods=[method]) for path, method, work in _TRANSACTIONS]
     return [*served, *(WebSocketRoute(path, channel.serve) for path in _SOCKETS)]

@@ -198,7 +198,7 @@ class Rounds:
         with self._ledger.write() as connection:
             failed = studies.release_lost(connection, now)
             for uid, reason in failed.items():
-                work_items.say(connection, uid, reason, now)
+                work_items.set_reason(connection, uid, reason, now)
         for uid, reason in failed.items():
             _log.error("study failed", study=uid, reason=reason)
 

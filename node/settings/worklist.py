@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from node.settings.base import LOOPBACK, AETitle, Charset, Port, PriorityName, Section
 from node.settings.orders import Orders
 from node.settings.policy import Policy
 
-SinkName = Literal["ups", "hl7", "webhook"]
+SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,15}$")]  # node.worklist.sinks registers them
 _PriorityCodes = dict[PriorityName, Annotated[str, StringConstraints(min_length=1, max_length=20)]]
 
 
@@ -113,6 +121,24 @@ class Worklist(Section):
     status_to: tuple[AETitle, ...] = Field(
         (), description="AE titles of peers that are notified of each start (SCP Status Change), subscribed or not"
     )
+
+    _tables: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_tables_of_sinks(cls, given: Any, build: ModelWrapValidatorHandler[Worklist]) -> Worklist:
+        named = given.get("sinks") if isinstance(given, dict) else None
+        if not isinstance(named, list | tuple):
+            return build(given)
+        tables = {key: given[key] for key in given if key in named and key not in cls.model_fields}
+        worklist = build({key: given[key] for key in given if key not in tables})
+        worklist._tables = tables
+        return worklist
+
+    @property
+    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+        """Tables of sinks that have none here, by the sink's name; the sink validates its own."""
+        return self._tables
 
     @model_validator(mode="after")
     def _each_sink_has_its_table(self) -> Worklist:

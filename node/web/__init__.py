@@ -1,8 +1,8 @@
 """The page for people: the reading worklist live, a study with its pictures, the node's state."""
 
-from node.web.access.desk import Desk
 from node.web.access.sessions import read_key
 from node.web.app import API, make_app
+from node.web.context import PageContext
 from node.web.server import address, serving
 
-__all__ = ["API", "Desk", "address", "make_app", "read_key", "serving"]
+__all__ = ["API", "PageContext", "address", "make_app", "read_key", "serving"]

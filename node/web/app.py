@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from node.web.access.desk import Desk, posting
 from node.web.access.guard import API, Guard
+from node.web.context import PageContext
 from node.web.pages import live, login, status, study, worklist
+from node.web.pages.forms import posting
 from node.web.pages.rendering import STATIC, refused
 
 __all__ = ["API", "make_app"]
@@ -24,7 +24,7 @@ _ROUTES = (
     Route("/lines", posting(worklist.lines), methods=["POST"]),
     Route("/study/{uid}", study.show),
     Route("/study/{uid}/panel", study.panel),
-    Route("/study/{uid}/verdict", posting(study.verdict), methods=["POST"]),
+    Route("/study/{uid}/feedback", posting(study.give_feedback), methods=["POST"]),
     Route("/item/{uid}/claim", posting(study.claim), methods=["POST"]),
     Route("/item/{uid}/complete", posting(study.complete), methods=["POST"]),
     Route("/picture/{number:int}", study.picture),
@@ -42,7 +42,7 @@ _ROUTES = (
 )
 
 
-def make_app(desk: Desk, api: Sequence[BaseRoute] = ()) -> Guard:
+def make_app(context: PageContext, api: Sequence[BaseRoute] = ()) -> Guard:
     """The application.
 
     Parameters
@@ -50,20 +50,19 @@ def make_app(desk: Desk, api: Sequence[BaseRoute] = ()) -> Guard:
     api
         Routes of a service for programs; they are served below `/dicomweb`, to callers that send the token as Bearer.
     """
-    watch = live.Watch(desk.ledger)
+    watch = live.Watch(context.ledger)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with watch.running():
             yield
+        await run_in_threadpool(context.recording.shutdown)
 
     routes = [*_ROUTES, *([Mount(API, routes=list(api))] if api else [])]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refused})
-    app.state.desk, app.state.watch = desk, watch
+    app.state.context, app.state.watch = context, watch
 
-    def wrong(address: str) -> None:
-        """Beside the event loop, since the ledger is written."""
-        told = partial(desk.audit.logged, address, comes=True, known=False)
-        asyncio.get_running_loop().run_in_executor(None, told)
+    def wrong_token(address: str) -> None:
+        context.recording.submit(context.audit.logged, address, comes=True, known=False)
 
-    return Guard(app, desk.settings.web, desk.sessions, desk.brake, desk.clock, wrong)
+    return Guard(app, context.settings.web, context.sessions, context.throttle, context.clock, wrong_token)

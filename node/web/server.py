@@ -14,10 +14,10 @@ from starlette.types import ASGIApp
 
 from node.errors import ConfigurationError
 from node.settings import Web
-from node.web.patience import PatientProtocol
+from node.web.request_timeout import RequestTimeoutProtocol
 
 _log = structlog.get_logger(__name__)
-_MOST_AT_ONCE = 256  # requests and open event streams; more are answered 503
+_MOST_AT_ONCE = 256  # requests and open event streams; more get 503
 _START_SECONDS, _END_SECONDS = 15.0, 2
 
 
@@ -47,7 +47,7 @@ def serving(web: Web, app: ASGIApp) -> Iterator[None]:
 
 
 def address(web: Web) -> str:
-    """What people type to see the page."""
+    """The URL of the page for people."""
     host = f"[{web.host}]" if ":" in web.host else web.host
     return web.public_url or f"{'https' if web.tls else 'http'}://{host}:{web.port}"
 
@@ -56,7 +56,7 @@ def _server(web: Web, app: ASGIApp) -> uvicorn.Server:
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it would print values in exceptions; the app logs itself
     config = uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=RequestTimeoutProtocol,
         access_log=False,
         log_config=None,
         proxy_headers=False,

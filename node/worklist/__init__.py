@@ -1,1 +1,1 @@
-"""The reading worklist: Unified Procedure Steps, the priority that findings ask for, and where it is sent."""
+"""The reading worklist: Unified Procedure Steps, the priority that findings request, and where it is sent."""

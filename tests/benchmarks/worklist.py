@@ -73,10 +73,10 @@ def main() -> None:
         ledger.migrate()
         fill(ledger, chosen.items)
         server = scp.start(Receiver(settings, ledger, Store(data, 0), AssociationRegistry(settings)))
-        desk = web.Desk(settings, ledger, b"k" * 32, lambda _: 0)
+        context = web.PageContext(settings, ledger, b"k" * 32, lambda _: 0)
         ae = AE("READER")
         ae.add_requested_context(UnifiedProcedureStepPull, ImplicitVRLittleEndian)
-        with web.serving(keys, web.make_app(desk)), httpx.Client(trust_env=False) as client:
+        with web.serving(keys, web.make_app(context)), httpx.Client(trust_env=False) as client:
             found, pages = [], []
             for _ in range(chosen.rounds + 1):
                 found.append(first_page(ae, settings.node.port))

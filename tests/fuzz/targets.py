@@ -28,7 +28,7 @@ from node.errors import Refused, UnreadableInstance
 from node.hl7.mllp import BadBlock, Blocks
 from node.ledger.engine import Ledger, sqlite_url
 from node.settings import Orders
-from node.worklist.orders.listener import Learner
+from node.worklist.orders.listener import OrderReceiver
 from tests.fuzz.line import AWAITING, ESTABLISHED, line
 from tests.node.phantoms import INSTANCE, part10
 from workers.inputs.codestream import rows_columns
@@ -153,7 +153,7 @@ def _hl7() -> Iterator[Play]:
         ledger = Ledger(sqlite_url(Path(folder)))
         stack.callback(ledger.close)
         ledger.migrate()
-        learner = Learner(Orders(), ledger)
+        receiver = OrderReceiver(Orders(), ledger)
 
         def play(data: bytes) -> None:
             rest = memoryview(data)
@@ -166,7 +166,7 @@ def _hl7() -> Iterator[Play]:
             blocks = Blocks(receive, _MOST)
             try:
                 while (content := blocks.read()) is not None:
-                    _acknowledged(_in_time(lambda content=content: learner.answer(content)))  # type: ignore[misc]
+                    _acknowledged(_in_time(lambda content=content: receiver.receive(content)))  # type: ignore[misc]
             except BadBlock:
                 return
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from node.hl7.mllp import BadBlock, Blocks, block
 from node.ledger.engine import Ledger
 from node.settings import Orders
-from node.worklist.orders.listener import Learner
+from node.worklist.orders.listener import OrderReceiver
 from tests.fuzz.chance import TRIES, changed
 from tests.fuzz.crashes import replayed
 from tests.fuzz.seeds import SEEDS
@@ -111,7 +111,7 @@ def test_noise_between_blocks_is_not_kept() -> None:
     ],
 )
 def test_a_refusal_is_an_acknowledgement_that_quotes_nothing(ledger: Ledger, content: bytes, code: str) -> None:
-    (answer,) = Learner(Orders(), ledger).answer(content)
+    (answer,) = OrderReceiver(Orders(), ledger).receive(content)
     assert f"\rMSA|{code}|" in answer.decode()
     assert SECRET not in answer.decode()
     assert len(answer) < 1000

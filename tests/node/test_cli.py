@@ -21,7 +21,7 @@ from node.ledger import outbox, studies
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.settings import Policy
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
 from tests.node.conftest import House, free_port
@@ -104,7 +104,9 @@ def known(ledger: Ledger, config: Path) -> Path:
         first, second = outbox.claim(connection, UID, "pacs", now, 20.0)
         outbox.settle(connection, first, "pacs", "the peer refused it with status 0xA700", now)
         outbox.settle(connection, second, "pacs", "", now)
-        work_items.raise_priority(connection, UID, Triage(Priority.HIGH, "Pneumothorax (probability 93 %)"), now)
+        work_items.raise_priority(
+            connection, UID, RequestedPriority(Priority.HIGH, "Pneumothorax (probability 93 %)"), now
+        )
     return config
 
 
@@ -400,7 +402,7 @@ def test_a_study_tells_each_decision_and_the_status_what_waits(
     done = readfirst("study", REFUSED, "--config", known)
     assert done.code == 0
     assert "waits" in done.out
-    assert "HIGH waits, 1 alerts in the last hour: Pneumothorax (probability 93 %, called from 50 %), ACR" in done.out
+    assert "HIGH waits, 1 alerts in the last hour: Pneumothorax (probability 93 %, threshold 50 %), ACR" in done.out
     assert "patient unknown, 0.0 h after the study, 1 alerts/h" in done.out
     (told,) = readfirst("study", REFUSED, "--json", "--config", known).json["decisions"]
     assert (told["outcome"], told["waiting"], told["inputs"]["policy"]["alerts_an_hour"]) == ("waits", True, 1)

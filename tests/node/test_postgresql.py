@@ -22,11 +22,11 @@ from node import web
 from node.entities import InstanceKey, ResultObject, StoredInstance
 from node.ledger import outbox
 from node.ledger.engine import Ledger
-from node.ledger.tables import INSTANCE, METADATA
+from node.ledger.tables import INSTANCE, METADATA, SUBSCRIPTION
 from node.receiving import instances
 from node.settings import Node, Settings, Web
-from node.web import Desk
-from node.web.pages.listing import Wanted, find
+from node.web import PageContext
+from node.web.pages.listing import Filter, find
 from node.web.pages.live import mark
 from node.worklist.events import event_reports, subscriptions
 from node.worklist.events.event_reports import Subscriber
@@ -127,14 +127,14 @@ def test_subscribers_of_all_items_are_told_of_a_new_one(ledger: Ledger) -> None:
     with ledger.write() as connection:
         subscriptions.subscribe(connection, everything, 1.0)
         uid = work_items.ensure_item(connection, header, 2.0)
-        assert subscriptions.is_locked(connection, uid)
+        assert connection.execute(select(SUBSCRIPTION.c.locked).filter_by(sop_instance_uid=uid)).scalar()
         assert event_reports.due(connection, 3.0) == (Subscriber("READER"),)
         (report,) = event_reports.waiting(connection, Subscriber("READER"), 10)
         event_reports.postponed(connection, Subscriber("READER"), 3.0, 0.5)
         assert event_reports.due(connection, 3.0) == ()
         event_reports.answered(connection, report)
         subscriptions.unsubscribe(connection, Subscriber("READER"), GLOBAL_SUBSCRIPTION)
-        assert subscriptions.everybody(connection) == frozenset()
+        assert subscriptions.all_subscribers(connection) == frozenset()
 
 
 def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
@@ -147,7 +147,7 @@ def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
     assert sorted(told.study_instance_uid for told in sink.notices) == ["1.5.1", "1.5.2"]
     with ledger.write() as connection:
         ensure_item(connection, header("1.5.3", "A%1"), now)
-        assert orders.learn(connection, order, now) == 1
+        assert orders.record(connection, order, now) == 1
         assert [row["state"] for row in notices.of_study(connection, "1.5.1")] == ["delivered"]
 
 
@@ -160,11 +160,13 @@ def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> N
         for words, uids in {
             "MÜLLER": ["1.2.77"], "än": ["1.2.77"], "王": ["1.2.79"], '"weiss': ["1.2.79"], "\\": [], "e_%/": [],
         }.items():  # fmt: skip
-            assert [line.row.study_instance_uid for line in find(connection, Wanted(words=words)).lines] == uids, words
-        lines = {line.row.study_instance_uid: line for line in find(connection, Wanted()).lines}
-        assert lines["1.2.78"].called[0].label == "Pneumothorax"
+            assert [line.row.study_instance_uid for line in find(connection, Filter(words=words)).lines] == uids, words
+        lines = {line.row.study_instance_uid: line for line in find(connection, Filter()).lines}
+        assert lines["1.2.78"].present[0].label == "Pneumothorax"
         assert mark(connection)[0]
-    with web.serving(keys := Web(port=free_port()), web.make_app(Desk(settings, ledger, b"k" * 32, lambda _: 0))):
+    with web.serving(
+        keys := Web(port=free_port()), web.make_app(PageContext(settings, ledger, b"k" * 32, lambda _: 0))
+    ):
         page = f"http://127.0.0.1:{keys.port}"
         for path in ("/", "/status", "/study/1.2.78", "/feedback.csv"):
             assert httpx.get(page + path, trust_env=False).status_code == 200, path

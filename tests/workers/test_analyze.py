@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from models import packages
 from models.prediction import Model
-from node.admin import queries
+from node.admin.study_view import study_view
 from node.dicom.headers import read_header
 from node.entities import InstanceKey, StoredInstance, StudyState
 from node.errors import OutOfResources
@@ -180,9 +180,9 @@ def test_pictures_are_kept_for_the_page(analyzer: Analyze, queued: Ledger, tmp_p
 @pytest.mark.parametrize(
     ("probabilities", "priority", "reason"),
     [
-        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, called from 30 %), ACR category 1"),
-        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, called from 40 %), ACR category 2"),
-        (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding at its operating point"),
+        (PNEUMOTHORAX, Priority.HIGH, "HIGH: Pneumothorax (probability 90 %, threshold 30 %), ACR category 1"),
+        (NODULE, Priority.MEDIUM, "stays MEDIUM: Nodule (probability 70 %, threshold 40 %), ACR category 2"),
+        (NOTHING, Priority.MEDIUM, "stays MEDIUM: no finding reaches its threshold"),
     ],
     ids=["pneumothorax", "nodule", "nothing"],
 )
@@ -203,7 +203,7 @@ def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(
     assert (study(queued)[0], found(queued), deliveries(queued)) == (StudyState.ANALYSED, ["Pneumothorax"], [])
     with queued.read() as connection:
         assert len(connection.execute(select(RESULT)).all()) == 7
-        story = queries.story(connection, STUDY)
+        story = study_view(connection, STUDY).as_json()
     assert story is not None
     assert [one["outcome"] for one in story["decisions"]] == ["shadow"]
     assert (item(queued).priority, item(queued).source) == (Priority.MEDIUM, "default")

@@ -17,14 +17,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.settings import Web
-from node.web.access.sessions import Brake, Session, Sessions
+from node.web.access.sessions import LoginThrottle, Session, Sessions
 
 SESSION = "readfirst.session"  # key in the ASGI scope
-API = "/dicomweb"  # below it programs speak, not browsers: a Bearer token instead of a cookie
+API = "/dicomweb"  # for programs, not browsers: a Bearer token instead of a cookie
 
 _LOG = structlog.get_logger(__name__)
 _PUBLIC = ("/login", "/static/")
-_FOR_PROGRAMS = ("/events", "/metrics")  # no login page helps who asks for these
+_FOR_PROGRAMS = ("/events", "/metrics")  # no login page helps their callers
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -39,7 +39,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class GuardedRequest:
     """What the guard needs to know of a request."""
 
     scope: Scope
@@ -67,7 +67,7 @@ class Visit:
 
 
 class Guard:
-    """Lets through what may come in, and says to the others why not.
+    """Hands on the requests that are permitted, and refuses the others with a sentence.
 
     Parameters
     ----------
@@ -76,31 +76,31 @@ class Guard:
     clock
         Seconds since 1970 UTC.
     wrong
-        Hears the address of who sent a wrong token; called in the event loop.
+        Called with the address of who sent a wrong token, in the event loop.
     """
 
     def __init__(
-        self, app: ASGIApp, web: Web, sessions: Sessions, brake: Brake, clock: Callable[[], float] = time.time,
-        wrong: Callable[[str], None] = lambda _address: None,
+        self, app: ASGIApp, web: Web, sessions: Sessions, throttle: LoginThrottle,
+        clock: Callable[[], float] = time.time, wrong: Callable[[str], None] = lambda _address: None,
     ) -> None:  # fmt: skip
-        self._app, self._web, self._sessions, self._brake, self._clock = app, web, sessions, brake, clock
+        self._app, self._web, self._sessions, self._throttle, self._clock = app, web, sessions, throttle, clock
         self._wrong = wrong
         self._names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), web.host.lower()}
         self._names.add(urlsplit(web.public_url).hostname or "localhost")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on with its session in the scope."""
+        """Refuse a request, or hand it on with its session in the scope."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        visit = self._visit(scope)
-        refusal = self._refusal(visit)
+        request = self._read(scope)
+        refusal = self._refusal(request)
         if refusal is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        session = visit.session or self._sessions.begin(self._clock(), known=False)
+        session = request.session or self._sessions.begin(self._clock(), known=False)
         scope[SESSION] = session
-        outward = self._outward(visit, send, None if visit.session else session)
+        outward = self._outward(request, send, None if request.session else session)
         await self._go(refusal or self._app, scope, receive, outward)
 
     async def _go(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +109,7 @@ class Guard:
         except Exception:  # noqa: BLE001  # outermost: Starlette has answered 500; nobody else logs it, with no values
             _LOG.exception("a page failed", path=scope["path"])
 
-    def _visit(self, scope: Scope) -> Visit:
+    def _read(self, scope: Scope) -> GuardedRequest:
         headers = Headers(scope=scope)
         secure = scope["scheme"] in ("https", "wss") or self._web.public_url.startswith("https:")
         cookies = SimpleCookie()
@@ -118,20 +118,22 @@ class Guard:
         except CookieError:
             cookies.clear()
         morsel = cookies.get(cookie_name(self._web, secure=secure))
-        return Visit(scope, headers, self._sessions.read(morsel.value, self._clock()) if morsel else None, secure)
+        return GuardedRequest(
+            scope, headers, self._sessions.read(morsel.value, self._clock()) if morsel else None, secure
+        )
 
-    def _refusal(self, visit: Visit) -> Response | None:
-        if not self._is_our_host(visit.headers.get("host", "")):
-            return PlainTextResponse("This node is not called so: name it in web.public_url.\n", 421)
-        if not self._is_our_origin(visit):
-            return PlainTextResponse("The request came from another site.\n", 403)
-        if visit.path.startswith(_PUBLIC) or not self._sessions.required:
-            return self._forged(visit)
-        if visit.bearer:
-            return self._wrong_bearer(visit)
-        if not (visit.session and visit.session.known):
-            return _to_login(visit)
-        return self._forged(visit)
+    def _refusal(self, request: GuardedRequest) -> Response | None:
+        if not self._is_our_host(request.headers.get("host", "")):
+            return PlainTextResponse("This node has another name: set it as web.public_url.\n", 421)
+        if not self._is_our_origin(request):
+            return PlainTextResponse("The request is from another site.\n", 403)
+        if request.path.startswith(_PUBLIC) or not self._sessions.required:
+            return self._forged(request)
+        if request.bearer:
+            return self._wrong_bearer(request)
+        if not (request.session and request.session.known):
+            return _to_login(request)
+        return self._forged(request)
 
     def _is_our_host(self, host: str) -> bool:
         """Names that are ours, or an address: another site's name that leads here (DNS rebinding) is neither."""
@@ -145,49 +147,49 @@ class Guard:
             return name.rstrip(".") in self._names
         return True
 
-    def _is_our_origin(self, visit: Visit) -> bool:
-        if visit.scope["type"] == "http" and visit.scope["method"] in _SAFE:
+    def _is_our_origin(self, request: GuardedRequest) -> bool:
+        if request.scope["type"] == "http" and request.scope["method"] in _SAFE:
             return True
-        origin, fetched = visit.headers.get("origin"), visit.headers.get("sec-fetch-site")
+        origin, fetched = request.headers.get("origin"), request.headers.get("sec-fetch-site")
         if origin in (None, "null"):  # programs send none; no-referrer makes that of a form "null"
-            return fetched == "same-origin" or (origin is None and fetched is None and visit.is_api)
-        ours = f"{'https' if visit.secure else 'http'}://{visit.headers['host']}".lower()
+            return fetched == "same-origin" or (origin is None and fetched is None and request.is_api)
+        ours = f"{'https' if request.secure else 'http'}://{request.headers['host']}".lower()
         return origin.lower() in (ours, self._web.public_url or ours)
 
-    def _forged(self, visit: Visit) -> Response | None:
-        """Refuse a change that does not bring its session's token; the API has no page that could have asked for it."""
-        if visit.scope["type"] == "websocket" or visit.scope["method"] in _SAFE or visit.is_api:
+    def _forged(self, request: GuardedRequest) -> Response | None:
+        """Refuse a change without its session's token; the API has no page that could have requested it."""
+        if request.scope["type"] == "websocket" or request.scope["method"] in _SAFE or request.is_api:
             return None
-        if visit.session and self._sessions.is_csrf(visit.session, visit.headers.get("x-csrf-token", "")):
+        if request.session and self._sessions.is_csrf(request.session, request.headers.get("x-csrf-token", "")):
             return None
         return PlainTextResponse("This page is out of date: load it again.\n", 403)
 
-    def _wrong_bearer(self, visit: Visit) -> Response | None:
+    def _wrong_bearer(self, request: GuardedRequest) -> Response | None:
         """Only wrong tokens are slowed down: many may share an address, and who guesses must lock nobody out."""
         now = self._clock()
-        if self._sessions.is_token(visit.bearer):
+        if self._sessions.is_token(request.bearer):
             return None
-        wait = self._brake.wait(visit.address, now)
+        wait = self._throttle.wait(request.address, now)
         if wait:
             return too_many(wait)
-        self._brake.failed(visit.address, now)
-        _LOG.warning("wrong token", address=visit.address)
-        self._wrong(visit.address)
+        self._throttle.failed(request.address, now)
+        _LOG.warning("wrong token", address=request.address)
+        self._wrong(request.address)
         return JSONResponse({"error": "wrong token"}, 401, {"WWW-Authenticate": "Bearer"})
 
-    def _outward(self, visit: Visit, send: Send, new: Session | None) -> Send:
+    def _outward(self, request: GuardedRequest, send: Send, new: Session | None) -> Send:
         async def outward(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-cache" if visit.path.startswith("/static/") else "no-store")
-                if visit.secure:
+                headers.setdefault("Cache-Control", "no-cache" if request.path.startswith("/static/") else "no-store")
+                if request.secure:
                     headers["Strict-Transport-Security"] = "max-age=31536000"
                 is_page = headers.get("content-type", "").startswith("text/html")
                 if new and is_page and "set-cookie" not in headers:
-                    name = cookie_name(self._web, secure=visit.secure)
-                    headers.append("Set-Cookie", set_cookie(name, self._sessions.cookie(new), secure=visit.secure))
+                    name = cookie_name(self._web, secure=request.secure)
+                    headers.append("Set-Cookie", set_cookie(name, self._sessions.cookie(new), secure=request.secure))
             await send(message)
 
         return outward
@@ -209,9 +211,9 @@ def too_many(wait: float) -> Response:
     return PlainTextResponse(f"Too many wrong tokens: try again in {seconds} s.\n", 429, {"Retry-After": str(seconds)})
 
 
-def _to_login(visit: Visit) -> Response:
-    if visit.is_api or visit.path in _FOR_PROGRAMS:
+def _to_login(request: GuardedRequest) -> Response:
+    if request.is_api or request.path in _FOR_PROGRAMS:
         return JSONResponse({"error": "log in, or send Authorization: Bearer"}, 401, {"WWW-Authenticate": "Bearer"})
-    if visit.headers.get("hx-request"):
+    if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": "/login"})
     return RedirectResponse("/login", 303)

@@ -1,4 +1,4 @@
-"""Who is at the page: signed cookies, tokens against forged requests, and a brake for those who guess."""
+"""Sessions of the page: signed cookies, tokens against forged requests, and a throttle for those who guess."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def read_key(data: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A visitor's session: `known` after a login; `expires` in seconds since 1970 UTC."""
+    """A client's session: `known` after a login; `expires` in seconds since 1970 UTC."""
 
     nonce: str
     expires: int
     known: bool
 
 
-class Ended:
+class EndedSessions:
     """The sessions of those who logged out, kept in a small file until their cookies would be too old anyway.
 
     A line a session: when it expires, its nonce. Who reads it can make no cookie of it.
@@ -71,11 +71,11 @@ class Ended:
         return nonce in self._expires
 
     def add(self, session: Session, now: float) -> None:
-        """Worthless from here on, and after the next start if it can be written."""
+        """Invalid from here on, and after the next start if it can be written."""
         with self._lock:
             kept = {nonce: expires for nonce, expires in self._expires.items() if expires > now}
             self._expires = kept | {session.nonce: session.expires}
-            if session.known:  # what nobody has logged in with opens nothing
+            if session.known:  # one that nobody has logged in with gives no access
                 content = "".join(f"{expires} {nonce}\n" for nonce, expires in self._expires.items())
                 try:
                     replace_file(self._path, content.encode("ascii"))
@@ -96,7 +96,7 @@ def _read_ended(path: Path) -> dict[str, int]:
 
 
 class Sessions:
-    """Makes and reads session cookies. Another `token` makes all of them worthless, a restart of the node none.
+    """Makes and reads session cookies. Another `token` makes all of them invalid, a restart of the node none.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Sessions:
     def __init__(self, key: bytes, token: str, ended: Path) -> None:
         self._key = hmac.digest(key, b"session\0" + token.encode(), "sha256")
         self._token = token
-        self._ended = Ended(ended)
+        self._ended = EndedSessions(ended)
 
     @property
     def required(self) -> bool:
@@ -128,12 +128,12 @@ class Sessions:
         return Session(secrets.token_urlsafe(18), int(now) + LIFETIME, known)
 
     def end(self, session: Session, now: float) -> None:
-        """Make a session worthless, also where its cookie was kept.
+        """Make a session invalid, also where its cookie was kept.
 
         Raises
         ------
         OutOfResources
-            It is worthless until the next start only.
+            It is invalid until the next start only.
         """
         self._ended.add(session, now)
 
@@ -153,7 +153,7 @@ class Sessions:
         return Session(nonce, int(expires), known == "1")
 
     def csrf(self, session: Session) -> str:
-        """What each request of this session that changes something must bring (X-CSRF-Token)."""
+        """The X-CSRF-Token that each request of this session must have if it changes something."""
         return self._sign("csrf", session.nonce)
 
     def is_csrf(self, session: Session, given: str) -> bool:
@@ -164,7 +164,7 @@ class Sessions:
         return hmac.new(self._key, f"{purpose}\0{text}".encode(errors="replace"), "sha256").hexdigest()
 
 
-class Brake:
+class LoginThrottle:
     """Slows down those who guess the token: so many failures a minute from one address, and from all together."""
 
     def __init__(self, each: int = 5, together: int = 50, seconds: float = 60.0) -> None:
@@ -184,6 +184,6 @@ class Brake:
         return 0.0
 
     def failed(self, address: str, now: float) -> None:
-        """A wrong token came from this address."""
+        """Count a wrong token of this address."""
         with self._lock:
             self._failures.append((now, address))

@@ -1,6 +1,6 @@
 """A reader claims and completes a work item at the page: the same operations as those of a UPS performer (PS3.4 CC.2).
 
-The page is one performer, whoever sits there. The Transaction UID of its claims is made from the node's secret, so that
+The page is one performer, whoever uses it. The Transaction UID of its claims is made from the node's secret, so that
 nobody else knows it, and a restart does not forget it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import uuid
+from collections.abc import Callable
 
 from sqlalchemy import Connection
 
@@ -20,6 +21,9 @@ from node.worklist.reading.data_set import INTERPRETATION
 from node.worklist.ups import operations
 
 STATION = ("READFIRST_PAGE", "99READFIRST", "ReadFirst page for people")
+Change = Callable[[Connection, str, bytes, float], None]
+"""`claim` or `complete`: the SOP Instance UID of the work item, the node's secret, and the time."""
+
 _PERFORMED = "UnifiedProcedureStepPerformedProcedureSequence"
 
 
@@ -51,7 +55,7 @@ def claim(connection: Connection, sop_instance_uid: str, key: bytes, now: float)
 
 
 def complete(connection: Connection, sop_instance_uid: str, key: bytes, now: float) -> None:
-    """IN PROGRESS to COMPLETED, with what the standard asks of a completed step (PS3.4 Table CC.2.5-3).
+    """IN PROGRESS to COMPLETED, with what the standard requires of a completed step (PS3.4 Table CC.2.5-3).
 
     Raises
     ------

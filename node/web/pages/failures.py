@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, or_, select
 
 from node.admin import queries
+from node.admin.study_view import study_view
 from node.entities import DeliveryState, StudyState
 from node.ledger.outbox import FAILING
 from node.ledger.tables import NOTICE, OUTBOX, RESULT, STUDY
@@ -37,7 +38,8 @@ def _faulty() -> Select[Any]:
 
 def _failure(connection: Connection, row: RowMapping) -> dict[str, Any]:
     uid, failed = row["study_instance_uid"], row["state"] == StudyState.FAILED
-    story = queries.story(connection, uid) or {"deliveries": [], "notices": [], "objects_quarantined": 0}
+    view = study_view(connection, uid)
+    story = (view and view.as_json()) or {"deliveries": [], "notices": [], "objects_quarantined": 0}
     late = [
         f"not delivered to {one['peer']}: {one['last_error']}"
         for one in story["deliveries"]

@@ -1,4 +1,4 @@
-"""The lines of the worklist page: filtered, searched, most urgent first, each with what the models said."""
+"""The lines of the worklist page: filtered, searched, most urgent first, each with the findings of the models."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, or_, s
 from node.ledger.tables import FINDING, STUDY, WORK_ITEM
 from node.settings import Policy
 from node.worklist.items.priority import Priority
-from node.worklist.items.rows import reading_order
+from node.worklist.items.rows import read, reading_order
 from node.worklist.items.states import FINAL, State
 from node.worklist.reading.work_items import Row, as_row
-from node.worklist.triage.decisions import silent_packages
+from node.worklist.triage.decisions import silent_by_study
 
 STEP = 100  # lines that a page shows at first, and more at each "show more"
 STATES = {  # what is offered to look at: title, states
@@ -33,7 +33,7 @@ _PIECES = re.compile(  # of a casefolded word: runs of ASCII and ß (for ss), an
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Filter:
     """What a reader wants to see."""
 
     words: str = ""
@@ -43,26 +43,26 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """A finding that a model called present."""
+class PresentFinding:
+    """A finding above the threshold of its model."""
 
     label: str
     quantity: str  # "probability" or "score"
     probability: float
-    operating_point: float
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: the work item, the state of its study's analysis (empty: unknown study), what was called.
+    """One line: the work item, the state of its study's analysis (empty: unknown study), the present findings.
 
-    What packages in shadow mode say does not stand there: `silent` tells that there is such a package.
+    Findings of packages in shadow mode are left out; `silent`: there is such a package.
     """
 
     row: Row
     analysis: str
-    called: tuple[Called, ...]
-    packages: tuple[str, ...]  # models that spoke of the study
+    present: tuple[PresentFinding, ...]
+    packages: tuple[str, ...]  # models that analysed the study
     silent: bool = False
 
 
@@ -75,19 +75,19 @@ class Listing:
     counts: dict[str, int]
 
 
-def find(connection: Connection, wanted: Wanted, policy: Policy | None = None, now: float = 0.0) -> Listing:
+def find(connection: Connection, chosen: Filter, policy: Policy | None = None, now: float = 0.0) -> Listing:
     """The lines that a reader wants to see, in the order of `items.listing`."""
-    query = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.state.in_(STATES[wanted.states][1]))
+    query = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.state.in_(STATES[chosen.states][1]))
     newest = (WORK_ITEM.c.updated_at.desc(),)
-    query = query.order_by(*(newest if wanted.states == "ended" else reading_order(connection, policy, now)))
-    if wanted.priority:
-        query = query.where(WORK_ITEM.c.priority == wanted.priority)
-    words = wanted.words.casefold().split()
-    query = query.where(*_may_match(words)) if words else query.limit(wanted.limit + 1)
+    query = query.order_by(*(newest if chosen.states == "ended" else reading_order(connection, policy, now)))
+    if chosen.priority:
+        query = query.where(WORK_ITEM.c.priority == chosen.priority)
+    words = chosen.words.casefold().split()
+    query = query.where(*_may_match(words)) if words else query.limit(chosen.limit + 1)
     rows = _rows(connection, connection.execute(query).scalars().all())
-    found = tuple(islice((row for row in rows if _matches(row, words)), wanted.limit + 1))
-    lines = _lines(connection, found[: wanted.limit])
-    return Listing(lines, len(found) > wanted.limit, _counts(connection))
+    found = tuple(islice((row for row in rows if _matches(row, words)), chosen.limit + 1))
+    lines = _lines(connection, found[: chosen.limit])
+    return Listing(lines, len(found) > chosen.limit, _counts(connection))
 
 
 def _rows(connection: Connection, uids: Sequence[str]) -> Iterator[Row]:
@@ -96,7 +96,7 @@ def _rows(connection: Connection, uids: Sequence[str]) -> Iterator[Row]:
         portion = uids[start : start + STEP]
         query = select(WORK_ITEM).where(WORK_ITEM.c.sop_instance_uid.in_(portion))
         found = {row["sop_instance_uid"]: row for row in connection.execute(query).mappings()}
-        yield from (as_row(found[uid]) for uid in portion if uid in found)
+        yield from (as_row(read(found[uid])) for uid in portion if uid in found)
 
 
 def _may_match(words: Iterable[str]) -> list[ColumnElement[bool]]:
@@ -154,25 +154,24 @@ def _lines(connection: Connection, rows: Sequence[Row]) -> tuple[Line, ...]:
     uids = {row.study_instance_uid for row in rows if row.study_instance_uid}
     states = select(STUDY.c.study_instance_uid, STUDY.c.state).where(STUDY.c.study_instance_uid.in_(uids))
     analyses = {row.study_instance_uid: row.state for row in connection.execute(states)}
-    called: dict[str, list[Called]] = {}
+    present: dict[str, list[PresentFinding]] = {}
     packages: dict[str, dict[str, None]] = {}
-    silent: dict[str, frozenset[str]] = {}
     findings = select(FINDING).where(FINDING.c.study_instance_uid.in_(uids)).order_by(FINDING.c.probability.desc())
-    for row in connection.execute(findings).mappings().all():
+    found = connection.execute(findings).mappings().all()
+    silent = silent_by_study(connection, {row["study_instance_uid"] for row in found})
+    for row in found:
         uid, package = row["study_instance_uid"], row["package"]
-        if uid not in silent:
-            silent[uid] = silent_packages(connection, uid)
-        if package in silent[uid]:
+        if package in silent.get(uid, ()):
             continue
         packages.setdefault(uid, {})[package] = None
         if row["present"]:
-            one = Called(row["label"], row["quantity"], row["probability"], row["operating_point"])
-            called.setdefault(uid, []).append(one)
+            one = PresentFinding(row["label"], row["quantity"], row["probability"], row["operating_point"])
+            present.setdefault(uid, []).append(one)
     return tuple(
         Line(
             row,
             analyses.get(row.study_instance_uid, ""),
-            tuple(called.get(row.study_instance_uid, ())),
+            tuple(present.get(row.study_instance_uid, ())),
             tuple(packages.get(row.study_instance_uid, ())),
             silent=bool(silent.get(row.study_instance_uid)),
         )

@@ -1,4 +1,4 @@
-"""What has changed, told to every open page at once (server-sent events, WHATWG HTML 9.2)."""
+"""Changes, sent to every open page at once (server-sent events, WHATWG HTML 9.2)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Watch:
                 await task
 
     async def stream(self) -> AsyncIterator[str]:
-        """Events for one page: `changed`, with a number that grows. What changes after the first line is told."""
+        """Events for one page: `changed`, with a number that grows, for each change after the first line."""
         self._listeners += 1
         try:
             if self._last is None:
@@ -70,7 +70,7 @@ class Watch:
                 self._last = None
             if self._last is None:
                 continue
-            with suppress(OutOfResources):  # said elsewhere; the next look may succeed
+            with suppress(OutOfResources):  # logged elsewhere; the next look may succeed
                 now = await run_in_threadpool(self._mark)
                 if now != self._last:
                     self._last = now

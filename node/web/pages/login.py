@@ -6,8 +6,9 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from node.web.access.desk import Form, address_of, desk_of, session_of
 from node.web.access.guard import cookie_name, set_cookie, too_many
+from node.web.context import address_of, context_of, session_of
+from node.web.pages.forms import Form
 from node.web.pages.rendering import page
 
 _LOG = structlog.get_logger(__name__)
@@ -15,40 +16,40 @@ _LOG = structlog.get_logger(__name__)
 
 def show(request: Request) -> Response:
     """`GET /login`."""
-    desk = desk_of(request)
-    if session_of(request).known or not desk.sessions.required:
+    context = context_of(request)
+    if session_of(request).known or not context.sessions.required:
         return RedirectResponse("/", 303)
     return page(request, "login.html")
 
 
 def log_in(request: Request, form: Form) -> Response:
     """`POST /login`: a new session for who knows the token."""
-    desk, now = desk_of(request), desk_of(request).clock()
+    context, now = context_of(request), context_of(request).clock()
     who = address_of(request)
-    if not desk.sessions.is_token(form.get("token", "")):
-        wait = desk.brake.wait(who, now)
+    if not context.sessions.is_token(form.get("token", "")):
+        wait = context.throttle.wait(who, now)
         if wait:
             return too_many(wait)
-        desk.brake.failed(who, now)
-        desk.audit.logged(who, comes=True, known=False)
+        context.throttle.failed(who, now)
+        context.audit.logged(who, comes=True, known=False)
         _LOG.warning("wrong token", address=who)
         return Response("That is not the token of web.token.", 401, media_type="text/plain")
     _LOG.info("logged in", address=who)
-    desk.audit.logged(who, comes=True)
-    desk.sessions.end(session_of(request), now)
-    return _with(request, desk.sessions.cookie(desk.sessions.begin(now, known=True)), "/")
+    context.audit.logged(who, comes=True)
+    context.sessions.end(session_of(request), now)
+    return _with(request, context.sessions.cookie(context.sessions.begin(now, known=True)), "/")
 
 
 def log_out(request: Request, form: Form) -> Response:
     """`POST /logout`: the session is over, also for who has kept the cookie."""
-    desk, now = desk_of(request), desk_of(request).clock()
-    desk.audit.logged(address_of(request), comes=False)
-    desk.sessions.end(session_of(request), now)
-    return _with(request, desk.sessions.cookie(desk.sessions.begin(now, known=False)), "/login")
+    context, now = context_of(request), context_of(request).clock()
+    context.audit.logged(address_of(request), comes=False)
+    context.sessions.end(session_of(request), now)
+    return _with(request, context.sessions.cookie(context.sessions.begin(now, known=False)), "/login")
 
 
 def _with(request: Request, cookie: str, to: str) -> Response:
-    web = desk_of(request).settings.web
+    web = context_of(request).settings.web
     secure = request.url.scheme == "https" or web.public_url.startswith("https:")
     header = set_cookie(cookie_name(web, secure=secure), cookie, secure=secure)
     return Response(status_code=204, headers={"HX-Redirect": to, "Set-Cookie": header})

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from node import __version__
-from node.web.access.desk import desk_of, session_of
+from node.web.context import context_of, session_of
 
 STATIC = Path(__file__).parents[1] / "static"
 _TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -21,11 +21,11 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """A page or a part of one, with what every template needs."""
-    desk = desk_of(request)
+    context = context_of(request)
     common = {
-        "csrf": desk.sessions.csrf(session_of(request)),
-        "login_required": desk.sessions.required,
-        "now": desk.clock(),
+        "csrf": context.sessions.csrf(session_of(request)),
+        "login_required": context.sessions.required,
+        "now": context.clock(),
         "path": request.url.path,
         "version": __version__,
     }
@@ -33,7 +33,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
 
 
 def refused(request: Request, error: Exception) -> Response:
-    """A sentence for what is not there or not done; a whole page where the browser asked for one."""
+    """A sentence for what is not there or not done; a whole page for a browser's GET."""
     assert isinstance(error, HTTPException)
     if request.headers.get("hx-request") or request.method != "GET":
         return Response(error.detail, error.status_code, error.headers, "text/plain; charset=utf-8")

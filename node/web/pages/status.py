@@ -23,8 +23,9 @@ from node.entities import DeliveryState, StudyState
 from node.errors import QueueUnavailable
 from node.ledger import outbox
 from node.ledger.tables import FINDING, OUTBOX, STUDY
-from node.web.access.desk import Desk, Form, desk_of
+from node.web.context import PageContext, context_of
 from node.web.pages import failures
+from node.web.pages.forms import Form
 from node.web.pages.rendering import page
 from node.worklist.sinks import notices
 
@@ -34,26 +35,26 @@ _CHECKING = threading.Lock()  # one check at a time: it calls every peer and loa
 
 def show(request: Request) -> Response:
     """`GET /status`."""
-    return page(request, "status.html", **_values(desk_of(request)))
+    return page(request, "status.html", **_values(context_of(request)))
 
 
 def metrics(request: Request) -> Response:
     """`GET /metrics`: what Prometheus scrapes, with the token as Bearer where there is one."""
-    return Response(desk_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(context_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def panel(request: Request) -> Response:
     """`GET /status/panel`: the same without the frame."""
-    return page(request, "_status.html", **_values(desk_of(request)))
+    return page(request, "_status.html", **_values(context_of(request)))
 
 
 def retry(request: Request, _form: Form) -> Response:
     """`POST /status/retry/UID`: what `readfirst retry UID` does."""
-    desk, uid = desk_of(request), request.path_params["uid"]
+    context, uid = context_of(request), request.path_params["uid"]
     if not is_uid(uid):
         raise HTTPException(404, "No such study is known here.")
-    with desk.ledger.write() as connection:
-        done = retrying.retry(connection, uid, desk.clock())
+    with context.ledger.write() as connection:
+        done = retrying.retry(connection, uid, context.clock())
     if not any(done):
         raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
     return panel(request)
@@ -61,39 +62,39 @@ def retry(request: Request, _form: Form) -> Response:
 
 def check(request: Request, _form: Form) -> Response:
     """`POST /status/check`: `readfirst check` in a process of its own, since it loads the models."""
-    desk = desk_of(request)
+    context = context_of(request)
     if not _CHECKING.acquire(blocking=False):
         raise HTTPException(409, "A check is running: wait for it.")
     try:
-        lines = _check(desk)
+        lines = _check(context)
     finally:
         _CHECKING.release()
     return page(request, "_checks.html", lines=lines)
 
 
-def _check(desk: Desk) -> list[dict[str, Any]]:
-    options = ["--config", str(desk.config)] if desk.config else []
+def _check(context: PageContext) -> list[dict[str, Any]]:
+    options = ["--config", str(context.config)] if context.config else []
     command = [sys.executable, "-m", "node", "check", "--json", *options]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, env=desk.environment
+            command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False, env=context.environment
         )
         lines: list[dict[str, Any]] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError) as error:
-        raise HTTPException(503, "The check did not come to an end: run `readfirst check`.") from error
+        raise HTTPException(503, "The check did not end: run `readfirst check`.") from error
     return lines
 
 
-def _values(desk: Desk) -> dict[str, Any]:
-    with desk.ledger.read() as connection:
+def _values(context: PageContext) -> dict[str, Any]:
+    with context.ledger.read() as connection:
         return {
             "states": _states(connection),
-            "queues": {queue: _waiting(desk, task) for task, queue in TASKS.items()},
-            "peers": _peers(connection, desk),
-            "disk": _disk(desk),
-            "models": _models(connection, desk),
+            "queues": {queue: _waiting(context, task) for task, queue in TASKS.items()},
+            "peers": _peers(connection, context),
+            "disk": _disk(context),
+            "models": _models(connection, context),
             "failures": failures.find(connection),
-            "triage": queries.triage(connection, desk.settings.worklist.policy),
+            "triage": queries.triage(connection, context.settings.worklist.policy),
             "notices": notices.untaken(connection),
         }
 
@@ -104,20 +105,20 @@ def _states(connection: Connection) -> dict[str, int]:
     return {state.value: counts.get(state.value, 0) for state in StudyState}
 
 
-def _waiting(desk: Desk, task: str) -> int | None:
+def _waiting(context: PageContext, task: str) -> int | None:
     """Messages that no worker has taken; None where the queue cannot be reached."""
     try:
-        return desk.waiting(task)
+        return context.waiting(task)
     except QueueUnavailable:
         return None
 
 
-def _peers(connection: Connection, desk: Desk) -> list[dict[str, Any]]:
+def _peers(connection: Connection, context: PageContext) -> list[dict[str, Any]]:
     """Each peer with what it got, what waits for it, and its last error."""
     rows = {row["peer"]: dict(row) for row in connection.execute(_deliveries()).mappings()}
     nothing = {"delivered": 0, "waiting": 0, "last_delivered_at": None, "next_attempt_at": None, "tries": 0}
     found = []
-    for name, peer in desk.settings.peers.items():
+    for name, peer in context.settings.peers.items():
         roles = [*(f"sends {what}" for what in peer.send), *(f"gets {what}" for what in peer.receive)]
         roles += ["answers queries"] * peer.query
         where = f"folder {peer.folder}" if peer.folder else f"{peer.ae_title}@{peer.host}:{peer.port}"
@@ -143,23 +144,23 @@ def _error(connection: Connection, peer: str) -> str:
     return connection.execute(query.order_by(OUTBOX.c.id.desc()).limit(1)).scalar() or ""
 
 
-def _disk(desk: Desk) -> dict[str, float]:
-    usage = shutil.disk_usage(desk.settings.node.data)
-    least = desk.settings.node.min_free_mb
+def _disk(context: PageContext) -> dict[str, float]:
+    usage = shutil.disk_usage(context.settings.node.data)
+    least = context.settings.node.min_free_mb
     return {"free": usage.free >> 20, "total": usage.total >> 20, "least": least, "used": 1 - usage.free / usage.total}
 
 
-def _models(connection: Connection, desk: Desk) -> list[dict[str, Any]]:
-    """The configured packages, with how many studies they spoke of, and when last."""
+def _models(connection: Connection, context: PageContext) -> list[dict[str, Any]]:
+    """The configured packages, with how many studies they analysed, and when last."""
     query = (
         select(FINDING.c.package, func.count(FINDING.c.study_instance_uid.distinct()), func.max(STUDY.c.finished_at))
         .join(STUDY, STUDY.c.study_instance_uid == FINDING.c.study_instance_uid)
         .group_by(FINDING.c.package)
     )
     used = {package: (count, last) for package, count, last in connection.execute(query)}
-    names = dict.fromkeys([*desk.settings.models.packages, *used])
+    names = dict.fromkeys([*context.settings.models.packages, *used])
     return [
-        {"name": name, "configured": name in desk.settings.models.packages, "studies": count, "last": last}
+        {"name": name, "configured": name in context.settings.models.packages, "studies": count, "last": last}
         for name in names
         for count, last in (used.get(name, (0, None)),)
     ]

@@ -1,4 +1,4 @@
-"""The page of one study: pictures with the findings laid over, the reader's verdicts, the work items, the story."""
+"""The page of one study: pictures with the findings laid over, the reader's feedback, the work items, the story."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from node.admin import feedback, queries
+from node.admin import feedback
+from node.admin.study_view import StudyView, study_view
 from node.dicom.identity import is_uid
-from node.ledger.tables import FINDING, PICTURE, WORK_ITEM
-from node.web.access.desk import Desk, Form, address_of, desk_of
+from node.ledger.tables import PICTURE
+from node.web.context import address_of, context_of
 from node.web.pages import claims
+from node.web.pages.forms import Form
 from node.web.pages.rendering import page
-from node.worklist.items.rows import by_urgency, load
-from node.worklist.items.states import State
+from node.worklist.items.rows import load
 from node.worklist.reading.work_items import as_row
-from node.worklist.triage.decisions import silent_packages
 
 _UNKNOWN = "No such study is known here."
 
@@ -32,7 +32,7 @@ class Layer:
 
     number: int
     label: str
-    places: str
+    location: str
     colour: str
 
 
@@ -48,64 +48,62 @@ class Image:
 
 def show(request: Request) -> Response:
     """`GET /study/UID`."""
-    desk, uid = desk_of(request), _uid(request)
-    with desk.ledger.read() as connection:
-        values = _panel(connection, desk, uid)
-        values |= {"images": _images(connection, uid), "findings": _findings(connection, uid)}
-        values |= {"silent": silent_packages(connection, uid)}
-    desk.audit.shown(address_of(request), uid)
-    colours = {(image.package, layer.label): layer.colour for image in values["images"] for layer in image.layers}
-    viewer = desk.settings.web.viewer_url.replace("{StudyInstanceUID}", uid)
-    return page(request, "study.html", viewer=viewer, colours=colours, **values)
+    context, uid = context_of(request), _uid(request)
+    with context.ledger.read() as connection:
+        view = _view(connection, uid)
+    context.recording.submit(context.audit.shown, address_of(request), uid)
+    images = _images(view.pictures)
+    colours = {(image.package, layer.label): layer.colour for image in images for layer in image.layers}
+    viewer = context.settings.web.viewer_url.replace("{StudyInstanceUID}", uid)
+    findings = sorted(view.findings, key=lambda row: (not row["present"], -row["probability"]))
+    return _page(request, "study.html", view, viewer=viewer, colours=colours, images=images, findings=findings)
 
 
 def panel(request: Request) -> Response:
-    """`GET /study/UID/panel`: what changes by itself, work items, deliveries and story."""
-    desk = desk_of(request)
-    with desk.ledger.read() as connection:
-        values = _panel(connection, desk, _uid(request))
-    return page(request, "_panel.html", **values)
+    """`GET /study/UID/panel`: the parts that change: work items, deliveries and story."""
+    with context_of(request).ledger.read() as connection:
+        view = _view(connection, _uid(request))
+    return _page(request, "_panel.html", view)
 
 
 def picture(request: Request) -> Response:
     """`GET /picture/N`: a PNG that the worker made."""
-    desk = desk_of(request)
-    with desk.ledger.read() as connection:
+    context = context_of(request)
+    with context.ledger.read() as connection:
         of_study = select(PICTURE.c.path, PICTURE.c.study_instance_uid)
         found = connection.execute(of_study.where(PICTURE.c.id == request.path_params["number"])).first()
-    file = desk.settings.node.data / found.path if found else None
+    file = context.settings.node.data / found.path if found else None
     if found is None or file is None or not file.is_file():
         raise HTTPException(404, "This picture is no longer there: load the study again.")
-    desk.audit.shown(address_of(request), found.study_instance_uid, part=True)
+    context.recording.submit(context.audit.shown, address_of(request), found.study_instance_uid, part=True)
     return FileResponse(file, media_type="image/png")
 
 
-def verdict(request: Request, form: Form) -> Response:
-    """`POST /study/UID/verdict`: agree, disagree, or (empty) neither."""
-    desk, uid = desk_of(request), _uid(request)
-    word = form.get("verdict", "")
-    if word not in ("", *feedback.Agreement):
-        raise HTTPException(400, "Say agree or disagree.")
-    seen = feedback.FindingKey(uid, _generation(form), form.get("package", ""), form.get("label", ""))
-    with desk.ledger.write() as connection:
-        given = feedback.Agreement(word) if word else None
-        if not feedback.record(connection, seen, given, desk.clock()):
+def give_feedback(request: Request, form: Form) -> Response:
+    """`POST /study/UID/feedback`: agree, disagree, or (empty) neither."""
+    context, uid = context_of(request), _uid(request)
+    given = form.get("feedback", "")
+    if given not in ("", *feedback.Agreement):
+        raise HTTPException(400, "Choose agree or disagree.")
+    key = feedback.FindingKey(uid, _generation(form), form.get("package", ""), form.get("label", ""))
+    with context.ledger.write() as connection:
+        if not feedback.record(connection, key, feedback.Agreement(given) if given else None, context.clock()):
             raise HTTPException(409, "The study was analysed anew meanwhile: load the page again.")
-        found = _findings(connection, uid)
-    (finding,) = (one for one in found if (one["package"], one["label"]) == (seen.package, seen.label))
-    return page(request, "_verdict.html", uid=uid, finding=finding)
+        view = _view(connection, uid)
+    (finding,) = (one for one in view.findings if (one["package"], one["label"]) == (key.package, key.label))
+    return page(request, "_feedback.html", uid=uid, finding=finding)
 
 
 def _generation(form: Form) -> int:
-    """Of the analysis whose findings the reader's page shows; 0, which none has, where the form does not say."""
-    said = form.get("generation", "")
-    return int(said) if said.isdecimal() and said.isascii() and len(said) < 9 else 0
+    """Of the analysis whose findings the reader's page shows; 0, which none has, where the form has no number."""
+    text = form.get("generation", "")
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 9 else 0
 
 
 def feedback_csv(request: Request) -> Response:
-    """`GET /feedback.csv`: all verdicts."""
+    """`GET /feedback.csv`: all feedback."""
     text = io.StringIO()
-    with desk_of(request).ledger.read() as connection:
+    with context_of(request).ledger.read() as connection:
         feedback.export(connection, text)
     headers = {"Content-Disposition": 'attachment; filename="readfirst-feedback.csv"'}
     return Response(text.getvalue(), 200, headers, "text/csv; charset=utf-8")
@@ -113,23 +111,22 @@ def feedback_csv(request: Request) -> Response:
 
 def claim(request: Request, _form: Form) -> Response:
     """`POST /item/UID/claim`."""
-    return _act(request, State.IN_PROGRESS)
+    return _change(request, claims.claim)
 
 
 def complete(request: Request, _form: Form) -> Response:
     """`POST /item/UID/complete`."""
-    return _act(request, State.COMPLETED)
+    return _change(request, claims.complete)
 
 
-def _act(request: Request, wanted: State) -> Response:
-    desk, uid = desk_of(request), _uid(request)
-    act = claims.claim if wanted is State.IN_PROGRESS else claims.complete
-    with desk.ledger.write() as connection:
-        act(connection, uid, desk.key, desk.clock())
+def _change(request: Request, change: claims.Change) -> Response:
+    context, uid = context_of(request), _uid(request)
+    with context.ledger.write() as connection:
+        change(connection, uid, context.key, context.clock())
         item = load(connection, uid)
         assert item is not None
-        values = _panel(connection, desk, item.study_instance_uid)
-    return page(request, "_panel.html", **values)
+        view = _view(connection, item.study_instance_uid)
+    return _page(request, "_panel.html", view)
 
 
 def _uid(request: Request) -> str:
@@ -139,35 +136,23 @@ def _uid(request: Request) -> str:
     return uid
 
 
-def _panel(connection: Connection, desk: Desk, uid: str) -> dict[str, Any]:
-    """Story and work items of a study; a study may be known by its work items alone."""
-    story = queries.story(connection, uid)
-    query = select(WORK_ITEM).where(WORK_ITEM.c.study_instance_uid == uid).order_by(*by_urgency())
-    rows = connection.execute(query).mappings().all()
-    if story is None and not rows:
+def _view(connection: Connection, uid: str) -> StudyView:
+    view = study_view(connection, uid)
+    if view is None:
         raise HTTPException(404, _UNKNOWN)
-    ours = {row["sop_instance_uid"] for row in rows if _is_ours(row, desk.key)}
-    return {"uid": uid, "story": story, "items": [as_row(row) for row in rows], "ours": ours}
+    return view
 
 
-def _is_ours(row: RowMapping, key: bytes) -> bool:
-    return bool(row["transaction_uid"] == claims.transaction_uid(key, row["sop_instance_uid"]))
+def _page(request: Request, template: str, view: StudyView, **values: Any) -> Response:
+    key = context_of(request).key
+    ours = {item.sop_instance_uid for item in view.items if claims.is_ours(item, key)}
+    items = [as_row(item) for item in view.items]
+    return page(request, template, uid=view.study_instance_uid, view=view, items=items, ours=ours, **values)
 
 
-def _findings(connection: Connection, uid: str) -> list[dict[str, Any]]:
-    """The findings, those that were called first, each with the reader's verdict."""
-    query = select(FINDING).where(FINDING.c.study_instance_uid == uid)
-    rows = connection.execute(query.order_by(FINDING.c.present.desc(), FINDING.c.probability.desc())).mappings()
-    said = feedback.of_study(connection, uid)
-    return [
-        dict(row) | {"verdict": said.get((row["package"], row["label"], row["generation"]), "")} for row in rows.all()
-    ]
-
-
-def _images(connection: Connection, uid: str) -> tuple[Image, ...]:
-    query = select(PICTURE).where(PICTURE.c.study_instance_uid == uid).order_by(PICTURE.c.id)
+def _images(pictures: Sequence[RowMapping]) -> tuple[Image, ...]:
     groups: dict[tuple[str, str], list[RowMapping]] = {}
-    for row in connection.execute(query).mappings():
+    for row in pictures:
         groups.setdefault((row["package"], row["sop_instance_uid"]), []).append(row)
     return tuple(map(_image, groups.values()))
 

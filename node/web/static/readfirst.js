@@ -80,7 +80,7 @@ const raised = (row, old) => rank(row.dataset.priority) < rank(old.tops.get(row.
 
 function announce(row, position) {
   moved.set(row.dataset.uid, Date.now() + HIGHLIGHT);
-  $("#said").textContent = `A study moved up to line ${position}, priority ${row.dataset.priority}`;
+  $("#announcement").textContent = `A study moved up to line ${position}, priority ${row.dataset.priority}`;
   const body = row.parentElement; // no click meant for another row hits the one that moved under the pointer
   body.classList.add("settling");
   setTimeout(() => body.classList.remove("settling"), SETTLE);
@@ -104,7 +104,7 @@ document.addEventListener("htmx:afterSwap", (event) => { // before anything else
   layers();
 });
 
-// A study that was analysed anew has other findings: the page says so by loading them.
+// A study that was analysed anew has other findings: the page loads them.
 function anew(panel) {
   const page = $(".study"), had = page.dataset.shown ?? $("#panel").dataset.shown;
   const state = `${panel.dataset.generation} ${panel.dataset.state}`;
@@ -171,7 +171,7 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// ── What was refused is said ────────────────────────────────────────────────────────────────────────────────────────
+// ── Refusals are shown ────────────────────────────────────────────────────────────────────────────────────────
 function alarm(text) {
   const sign = $("#alert");
   sign.textContent = text;

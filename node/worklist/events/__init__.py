@@ -1,1 +1,1 @@
-"""Who watches work items, and the event reports of each change (PS3.4 CC.2.3, CC.2.4)."""
+"""Subscriptions to work items, and the event reports of each change (PS3.4 CC.2.3, CC.2.4)."""

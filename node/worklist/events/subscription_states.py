@@ -1,4 +1,4 @@
-"""Who watches a work item: the subscription states and what each action does to them (PS3.4 CC.2.3). Pure."""
+"""The subscription states of a work item, and what each action does to them (PS3.4 CC.2.3). Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A cell: the state from then on, and whether the subscriber is told the work item's state at once."""
+    """A cell: the state from then on, and whether the work item's state is reported to the subscriber at once."""
 
     to: Watch
     report: bool = False

@@ -1,7 +1,7 @@
-"""Subscriptions in the ledger: who watches which work items, by the table of `watching` (PS3.4 CC.2.3).
+"""Subscriptions in the ledger: who watches which work items, by the table of `subscription_states` (PS3.4 CC.2.3).
 
 Every function works inside the caller's write transaction. Event reports are queued in it, too: whoever is subscribed
-when a work item changes is told of it, also after a restart.
+when a work item changes is notified, also after a restart.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from node.worklist.events.subscription_states import (
 )
 from node.worklist.items.changes import Event, state_report
 from node.worklist.items.json_model import Json
-from node.worklist.items.matching import compile_query
+from node.worklist.items.matching import Query, compile_query
 from node.worklist.items.rows import Item, load, read
 
 WELL_KNOWN = (GLOBAL_SUBSCRIPTION, FILTERED_GLOBAL_SUBSCRIPTION)
@@ -33,7 +33,7 @@ _MOST_VALUES = 500  # of one IN clause
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a subscriber asks for: a work item or one of the well-known instances, and whether with Deletion Lock."""
+    """What a subscriber requests: a work item or one of the well-known instances, and whether with Deletion Lock."""
 
     subscriber: Subscriber
     sop_instance_uid: str
@@ -41,23 +41,23 @@ class Subscription:
     matching_keys: Json
 
 
-def subscribe(connection: Connection, asked: Subscription, now: float) -> None:
-    """Begin to tell; the work item, if it is one, is known to exist."""
-    if asked.sop_instance_uid not in WELL_KNOWN:
-        cause = Cause.SUBSCRIBE_LOCKED if asked.locked else Cause.SUBSCRIBE_UNLOCKED
-        item = load(connection, asked.sop_instance_uid)
+def subscribe(connection: Connection, wanted: Subscription, now: float) -> None:
+    """Add a subscription; the work item, if it is one, is known to exist."""
+    if wanted.sop_instance_uid not in WELL_KNOWN:
+        cause = Cause.SUBSCRIBE_LOCKED if wanted.locked else Cause.SUBSCRIBE_UNLOCKED
+        item = load(connection, wanted.sop_instance_uid)
         if item is not None:
-            _step(connection, asked.subscriber, [item], cause, now)
+            _step(connection, wanted.subscriber, [item], cause, now)
         return
-    filtered = asked.sop_instance_uid == FILTERED_GLOBAL_SUBSCRIPTION
-    _set_global(connection, asked, filtered)
-    cause = Cause.SUBSCRIBE_ALL_LOCKED if asked.locked else Cause.SUBSCRIBE_ALL_UNLOCKED
-    found = _matching(connection, asked.matching_keys) if filtered else _all(connection)
-    _step(connection, asked.subscriber, found, cause, now, filtered=filtered)
+    filtered = wanted.sop_instance_uid == FILTERED_GLOBAL_SUBSCRIPTION
+    _set_global(connection, wanted, filtered)
+    cause = Cause.SUBSCRIBE_ALL_LOCKED if wanted.locked else Cause.SUBSCRIBE_ALL_UNLOCKED
+    found = _items(connection, compile_query(wanted.matching_keys) if filtered else None)
+    _step(connection, wanted.subscriber, found, cause, now, filtered=filtered)
 
 
 def unsubscribe(connection: Connection, subscriber: Subscriber, sop_instance_uid: str) -> None:
-    """Tell no more: of one work item, of those that the filter brought, or of anything (the global instance)."""
+    """End subscriptions: to one work item, to those that the filter matched, or to all (the global instance)."""
     own = _own(subscriber)
     if sop_instance_uid == GLOBAL_SUBSCRIPTION:
         connection.execute(delete(SUBSCRIPTION).where(own))
@@ -83,7 +83,7 @@ def suspend(connection: Connection, subscriber: Subscriber, sop_instance_uid: st
 
 
 def is_subscribed(connection: Connection, subscriber: Subscriber, sop_instance_uid: str) -> bool:
-    """Whether there is such a subscription to take away."""
+    """Whether there is such a subscription."""
     if sop_instance_uid in WELL_KNOWN:
         where = _global(subscriber, filtered=sop_instance_uid == FILTERED_GLOBAL_SUBSCRIPTION)
         return connection.execute(select(GLOBAL.c.ae_title).where(where)).first() is not None
@@ -91,14 +91,14 @@ def is_subscribed(connection: Connection, subscriber: Subscriber, sop_instance_u
 
 
 def watchers(connection: Connection, sop_instance_uid: str) -> tuple[Subscriber, ...]:
-    """Who is told of the work item."""
+    """The subscribers of the work item."""
     query = select(SUBSCRIPTION.c.ae_title, SUBSCRIPTION.c.web)
     rows = connection.execute(query.where(SUBSCRIPTION.c.sop_instance_uid == sop_instance_uid)).all()
     return tuple(sorted(Subscriber(row.ae_title, row.web) for row in rows))
 
 
-def everybody(connection: Connection) -> frozenset[Subscriber]:
-    """Whoever is subscribed to anything: they hear of a restart."""
+def all_subscribers(connection: Connection) -> frozenset[Subscriber]:
+    """The subscribers of anything: they are notified of a restart."""
     rows = [
         *connection.execute(select(SUBSCRIPTION.c.ae_title, SUBSCRIPTION.c.web).distinct()),
         *connection.execute(select(GLOBAL.c.ae_title, GLOBAL.c.web)),
@@ -106,13 +106,13 @@ def everybody(connection: Connection) -> frozenset[Subscriber]:
     return frozenset(Subscriber(row.ae_title, row.web) for row in rows)
 
 
-def is_anything_global(connection: Connection) -> bool:
-    """Whether somebody is to be told of new work items."""
+def is_any_global(connection: Connection) -> bool:
+    """Whether there is a global subscription: new work items are reported."""
     return connection.execute(select(GLOBAL.c.ae_title).limit(1)).first() is not None
 
 
 def created(connection: Connection, item: Item, events: Iterable[Event], now: float) -> None:
-    """A new work item: those with a global subscription that it matches watch it, and are told of it."""
+    """A new work item: those with a global subscription that it matches are subscribed to it, and notified."""
     for row in connection.execute(select(GLOBAL).order_by(GLOBAL.c.filtered)).all():
         if row.filtered and not compile_query(row.matching_keys).test(item.attributes):
             continue
@@ -121,21 +121,15 @@ def created(connection: Connection, item: Item, events: Iterable[Event], now: fl
         cell = step(Cause.CREATED_LOCKED if row.locked else Cause.CREATED_UNLOCKED, current)
         if current is Watch.NONE:
             _insert(connection, subscriber, [(uid, cell.to)], filtered=row.filtered)
-        elif row.locked and current is Watch.UNLOCKED:  # of two global subscriptions one asks for the lock
+        elif row.locked and current is Watch.UNLOCKED:  # one of two global subscriptions has the lock
             _update(connection, subscriber, [(uid, Watch.LOCKED)])
     publish(connection, item.sop_instance_uid, events, now)
 
 
 def publish(connection: Connection, sop_instance_uid: str, events: Iterable[Event], now: float) -> None:
-    """Queue the events for all who watch the work item."""
+    """Queue the events for all subscribers of the work item."""
     if events := tuple(events):
         event_reports.put(connection, sop_instance_uid, events, watchers(connection, sop_instance_uid), now)
-
-
-def is_locked(connection: Connection, sop_instance_uid: str) -> bool:
-    """Whether a Deletion Lock keeps the work item."""
-    query = select(SUBSCRIPTION.c.locked).where(SUBSCRIPTION.c.sop_instance_uid == sop_instance_uid)
-    return connection.execute(query.where(SUBSCRIPTION.c.locked)).first() is not None
 
 
 def _step(
@@ -147,14 +141,17 @@ def _step(
     known = [(item.sop_instance_uid, cell.to) for item, cell in cells if item.sop_instance_uid in watches]
     new = [(item.sop_instance_uid, cell.to) for item, cell in cells if item.sop_instance_uid not in watches]
     _insert(connection, subscriber, new, filtered=filtered)
-    if not filtered:  # what the filter had brought is now asked for without it
+    if not filtered:  # what the filter had matched is now subscribed without it
         _update(connection, subscriber, known)
-    told = ((item.sop_instance_uid, state_report(item)) for item, cell in cells if cell.report)
-    event_reports.put_many(connection, subscriber, told, now)
+    reports = ((item.sop_instance_uid, state_report(item)) for item, cell in cells if cell.report)
+    event_reports.put_many(connection, subscriber, reports, now)
 
 
 def _insert(connection: Connection, subscriber: Subscriber, to: Iterable[tuple[str, Watch]], *, filtered: bool) -> None:
-    rows = [_row(subscriber, uid, watch) | {"filtered": filtered} for uid, watch in to if watch is not Watch.NONE]
+    own = {"ae_title": subscriber.ae_title, "web": subscriber.web, "filtered": filtered}
+    rows = [
+        own | {"sop_instance_uid": uid, "locked": watch is Watch.LOCKED} for uid, watch in to if watch is not Watch.NONE
+    ]
     if rows:
         connection.execute(insert(SUBSCRIPTION), rows)
 
@@ -168,15 +165,6 @@ def _update(connection: Connection, subscriber: Subscriber, to: Iterable[tuple[s
             connection.execute(update(SUBSCRIPTION).where(_own(subscriber), theirs).values(values))
 
 
-def _row(subscriber: Subscriber, sop_instance_uid: str, watch: Watch) -> dict[str, object]:
-    return {
-        "ae_title": subscriber.ae_title,
-        "web": subscriber.web,
-        "sop_instance_uid": sop_instance_uid,
-        "locked": watch is Watch.LOCKED,
-    }
-
-
 def _watches(connection: Connection, subscriber: Subscriber, sop_instance_uid: str = "") -> dict[str, Watch]:
     """The subscriber's states that are not Not Subscribed, by work item: all, or of one."""
     query = select(SUBSCRIPTION.c.sop_instance_uid, SUBSCRIPTION.c.locked).where(_own(subscriber))
@@ -185,12 +173,12 @@ def _watches(connection: Connection, subscriber: Subscriber, sop_instance_uid: s
     return {uid: Watch.LOCKED if locked else Watch.UNLOCKED for uid, locked in connection.execute(query)}
 
 
-def _set_global(connection: Connection, asked: Subscription, filtered: bool) -> None:
-    suspend(connection, asked.subscriber, asked.sop_instance_uid)
+def _set_global(connection: Connection, wanted: Subscription, filtered: bool) -> None:
+    suspend(connection, wanted.subscriber, wanted.sop_instance_uid)
     connection.execute(
         insert(GLOBAL).values(
-            ae_title=asked.subscriber.ae_title, web=asked.subscriber.web, filtered=filtered, locked=asked.locked,
-            matching_keys=asked.matching_keys if filtered else {},
+            ae_title=wanted.subscriber.ae_title, web=wanted.subscriber.web, filtered=filtered, locked=wanted.locked,
+            matching_keys=wanted.matching_keys if filtered else {},
         )
     )  # fmt: skip
 
@@ -205,11 +193,8 @@ def _global(subscriber: Subscriber, *, filtered: bool) -> ColumnElement[bool]:
     )
 
 
-def _all(connection: Connection) -> list[Item]:
-    return [read(row) for row in connection.execute(select(WORK_ITEM).order_by(WORK_ITEM.c.created_at)).mappings()]
-
-
-def _matching(connection: Connection, keys: Json) -> list[Item]:
-    query = compile_query(keys)
-    rows = connection.execute(select(WORK_ITEM).where(*query.where).order_by(WORK_ITEM.c.created_at)).mappings()
-    return [item for item in map(read, rows) if query.test(item.attributes)]
+def _items(connection: Connection, query: Query | None) -> list[Item]:
+    """Those that match, the oldest first."""
+    rows = select(WORK_ITEM).where(*(query.where if query else ())).order_by(WORK_ITEM.c.created_at)
+    found = map(read, connection.execute(rows).mappings())
+    return [item for item in found if query is None or query.test(item.attributes)]

@@ -1,4 +1,4 @@
-"""Work items are written here, and nowhere else: whoever watches one hears of each change in the same transaction."""
+"""The one place where work items are written: the event reports of a change are queued in the same transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_DESCRIPTION = 1024  # ST, PS3.5 6.2
 def add(connection: Connection, item: Item) -> None:
     """Write a new work item."""
     rows.add(connection, item)
-    if subscriptions.is_anything_global(connection):
+    if subscriptions.is_any_global(connection):
         written = _written(connection, item)
         subscriptions.created(connection, written, changes(None, written), item.created_at)
 
@@ -37,10 +37,10 @@ def save(connection: Connection, item: Item, now: float) -> None:
 
 
 def forget_ended(connection: Connection, before: float) -> int:
-    """Drop work items that ended before then and that no Deletion Lock keeps (CC.2.1.3); how many.
+    """Delete work items that ended before then and that no Deletion Lock keeps (CC.2.1.3); how many.
 
-    Those that nobody has claimed go, too, when their study came before then: it was read elsewhere. A work item of a
-    study that has not come yet is not touched.
+    Those that nobody has claimed go, too, when their study was received before then: it was read elsewhere. A work
+    item of a study that was not received yet is not touched.
     """
     locked = select(SUBSCRIPTION.c.sop_instance_uid).where(SUBSCRIPTION.c.locked)
     old = select(STUDY.c.study_instance_uid).where(STUDY.c.last_received_at < before)
@@ -60,7 +60,7 @@ def forget_ended(connection: Connection, before: float) -> int:
 
 
 def _explained(item: Item, before: Item) -> Item:
-    """With the reason of the priority, unless the same change says another progress."""
+    """With the reason of the priority, unless the same change sets another progress."""
     tag = tag_of(_PROGRESS)
     if item.attributes.get(tag) != before.attributes.get(tag):
         return item

@@ -30,16 +30,16 @@ class EventType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, before it is known who hears of it."""
+    """One event, before it is known who is notified of it."""
 
     type: EventType
     information: Json
 
 
 def changes(before: Item | None, after: Item) -> tuple[Event, ...]:
-    """The events of one change, in the order in which they are told; `before` is None for a new work item.
+    """The events of one change, in the order in which they are reported; `before` is None for a new work item.
 
-    A change of priority is told as UPS Progress Report: no event of the standard has the priority, so the reason is
+    A change of priority is a UPS Progress Report: no event of the standard has the priority, so the reason is
     the Procedure Step Progress Description, and the Scheduled Procedure Step Priority is there in addition.
     """
     found = []
@@ -53,7 +53,7 @@ def changes(before: Item | None, after: Item) -> tuple[Event, ...]:
 
 
 def state_report(item: Item) -> Event:
-    """UPS State Report; also what a new subscriber is told."""
+    """UPS State Report; also the first report to a new subscriber."""
     information: Json = {}
     put(information, "ProcedureStepState", item.state.value)
     _copy(item.attributes, information, ("InputReadinessState",))
@@ -63,7 +63,7 @@ def state_report(item: Item) -> Event:
 
 
 def cancel_requested(given: Json, requesting_ae_title: str) -> Event:
-    """UPS Cancel Requested, with what the request said."""
+    """UPS Cancel Requested, with the reason and the contact of the request."""
     information: Json = {}
     put(information, "RequestingAE", requesting_ae_title)
     _copy(given, information, _CANCEL_REQUEST)

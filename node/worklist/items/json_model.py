@@ -15,12 +15,13 @@ from node.dicom.value_representations import BULK
 from node.worklist.items.statuses import Status, UpsRefused
 
 Json = dict[str, Any]
-_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 """One Data Set: tag as eight hexadecimal digits to {"vr": …, "Value": […]}."""
+
+_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")  # of a name, PS3.18 F.2.2
 
 MOST_CHARACTERS = 1_000_000  # of one work item; a peer does not fill the disk with one N-CREATE
 
-_NOT_KEPT = ("00080005",)  # Specific Character Set: the JSON is Unicode, the answer chooses its own
+_NOT_KEPT = ("00080005",)  # Specific Character Set: the JSON is Unicode, each response has its own
 
 
 @cache
@@ -85,6 +86,12 @@ def has_value(attributes: Json, keyword: str) -> bool:
     return bool(items_of(entry) if entry.get("vr") == "SQ" else texts(entry))
 
 
+def accession_number(attributes: Json) -> str:
+    """The first Accession Number of the work item's requests, empty where there is none."""
+    requests = items(attributes, "ReferencedRequestSequence")
+    return next(filter(None, (text(request, "AccessionNumber") for request in requests)), "")
+
+
 def code(value: str, scheme: str, meaning: str) -> Json:
     """One Item of a Code Sequence (PS3.3 8.8)."""
     item: Json = {}
@@ -136,7 +143,7 @@ def to_dataset(attributes: Json) -> Dataset:
 def _dataset(attributes: Json) -> Dataset:
     dataset = Dataset()
     for tag, entry in attributes.items():
-        # IGNORE: what came in goes out again as it was, and pydicom's warnings would print values
+        # IGNORE: a value received is sent again as it was, and pydicom's warnings would print values
         element = DataElement(int(tag, 16), entry["vr"], _value(entry), validation_mode=config.IGNORE)
         dataset.add(element)
     return dataset

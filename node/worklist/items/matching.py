@@ -1,4 +1,4 @@
-"""C-FIND on work items: matching (PS3.4 C.2.2.2) and the Identifier of the answer (PS3.4 CC.2.8.1.3)."""
+"""C-FIND on work items: matching (PS3.4 C.2.2.2) and the Identifier of the response (PS3.4 CC.2.8.1.3)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLUMNS = {  # keys that the database finds by itself
 class Query:
     """A compiled request Identifier.
 
-    `where` narrows the rows to read, `test` decides; `unsupported` says that a key was passed over (0xFF01).
+    `where` narrows the rows to read, `test` decides; `unsupported`: a key was ignored (0xFF01).
     """
 
     keys: Json
@@ -38,11 +38,11 @@ class Query:
     where: tuple[ColumnElement[bool], ...]
     unsupported: bool
 
-    def asks_for(self, keyword: str) -> bool:
+    def has_key(self, keyword: str) -> bool:
         """Whether the attribute is matched or returned."""
         return tag_of(keyword) in self.keys
 
-    def answer(self, attributes: Json) -> Json:
+    def response(self, attributes: Json) -> Json:
         """The response Identifier: the requested attributes and no others, empty where the work item has none."""
         return _project(self.keys, attributes)
 
@@ -111,13 +111,13 @@ def _wildcard(pattern: str, flags: int = 0) -> Callable[[str], bool]:
 
 
 def _span_test(tag: str, vr: str, wanted: str, zone: str) -> Callable[[str], bool]:
-    asked = span_of_key(vr, wanted, offset_of(zone))
-    if asked is None:
+    wanted_span = span_of_key(vr, wanted, offset_of(zone))
+    if wanted_span is None:
         raise UpsRefused(Status.BAD_IDENTIFIER, keyword_of(tag))
 
     def test(value: str) -> bool:
         own = span(vr, value, None)
-        return own is not None and own[0] <= asked[1] and own[1] >= asked[0]
+        return own is not None and own[0] <= wanted_span[1] and own[1] >= wanted_span[0]
 
     return test
 
@@ -132,12 +132,12 @@ def _where(keys: Json) -> tuple[ColumnElement[bool], ...]:
 
 
 def _project(keys: Json, attributes: Json) -> Json:
-    answer: Json = {}
+    response: Json = {}
     for tag, key in sorted(keys.items()):
         entry = attributes.get(tag, {"vr": key["vr"]})
         wanted = items_of(key)
         if entry["vr"] == "SQ" and wanted and wanted[0]:
             found = [_project(wanted[0], item) for item in items_of(entry)]
             entry = {"vr": "SQ", "Value": found} if found else {"vr": "SQ"}
-        answer[tag] = entry
-    return answer
+        response[tag] = entry
+    return response

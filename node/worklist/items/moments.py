@@ -49,7 +49,7 @@ def span(vr: str, text: str, zone: timezone | None) -> Span | None:
 
 
 def span_of_key(vr: str, text: str, zone: timezone | None) -> Span | None:
-    """The span that a matching key asks for: a single value or a range, open at either end; None: neither."""
+    """The span of a matching key: a single value or a range, open at either end; None: neither."""
     single = span(vr, text, zone)
     if single is not None:
         return single

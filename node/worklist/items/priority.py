@@ -1,4 +1,4 @@
-"""The priority of a work item: its values, who may change it, and its place in a list that ages. Pure."""
+"""The priority of a work item: its values, who may change it, and its head start in a list that ages. Pure."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ BEFORE_ANALYSIS = Priority.MEDIUM
 
 
 @dataclass(frozen=True, slots=True)
-class Triage:
-    """What an analysis says of a study's urgency.
+class RequestedPriority:
+    """The priority that triage requests for a study, and why.
 
-    `priority` is None where it has nothing to say (not analysed, failed); `reason` is a sentence for the reader of
-    the worklist and holds no patient attribute.
+    `priority` is None where it requests none (not analysed, failed); `reason` is a sentence for the reader of the
+    worklist and holds no patient attribute.
     """
 
     priority: Priority | None
@@ -49,51 +49,47 @@ class Triage:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PriorityDecision:
     """The priority that a work item has from now on, and why.
 
-    `heard` is the most urgent priority that triage ever asked for, None where it never spoke.
+    `triage_priority` is the most urgent one that triage ever requested, None where it never requested one.
     """
 
     priority: Priority
     source: Source
-    heard: Priority | None
+    triage_priority: Priority | None
     changed: bool
     reason: str
 
 
-def decide(current: Priority, source: Source, triage: Triage, heard: Priority | None = None) -> Decision:
-    """Raise the priority where triage asks for more than there is; never lower it.
+def decide(
+    current: Priority, source: Source, triage: RequestedPriority, earlier: Priority | None = None
+) -> PriorityDecision:
+    """Raise the priority where triage requests more than there is; never lower it.
 
-    A person who lowers a priority that triage had raised has seen what triage said: the same or less, said again (a
+    A person who lowers a priority that triage had raised has seen the request: the same or less, requested again (a
     repeated analysis, late images), does not raise it a second time. Only more than before does.
+
+    Parameters
+    ----------
+    earlier
+        The most urgent priority that triage requested before.
     """
-    asked = triage.priority
-    if asked is None:
-        return Decision(current, source, heard, changed=False, reason=triage.reason)
-    most = asked if heard is None or asked.above(heard) else heard
-    if asked is current and source is Source.TRIAGE:
-        return Decision(current, source, most, changed=False, reason=f"{asked}: {triage.reason}")
-    if not asked.above(current):
-        return Decision(current, source, most, changed=False, reason=f"stays {current}: {triage.reason}")
-    if source is Source.HUMAN and heard is not None and not asked.above(heard):
-        reason = f"stays {current}, set by a person who knew of {heard}: {triage.reason}"
-        return Decision(current, source, most, changed=False, reason=reason)
-    return Decision(asked, Source.TRIAGE, most, changed=True, reason=f"{asked}: {triage.reason}")
+    requested = triage.priority
+    if requested is None:
+        return PriorityDecision(current, source, earlier, changed=False, reason=triage.reason)
+    most = requested if earlier is None or requested.above(earlier) else earlier
+    if requested is current and source is Source.TRIAGE:
+        return PriorityDecision(current, source, most, changed=False, reason=f"{requested}: {triage.reason}")
+    if not requested.above(current):
+        return PriorityDecision(current, source, most, changed=False, reason=f"stays {current}: {triage.reason}")
+    if source is Source.HUMAN and earlier is not None and not requested.above(earlier):
+        reason = f"stays {current}, set by a person who knew of {earlier}: {triage.reason}"
+        return PriorityDecision(current, source, most, changed=False, reason=reason)
+    return PriorityDecision(requested, Source.TRIAGE, most, changed=True, reason=f"{requested}: {triage.reason}")
 
 
 def head_start(priority: Priority, policy: Policy) -> float:
-    """Seconds that a work item is put before one of LOW which came at the same time."""
+    """Seconds that a work item is put before one of LOW which was created at the same time."""
     high, medium = (3600.0 * hours for hours in policy.head_start_hours)
     return {Priority.HIGH: high + medium, Priority.MEDIUM: medium, Priority.LOW: 0.0}[priority]
-
-
-def place(priority: Priority, came: float, policy: Policy, now: float) -> tuple[bool, float]:
-    """Where a work item stands in a list that ages, the smallest first.
-
-    Those of HIGH that came within `late_hours` stand before all others, however old. The rest is ordered by the time
-    of coming less the head start, so that nothing starves: a study that waits is overtaken only by those that came
-    within the difference of the two head starts, and by such alerts, of which the budget lets only so many through.
-    """
-    fresh = priority is Priority.HIGH and came > now - 3600.0 * policy.late_hours
-    return not fresh, came - head_start(priority, policy)

@@ -29,7 +29,7 @@ class Item:
     priority: Priority
     source: Source
     reason: str
-    heard: Priority | None  # the most that triage ever asked for
+    triage_priority: Priority | None  # the most urgent that triage ever requested
     transaction_uid: str
     attributes: Json
     created_at: float
@@ -38,7 +38,10 @@ class Item:
 def by_urgency(policy: Policy | None = None, now: float = 0.0) -> tuple[ColumnElement[Any], ...]:
     """The order of the worklist: priority, then age; the UID makes it total.
 
-    With `policy` it is that of `node.worklist.triage.policy.place` at the time `now`.
+    With `policy` the list ages: HIGH items created within `late_hours` before `now` are before all others, however
+    old. The rest is ordered by creation less the head start, so that nothing starves: an item that waits is overtaken
+    only by those created within the difference of the two head starts, and by such alerts, of which the budget lets
+    only so many through.
     """
     rank = case({priority.value: priority.rank for priority in Priority}, value=WORK_ITEM.c.priority)
     if policy is None:
@@ -56,9 +59,9 @@ def reading_order(connection: Connection, policy: Policy | None, now: float) -> 
 
 
 def is_worked_off(connection: Connection, now: float) -> bool:
-    """Whether somebody took a work item of this list within a day.
+    """Whether somebody claimed a work item of this list within a day.
 
-    Where people read without telling us, every old item is still unread here: it must not come before newer ones.
+    Where people read without claiming, every old item is still unread here: it must not be put before newer ones.
     """
     taken = select(WORK_ITEM.c.sop_instance_uid).where(WORK_ITEM.c.transaction_uid != "")
     return connection.execute(taken.where(WORK_ITEM.c.updated_at > now - _DAY).limit(1)).first() is not None
@@ -79,7 +82,7 @@ def of_study(connection: Connection, study_instance_uid: str) -> tuple[Item, ...
 
 
 def add(connection: Connection, item: Item) -> None:
-    """Write a new work item; nobody hears of it but through `keeping.add`."""
+    """Write a new work item; its watchers are notified by `events.writing.add` alone."""
     values = _columns(item, item.created_at)
     connection.execute(
         insert(WORK_ITEM).values(sop_instance_uid=item.sop_instance_uid, created_at=item.created_at, **values)
@@ -87,7 +90,7 @@ def add(connection: Connection, item: Item) -> None:
 
 
 def save(connection: Connection, item: Item, now: float) -> None:
-    """Write a changed work item, through `keeping.save`; the modification time of its schedule is `now`."""
+    """Write a changed work item for `events.writing.save`; the modification time of its schedule is `now`."""
     where = WORK_ITEM.c.sop_instance_uid == item.sop_instance_uid
     connection.execute(update(WORK_ITEM).where(where).values(**_columns(item, now)))
 
@@ -113,7 +116,7 @@ def _columns(item: Item, now: float) -> dict[str, object]:
         "priority": item.priority.value,
         "priority_source": item.source.value,
         "priority_reason": item.reason,
-        "triage_priority": item.heard.value if item.heard else "",
+        "triage_priority": item.triage_priority.value if item.triage_priority else "",
         "transaction_uid": item.transaction_uid,
         "attributes": dict(sorted(attributes.items())),
         "updated_at": now,
@@ -129,7 +132,7 @@ def read(row: RowMapping) -> Item:
         priority=Priority(row["priority"]),
         source=Source(row["priority_source"]),
         reason=row["priority_reason"],
-        heard=Priority(row["triage_priority"]) if row["triage_priority"] else None,
+        triage_priority=Priority(row["triage_priority"]) if row["triage_priority"] else None,
         transaction_uid=row["transaction_uid"],
         attributes=row["attributes"],
         created_at=row["created_at"],

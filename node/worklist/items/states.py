@@ -22,7 +22,7 @@ FINAL = (State.COMPLETED, State.CANCELED)
 
 
 class Request(StrEnum):
-    """What a peer asks for: a row of the transition table."""
+    """What a peer requests: a row of the transition table."""
 
     CREATE = "N-CREATE"
     CLAIM = "change to IN PROGRESS, Transaction UID right"
@@ -36,10 +36,10 @@ class Request(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What becomes of a request: the status, and the state where it changes.
+class Transition:
+    """A cell of the transition table: the status of the response, and the new state where it changes.
 
-    `final` says that the final state requirements (PS3.4 CC.2.5.1.1) must be met first, else 0xC304.
+    `final`: the final state requirements (PS3.4 CC.2.5.1.1) must be met first, else 0xC304.
     """
 
     status: Status
@@ -47,31 +47,31 @@ class Outcome:
     final: bool = False
 
 
-def _go(state: State, *, final: bool = False) -> Outcome:
-    return Outcome(Status.SUCCESS, state, final)
+def _to(state: State, *, final: bool = False) -> Transition:
+    return Transition(Status.SUCCESS, state, final)
 
 
-_GONE = Outcome(Status.NO_SUCH_UPS)
-_WRONG = Outcome(Status.WRONG_TRANSACTION)
-_ENDED = Outcome(Status.NO_LONGER_UPDATABLE)
-_ONLY_CREATED = Outcome(Status.ONLY_CREATED_SCHEDULED)
-_EXISTS = Outcome(Status.DUPLICATE_INSTANCE)
-_NOT_YET = Outcome(Status.NOT_IN_PROGRESS)
+_GONE = Transition(Status.NO_SUCH_UPS)
+_WRONG = Transition(Status.WRONG_TRANSACTION)
+_ENDED = Transition(Status.NO_LONGER_UPDATABLE)
+_ONLY_CREATED = Transition(Status.ONLY_CREATED_SCHEDULED)
+_EXISTS = Transition(Status.DUPLICATE_INSTANCE)
+_NOT_YET = Transition(Status.NOT_IN_PROGRESS)
 
 # PS3.4 Table CC.1.1-2. Columns: no such instance, SCHEDULED, IN PROGRESS, COMPLETED, CANCELED.
-# Request cancel of what is IN PROGRESS: who watches is told; 0xC312 where nobody does (CC.2.2.3).
-TRANSITIONS: Mapping[Request, tuple[Outcome, Outcome, Outcome, Outcome, Outcome]] = {
-    Request.CREATE: (_go(State.SCHEDULED), _EXISTS, _EXISTS, _EXISTS, _EXISTS),
-    Request.CLAIM: (_GONE, _go(State.IN_PROGRESS), Outcome(Status.ALREADY_IN_PROGRESS), _ENDED, _ENDED),
+# Request cancel of what is IN PROGRESS: its subscribers are notified; 0xC312 where there is none (CC.2.2.3).
+TRANSITIONS: Mapping[Request, tuple[Transition, Transition, Transition, Transition, Transition]] = {
+    Request.CREATE: (_to(State.SCHEDULED), _EXISTS, _EXISTS, _EXISTS, _EXISTS),
+    Request.CLAIM: (_GONE, _to(State.IN_PROGRESS), Transition(Status.ALREADY_IN_PROGRESS), _ENDED, _ENDED),
     Request.CLAIM_WRONG: (_GONE, _WRONG, _WRONG, _WRONG, _WRONG),
     Request.RESCHEDULE: (_GONE, _ONLY_CREATED, _ONLY_CREATED, _ONLY_CREATED, _ONLY_CREATED),
-    Request.COMPLETE: (_GONE, _NOT_YET, _go(State.COMPLETED, final=True), Outcome(Status.ALREADY_COMPLETED), _ENDED),
+    Request.COMPLETE: (_GONE, _NOT_YET, _to(State.COMPLETED, final=True), Transition(Status.ALREADY_COMPLETED), _ENDED),
     Request.COMPLETE_WRONG: (_GONE, _WRONG, _WRONG, _WRONG, _WRONG),
     Request.REQUEST_CANCEL: (
-        _GONE, _go(State.CANCELED), Outcome(Status.SUCCESS),
-        Outcome(Status.IS_COMPLETED), Outcome(Status.ALREADY_CANCELED),
+        _GONE, _to(State.CANCELED), Transition(Status.SUCCESS),
+        Transition(Status.IS_COMPLETED), Transition(Status.ALREADY_CANCELED),
     ),
-    Request.CANCEL: (_GONE, _NOT_YET, _go(State.CANCELED, final=True), _ENDED, Outcome(Status.ALREADY_CANCELED)),
+    Request.CANCEL: (_GONE, _NOT_YET, _to(State.CANCELED, final=True), _ENDED, Transition(Status.ALREADY_CANCELED)),
     Request.CANCEL_WRONG: (_GONE, _WRONG, _WRONG, _WRONG, _WRONG),
 }  # fmt: skip
 
@@ -83,7 +83,7 @@ _CHANGES: Mapping[State, tuple[Request, Request]] = {  # requested state: with t
 }
 
 
-def outcome(request: Request, current: State | None) -> Outcome:
+def transition(request: Request, current: State | None) -> Transition:
     """The cell of Table CC.1.1-2; `current` is None where there is no such instance."""
     column = 0 if current is None else 1 + tuple(State).index(current)
     return TRANSITIONS[request][column]

@@ -1,4 +1,4 @@
-"""The statuses that the Unified Procedure Step SCP answers, each with its meaning and its place in the standard."""
+"""The statuses of the Unified Procedure Step SCP, each with its meaning and its place in the standard."""
 
 from __future__ import annotations
 

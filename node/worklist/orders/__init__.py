@@ -1,1 +1,1 @@
-"""Orders by HL7 that name a priority before the images come."""
+"""HL7 orders that request a priority before the images are received."""

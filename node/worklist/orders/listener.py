@@ -1,4 +1,4 @@
-"""The MLLP listener: orders are in the ledger before they are acknowledged; everything else is taken politely."""
+"""The MLLP listener: orders are in the ledger before they are acknowledged; other messages are acknowledged."""
 
 from __future__ import annotations
 
@@ -20,55 +20,55 @@ from node.hl7.mllp import BadBlock, Blocks, block
 from node.ledger.engine import Ledger
 from node.settings import Orders
 from node.worklist.orders import messages, orders
-from node.worklist.orders.messages import BadOrder, Verdict
+from node.worklist.orders.messages import Acknowledgement, BadOrder
 
 _log = structlog.get_logger(__name__)
 _MOST = 1 << 20  # bytes of a message
 _TICK = 0.1  # seconds until the listener sees that it is to end
 
 
-class Learner:
-    """What a message does, without the network; safe to call from several connections at once."""
+class OrderReceiver:
+    """Records the orders of a message, without the network; safe to call from several connections at once."""
 
     def __init__(self, table: Orders, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         self._table, self._ledger, self._clock = table, ledger, clock
 
-    def answer(self, content: bytes) -> list[bytes]:
-        """The acknowledgements of a message; what AA says is in the ledger then."""
+    def receive(self, content: bytes) -> list[bytes]:
+        """The acknowledgements of a message; after AA its orders are in the ledger."""
         message: Message | None = None
         try:
             message = Message(content, self._table.encoding)
-            verdict = self._learn(message)
+            result = self._record(message)
         except NotHl7 as error:
-            verdict = Verdict("AR", str(error), "207")
+            result = Acknowledgement("AR", str(error), "207")
         except BadOrder as error:
-            verdict = Verdict("AE", str(error), error.code)
+            result = Acknowledgement("AE", str(error), error.code)
         except OutOfResources:
-            verdict = Verdict("AE", "the ledger cannot be written, send again later", "207")
-        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
+            result = Acknowledgement("AE", "the ledger cannot be written, send again later", "207")
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is logged, and acknowledged with AE
             _log.exception("an order message could not be handled")
-            verdict = Verdict("AE", "a fault of our software, see its log", "207")
-        _say(message, verdict)
-        answers = messages.acknowledgements(message, verdict, self._clock())
+            result = Acknowledgement("AE", "a fault of our software, see its log", "207")
+        _log_result(message, result)
+        responses = messages.encode(message, result, self._clock())
         encoding = _encoding(content, self._table.encoding)
-        return [answer.encode(encoding, "replace") for answer in answers]
+        return [response.encode(encoding, "replace") for response in responses]
 
-    def _learn(self, message: Message) -> Verdict:
+    def _record(self, message: Message) -> Acknowledgement:
         header = message.first("MSH")
         if not header.value(9) or not header.value(10):
             raise BadOrder("MSH-9 (message type) and MSH-10 (control ID) are required")
         kind = messages.kind(message)
         if kind not in messages.KINDS:
-            return Verdict("AA")
+            return Acknowledgement("AA")
         found = messages.orders(message, self._table)
         now, raised = self._clock(), 0
         with self._ledger.write() as connection:
             for order in found:
-                raised += orders.learn(connection, order, now)
+                raised += orders.record(connection, order, now)
         _log.info(
-            "orders learnt", orders=len(found), priorities=[order.priority.value for order in found], raised=raised
+            "orders recorded", orders=len(found), priorities=[order.priority.value for order in found], raised=raised
         )
-        return Verdict("AA")
+        return Acknowledgement("AA")
 
 
 def _encoding(content: bytes, default: str) -> str:
@@ -78,12 +78,12 @@ def _encoding(content: bytes, default: str) -> str:
         return "ascii"
 
 
-def _say(message: Message | None, verdict: Verdict) -> None:
+def _log_result(message: Message | None, result: Acknowledgement) -> None:
     """Type, control ID and reason: never a field that may be the patient's."""
     kind = "^".join(messages.kind(message)) if message else ""
     names = {"type": kind[:20], "control_id": message.first("MSH").value(10)[:199] if message else ""}
-    if verdict.code != "AA":
-        _log.warning("HL7 message refused", **names, code=verdict.code, reason=verdict.reason)
+    if result.code != "AA":
+        _log.warning("HL7 message refused", **names, code=result.code, reason=result.reason)
     elif message and messages.kind(message) not in messages.KINDS:
         _log.info("HL7 message ignored, it is no order", **names)
 
@@ -96,8 +96,8 @@ class _Connection(socketserver.BaseRequestHandler):
         blocks = Blocks(self.request.recv, _MOST)
         try:
             while (content := blocks.read()) is not None:
-                for answer in self.server.learner.answer(content):
-                    self.request.sendall(block(answer))
+                for response in self.server.receiver.receive(content):
+                    self.request.sendall(block(response))
         except BadBlock as error:
             _log.warning("HL7 connection ended", address=self.client_address[0], reason=str(error))
         except OSError:  # idle for too long, or gone: nothing that was acknowledged is lost
@@ -109,34 +109,34 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, table: Orders, learner: Learner) -> None:
-        self.table, self.learner = table, learner
-        self._places = threading.BoundedSemaphore(table.most_connections)
+    def __init__(self, table: Orders, receiver: OrderReceiver) -> None:
+        self.table, self.receiver = table, receiver
+        self._slots = threading.BoundedSemaphore(table.most_connections)
         self._open = set[socket.socket]()
         self.address_family = socket.AF_INET6 if ":" in table.host else socket.AF_INET
         super().__init__((table.host, table.port), _Connection)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether the caller may send, and there is room for it."""
+        """Whether the sender is allowed, and a connection slot is free."""
         address = ip_address(client_address[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         if self.table.allow and not any(address in network for network in self.table.allow):
             _log.warning("HL7 connection refused", address=str(address), reason="not in worklist.orders.allow")
             return False
-        if not self._places.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             _log.warning("HL7 connection refused", address=str(address), reason="too many connections")
             return False
         self._open.add(request)
         return True
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """As the parent does; then there is room again."""
+        """As the parent does; then the slot is free again."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._open.discard(request)
-            self._places.release()
+            self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The parent would print values."""
@@ -161,7 +161,7 @@ def listening(table: Orders | None, ledger: Ledger) -> Iterator[int]:
         yield 0
         return
     try:
-        server = _Server(table, Learner(table, ledger))
+        server = _Server(table, OrderReceiver(table, ledger))
     except OSError as error:
         where = f"{table.host}:{table.port}"
         raise ConfigurationError(

@@ -13,15 +13,15 @@ from node.settings import Orders
 from node.worklist.items.priority import Priority
 from node.worklist.orders.orders import Order
 
-KINDS = (("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23"))  # all others are answered AA and ignored
+KINDS = (("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23"))  # all others are acknowledged with AA and ignored
 
 # HL7 table 0485 as IHE RAD TF-2 maps it to Requested Procedure Priority: S STAT, A, P, C high, R routine, T medium
 PRIORITIES = {
     "S": Priority.HIGH, "A": Priority.HIGH, "P": Priority.HIGH, "C": Priority.HIGH,
     "R": Priority.MEDIUM, "T": Priority.MEDIUM,
 }  # fmt: skip
-_PLACES = (("TQ1", 9, 1), ("ORC", 7, 6), ("OBR", 27, 6))  # of the priority: since 2.5, and before
-_CANCELS = ("CA", "OC", "CR", "DC", "OD", "DR")  # ORC-1, table 0119: cancel and discontinue, asked for or done
+_PRIORITY_FIELDS = (("TQ1", 9, 1), ("ORC", 7, 6), ("OBR", 27, 6))  # of the priority: since 2.5, and before
+_CANCELS = ("CA", "OC", "CR", "DC", "OD", "DR")  # ORC-1, table 0119: cancel and discontinue, requested or done
 _LONGEST = 250  # characters of an order number
 
 
@@ -79,18 +79,18 @@ def _order(group: Group, header: Segment, table: Orders, study_instance_uid: str
         raise BadOrder(f"an order has no accession number ({', '.join(table.accession)}) and no Study Instance UID")
     if max(map(len, (placer, filler))) > _LONGEST or len(accession) > 64:
         raise BadOrder("an order number is too long", "102")
-    word, priority = _priority(group, PRIORITIES | {key: Priority(value) for key, value in table.priorities.items()})
+    code, priority = _priority(group, PRIORITIES | {key: Priority(value) for key, value in table.priorities.items()})
     return Order(
-        placer, filler, accession, study_instance_uid, priority, word, _value(group, "ORC", 1) in _CANCELS,
+        placer, filler, accession, study_instance_uid, priority, code, _value(group, "ORC", 1) in _CANCELS,
         header.value(3)[:255], header.value(10)[:199],
     )  # fmt: skip
 
 
 def _priority(group: Group, known: Mapping[str, Priority]) -> tuple[str, Priority]:
-    """The most urgent of the words that a message has for the priority; without one that we know it is routine."""
-    words = [word for place in _PLACES if (word := _value(group, *place))]
-    found = min((word for word in words if word in known), key=lambda word: known[word].rank, default="")
-    return (found or next(iter(words), ""))[:20], known.get(found, Priority.MEDIUM)
+    """The most urgent of the codes that a message has for the priority; without one that we know it is routine."""
+    codes = [code for field in _PRIORITY_FIELDS if (code := _value(group, *field))]
+    found = min((code for code in codes if code in known), key=lambda code: known[code].rank, default="")
+    return (found or next(iter(codes), ""))[:20], known.get(found, Priority.MEDIUM)
 
 
 def _study(group: Group) -> str:
@@ -109,26 +109,26 @@ def _value(group: Group, name: str, field: int, component: int = 1) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a message is answered: AA, AE or AR (table 0008), and why; `reason` quotes nothing of the message."""
+class Acknowledgement:
+    """MSA-1 of the acknowledgement, AA, AE or AR (table 0008), and why; `reason` quotes nothing of the message."""
 
     code: str
     reason: str = ""
     error: str = ""  # table 0357
 
 
-def acknowledgements(message: Message | None, verdict: Verdict, now: float) -> tuple[str, ...]:
-    """The answers to a message: one in original mode; in enhanced mode those that MSH-15 and MSH-16 ask for (2.9.2)."""
+def encode(message: Message | None, ours: Acknowledgement, now: float) -> tuple[str, ...]:
+    """The responses: one in original mode; in enhanced mode those that MSH-15 and MSH-16 request (2.9.2)."""
     header = message.first("MSH") if message else Segment(["MSH"], SEPARATORS[1:])
     accept, application = header.value(15), header.value(16)
     if not accept and not application:
-        return (_acknowledgement(header, verdict, verdict.code, now),)
-    codes = [("C" + verdict.code[1:], accept), (verdict.code, application)]
-    wanted = ("AL", "SU" if verdict.code == "AA" else "ER")
-    return tuple(_acknowledgement(header, verdict, code, now) for code, condition in codes if condition in wanted)
+        return (_acknowledgement(header, ours, ours.code, now),)
+    codes = [("C" + ours.code[1:], accept), (ours.code, application)]
+    wanted = ("AL", "SU" if ours.code == "AA" else "ER")
+    return tuple(_acknowledgement(header, ours, code, now) for code, condition in codes if condition in wanted)
 
 
-def _acknowledgement(header: Segment, verdict: Verdict, code: str, now: float) -> str:
+def _acknowledgement(header: Segment, ours: Acknowledgement, code: str, now: float) -> str:
     time = datetime.fromtimestamp(now, UTC).astimezone().strftime("%Y%m%d%H%M%S%z")
     us, them = (f"{escape(header.value(a))}|{escape(header.value(b))}" for a, b in ((5, 6), (3, 4)))
     control_id, version = escape(header.value(10)), escape(header.value(12)) or "2.5.1"
@@ -139,7 +139,7 @@ def _acknowledgement(header: Segment, verdict: Verdict, code: str, now: float) -
     head = f"MSH|{SEPARATORS[1:]}|{us}|{them}|{time}||{kinds}|{own}|{processing}|{version}"
     if header.value(18):
         head += f"||||||{escape(header.value(18))}"
-    lines = [head, f"MSA|{code}|{control_id}" + (f"|{escape(verdict.reason)}" if verdict.reason else "")]
-    if verdict.error:
-        lines.append(f"ERR|||{verdict.error}^{escape(verdict.reason)}^HL70357|E")
+    lines = [head, f"MSA|{code}|{control_id}" + (f"|{escape(ours.reason)}" if ours.reason else "")]
+    if ours.error:
+        lines.append(f"ERR|||{ours.error}^{escape(ours.reason)}^HL70357|E")
     return "".join(f"{line}\r" for line in lines)

@@ -1,1 +1,1 @@
-"""The reading work item of a study: its Data Set and its life."""
+"""The reading work item of a study: its Data Set, and its rows in the ledger."""

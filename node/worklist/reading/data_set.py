@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pydicom import Dataset
 
 from node.settings import Policy
-from node.worklist.items.attributes import RULES
+from node.worklist.items.attributes import REQUIREMENTS
 from node.worklist.items.json_model import Json, code, items, put, text
 from node.worklist.items.moments import date_time
 from node.worklist.items.priority import BEFORE_ANALYSIS
@@ -26,9 +26,9 @@ _PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "AdmissionID", "Adm
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What work items say of this node.
+    """The values of this node in work items.
 
-    `retrieve_ae_title` is where the images can be fetched (the PACS); empty: where each study came from. `policy` has
+    `retrieve_ae_title` is where the images can be retrieved (the PACS); empty: the sender of each study. `policy` has
     the head starts of the list's order.
     """
 
@@ -55,7 +55,7 @@ def reading_uid(study_instance_uid: str) -> str:
 def reading_attributes(study_instance_uid: str, header: Dataset, station: Station, now: float) -> Json:
     """The Data Set of a new reading work item: every Type 1 and 2 attribute of Table CC.2.5-3.
 
-    Input Information Sequence is left out: it is made of the instances that are known when somebody asks. Which
+    Input Information Sequence is left out: it is made of the instances that are known at each N-GET or C-FIND. Which
     station will read is not known, so those Sequences are empty.
 
     Parameters
@@ -64,9 +64,9 @@ def reading_attributes(study_instance_uid: str, header: Dataset, station: Statio
         Any instance of the study; its values are taken where they are valid, else the attribute is empty.
     """
     attributes: Json = {}
-    for rule in RULES:
-        if rule.create in "12C0" and rule.keyword not in ("TransactionUID", "InputInformationSequence"):
-            put(attributes, rule.keyword)
+    for requirement in REQUIREMENTS:
+        if requirement.create in "12C0" and requirement.keyword not in ("TransactionUID", "InputInformationSequence"):
+            put(attributes, requirement.keyword)
     for keyword in _PATIENT:
         put(attributes, keyword, _string(header, keyword))
     put(attributes, "PatientBirthDate", _matching(header, "PatientBirthDate", r"\d{8}"))
@@ -84,7 +84,7 @@ def reading_attributes(study_instance_uid: str, header: Dataset, station: Statio
 
 
 def is_reading(attributes: Json) -> bool:
-    """Whether the work item asks a person to interpret images, whoever made it."""
+    """Whether the work item is for a person to interpret images, whoever made it."""
     value, scheme, _ = INTERPRETATION
     codes = items(attributes, "ScheduledWorkitemCodeSequence")
     return any((text(item, "CodeValue"), text(item, "CodingSchemeDesignator")) == (value, scheme) for item in codes)
@@ -127,11 +127,11 @@ def _label(header: Dataset) -> str:
 
 
 def _request(study_instance_uid: str, header: Dataset) -> Json:
-    asked = header.get("RequestAttributesSequence") or [Dataset()]
+    requests = header.get("RequestAttributesSequence") or [Dataset()]
     request: Json = {}
     put(request, "StudyInstanceUID", study_instance_uid)
     for keyword in ("AccessionNumber", "RequestedProcedureID", "RequestedProcedureDescription"):
-        put(request, keyword, _string(header, keyword) or _string(asked[0], keyword))
+        put(request, keyword, _string(header, keyword) or _string(requests[0], keyword))
     for keyword in (
         "IssuerOfAccessionNumber",
         "OrderPlacerIdentifier",

@@ -1,4 +1,4 @@
-"""Reading work items in the ledger: made when a study comes, raised by triage, listed for people.
+"""Reading work items in the ledger: created when a study is complete, raised by triage, listed for people.
 
 Every function works inside the caller's transaction and may run twice. No text given here may hold a patient attribute
 but the header's: reasons end in the log and in the study's story.
@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from pydicom import Dataset
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, func, select
 
 from node.ledger.engine import note
 from node.ledger.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
 from node.settings import Policy
 from node.worklist.events.writing import add, save
-from node.worklist.items.json_model import Json, has_value, items, put, text
-from node.worklist.items.priority import BEFORE_ANALYSIS, Decision, Source, Triage, decide
-from node.worklist.items.rows import Item, of_study, reading_order, with_attributes
+from node.worklist.items.json_model import Json, accession_number, has_value, put, text
+from node.worklist.items.priority import BEFORE_ANALYSIS, PriorityDecision, RequestedPriority, Source, decide
+from node.worklist.items.rows import Item, of_study, read, reading_order, with_attributes
 from node.worklist.items.states import FINAL, State
 from node.worklist.reading.data_set import (
     Reference,
@@ -48,7 +48,7 @@ class Row:
     patient_id: str
     accession_number: str
     label: str
-    ready: bool  # False: images may still come
+    ready: bool  # False: more images may be received
     created_at: float  # seconds since 1970 UTC
 
 
@@ -81,18 +81,20 @@ def ensure_item(connection: Connection, header: Dataset, now: float, station: St
 
 
 def set_ready(connection: Connection, study_instance_uid: str, now: float, *, ready: bool = True) -> None:
-    """Input Readiness State of the study's unclaimed reading items: READY, or INCOMPLETE while images come."""
+    """Input Readiness State of the study's unclaimed reading items: READY, or INCOMPLETE while images are received."""
     wanted = "READY" if ready else "INCOMPLETE"
     for item in _readings(connection, study_instance_uid):
         if item.state is State.SCHEDULED and text(item.attributes, "InputReadinessState") != wanted:
             save(connection, with_attributes(item, InputReadinessState=[wanted]), now)
 
 
-def raise_priority(connection: Connection, study_instance_uid: str, triage: Triage, now: float) -> tuple[Decision, ...]:
-    """Let triage speak to the study's reading items; what was decided, for each that is not yet claimed.
+def raise_priority(
+    connection: Connection, study_instance_uid: str, triage: RequestedPriority, now: float
+) -> tuple[PriorityDecision, ...]:
+    """Raise the study's reading items to what triage requests; the decision for each that is not yet claimed.
 
     The reason becomes our line in Comments on the Scheduled Procedure Step. A claimed item belongs to its reader: it is
-    not touched, and the study's story says so.
+    not touched, which is noted in the study's story.
     """
     decisions = []
     for item in _readings(connection, study_instance_uid):
@@ -100,11 +102,12 @@ def raise_priority(connection: Connection, study_instance_uid: str, triage: Tria
             detail = f"{item.priority} left as it is, the work item is {item.state}: {triage.reason}"
             note(connection, study_instance_uid, now, "priority", detail)
             continue
-        decision = decide(item.priority, item.source, triage, item.heard)
+        decision = decide(item.priority, item.source, triage, item.triage_priority)
         comments = remark(text(item.attributes, "CommentsOnTheScheduledProcedureStep"), decision.reason)
         changed = replace(
             with_attributes(item, CommentsOnTheScheduledProcedureStep=[comments]),
-            priority=decision.priority, source=decision.source, heard=decision.heard, reason=decision.reason,
+            priority=decision.priority, source=decision.source, triage_priority=decision.triage_priority,
+            reason=decision.reason,
         )  # fmt: skip
         if changed != item:
             save(connection, changed, now)
@@ -113,9 +116,9 @@ def raise_priority(connection: Connection, study_instance_uid: str, triage: Tria
     return tuple(decisions)
 
 
-def say(connection: Connection, study_instance_uid: str, sentence: str, now: float) -> None:
-    """Tell the reader what became of the analysis ("not analysed, because …"); the priority stays where it was."""
-    raise_priority(connection, study_instance_uid, Triage(None, sentence), now)
+def set_reason(connection: Connection, study_instance_uid: str, sentence: str, now: float) -> None:
+    """Explain to the reader why there is no analysis ("not analysed, because …"); the priority stays where it was."""
+    raise_priority(connection, study_instance_uid, RequestedPriority(None, sentence), now)
 
 
 def listing(
@@ -129,24 +132,24 @@ def listing(
     query = select(WORK_ITEM).order_by(*reading_order(connection, policy, now)).limit(limit)
     if not final:
         query = query.where(WORK_ITEM.c.state.not_in(FINAL))
-    return tuple(map(as_row, connection.execute(query).mappings()))
+    return tuple(as_row(read(row)) for row in connection.execute(query).mappings())
 
 
-def as_row(row: RowMapping) -> Row:
-    """A line of the worklist from a row of the table."""
+def as_row(item: Item) -> Row:
+    """A work item as a line of the worklist."""
     return Row(
-        sop_instance_uid=row["sop_instance_uid"],
-        study_instance_uid=row["study_instance_uid"],
-        state=row["state"],
-        priority=row["priority"],
-        source=row["priority_source"],
-        reason=row["priority_reason"],
-        patient_name=text(row["attributes"], "PatientName"),
-        patient_id=text(row["attributes"], "PatientID"),
-        accession_number=_accession(row["attributes"]),
-        label=text(row["attributes"], "ProcedureStepLabel"),
-        ready=text(row["attributes"], "InputReadinessState") == "READY",
-        created_at=row["created_at"],
+        sop_instance_uid=item.sop_instance_uid,
+        study_instance_uid=item.study_instance_uid,
+        state=item.state.value,
+        priority=item.priority.value,
+        source=item.source.value,
+        reason=item.reason,
+        patient_name=text(item.attributes, "PatientName"),
+        patient_id=text(item.attributes, "PatientID"),
+        accession_number=accession_number(item.attributes),
+        label=text(item.attributes, "ProcedureStepLabel"),
+        ready=text(item.attributes, "InputReadinessState") == "READY",
+        created_at=item.created_at,
     )
 
 
@@ -165,7 +168,7 @@ def as_line(row: Row) -> tuple[str, str, str, str, str, str]:
 def with_input(connection: Connection, study_instance_uid: str, attributes: Json, station: Station) -> Json:
     """The Data Set with its Input Information Sequence (0040,4021).
 
-    Where nobody set one, it is what the ledger knows now: the study's images, and those of our results of the newest
+    Where none was set, it is made of what the ledger has now: the study's images, and the results of the newest
     delivered generation that a peer has confirmed. Our results are input to the reading, not its output.
     """
     if not study_instance_uid or not is_reading(attributes) or has_value(attributes, "InputInformationSequence"):
@@ -204,8 +207,3 @@ def _results(connection: Connection, study_instance_uid: str) -> list[Reference]
 
 def _readings(connection: Connection, study_instance_uid: str) -> tuple[Item, ...]:
     return tuple(item for item in of_study(connection, study_instance_uid) if is_reading(item.attributes))
-
-
-def _accession(attributes: Json) -> str:
-    numbers = (text(request, "AccessionNumber") for request in items(attributes, "ReferencedRequestSequence"))
-    return next(filter(None, numbers), "")

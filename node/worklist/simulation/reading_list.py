@@ -1,6 +1,6 @@
 """A reading list as a discrete-event simulation: what studies wait, with the node and without it. Pure.
 
-Studies come, readers take the most urgent that waits (first come first served within a priority) and are not
+Studies arrive, readers take the most urgent that waits (first come first served within a priority) and are not
 interrupted. Without the node all have one priority. With it, a study is flagged when its analysis ends: a critical one
 with the probability `sensitivity`, another one with `1 - specificity`; a flagged study goes before the others.
 """
@@ -51,8 +51,8 @@ class Day:
 
     arrivals: Array
     critical: Flags
-    flagged: Flags  # what the node says
-    flagged_at: Array  # when it says it: the end of the analysis
+    flagged: Flags  # by the node
+    flagged_at: Array  # when: the end of the analysis
     reading: Array  # how long the reader needs
 
     def __len__(self) -> int:

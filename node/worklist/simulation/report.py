@@ -16,7 +16,7 @@ from node.ledger.engine import Ledger
 from node.ledger.tables import FINDING, STUDY
 from node.worklist.items.priority import Priority
 from node.worklist.simulation.reading_list import Reading
-from node.worklist.simulation.waiting_time import Scenario, Worth, drawn, recorded, simulate
+from node.worklist.simulation.waiting_time import Scenario, WaitingTimes, drawn, recorded, simulate
 
 _HEAD = ("studies", "node", "mean", "95 % interval", "median", "90 %", "Cobham, mean")
 
@@ -33,7 +33,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """What is asked for and how well it is found."""
+    """How frequent critical studies are, and how well they are found."""
 
     __test__ = False  # for pytest
 
@@ -43,11 +43,11 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What was simulated, and what came of it."""
+class Simulation:
+    """What was simulated, and the waiting times."""
 
     scenario: Scenario
-    worth: Worth
+    times: WaitingTimes
     source: str
 
     @property
@@ -62,7 +62,7 @@ class Answer:
 
     def as_text(self) -> str:
         """A table: minutes from arrival until a reader begins."""
-        rows = [_HEAD, *(self._cells(number) for number in range(len(self.worth.lines)))]
+        rows = [_HEAD, *(self._cells(number) for number in range(len(self.times.lines)))]
         widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
         table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([self.title, "minutes from arrival until a reader begins", "", *table, "", *self._notes(), ""])
@@ -76,24 +76,24 @@ class Answer:
                 "median": _number(line.summary.median), "ninetieth": _number(line.summary.ninetieth),
                 "cobham_mean": _number(line.formula),
             }
-            for line in self.worth.lines
+            for line in self.times.lines
         ]  # fmt: skip
-        whole = {"scenario": self.title, "load": self.scenario.load, "formula_exact": self.worth.exact, "lines": lines}
+        whole = {"scenario": self.title, "load": self.scenario.load, "formula_exact": self.times.exact, "lines": lines}
         return json.dumps(whole, indent=1) + "\n"
 
     def write_png(self, path: Path) -> None:
         """Write the picture."""
-        from node.worklist.simulation import picture  # noqa: PLC0415  # matplotlib: only where a picture is asked for
+        from node.worklist.simulation import picture  # noqa: PLC0415  # matplotlib: only where a picture is wanted
 
         try:
-            picture.draw(self.worth, self.title, path)
+            picture.draw(self.times, self.title, path)
         except OSError as error:
             raise ReadFirstError(f"--png {path}: it cannot be written: {error.strerror}") from error
 
     def _cells(self, number: int) -> tuple[str, ...]:
-        line = self.worth.lines[number]
-        told = line.summary
-        values = (told.mean, told.median, told.ninetieth, line.formula)
+        line = self.times.lines[number]
+        summary = line.summary
+        values = (summary.mean, summary.median, summary.ninetieth, line.formula)
         mean, median, ninetieth, formula = (_minutes(value) for value in values)
         interval = f"± {_minutes(line.interval)}"
         return (line.kind, "with" if line.with_node else "without", mean, interval, median, ninetieth, formula)
@@ -101,15 +101,15 @@ class Answer:
     def _notes(self) -> list[str]:
         known, notes = self.scenario, []
         if known.load >= 1:
-            notes.append("More comes in than the readers can read: the list grows, and no mean is a lasting one.")
-        if not self.worth.exact:
+            notes.append("More studies arrive than the readers can read: the list grows, and no mean is a lasting one.")
+        if not self.times.exact:
             notes.append("Cobham's formula is an approximation here: several readers, reading times not exponential.")
         if len(set(known.rates)) > 1 or known.delay or not self.source.startswith("simulated"):
             notes.append("The formula takes the mean rate, Poisson arrivals and an analysis that takes no time.")
         return notes
 
 
-def imagine(rates: str, times: Times, test: Test, readers: int, repeat: int, seed: int) -> Answer:
+def imagine(rates: str, times: Times, test: Test, readers: int, repeat: int, seed: int) -> Simulation:
     """Days of the given arrival rates.
 
     Raises
@@ -127,10 +127,10 @@ def imagine(rates: str, times: Times, test: Test, readers: int, repeat: int, see
         )
     scenario = _scenario(given, times, test, readers)
     source = f"simulated {repeat} days, {scenario.rate:g} studies/h"
-    return Answer(scenario, simulate(scenario, drawn(scenario), repeat, seed), source)
+    return Simulation(scenario, simulate(scenario, drawn(scenario), repeat, seed), source)
 
 
-def replay(ledger: Ledger, hours: float, times: Times, test: Test, readers: int, repeat: int, seed: int) -> Answer:
+def replay(ledger: Ledger, hours: float, times: Times, test: Test, readers: int, repeat: int, seed: int) -> Simulation:
     """The studies that the ledger has of the last `hours`; flagged is what has a present finding of urgency HIGH.
 
     Raises
@@ -150,7 +150,7 @@ def replay(ledger: Ledger, hours: float, times: Times, test: Test, readers: int,
         since = STUDY.c.last_received_at >= now - hours * 3600
         rows = connection.execute(query.where(since).order_by(STUDY.c.last_received_at)).all()
     if not rows:
-        raise ReadFirstError(f"--ledger {hours:g}: no study came in the last {hours:g} hours")
+        raise ReadFirstError(f"--ledger {hours:g}: no study was received in the last {hours:g} hours")
     begin = rows[0].last_received_at
     arrivals = np.array([(row.last_received_at - begin) / 3600 for row in rows])
     finished = np.array([((row.finished_at or now) - begin) / 3600 for row in rows])
@@ -158,8 +158,8 @@ def replay(ledger: Ledger, hours: float, times: Times, test: Test, readers: int,
     rate = len(rows) / max(float(arrivals[-1]), 1 / 60)
     scenario = _scenario((rate,), times, test, readers)
     draw = recorded(scenario, arrivals, flagged, np.maximum(finished, arrivals))
-    said = f"{len(rows)} recorded studies ({int(flagged.sum())} flagged), {rate:.3g} studies/h, {repeat} times"
-    return Answer(scenario, simulate(scenario, draw, repeat, seed), said)
+    source = f"{len(rows)} recorded studies ({int(flagged.sum())} flagged), {rate:.3g} studies/h, {repeat} times"
+    return Simulation(scenario, simulate(scenario, draw, repeat, seed), source)
 
 
 def _scenario(rates: tuple[float, ...], times: Times, test: Test, readers: int) -> Scenario:

@@ -1,4 +1,4 @@
-"""What the node is worth: how long critical and routine studies wait for a reader, with it and without it."""
+"""The waiting time of critical and routine studies for a reader, with triage and without it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scenario:
 
     @property
     def load(self) -> float:
-        """Work that comes in, as a part of what the readers can do."""
+        """Work that arrives, as a part of what the readers can do."""
         return self.rate * self.reading.mean / self.readers
 
     @property
@@ -66,8 +66,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
-    """The answer: four lines, and whether the formula beside them is exact for these reading times."""
+class WaitingTimes:
+    """Four lines, and whether the formula beside them is exact for these reading times."""
 
     lines: tuple[Line, ...]
     exact: bool
@@ -77,7 +77,7 @@ Draw = Callable[[np.random.Generator], tuple[Day, Flags]]
 """One replication: its studies, and those of them that are measured."""
 
 
-def simulate(scenario: Scenario, draw: Draw, repeat: int, seed: int) -> Worth:
+def simulate(scenario: Scenario, draw: Draw, repeat: int, seed: int) -> WaitingTimes:
     """Simulate `repeat` independent days, each with the node and without it, on the same studies."""
     random = np.random.default_rng(seed)
     waited: dict[tuple[str, bool], list[Array]] = {(kind, node): [] for kind in KINDS for node in (False, True)}
@@ -88,7 +88,9 @@ def simulate(scenario: Scenario, draw: Draw, repeat: int, seed: int) -> Worth:
             for kind, chosen in zip(KINDS, (day.critical, ~day.critical), strict=True):
                 waited[kind, node].append(of_all[chosen & measured])
     formulas, exact = formula(scenario)
-    return Worth(tuple(_line(kind, node, parts, formulas[kind, node]) for (kind, node), parts in waited.items()), exact)
+    return WaitingTimes(
+        tuple(_line(kind, node, parts, formulas[kind, node]) for (kind, node), parts in waited.items()), exact
+    )
 
 
 def _line(kind: str, node: bool, parts: Sequence[Array], expected: float) -> Line:
@@ -128,7 +130,7 @@ def drawn(scenario: Scenario, warm_up: float = _WARM_UP, hours: float = HOURS) -
 
 
 def recorded(scenario: Scenario, arrivals: Array, flagged: Flags, flagged_at: Array) -> Draw:
-    """The studies that came, flagged as and when they were. Which were critical is drawn, as the test's values say."""
+    """The recorded studies, flagged as and when they were. Which were critical is drawn, by the test's values."""
     prevalence, sensitivity = scenario.prevalence, scenario.sensitivity
     flag = scenario.flagged
     if_flagged = prevalence * sensitivity / flag if flag else 0.0  # positive predictive value

@@ -1,25 +1,35 @@
-"""Sinks: where raised priorities go. One file a sink behind one small protocol."""
+"""Sinks: where raised priorities are sent. A sink is one file of this folder, which registers itself by `register`."""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol, TypeVar
 
-from node.settings import Settings
+from pydantic import BaseModel, ValidationError
+
+from node.errors import ConfigurationError
+from node.settings import Peer, Settings
 from node.worklist.items.priority import Priority
 from node.worklist.sinks.facts import Notice
 
-if TYPE_CHECKING:
-    from node.worklist.sinks.ups import Asked
+OnQuery = Callable[[Peer, str, bytes, str], None]
+"""Called with each C-FIND that a sink sends: the peer, the SOP Class, the Identifier, and its transfer syntax."""
+
+
+def ignore(_peer: Peer, _sop_class_uid: str, _identifier: bytes, _transfer_syntax_uid: str) -> None:
+    """Do nothing."""
 
 
 class Sink(Protocol):
-    """A receiver of notices. It may be told the same notice twice: `control_id` lets it know."""
+    """A receiver of notices. It may be sent the same notice twice; `control_id` is the same then."""
 
     @property
     def where(self) -> str:
-        """Where notices go, for people."""
+        """Where notices are sent, for people."""
 
     @property
     def longest(self) -> float:
@@ -27,10 +37,10 @@ class Sink(Protocol):
 
     @property
     def least(self) -> Priority:
-        """The least urgent priority that it is told of."""
+        """The least urgent priority of which it is sent notices."""
 
     def reach(self) -> str:
-        """Whether it could be told something now; nothing is told. A sentence, or the error that `send` would have."""
+        """Whether it could be sent a notice now, without one. A sentence, or the error that `send` would have."""
 
     def preview(self, notice: Notice) -> str:
         """What would be sent, as text."""
@@ -47,26 +57,74 @@ class Sink(Protocol):
         """
 
 
-def make_sinks(settings: Settings, asked: Asked | None = None) -> dict[str, Sink]:
-    """The configured sinks that are outside of this node, by name.
+T = TypeVar("T", bound=BaseModel)
+Factory = Callable[[T, Settings, OnQuery], Sink]
+"""Makes a sink from its table; ConfigurationError where something that the table names cannot be used."""
 
-    Parameters
-    ----------
-    asked
-        Called with each C-FIND that a sink sends.
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A kind of sink. Without a table [worklist.NAME] none is made; where one is `required`, that is an error."""
+
+    name: str
+    table: type[BaseModel]
+    required: bool
+    make: Factory[Any]
+
+    def read(self, settings: Settings) -> BaseModel | None:
+        """The table [worklist.NAME] of the settings.
+
+        Raises
+        ------
+        ConfigurationError
+            It is missing, or has a wrong or unknown key.
+        """
+        given = getattr(settings.worklist, self.name, None) or settings.worklist.tables.get(self.name)
+        if given is None and self.required:
+            raise ConfigurationError(f"worklist: sinks names {self.name}: write its table [worklist.{self.name}]")
+        if given is None or isinstance(given, self.table):
+            return given
+        try:
+            return self.table.model_validate(given)
+        except ValidationError as error:
+            wrong = ((".".join(map(str, ("worklist", self.name, *one["loc"]))), one["msg"]) for one in error.errors())
+            raise ConfigurationError("; ".join(f"{key}: {message}" for key, message in wrong)) from error
+
+
+_registered: dict[str, Registration] = {}
+
+
+def register(name: str, table: type[T], *, required: bool = True) -> Callable[[Factory[T]], Factory[T]]:
+    """Register the decorated factory as the sink that `worklist.sinks` names so, with its table [worklist.NAME]."""
+
+    def decorate(make: Factory[T]) -> Factory[T]:
+        _registered[name] = Registration(name, table, required, make)
+        return make
+
+    return decorate
+
+
+@cache
+def registered() -> Mapping[str, Registration]:
+    """The sinks of this folder's files, by name. They are imported here: slow, and not needed to list notices."""
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        import_module(module.name)
+    return dict(sorted(_registered.items()))
+
+
+def make_sinks(settings: Settings, on_query: OnQuery = ignore) -> dict[str, Sink]:
+    """The sinks that `worklist.sinks` names and that are outside of this node, by name.
 
     Raises
     ------
     ConfigurationError
+        A name is not registered, or a sink cannot be made from its table.
     """
-    from node.worklist.sinks import hl7, ups, webhook  # noqa: PLC0415  # slow to import: not for the list of notices
-
-    makers: Mapping[str, Callable[[Settings], Sink | None]] = {
-        "ups": ups.make,
-        "hl7": hl7.make,
-        "webhook": webhook.make,
-    }
-    made = {name: makers[name](settings) for name in settings.worklist.sinks if name in makers}
-    if asked and isinstance(worklist := made.get("ups"), ups.Ups):
-        made["ups"] = replace(worklist, asked=asked)
-    return {name: sink for name, sink in made.items() if sink is not None}
+    made = {}
+    for number, name in enumerate(settings.worklist.sinks):
+        if name not in registered():
+            raise ConfigurationError(f"worklist.sinks.{number}: no sink is called {name}: {', '.join(registered())}")
+        sink = registered()[name]
+        if (table := sink.read(settings)) is not None:
+            made[name] = sink.make(table, settings, on_query)
+    return made

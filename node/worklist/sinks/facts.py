@@ -1,4 +1,4 @@
-"""What a sink tells of a decision: the facts that templates and FHIR resources are made of. Pure."""
+"""The facts of a notice that templates and FHIR resources are made of. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from node.worklist.items.json_model import Json, items, tag_of, text
 
-FINDING = {  # a sample of the findings in a notice's content: the columns of the ledger that are told
+FINDING = {  # a sample of the findings in a notice's content: columns of the ledger
     "label": "a finding", "quantity": "probability", "probability": 0.9, "operating_point": 0.5, "present": True,
     "place": "", "urgency": "HIGH",
 }  # fmt: skip
@@ -22,7 +22,7 @@ class Notice:
     """One decision on its way to one sink. The same `control_id` is the same notice, however often it is sent.
 
     `content` is frozen with the decision: `attributes` (the work item's Data Set, DICOM JSON Model), `findings` and
-    `order` (what the order's sender calls it). It names the patient: for the sink, not for a log.
+    `order` (the numbers of placer and filler). It names the patient: for the sink, not for a log.
     """
 
     control_id: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from enum import StrEnum
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.hl7.charsets import codec
@@ -13,6 +12,7 @@ from node.hl7.mllp import Blocks, Deadline, block
 from node.settings import Hl7Sink, Settings, Tls
 from node.tls.renewal import renewed_client_context
 from node.worklist.items.priority import Priority
+from node.worklist.sinks import OnQuery, register
 from node.worklist.sinks.facts import FINDING, Notice, facts
 from node.worklist.sinks.template import Template
 
@@ -21,27 +21,13 @@ _SAMPLE = Notice("0" * 20, "2.25.1", "2.25.2", "HIGH", "a sample", 0.0, {"attrib
 _MOST = 1 << 20  # bytes of an acknowledgement
 
 
-class Answer(StrEnum):
-    """What an acknowledgement code means for the notice."""
-
-    TAKEN = "taken"
-    AGAIN = "tried again"
-    REFUSED = "refused"
-
-
-ANSWERS = {  # MSA-1, HL7 table 0008; commit acknowledgements are what receivers in enhanced mode begin with
-    "AA": Answer.TAKEN,
-    "CA": Answer.TAKEN,
-    "AE": Answer.AGAIN,
-    "CE": Answer.AGAIN,
-    "AR": Answer.REFUSED,
-    "CR": Answer.REFUSED,
-}
+# MSA-1, HL7 table 0008, also of the enhanced mode; after all others (AE, CE) the message is sent again
+ACCEPTED, REFUSED = ("AA", "CA"), ("AR", "CR")
 
 
 @dataclass(frozen=True, slots=True)
 class Hl7:
-    """One receiver and what it is told."""
+    """One receiver and the messages that it is sent."""
 
     table: Hl7Sink
     tls: Tls | None
@@ -59,7 +45,7 @@ class Hl7:
 
     @property
     def least(self) -> Priority:
-        """HIGH: what is called routine would take the urgency from an order that a person had made."""
+        """HIGH: a message of routine would take the urgency from an order that a person had made."""
         return Priority.HIGH
 
     def reach(self) -> str:
@@ -112,7 +98,7 @@ class Hl7:
             raise
 
     def _await(self, connection: socket.socket, deadline: Deadline, control_id: str) -> str:
-        """Answers to other messages are passed over: ours may still come."""
+        """Acknowledgements of other messages are ignored: ours may follow."""
 
         def receive(most: int) -> bytes:
             connection.settimeout(deadline.left())
@@ -137,14 +123,12 @@ class Acknowledgement:
 
     def settle(self) -> str:
         """What was acknowledged, or the error that it means."""
-        said = f"MSA {self.code[:2]!r}" + (f", error {self.error}" if self.error else "")
-        match ANSWERS.get(self.code):
-            case Answer.TAKEN:
-                return f"MSA {self.code} for {self.control_id}"
-            case Answer.REFUSED:
-                raise NotAccepted(f"the receiver refused the message: {said}")
-            case _:
-                raise NotTaken(f"the receiver did not take the message: {said}")
+        acknowledged = f"MSA {self.code[:2]!r}" + (f", error {self.error}" if self.error else "")
+        if self.code in ACCEPTED:
+            return f"MSA {self.code} for {self.control_id}"
+        if self.code in REFUSED:
+            raise NotAccepted(f"the receiver refused the message: {acknowledged}")
+        raise NotTaken(f"the receiver did not take the message: {acknowledged}")
 
 
 def _read(content: bytes, default: str) -> Acknowledgement:
@@ -152,16 +136,16 @@ def _read(content: bytes, default: str) -> Acknowledgement:
         message = Message(content, default)
     except NotHl7 as error:
         raise NotTaken(f"the acknowledgement cannot be read: {error}") from error
-    answer, fault = message.first("MSA"), message.first("ERR")
+    acknowledgement, fault = message.first("MSA"), message.first("ERR")
     code = fault.value(3) or fault.value(1, 4)  # ERR-3 since 2.5, before that ERR-1.4; HL7 table 0357
-    return Acknowledgement(answer.value(1), answer.value(2), code if code.isalnum() and len(code) <= 8 else "")
+    return Acknowledgement(
+        acknowledgement.value(1), acknowledgement.value(2), code if code.isalnum() and len(code) <= 8 else ""
+    )
 
 
-def make(settings: Settings) -> Hl7 | None:
+@register("hl7", Hl7Sink)
+def make(table: Hl7Sink, settings: Settings, _on_query: OnQuery) -> Hl7:
     """The sink of `[worklist.hl7]`; ConfigurationError where its template cannot be used."""
-    table = settings.worklist.hl7
-    if table is None:
-        return None
     sink = Hl7(table, settings.node.tls, Template(table.message, table.template))
-    sink.preview(_SAMPLE)  # a name that there is not is found now, and not with the first urgent study
+    sink.preview(_SAMPLE)  # an unknown name is found now, and not with the first urgent study
     return sink

@@ -16,13 +16,14 @@ from node.dicom.identity import is_uid
 from node.errors import NotAccepted, NotTaken, PeerError, SinkUnreachable
 from node.sending import scu
 from node.sending.scu import Requestor
-from node.settings import Peer, Settings
-from node.worklist.items.attributes import RULES
+from node.settings import Peer, Settings, UpsSink
+from node.worklist.items.attributes import REQUIREMENTS
 from node.worklist.items.json_model import Json, from_dataset, items, put, tag_of, text, to_dataset
 from node.worklist.items.priority import Priority
 from node.worklist.items.states import FINAL, State
 from node.worklist.items.statuses import Status, UpsRefused
 from node.worklist.reading.data_set import is_reading
+from node.worklist.sinks import OnQuery, ignore, register
 from node.worklist.sinks.facts import Notice, facts
 
 _CLASSES = (UnifiedProcedureStepPull, UnifiedProcedureStepPush)
@@ -31,7 +32,7 @@ _RETURNED = (
     "ScheduledWorkitemCodeSequence", "ReferencedRequestSequence",
 )  # fmt: skip
 _DONE = (0x0000, 0x0001, 0xB300, 0xB305)  # success, and warnings of attributes that were coerced (PS3.7 C)
-_FINAL_ANSWERS = {  # of N-SET: what the notice comes to, though nothing was set
+_SETTLED = {  # statuses of N-SET that settle the notice, though nothing was set
     Status.NO_LONGER_UPDATABLE: "its work item is already final",
     Status.WRONG_TRANSACTION: "a reader has claimed its work item meanwhile",
 }
@@ -42,21 +43,13 @@ _REFUSALS = (  # the same request would be refused again; all others are retried
 _NOT_SENT = tuple(map(tag_of, ("SOPClassUID", "SOPInstanceUID", "ScheduledProcedureStepModificationDateTime")))
 
 
-Asked = Callable[[Peer, str, bytes, str], None]
-"""Is told who is asked, for which SOP Class, the Identifier, and its transfer syntax."""
-
-
-def nobody(_peer: Peer, _sop_class_uid: str, _identifier: bytes, _transfer_syntax_uid: str) -> None:
-    """Tell nobody."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ups:
     """One external worklist."""
 
     requestor: Requestor
     peer: Peer
-    asked: Asked = nobody
+    on_query: OnQuery = ignore
 
     @property
     def where(self) -> str:
@@ -93,31 +86,30 @@ class Ups:
         contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in _CLASSES]
         try:
             with scu.associate(self.requestor, self.peer, contexts) as association:
-                return _tell(association, notice, self._say)
+                return _raise_or_create(association, notice, self._audit)
         except PeerError as error:
             raise SinkUnreachable(str(error)) from error
         except RuntimeError as error:  # pynetdicom: the peer has ended the association
-            raise SinkUnreachable(f"{self.where} ended the association before the last answer") from error
+            raise SinkUnreachable(f"{self.where} ended the association before the last response") from error
         except ValueError as error:  # pynetdicom: no accepted context for the class
             raise NotTaken(f"{self.where} does not offer UPS Pull and Push") from error
 
-    def _say(self, keys: Dataset) -> None:
+    def _audit(self, keys: Dataset) -> None:
         identifier = encode(keys, is_implicit_vr=True, is_little_endian=True) or b""
-        self.asked(self.peer, str(UnifiedProcedureStepPull), identifier, str(ImplicitVRLittleEndian))
+        self.on_query(self.peer, str(UnifiedProcedureStepPull), identifier, str(ImplicitVRLittleEndian))
 
 
-def _tell(association: Association, notice: Notice, say: Callable[[Dataset], None]) -> str:
-    found = _found(association, notice, say)
+def _raise_or_create(association: Association, notice: Notice, on_query: Callable[[Dataset], None]) -> str:
+    found = _found(association, notice, on_query)
     if not found:
         return _create(association, notice)
-    said = [_raise(association, notice, item) for item in found]
-    return "; ".join(dict.fromkeys(said))
+    return "; ".join(dict.fromkeys(_raise(association, notice, item) for item in found))
 
 
-def _found(association: Association, notice: Notice, say: Callable[[Dataset], None]) -> list[Json]:
-    """The study's work items for reading; where none says what it is for, those that are without a code."""
+def _found(association: Association, notice: Notice, on_query: Callable[[Dataset], None]) -> list[Json]:
+    """The study's work items for reading; where none has that code, those that are without a code."""
     for query in _queries(notice):
-        say(to_dataset(query))
+        on_query(to_dataset(query))
         matches = [item for item in _find(association, query) if _names(item, notice)]
         reading = [item for item in matches if is_reading(item)]
         uncoded = [item for item in matches if not items(item, "ScheduledWorkitemCodeSequence")]
@@ -161,11 +153,11 @@ def _find(association: Association, query: Json) -> Iterator[Json]:
 
 
 def _names(item: Json, notice: Notice) -> bool:
-    """Whether the item is the study's: an SCP may pass over a key that it does not know."""
+    """Whether the item is the study's: an SCP may ignore a key that it does not support."""
     if not is_uid(text(item, "SOPInstanceUID")):
         return False
     requests = items(item, "ReferencedRequestSequence")
-    studies = {text(place, "StudyInstanceUID") for place in (item, *requests)} - {""}
+    studies = {text(holder, "StudyInstanceUID") for holder in (item, *requests)} - {""}
     accession = facts(notice)["accession_number"]
     same_order = bool(accession) and accession in {text(request, "AccessionNumber") for request in requests}
     return notice.study_instance_uid in studies or (same_order and not studies)
@@ -185,8 +177,8 @@ def _raise(association: Association, notice: Notice, item: Json) -> str:
         to_dataset(_change(notice)), UnifiedProcedureStepPush, uid, meta_uid=UnifiedProcedureStepPull
     )
     code = status.get("Status")
-    if code in _FINAL_ANSWERS:
-        return f"work item {uid}: {_FINAL_ANSWERS[code]}"
+    if code in _SETTLED:
+        return f"work item {uid}: {_SETTLED[code]}"
     if code not in _DONE:
         raise _broken(code, "N-SET")
     return f"work item {uid} set to {notice.priority}"
@@ -203,7 +195,7 @@ def _create(association: Association, notice: Notice) -> str:
     uid = notice.work_item_uid
     status, _ = association.send_n_create(to_dataset(_creation(notice)), UnifiedProcedureStepPush, uid)
     code = status.get("Status")
-    if code == Status.DUPLICATE_INSTANCE:  # made before, by a try whose answer did not reach us
+    if code == Status.DUPLICATE_INSTANCE:  # made before, by an attempt whose response did not reach us
         return f"work item {uid} is there already"
     if code not in _DONE:
         raise _broken(code, "N-CREATE")
@@ -213,11 +205,13 @@ def _create(association: Association, notice: Notice) -> str:
 def _creation(notice: Notice) -> Json:
     """Our own item as an Attribute List: SCHEDULED, complete by Table CC.2.5-3, without what the SCP sets itself."""
     attributes = {tag: entry for tag, entry in notice.attributes.items() if tag not in _NOT_SENT}
-    for rule in RULES:
-        if rule.create in "-S":
-            attributes.pop(tag_of(rule.keyword), None)
-        elif rule.create in "20" and (tag_of(rule.keyword) not in attributes or rule.create == "0"):
-            put(attributes, rule.keyword)
+    for requirement in REQUIREMENTS:
+        if requirement.create in "-S":
+            attributes.pop(tag_of(requirement.keyword), None)
+        elif requirement.create in "20" and (
+            tag_of(requirement.keyword) not in attributes or requirement.create == "0"
+        ):
+            put(attributes, requirement.keyword)
     put(attributes, "ScheduledProcedureStepPriority", notice.priority)
     put(attributes, "ProcedureStepState", State.SCHEDULED.value)
     return dict(sorted(attributes.items()))
@@ -230,7 +224,7 @@ def _broken(code: int | None, operation: str) -> NotTaken | NotAccepted:
     return error(f"{operation} was answered with status 0x{code:04X}")
 
 
-def make(settings: Settings) -> Ups | None:
-    """The sink of `[worklist.ups]`; none without that table, the node's own SCP needs no message."""
-    table, node = settings.worklist.ups, settings.node
-    return Ups(Requestor(node.ae_title, node.tls), settings.peers[table.peer]) if table else None
+@register("ups", UpsSink, required=False)  # the node's own SCP needs no message
+def make(table: UpsSink, settings: Settings, on_query: OnQuery) -> Ups:
+    """The sink of `[worklist.ups]`."""
+    return Ups(Requestor(settings.node.ae_title, settings.node.tls), settings.peers[table.peer], on_query)

@@ -1,7 +1,7 @@
 """The sink `webhook`: one FHIR R4 resource by HTTP POST; the server's 2xx is its acknowledgement.
 
-http.client of the standard library: one request, no redirect followed (a POST with a token goes where it was told to
-go, nowhere else), no proxy from the environment.
+http.client of the standard library: one request, no redirect followed (a POST with a token goes to the configured
+URL, nowhere else), no proxy from the environment.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 from node.errors import ConfigurationError, NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook
 from node.worklist.items.priority import Priority
+from node.worklist.sinks import OnQuery, register
 from node.worklist.sinks.facts import Notice
 from node.worklist.sinks.fhir import RESOURCES, SYSTEM, Resource
 
 PRIORITIES = {"HIGH": "stat", "MEDIUM": "routine", "LOW": "routine"}  # http://hl7.org/fhir/R4/valueset-request-priority
-_MOST = 1 << 16  # bytes of the answer that are read
+_MOST = 1 << 16  # bytes of the response that are read
 
 # The same request would be refused again. All others (authorization that an administrator mends, 429, 5xx) are retried.
 REFUSALS = frozenset(
@@ -34,7 +35,7 @@ REFUSALS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One HTTP server and what it is told."""
+    """One HTTP server and the resource that it is sent."""
 
     table: Webhook
     tls: ssl.SSLContext | None
@@ -47,16 +48,16 @@ class Hook:
 
     @property
     def longest(self) -> float:
-        """Seconds that `send` may take: connecting, sending, and the answer."""
+        """Seconds that `send` may take: connecting, sending, and the response."""
         return 3 * self.table.timeout
 
     @property
     def least(self) -> Priority:
-        """HIGH: what is called routine would take the urgency from an order that a person had made."""
+        """HIGH: a request of routine would take the urgency from an order that a person had made."""
         return Priority.HIGH
 
     def reach(self) -> str:
-        """Connect, with TLS where the URL says so, and leave; no request is made."""
+        """Connect, with TLS for https, and close; no request is made."""
         self._connected()[0].close()
         return f"{self.where} accepts connections"
 
@@ -71,34 +72,30 @@ class Hook:
         connection, target = self._connected()
         try:
             connection.request("POST", target, body, headers)
-            answer = connection.getresponse()
-            answer.read(_MOST)
+            response = connection.getresponse()
+            response.read(_MOST)
         except (OSError, http.client.HTTPException) as error:
-            raise NotTaken(f"no whole answer: {type(error).__name__}") from error
+            raise NotTaken(f"no whole response: {type(error).__name__}") from error
         finally:
             connection.close()
-        return _settle(answer)
+        return _settle(response)
 
     def _resource(self, notice: Notice) -> Resource:
         priorities = PRIORITIES | self.table.priorities
         return RESOURCES[self.table.resource](notice, priorities[notice.priority])
 
     def _connected(self) -> tuple[http.client.HTTPConnection, str]:
-        connection, target = self._connection()
+        """The connection, and the request target."""
+        url, timeout = urlsplit(self.table.url), self.table.timeout
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
+        if self.tls:
+            connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout, context=self.tls)
         try:
             connection.connect()
         except OSError as error:
             connection.close()
             raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
-        return connection, target
-
-    def _connection(self) -> tuple[http.client.HTTPConnection, str]:
-        url = urlsplit(self.table.url)
-        host, port, timeout = url.hostname or "", url.port, self.table.timeout
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        if self.tls:
-            return http.client.HTTPSConnection(host, port, timeout=timeout, context=self.tls), target
-        return http.client.HTTPConnection(host, port, timeout=timeout), target
+        return connection, (url.path or "/") + (f"?{url.query}" if url.query else "")
 
     def _headers(self, notice: Notice) -> dict[str, str]:
         """A FHIR server makes the resource once by If-None-Exist (R4 3.1.0.8.1), others by Idempotency-Key."""
@@ -124,21 +121,19 @@ class Hook:
         return token
 
 
-def _settle(answer: http.client.HTTPResponse) -> str:
-    if 200 <= answer.status < 300:
-        place = answer.getheader("Location") or ""
+def _settle(response: http.client.HTTPResponse) -> str:
+    if 200 <= response.status < 300:
+        place = response.getheader("Location") or ""
         shown = place if place.isascii() and place.isprintable() and "?" not in place and len(place) <= 200 else ""
-        return f"HTTP {answer.status}" + (f", {shown}" if shown else "")
-    if answer.status in REFUSALS:
-        raise NotAccepted(f"the server refused the resource with HTTP {answer.status}")
-    raise NotTaken(f"the server answered HTTP {answer.status}")
+        return f"HTTP {response.status}" + (f", {shown}" if shown else "")
+    if response.status in REFUSALS:
+        raise NotAccepted(f"the server refused the resource with HTTP {response.status}")
+    raise NotTaken(f"the server answered HTTP {response.status}")
 
 
-def make(settings: Settings) -> Hook | None:
+@register("webhook", Webhook)
+def make(table: Webhook, _settings: Settings, _on_query: OnQuery) -> Hook:
     """The sink of `[worklist.webhook]`; ConfigurationError where its authorities cannot be read."""
-    table = settings.worklist.webhook
-    if table is None:
-        return None
     if not table.url.startswith("https:"):
         return Hook(table, None)
     try:

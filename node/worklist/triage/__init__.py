@@ -1,1 +1,1 @@
-"""The priority that findings ask for, and the decision on it."""
+"""The priority that findings request, and the decision on it."""

@@ -1,4 +1,4 @@
-"""The priority that findings ask for, by the policy. Pure."""
+"""The priority that findings request, by the policy. Pure."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from node.settings import Policy, PolicyRule
 from node.worklist.items.priority import Priority
 
 
-class Outcome(StrEnum):
-    """What became of what the findings ask for."""
+class Disposition(StrEnum):
+    """What was done with the priority that the findings request."""
 
     SENT = "sent"
     OFF = "off"  # worklist.sinks is empty
-    SHADOW = "shadow"  # only packages in shadow mode ask for more
+    SHADOW = "shadow"  # only packages in shadow mode request more
     WAITS = "waits"  # for the alert budget, as MEDIUM until then
-    LATE = "late"  # the study came too long ago for an alert
+    LATE = "late"  # the study was received too long ago for an alert
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """All that a verdict is made of.
+class DecisionInputs:
+    """All that a triage decision is made of.
 
     `patient` is child, adult or unknown; `alerts` counts studies that were raised to HIGH in the last hour; `stuck`
-    names packages that flag nearly everything; `alerted` says that this study's work item is HIGH already.
+    names packages that flag nearly everything; `alerted`: this study's work item is HIGH already.
     """
 
     findings: tuple[FoundFinding, ...]
     patient: str = "unknown"
-    hours: float = 0.0  # since the study came
+    hours: float = 0.0  # since the study was received
     alerts: int = 0
     stuck: frozenset[str] = frozenset()
     alerted: bool = False
@@ -40,8 +40,8 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What one present finding asks for; `rule` is its row of the policy from 1, 0 for the card."""
+class FindingPriority:
+    """The priority that one present finding requests; `rule` is its row of the policy from 1, 0 for the card."""
 
     finding: FoundFinding
     priority: Priority
@@ -50,66 +50,75 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What triage says of a study: what was asked, and what the worklist is told (None: nothing).
+class TriageDecision:
+    """The priority that the findings of a study request, and the one that its work items are given (None: none).
 
-    `reason` is for the administrator and names every finding; `told` is for the work item, which peers read, and says
-    nothing of what is silenced. `silent` names the packages in shadow mode that saw the study: nothing of them is sent.
+    `reason` is for the administrator and names every finding; `public_reason` is for the work item, which peers read,
+    and leaves out what is silenced. `silent` names the packages in shadow mode that saw the study: nothing of them is
+    sent.
     """
 
-    asked: Priority
+    requested: Priority
     given: Priority | None
     category: int | None
-    outcome: Outcome
+    disposition: Disposition
     reason: str
-    told: str
+    public_reason: str
     silent: frozenset[str] = frozenset()
 
 
-NOTHING_FOUND = "no finding at its operating point"
+NOTHING_FOUND = "no finding reaches its threshold"
 _CATEGORY: Mapping[Priority, int] = {Priority.HIGH: 1, Priority.MEDIUM: 2, Priority.LOW: 3}  # CID 7035
 _CHILD_BELOW = 18  # years
 
 
-def judge(case: Case, policy: Policy) -> Verdict:
+def decide(inputs: DecisionInputs, policy: Policy) -> TriageDecision:
     """Apply the policy to a study's findings."""
-    packages = {finding.package for finding in case.findings}
-    silent = frozenset(package for package in packages if is_silent(package, policy, case.stuck))
-    return replace(_judge(case, policy, silent), silent=silent)
+    packages = {finding.package for finding in inputs.findings}
+    silent = frozenset(package for package in packages if is_silent(package, policy, inputs.stuck))
+    return replace(_decide(inputs, policy, silent), silent=silent)
 
 
-def _judge(case: Case, policy: Policy, silent: frozenset[str]) -> Verdict:
-    calls = tuple(call(finding, case.patient, policy.rules) for finding in case.findings if finding.present)
-    loud = tuple(one for one in calls if one.finding.package not in silent)
-    asked, category = _most(calls)
+def _decide(inputs: DecisionInputs, policy: Policy, silent: frozenset[str]) -> TriageDecision:
+    present = (finding for finding in inputs.findings if finding.present)
+    priorities = tuple(finding_priority(finding, inputs.patient, policy.rules) for finding in present)
+    loud = tuple(one for one in priorities if one.finding.package not in silent)
+    requested, category = _most(priorities)
     given, _ = _most(loud)
-    if case.off:
-        told = "triage is off (worklist.sinks)"
-        return Verdict(asked, None, category, Outcome.OFF, f"{told}: {said(calls, asked)}", told)
-    reason = said(loud, given)
-    if asked.above(given):
-        would = f"shadow mode, it would be {asked}: {said(calls, asked)}"
-        heard, full, told = (given, f"{reason}; {would}", reason) if loud else (None, would, "shadow mode")
-        return Verdict(asked, heard, category, Outcome.SHADOW, full, told)
-    if given is not Priority.HIGH or case.alerted:
-        return Verdict(asked, given, category, Outcome.SENT, reason, reason)
-    if case.hours > policy.late_hours:
-        reason = f"HIGH came too late, {case.hours:.0f} h after the study: {reason}"
-        return Verdict(asked, Priority.MEDIUM, category, Outcome.LATE, reason, reason)
-    if policy.alerts_an_hour and case.alerts >= policy.alerts_an_hour:
-        reason = f"HIGH waits, {case.alerts} alerts in the last hour: {reason}"
-        return Verdict(asked, Priority.MEDIUM, category, Outcome.WAITS, reason, reason)
-    return Verdict(asked, given, category, Outcome.SENT, reason, reason)
+    if inputs.off:
+        off = "triage is off (worklist.sinks)"
+        reason = f"{off}: {describe(priorities, requested)}"
+        return TriageDecision(requested, None, category, Disposition.OFF, reason, off)
+    reason = describe(loud, given)
+    if requested.above(given):
+        would = f"shadow mode, it would be {requested}: {describe(priorities, requested)}"
+        if not loud:
+            return TriageDecision(requested, None, category, Disposition.SHADOW, would, "shadow mode")
+        return TriageDecision(requested, given, category, Disposition.SHADOW, f"{reason}; {would}", reason)
+    disposition, why = _held_back(inputs, policy) if given is Priority.HIGH else (Disposition.SENT, "")
+    given = given if disposition is Disposition.SENT else Priority.MEDIUM
+    return TriageDecision(requested, given, category, disposition, f"{why}{reason}", f"{why}{reason}")
 
 
-def call(finding: FoundFinding, patient: str, rules: Sequence[PolicyRule]) -> Call:
-    """What a present finding asks for: by the first rule that fits, else by the urgency on its card."""
+def _held_back(inputs: DecisionInputs, policy: Policy) -> tuple[Disposition, str]:
+    """Whether an alert is sent; where it is not, the begin of its reason."""
+    if inputs.alerted:
+        return Disposition.SENT, ""
+    if inputs.hours > policy.late_hours:
+        return Disposition.LATE, f"HIGH came too late, {inputs.hours:.0f} h after the study: "
+    if policy.alerts_an_hour and inputs.alerts >= policy.alerts_an_hour:
+        return Disposition.WAITS, f"HIGH waits, {inputs.alerts} alerts in the last hour: "
+    return Disposition.SENT, ""
+
+
+def finding_priority(finding: FoundFinding, patient: str, rules: Sequence[PolicyRule]) -> FindingPriority:
+    """What a present finding requests: by the first rule that fits, else by the urgency on its card."""
     for number, rule in enumerate(rules, 1):
         if _fits(rule, finding, patient):
             priority = Priority(rule.priority)
-            return Call(finding, priority, rule.category or _CATEGORY[priority], number)
+            return FindingPriority(finding, priority, rule.category or _CATEGORY[priority], number)
     priority = Priority(finding.urgency)
-    return Call(finding, priority, _CATEGORY[priority], 0)
+    return FindingPriority(finding, priority, _CATEGORY[priority], 0)
 
 
 def _fits(rule: PolicyRule, finding: FoundFinding, patient: str) -> bool:
@@ -122,7 +131,7 @@ def _fits(rule: PolicyRule, finding: FoundFinding, patient: str) -> bool:
 
 
 def is_silent(package: str, policy: Policy, stuck: frozenset[str] = frozenset()) -> bool:
-    """Whether a package is in shadow mode, because somebody said so or because it is stuck."""
+    """Whether a package is in shadow mode, by `worklist.policy.shadow` or because it is stuck."""
     return "*" in policy.shadow or package in policy.shadow or package in stuck
 
 
@@ -132,7 +141,7 @@ def stuck_packages(history: Sequence[Mapping[str, Priority]], policy: Policy) ->
     Parameters
     ----------
     history
-        For earlier studies, the newest first: what each package that saw the study asked for.
+        For earlier studies, the newest first: what each package that saw the study requested.
     """
     found = set()
     for package in {package for study in history for package in study}:
@@ -143,19 +152,19 @@ def stuck_packages(history: Sequence[Mapping[str, Priority]], policy: Policy) ->
     return frozenset(found)
 
 
-def asked_by_package(
+def requested_by_package(
     findings: Sequence[FoundFinding], patient: str, rules: Sequence[PolicyRule]
 ) -> dict[str, Priority]:
-    """What each package that saw the study asks for, LOW where it found nothing."""
-    asked = {finding.package: Priority.LOW for finding in findings}
-    for finding in findings:
-        if finding.present and (priority := call(finding, patient, rules).priority).above(asked[finding.package]):
-            asked[finding.package] = priority
-    return asked
+    """What each package that saw the study requests, LOW where it found nothing."""
+    requested = {finding.package: Priority.LOW for finding in findings}
+    for one in (finding_priority(finding, patient, rules) for finding in findings if finding.present):
+        if one.priority.above(requested[one.finding.package]):
+            requested[one.finding.package] = one.priority
+    return requested
 
 
 def patient_class(birth_date: str, at: float) -> str:
-    """`child` (under 18), `adult`, or `unknown` where the birth date (DA) says nothing."""
+    """`child` (under 18), `adult`, or `unknown` where the birth date (DA) is none."""
     try:
         born, now = datetime.strptime(birth_date, "%Y%m%d"), datetime.fromtimestamp(at)
     except ValueError:
@@ -164,23 +173,23 @@ def patient_class(birth_date: str, at: float) -> str:
     return "unknown" if years < 0 else "child" if years < _CHILD_BELOW else "adult"
 
 
-def said(calls: Sequence[Call], priority: Priority) -> str:
-    """The findings that ask for this priority, the most probable first, with their ACR category."""
-    asking = sorted((one for one in calls if one.priority is priority), key=lambda one: -one.finding.probability)
-    if not asking:
+def describe(priorities: Sequence[FindingPriority], requested: Priority) -> str:
+    """The findings that request this priority, the most probable first, with their ACR category."""
+    chosen = sorted((one for one in priorities if one.priority is requested), key=lambda one: -one.finding.probability)
+    if not chosen:
         return NOTHING_FOUND
-    return f"{', '.join(map(_finding, asking))}, ACR category {min(one.category for one in asking)}"
+    return f"{', '.join(map(_finding, chosen))}, ACR category {min(one.category for one in chosen)}"
 
 
-def _finding(one: Call) -> str:
+def _finding(one: FindingPriority) -> str:
     finding = one.finding
-    value, point = (f"{100 * number:.0f} %" for number in (finding.probability, finding.operating_point))
+    value, threshold = (f"{100 * number:.0f} %" for number in (finding.probability, finding.operating_point))
     rule = f", rule {one.rule}" if one.rule else ""
-    return f"{finding.label} ({finding.quantity} {value}, called from {point}{rule})"
+    return f"{finding.label} ({finding.quantity} {value}, threshold {threshold}{rule})"
 
 
-def _most(calls: Sequence[Call]) -> tuple[Priority, int | None]:
-    if not calls:
+def _most(priorities: Sequence[FindingPriority]) -> tuple[Priority, int | None]:
+    if not priorities:
         return Priority.LOW, None
-    most = min(calls, key=lambda one: (one.priority.rank, one.category))
+    most = min(priorities, key=lambda one: (one.priority.rank, one.category))
     return most.priority, most.category

@@ -69,7 +69,9 @@ class Notifier:
         named = [Subscriber(ae_title) for ae_title in self._settings.worklist.status_to]
         event = restarted(subscriptions_kept=True, items_kept=True)
         with self._ledger.write() as connection:
-            event_reports.put_status(connection, event, sorted({*named, *subscriptions.everybody(connection)}), now)
+            event_reports.put_status(
+                connection, event, sorted({*named, *subscriptions.all_subscribers(connection)}), now
+            )
 
     def look(self, now: float) -> None:
         """Begin to serve whoever is due, and drop what is too old."""

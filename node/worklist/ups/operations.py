@@ -1,6 +1,6 @@
 """What each Unified Procedure Step operation does to the ledger (PS3.4 CC.2), without the network.
 
-Each function works inside the caller's write transaction, which is the lock: of two claims at once one comes second.
+Each function works inside the caller's write transaction, which is the lock: of two claims at once one is second.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from node.worklist.items.matching import Query
 from node.worklist.items.moments import date_time
 from node.worklist.items.priority import Priority, Source
 from node.worklist.items.rows import Item, load, reading_order, with_attributes
-from node.worklist.items.states import Request as Asked
-from node.worklist.items.states import State, change_request, outcome, refusal_to_set
+from node.worklist.items.states import Request as Requested
+from node.worklist.items.states import State, change_request, refusal_to_set, transition
 from node.worklist.items.statuses import Status, UpsRefused
 from node.worklist.orders import orders
 from node.worklist.reading.data_set import Station
 from node.worklist.reading.work_items import with_input
 
 _UNSPECIFIED = ("110513", "DCM", "Discontinued for unspecified reason")  # CID 9300
-_CHUNK = 100  # work items read at once while a C-FIND answers
+_CHUNK = 100  # work items read at once for the responses to a C-FIND
 _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID")))  # not by N-GET, Table CC.2.5-3
 
 
 def create(connection: Connection, sop_instance_uid: str, given: Json, station: Station, now: float) -> Status:
     """N-CREATE. The priority of a pushed work item is a person's (CC.2.5); an order that is known may raise it."""
     if load(connection, sop_instance_uid):
-        raise UpsRefused(outcome(Asked.CREATE, State.SCHEDULED).status)
+        raise UpsRefused(transition(Requested.CREATE, State.SCHEDULED).status)
     attributes, filled = check_creation(given, station.worklist_label)
     attributes.pop(tag_of("TransactionUID"), None)
     priority = Priority(text(attributes, "ScheduledProcedureStepPriority"))
@@ -46,7 +46,7 @@ def create(connection: Connection, sop_instance_uid: str, given: Json, station: 
     reason = f"{priority}, as pushed"
     item = Item(sop_instance_uid, study, State.SCHEDULED, priority, Source.HUMAN, reason, None, "", attributes, now)
     add(connection, item)
-    _tell(connection, item, now, f"work item {sop_instance_uid} pushed, {priority}")
+    _note(connection, item, now, f"work item {sop_instance_uid} pushed, {priority}")
     raised = orders.apply(connection, study, now, pushed=sop_instance_uid) if study else 0
     return Status.CREATED_WITH_MODIFICATIONS if filled or raised else Status.SUCCESS
 
@@ -65,7 +65,7 @@ def modify(connection: Connection, sop_instance_uid: str, given: Json, now: floa
     if has_value(given, "ScheduledProcedureStepPriority"):
         priority = Priority(text(given, "ScheduledProcedureStepPriority"))
         changed = replace(changed, priority=priority, source=Source.HUMAN, reason=f"{priority}, set by a person")
-        _tell(connection, changed, now, f"priority {priority} set by a person, it was {item.priority}")
+        _note(connection, changed, now, f"priority {priority} set by a person, it was {item.priority}")
     save(connection, changed, now)
     return Status.SUCCESS
 
@@ -79,7 +79,7 @@ def change_state(connection: Connection, sop_instance_uid: str, given: Json, now
     transaction = text(given, "TransactionUID")
     transaction = transaction if is_uid(transaction) else ""
     current, recorded = (item.state, item.transaction_uid) if item else (None, "")
-    result = outcome(change_request(State(wanted), current, recorded, transaction), current)
+    result = transition(change_request(State(wanted), current, recorded, transaction), current)
     if result.status.failed or item is None:
         raise UpsRefused(result.status)
     if result.state is None:  # already there: a warning, and nothing to do
@@ -90,19 +90,20 @@ def change_state(connection: Connection, sop_instance_uid: str, given: Json, now
     if result.final and (missing := missing_for(changed.attributes, result.state)):
         raise UpsRefused(Status.FINAL_STATE_NOT_MET, missing)
     save(connection, changed, now)
-    _tell(connection, changed, now, f"work item {sop_instance_uid} is {result.state}")
+    _note(connection, changed, now, f"work item {sop_instance_uid} is {result.state}")
     return result.status
 
 
 def request_cancel(
     connection: Connection, sop_instance_uid: str, given: Json, now: float, requesting_ae_title: str
 ) -> Status:
-    """N-ACTION 2, Request UPS Cancel (CC.2.2): at once while nobody has claimed the item, else the watchers are told.
+    """N-ACTION 2, Request UPS Cancel (CC.2.2): done at once while nobody has claimed the item, else its subscribers
+    are notified.
 
     An unclaimed item passes through IN PROGRESS on the way, and both changes are reported.
     """
     item = load(connection, sop_instance_uid)
-    result = outcome(Asked.REQUEST_CANCEL, item.state if item else None)
+    result = transition(Requested.REQUEST_CANCEL, item.state if item else None)
     if result.status.failed or item is None:
         raise UpsRefused(result.status)
     if result.status is not Status.SUCCESS:
@@ -111,7 +112,7 @@ def request_cancel(
         raise UpsRefused(Status.PERFORMER_UNREACHABLE)
     publish(connection, sop_instance_uid, (cancel_requested(given, requesting_ae_title),), now)
     if result.state is None:
-        _tell(connection, item, now, f"cancellation of work item {sop_instance_uid} requested by {requesting_ae_title}")
+        _note(connection, item, now, f"cancellation of work item {sop_instance_uid} requested by {requesting_ae_title}")
         return result.status
     started = replace(item, state=State.IN_PROGRESS)
     save(connection, started, now)
@@ -119,7 +120,7 @@ def request_cancel(
     ended = replace(started, state=result.state)
     changed = _canceled(ended, now, reasons, text(given, "ReasonForCancellation"))
     save(connection, changed, now)
-    _tell(connection, changed, now, f"work item {sop_instance_uid} canceled on request")
+    _note(connection, changed, now, f"work item {sop_instance_uid} canceled on request")
     return result.status
 
 
@@ -134,9 +135,9 @@ def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], stat
     visible = {tag: entry for tag, entry in attributes.items() if tag not in _HIDDEN}
     if not tags:
         return Status.SUCCESS, visible
-    asked = {tag for tag in tags if keyword_of(tag) != "SpecificCharacterSet"}
-    status = Status.SUCCESS if asked <= visible.keys() else Status.NOT_ALL_SUPPORTED
-    return status, {tag: entry for tag, entry in visible.items() if tag in asked}
+    requested = {tag for tag in tags if keyword_of(tag) != "SpecificCharacterSet"}
+    status = Status.SUCCESS if requested <= visible.keys() else Status.NOT_ALL_SUPPORTED
+    return status, {tag: entry for tag, entry in visible.items() if tag in requested}
 
 
 def find(ledger: Ledger, query: Query, station: Station, now: float, *, whole: bool = False) -> Iterator[Json]:
@@ -147,7 +148,7 @@ def find(ledger: Ledger, query: Query, station: Station, now: float, *, whole: b
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):
         for attributes in _matches(ledger, query, station, uids[start : start + _CHUNK], order):
-            yield _visible(attributes) if whole else query.answer(attributes)
+            yield _visible(attributes) if whole else query.response(attributes)
 
 
 def _matches(
@@ -162,7 +163,7 @@ def _matches(
         ).all()
         for study, attributes in rows:
             whole = attributes
-            if query.asks_for("InputInformationSequence"):
+            if query.has_key("InputInformationSequence"):
                 whole = with_input(connection, study, attributes, station)
             if query.test(whole):
                 found.append(whole)
@@ -188,15 +189,15 @@ def _canceled(item: Item, now: float, reasons: Sequence[Json] = (), why: str = "
 
 def _study(attributes: Json) -> str:
     """The study that a work item is about: its own Study Instance UID, its request's, or its input's."""
-    places = [
+    holders = [
         attributes,
         *items(attributes, "ReferencedRequestSequence"),
         *items(attributes, "InputInformationSequence"),
     ]
-    uids = (text(place, "StudyInstanceUID") for place in places)
+    uids = (text(holder, "StudyInstanceUID") for holder in holders)
     return next(filter(is_uid, uids), "")
 
 
-def _tell(connection: Connection, item: Item, now: float, detail: str) -> None:
+def _note(connection: Connection, item: Item, now: float, detail: str) -> None:
     if item.study_instance_uid:
         note(connection, item.study_instance_uid, now, "worklist", detail)

@@ -1,6 +1,6 @@
 """The Unified Procedure Step SCP: pynetdicom's events in, statuses out (PS3.4 Annex CC).
 
-Push, Pull, Watch and Query. What Event has to send, `notifier` sends over associations of its own.
+Push, Pull, Watch and Query. The reports of UPS Event are sent by `event_sender` over associations of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NOBODY = Watching(reachable=lambda _ae_title: False)
 May = Callable[[Any, Right], bool]
 """Whether the caller of an association has a right."""
 
-Answer = tuple[Dataset, Dataset | None]
+Response = tuple[Dataset, Dataset | None]
 Handler = tuple[Any, Callable[[Any], Any]]  # pynetdicom's event and our function, as start_server takes them
 
 SOP_CLASSES: tuple[str, ...] = (
@@ -51,7 +51,7 @@ SOP_CLASSES: tuple[str, ...] = (
 
 _CHANGE_STATE, _REQUEST_CANCEL = 1, 2  # Action Type IDs, PS3.4 CC.2.1 and CC.2.2; CC.2.3: watch.ACTIONS
 
-# PS3.4 Tables CC.2-1 to CC.2-5: what may be asked in a presentation context of each class.
+# PS3.4 Tables CC.2-1 to CC.2-5: the operations of a presentation context of each class.
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
     UnifiedProcedureStepPush: ("N-CREATE", "N-ACTION", "N-GET"),
     UnifiedProcedureStepWatch: ("N-ACTION", "N-GET", "C-FIND"),
@@ -75,7 +75,7 @@ def contexts() -> list[PresentationContext]:
 
 def handlers(
     ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time, *,
-    may: May = lambda _association, _right: True, asked: Callable[[Any], None] = lambda _event: None,
+    may: May = lambda _association, _right: True, on_query: Callable[[Any], None] = lambda _event: None,
 ) -> list[Handler]:  # fmt: skip
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
@@ -84,11 +84,11 @@ def handlers(
     clock
         Seconds since 1970 UTC.
     may
-        Asked before each operation.
-    asked
-        Called with the event of each C-FIND before it is answered.
+        Called before each operation.
+    on_query
+        Called with the event of each C-FIND before the first response.
     """
-    scp = UpsProvider(ledger, station, watching, clock, may, asked)
+    scp = UpsProvider(ledger, station, watching, clock, may, on_query)
     return [
         (evt.EVT_N_CREATE, scp.n_create),
         (evt.EVT_N_SET, scp.n_set),
@@ -107,9 +107,9 @@ class UpsProvider:
     watching: Watching
     clock: Callable[[], float]
     may: May
-    asked: Callable[[Any], None] = lambda _event: None
+    on_query: Callable[[Any], None] = lambda _event: None
 
-    def n_create(self, event: Any) -> Answer:
+    def n_create(self, event: Any) -> Response:
         """Create a work item (CC.2.5)."""
         uid = str(event.request.AffectedSOPInstanceUID or "")
 
@@ -120,9 +120,9 @@ class UpsProvider:
             status = operations.create(connection, uid, given, self.station, self.clock())
             return (Status.CREATED_WITH_MODIFICATIONS if dropped else status), None
 
-        return self._answer("N-CREATE", event, uid, self.ledger.write, work)
+        return self._respond("N-CREATE", event, uid, self.ledger.write, work)
 
-    def n_set(self, event: Any) -> Answer:
+    def n_set(self, event: Any) -> Response:
         """Change attributes of a work item (CC.2.6)."""
         uid = str(event.request.RequestedSOPInstanceUID)
 
@@ -131,9 +131,9 @@ class UpsProvider:
             status = operations.modify(connection, uid, given, self.clock())
             return (Status.NOT_ALL_SUPPORTED if dropped else status), None
 
-        return self._answer("N-SET", event, uid, self.ledger.write, work)
+        return self._respond("N-SET", event, uid, self.ledger.write, work)
 
-    def n_action(self, event: Any) -> Answer:
+    def n_action(self, event: Any) -> Response:
         """Change the state, request a cancel, subscribe, unsubscribe or suspend (CC.2.1 to CC.2.3)."""
         uid, action = str(event.request.RequestedSOPInstanceUID), event.action_type
 
@@ -148,9 +148,9 @@ class UpsProvider:
                 return operations.request_cancel(connection, uid, given, self.clock(), requesting), None
             return watch.act(connection, action, uid, given, self.watching, self.clock()), None
 
-        return self._answer("N-ACTION", event, uid, self.ledger.write, work)
+        return self._respond("N-ACTION", event, uid, self.ledger.write, work)
 
-    def n_get(self, event: Any) -> Answer:
+    def n_get(self, event: Any) -> Response:
         """Read attributes of a work item (CC.2.7)."""
         uid = str(event.request.RequestedSOPInstanceUID)
         tags = [f"{int(tag):08X}" for tag in event.attribute_identifiers]
@@ -158,22 +158,22 @@ class UpsProvider:
         def work(connection: Connection) -> tuple[Status, Json]:
             return operations.get(connection, uid, tags, self.station)
 
-        return self._answer("N-GET", event, uid, self.ledger.read, work)
+        return self._respond("N-GET", event, uid, self.ledger.read, work)
 
     def c_find(self, event: Any) -> Iterator[tuple[Dataset | Status, Dataset | None]]:
         """Search the worklist (CC.2.8); most urgent first."""
         sent = 0
         try:
             self._check_right("C-FIND", event)
-            self.asked(event)
+            self.on_query(event)
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
             query = compile_query(*_identifier(event))
             pending = Status.PENDING_WITH_UNSUPPORTED if query.unsupported else Status.PENDING
-            for answer in operations.find(self.ledger, query, self.station, self.clock()):
+            for match in operations.find(self.ledger, query, self.station, self.clock()):
                 if event.is_cancelled:
                     yield Status.CANCELLED_FIND, None
                     return
-                yield pending, to_dataset(answer)
+                yield pending, to_dataset(match)
                 sent += 1
             _log("C-FIND", event, "", Status.SUCCESS, matches=sent)
         except UpsRefused as refusal:
@@ -182,19 +182,19 @@ class UpsProvider:
         except OutOfResources as error:
             _log("C-FIND", event, "", Status.OUT_OF_RESOURCES, reason=str(error))
             yield _status(Status.OUT_OF_RESOURCES), None
-        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is logged, and has its status
             _LOG.exception("work item operation", operation="C-FIND")
             yield _status(Status.UNABLE_TO_PROCESS), None
 
-    def _answer(
+    def _respond(
         self,
         operation: str,
         event: Any,
         uid: str,
         transaction: Callable[[], AbstractContextManager[Connection]],
         work: Callable[[Connection], tuple[Status, Json | None]],
-    ) -> Answer:
-        """Do the work in one transaction and answer with its status, or with that of the refusal."""
+    ) -> Response:
+        """Do the work in one transaction; the response has its status, or that of the refusal."""
         try:
             self._check_right(operation, event)
             _check_class(operation, event, Status.UNRECOGNIZED_OPERATION)
@@ -208,7 +208,7 @@ class UpsProvider:
         except OutOfResources as error:
             _log(operation, event, uid, Status.RESOURCE_LIMITATION, reason=str(error))
             return _status(Status.RESOURCE_LIMITATION), None
-        except Exception:  # noqa: BLE001  # outermost: a bug of ours is said in the log, and answered
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours is logged, and has its status
             _LOG.exception("work item operation", operation=operation)
             return _status(Status.PROCESSING_FAILURE), None
         _log(operation, event, uid, status)
@@ -244,12 +244,12 @@ def _identifier(event: Any) -> tuple[Json, tuple[str, ...]]:
 
 
 def _status(status: Status, keyword: str = "") -> Dataset:
-    answer = Dataset()
-    answer.Status = int(status)
+    response = Dataset()
+    response.Status = int(status)
     if status.failed:
         comment = f"{keyword}: {status.meaning}" if keyword else status.meaning
-        answer.ErrorComment = comment[:64]  # LO
-    return answer
+        response.ErrorComment = comment[:64]  # LO
+    return response
 
 
 def _log(operation: str, event: Any, uid: str, status: Status, **more: object) -> None:

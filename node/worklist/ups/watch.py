@@ -1,4 +1,4 @@
-"""Subscribe, unsubscribe, suspend: N-ACTION 3, 4 and 5 of UPS Watch, and their like of UPS-RS (PS3.4 CC.2.3)."""
+"""Subscribe, unsubscribe, suspend: N-ACTION 3, 4 and 5 of UPS Watch, and those of UPS-RS (PS3.4 CC.2.3)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LOCK = {"TRUE": True, "FALSE": False}
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Who may be told, and whether a Deletion Lock is granted.
+    """Who may subscribe, and whether a Deletion Lock is granted.
 
-    `reachable` says whether we know how to reach the AE title of a DIMSE subscriber.
+    `reachable`: whether a peer table has the AE title of a DIMSE subscriber.
     """
 
     reachable: Callable[[str], bool]
@@ -65,9 +65,9 @@ def _subscribe(
     if lock not in _LOCK:
         raise UpsRefused(Status.INVALID_ARGUMENT_VALUE, "DeletionLock")
     keys = _matching_keys(given) if uid == FILTERED_GLOBAL_SUBSCRIPTION else {}
-    asked = Subscription(subscriber, uid, _LOCK[lock] and watching.locks, keys)
-    subscriptions.subscribe(connection, asked, now)
-    return Status.SUCCESS if asked.locked is _LOCK[lock] else Status.LOCK_NOT_GRANTED
+    subscription = Subscription(subscriber, uid, _LOCK[lock] and watching.locks, keys)
+    subscriptions.subscribe(connection, subscription, now)
+    return Status.SUCCESS if subscription.locked is _LOCK[lock] else Status.LOCK_NOT_GRANTED
 
 
 def _receiver(given: Json, watching: Watching, *, web: bool) -> Subscriber:

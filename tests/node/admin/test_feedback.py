@@ -8,6 +8,7 @@ import pytest
 
 from node.admin import feedback
 from node.admin.feedback import COLUMNS, Agreement, FindingKey
+from node.admin.study_view import study_view
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.ledger import studies
 from node.ledger.engine import Ledger
@@ -55,12 +56,14 @@ def test_the_last_word_on_a_finding_counts(ledger: Ledger) -> None:
     assert exported(ledger) == []
 
 
-def test_a_verdict_outlives_the_finding_that_it_was_on(ledger: Ledger) -> None:
+def test_feedback_outlives_its_finding(ledger: Ledger) -> None:
     analyse(ledger, 1, FINDING)
     say(ledger, Agreement.AGREE)
     analyse(ledger, 2, replace(FINDING, probability=0.2, present=False))
     with ledger.read() as connection:
-        assert feedback.of_study(connection, STUDY) == {("chest-xray", "Pneumothorax", 1): Agreement.AGREE}
+        (finding,) = study_view(connection, STUDY).findings
+    assert (finding["generation"], finding["feedback"]) == (2, "")
+    assert [row["verdict"] for row in exported(ledger)] == ["agree"]
     assert say(ledger, Agreement.DISAGREE, now=5.0, generation=2)
     assert [(row["generation"], row["present"], row["verdict"]) for row in exported(ledger)] == [
         ("1", "yes", "agree"), ("2", "no", "disagree")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.admin import queries
+from node.admin.study_view import study_view
 from node.cli import app
 from node.errors import NotAccepted, ReadFirstError
 from node.ledger import outbox
@@ -85,7 +85,7 @@ def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path,
     options = ("--config", str(config))
     shown = readfirst("study", STUDY, *options)
     with ledger.read() as connection:
-        story = queries.story(connection, STUDY)
+        story = study_view(connection, STUDY).as_json()
         assert outbox.undelivered(connection) == 0
     assert story is not None
     told = {notice["sink"]: notice for notice in story["notices"]}

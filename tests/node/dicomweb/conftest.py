@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from node import web
 from node.dicomweb import routes
-from node.dicomweb.workitems import Desk
+from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger, sqlite_url
 from node.ledger.tables import EVENT, EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM
 from node.settings import Settings, Web
@@ -23,10 +23,10 @@ __all__ = ["header"]  # a fixture of the worklist's tests
 
 
 @contextmanager
-def serving(keys: Web, desk: Desk) -> Iterator[None]:
+def serving(keys: Web, service: WorklistService) -> Iterator[None]:
     """The node's web server with these work items below `/dicomweb`."""
-    page = web.Desk(Settings(web=keys), desk.ledger, b"k" * 32, lambda _: 0)
-    with web.serving(keys, web.make_app(page, routes(desk))):
+    page = web.PageContext(Settings(web=keys), service.ledger, b"k" * 32, lambda _: 0)
+    with web.serving(keys, web.make_app(page, routes(service))):
         yield
 
 
@@ -36,7 +36,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, in
     ledger = Ledger(sqlite_url(tmp_path_factory.mktemp("dicomweb")))
     ledger.migrate()
     ticks, keys = itertools.count(), Web(port=free_port())
-    with serving(keys, Desk(ledger, STATION, clock=lambda: NOW + next(ticks))):
+    with serving(keys, WorklistService(ledger, STATION, clock=lambda: NOW + next(ticks))):
         yield ledger, keys.port
     ledger.close()
 

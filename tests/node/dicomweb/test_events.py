@@ -15,11 +15,11 @@ from sqlalchemy import func, select
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from node.dicomweb.workitems import Desk
+from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT_REPORT
 from node.settings import Web
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import serving
@@ -62,7 +62,7 @@ def test_a_raised_priority_is_heard_within_a_second(
     assert value(hear(socket), "00001002") == 1
     started = time.monotonic()
     with served.write() as connection:
-        raise_priority(connection, STUDY, Triage(Priority.HIGH, "Pneumothorax"), NOW)
+        raise_priority(connection, STUDY, RequestedPriority(Priority.HIGH, "Pneumothorax"), NOW)
     event = hear(socket)
     assert time.monotonic() - started < 1.0
     assert (value(event, "00001002"), value(event, "00741200")) == (3, "HIGH")
@@ -97,7 +97,7 @@ def test_one_subscribers_events_are_not_anothers(client: httpx.Client, listen: L
 def test_the_token_is_before_everything(served: Ledger) -> None:
     web = Web(port=free_port(), token="secret")
     base = f"127.0.0.1:{web.port}/dicomweb"
-    with serving(web, Desk(served, STATION)), httpx.Client(base_url=f"http://{base}") as client:
+    with serving(web, WorklistService(served, STATION)), httpx.Client(base_url=f"http://{base}") as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
             answer = client.get("/workitems", headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

@@ -68,7 +68,7 @@ def test_a_study_that_was_ordered_urgently_stands_first_before_it_is_analysed(
 ) -> None:
     order = Order("P1", "F1", "A1", "", Priority.HIGH, "S", canceled=False, sender="RIS", control_id="M1")
     with ledger.write() as connection:
-        orders.learn(connection, order, time.time())
+        orders.record(connection, order, time.time())
     send(first=image(FIRST, AccessionNumber="A1"))
     item = work_item(ledger, settings)
     assert (item.priority, item.source, item.reason) == ("HIGH", "human", "HIGH: ordered as S")

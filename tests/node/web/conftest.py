@@ -22,8 +22,8 @@ from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.settings import Settings, Web
-from node.web.access.desk import Desk
-from node.worklist.items.priority import Priority, Triage
+from node.web.context import PageContext
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
 from tests.node.conftest import free_port
 from tests.node.phantoms import STUDY, stored
@@ -39,9 +39,13 @@ FINDINGS = (
 class Site:
     """A served page and who looks at it."""
 
-    desk: Desk
+    context: PageContext
     url: str
     client: httpx.Client
+
+    def recorded(self) -> None:
+        """Wait until all that was shown is in the audit trail."""
+        self.context.recording.submit(lambda: None).result(30)
 
     def csrf(self, path: str = "/") -> str:
         return self.client.get(path).text.split('"X-CSRF-Token": "')[1].split('"')[0]
@@ -62,11 +66,11 @@ def serve(settings: Settings, ledger: Ledger) -> Iterator[Serve]:
 
         def serve(api: tuple[BaseRoute, ...] = (), waiting: Callable[[str], int] = lambda _: 0, **keys: object) -> Site:
             chosen = Web.model_validate({"port": free_port()} | keys)
-            desk = Desk(settings.model_copy(update={"web": chosen}), ledger, KEY, waiting)
-            stack.enter_context(web.serving(chosen, web.make_app(desk, api)))
+            context = PageContext(settings.model_copy(update={"web": chosen}), ledger, KEY, waiting)
+            stack.enter_context(web.serving(chosen, web.make_app(context, api)))
             url = f"{'https' if chosen.tls else 'http'}://127.0.0.1:{chosen.port}"
             client = stack.enter_context(httpx.Client(base_url=url, trust_env=False, verify=False))
-            return Site(desk, url, client)
+            return Site(context, url, client)
 
         yield serve
 
@@ -105,7 +109,9 @@ def analyse(ledger: Ledger, data: Path, uid: str = STUDY, state: StudyState = St
         assert studies.claim(connection, uid, 1, now, 20.0)
         assert studies.finish(connection, uid, 1, report, now)
         if not reason:
-            work_items.raise_priority(connection, uid, Triage(Priority.HIGH, "Pneumothorax (probability 87 %)"), now)
+            work_items.raise_priority(
+                connection, uid, RequestedPriority(Priority.HIGH, "Pneumothorax (probability 87 %)"), now
+            )
 
 
 def pictures(data: Path) -> tuple[Picture, ...]:

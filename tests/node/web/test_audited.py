@@ -1,22 +1,23 @@
-"""What the page shows is told to the audit trail; metrics are served by the token's rule."""
+"""What the page shows is in the audit trail; metrics are served by the token's rule."""
 
 from __future__ import annotations
 
 from base64 import b64decode
 
-from tests.node.audit.test_recorder import event, things, told, until, users
+from tests.node.audit.test_recorder import event, things, told, users
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Serve, Site, analyse, arrive
 
 
 def test_a_study_and_its_pictures_are_one_viewing(site: Site) -> None:
-    ledger, data = site.desk.ledger, site.desk.settings.node.data
+    ledger, data = site.context.ledger, site.context.settings.node.data
     arrive(ledger, PatientID="HUSH4711")
     analyse(ledger, data)
     shown = site.client.get(f"/study/{STUDY}").text
     for number in (1, 2):
         assert f"/picture/{number}" in shown
         assert site.client.get(f"/picture/{number}").status_code == 200
+    site.recorded()
     (message,) = told(ledger)
     assert (event(message), things(message)) == (("110103", "R", "0"), [STUDY, "HUSH4711"])
     assert users(message) == ["127.0.0.1", "READFIRST"]
@@ -27,7 +28,8 @@ def test_the_list_and_what_is_looked_for_in_it_are_told_once(site: Site) -> None
     for _ in range(3):  # the page asks again whenever something has changed
         site.post("/lines", site.csrf("/status"))
         site.post("/lines", site.csrf("/status"), words="Secret")
-    messages = told(site.desk.ledger)
+    site.recorded()
+    messages = told(site.context.ledger)
     assert [event(one)[0] for one in messages] == ["110112", "110112"]
     keys = [b64decode(one.findtext(".//ParticipantObjectQuery") or "") for one in messages]
     assert keys == [b"", b"words=Secret"]
@@ -39,14 +41,16 @@ def test_logging_in_and_out_is_told(serve: Serve) -> None:
         headers = {"Origin": site.url, "X-CSRF-Token": site.csrf("/login")}
         site.client.post("/login", data={"token": token}, headers=headers)
     site.post("/logout", site.csrf("/"))
-    found = [(one[0][1].attrib["csd-code"], event(one)[2]) for one in told(site.desk.ledger) if len(one[0]) > 1]
+    site.recorded()
+    found = [(one[0][1].attrib["csd-code"], event(one)[2]) for one in told(site.context.ledger) if len(one[0]) > 1]
     assert found == [("110122", "4"), ("110122", "0"), ("110123", "0")]
 
 
 def test_a_program_with_a_wrong_token_is_told(serve: Serve) -> None:
     site = serve(token="a long enough token")
     site.client.get("/metrics", headers={"Authorization": "Bearer a wrong one"})
-    (message,) = until(site.desk.ledger, 1)
+    site.recorded()
+    (message,) = told(site.context.ledger)
     assert (event(message), users(message)) == (("110114", "E", "4"), ["127.0.0.1", "READFIRST"])
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from node.ledger.engine import Ledger
-from node.worklist.items.priority import Triage
+from node.worklist.items.priority import RequestedPriority
 from node.worklist.reading import work_items
 from tests.conftest import need
 from tests.node.phantoms import STUDY
@@ -116,7 +116,7 @@ def test_a_row_moves_up_within_a_second_of_the_result_and_is_seen(
     assert names(page)[0] == "Last, Comer"
     assert page.evaluate("document.getAnimations().some((one) => one.effect.getKeyframes().some((k) => k.transform))")
     assert row.evaluate(MARK) == '"moved up"'
-    expect(page.locator("#said")).to_have_text("A study moved up to line 1, priority HIGH")
+    expect(page.locator("#announcement")).to_have_text("A study moved up to line 1, priority HIGH")
 
 
 def test_who_wants_no_motion_sees_it_without(site: Site, worklist: Ledger, open_page: Open, tmp_path: Path) -> None:
@@ -260,7 +260,9 @@ def test_every_page_fits_the_screen_and_is_legible(
     arrive(worklist, "1.2.9", **long, StudyDescription="W" * 60)
     analyse(worklist, tmp_path)
     with worklist.write() as connection:
-        work_items.raise_priority(connection, "1.2.1", Triage(None, "not analysed, because: " + "x" * 200), time.time())
+        work_items.raise_priority(
+            connection, "1.2.1", RequestedPriority(None, "not analysed, because: " + "x" * 200), time.time()
+        )
     for path in ("/", f"/study/{STUDY}", "/study/1.2.9", "/status"):
         page = live(open_page(site, path, width))
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path

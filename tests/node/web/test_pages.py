@@ -60,11 +60,11 @@ def test_the_worklist_names_patient_finding_and_model(site: Site, analysed: str)
         "HIGH",
         "Pneumothorax",
         "87.0",
-        "called from 50.0",
+        "threshold 50.0",
         "chest-xray, research use",
     ):
         assert said in page, said
-    assert "Effusion" not in page  # not called
+    assert "Effusion" not in page  # absent
 
 
 def test_what_is_searched_for_is_posted_and_in_no_address_or_log(site: Site, analysed: str) -> None:
@@ -121,7 +121,7 @@ def test_the_study_page_shows_pictures_values_story_and_viewer(serve: Serve, led
     for said in (
         "Pneumothorax",
         "Effusion",
-        "called from 50.0",
+        "threshold 50.0",
         "left upper zone",
         "research use, not for diagnosis",
         "association released, then 2 s quiet",
@@ -190,10 +190,10 @@ def test_the_transaction_uid_is_the_nodes_secret(site: Site, analysed: str) -> N
     assert claims.transaction_uid(KEY, analysed) not in page
 
 
-def test_a_verdict_is_kept_changed_taken_back_and_exported(site: Site, ledger: Ledger, analysed: str) -> None:
-    def say(verdict: str) -> str:
+def test_feedback_is_kept_changed_removed_and_exported(site: Site, ledger: Ledger, analysed: str) -> None:
+    def say(feedback: str) -> str:
         return site.post(
-            f"/study/{UID}/verdict", generation="1", package="chest-xray", label="Pneumothorax", verdict=verdict
+            f"/study/{UID}/feedback", generation="1", package="chest-xray", label="Pneumothorax", feedback=feedback
         ).text  # fmt: skip
 
     def exported() -> list[dict[str, str]]:
@@ -208,17 +208,17 @@ def test_a_verdict_is_kept_changed_taken_back_and_exported(site: Site, ledger: L
     assert exported() == []
 
 
-def test_a_verdict_on_nothing_is_refused(site: Site, analysed: str) -> None:
-    path, fields = f"/study/{UID}/verdict", {"generation": "1", "package": "chest-xray", "label": "Pneumothorax"}
-    assert site.post(path, **fields, verdict="maybe").status_code == 400
-    assert site.post(path, **fields | {"label": "Fracture"}, verdict="agree").status_code == 409
-    assert site.post(path, **fields, verdict="agree", more="x" * 20000).status_code == 413
+def test_feedback_on_nothing_is_refused(site: Site, analysed: str) -> None:
+    path, fields = f"/study/{UID}/feedback", {"generation": "1", "package": "chest-xray", "label": "Pneumothorax"}
+    assert site.post(path, **fields, feedback="maybe").status_code == 400
+    assert site.post(path, **fields | {"label": "Fracture"}, feedback="agree").status_code == 409
+    assert site.post(path, **fields, feedback="agree", more="x" * 20000).status_code == 413
 
 
-def test_a_verdict_from_a_stale_page_is_refused_with_a_sentence(
+def test_feedback_from_a_stale_page_is_refused_with_a_sentence(
     site: Site, ledger: Ledger, tmp_path: Path, analysed: str
 ) -> None:
-    form = site.client.get(f"/study/{UID}").text.split('<form class="verdict"')[1].split("</form>")[0]
+    form = site.client.get(f"/study/{UID}").text.split('<form class="feedback"')[1].split("</form>")[0]
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
     with ledger.write() as connection:  # late images: the study is analysed anew, and what was called no longer is
         instances.record_instance(connection, stored(f"{UID}.2", study_instance_uid=UID), "MODALITY", 9.0)
@@ -226,10 +226,10 @@ def test_a_verdict_from_a_stale_page_is_refused_with_a_sentence(
         claim(connection, UID, 2)
         assert studies.finish(connection, UID, 2, report, 10.0)
     for stale in (fields, fields | {"generation": ""}, fields | {"generation": "x"}):
-        refused = site.post(f"/study/{UID}/verdict", **stale, verdict="agree")
+        refused = site.post(f"/study/{UID}/feedback", **stale, feedback="agree")
         assert (refused.status_code, "analysed anew" in refused.text) == (409, True)
     assert "agree" not in site.client.get("/feedback.csv").text
-    assert site.post(f"/study/{UID}/verdict", **fields | {"generation": "2"}, verdict="agree").status_code == 200
+    assert site.post(f"/study/{UID}/feedback", **fields | {"generation": "2"}, feedback="agree").status_code == 200
 
 
 def test_the_status_page_shows_queues_peers_disk_models_and_failures(

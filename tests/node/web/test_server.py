@@ -18,13 +18,13 @@ from tests.node.web.conftest import Serve, Site
 def test_a_port_that_is_taken_is_a_sentence(site: Site) -> None:
     with (
         pytest.raises(ConfigurationError, match="web.port: .* cannot be listened on"),
-        web.serving(site.desk.settings.web, web.make_app(site.desk)),
+        web.serving(site.context.settings.web, web.make_app(site.context)),
     ):
         pass
 
 
 def test_port_0_serves_nothing(site: Site) -> None:
-    with web.serving(Web(port=0), web.make_app(site.desk)):
+    with web.serving(Web(port=0), web.make_app(site.context)):
         pass
 
 
@@ -53,7 +53,7 @@ def test_a_certificate_that_is_none_is_a_sentence(serve: Serve, tmp_path: Path) 
 def test_it_ends_while_a_page_still_listens(site: Site) -> None:
     keys = Web(port=free_port())
     with httpx.Client(base_url=f"http://127.0.0.1:{keys.port}", trust_env=False) as client:
-        with web.serving(keys, web.make_app(site.desk)):
+        with web.serving(keys, web.make_app(site.context)):
             stream = client.send(client.build_request("GET", "/events"), stream=True)
             assert next(stream.iter_lines()) == "retry: 1000"
             leaving = time.monotonic()

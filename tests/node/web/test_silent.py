@@ -52,7 +52,7 @@ def test_a_package_in_shadow_mode_is_not_on_the_worklist(site: Site, decide: Dec
 def test_where_all_are_in_shadow_mode_the_line_says_only_that(site: Site, decide: Decide) -> None:
     decide(Policy(shadow=("*",)), LOUD, QUIET)
     page = site.client.get("/").text
-    assert "shadow mode: analysed, not told" in page
+    assert "shadow mode: analysed, not shown" in page
     assert "Pneumothorax" not in page  # nor in the reason of the priority
     assert "Nodule" not in page
 

@@ -26,7 +26,7 @@ from pynetdicom import AE, evt
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from node.admin import queries
+from node.admin.study_view import study_view
 from node.cli import app
 from node.dicom.headers import read_header
 from node.ledger import outbox
@@ -239,7 +239,7 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     assert told.endswith(broken.reason)
     assert (house.data / told.split()[2].rstrip(":")).is_file()
     with house.ledger.read() as connection:
-        story = queries.story(connection, STUDY)
+        story = study_view(connection, STUDY).as_json()
     assert story is not None
     assert (story["objects_quarantined"], story["objects_delivered"]) == (1, 3)
     (row,) = [row for row in story["deliveries"] if row["state"] == "quarantined"]

@@ -17,7 +17,7 @@ from pydicom.uid import (
 from pynetdicom import Association
 from sqlalchemy import select
 
-from node.admin import queries
+from node.admin.study_view import study_view
 from node.dicom.headers import read_header
 from node.ledger import outbox
 from node.ledger.engine import Ledger
@@ -56,7 +56,7 @@ def made(ledger: Ledger, data: Path) -> dict[str, Path]:
 
 def told(ledger: Ledger) -> dict[str, object]:
     with ledger.read() as connection:
-        story = queries.story(connection, STUDY)
+        story = study_view(connection, STUDY).as_json()
     assert story is not None
     return story
 

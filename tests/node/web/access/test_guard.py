@@ -14,14 +14,21 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from node.web.access.desk import Desk
+from node.web.context import PageContext
 from node.web.pages.rendering import STATIC
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Serve, Site
 
 TOKEN = "a long token"
 PAGES = ("/", "/status", "/feedback.csv", f"/study/{STUDY}", "/picture/1", "/status/panel")
-CHANGES = ("/lines", f"/study/{STUDY}/verdict", f"/status/retry/{STUDY}", "/item/1.2/claim", "/status/check", "/logout")
+CHANGES = (
+    "/lines",
+    f"/study/{STUDY}/feedback",
+    f"/status/retry/{STUDY}",
+    "/item/1.2/claim",
+    "/status/check",
+    "/logout",
+)
 
 
 @pytest.fixture
@@ -54,8 +61,10 @@ def test_the_token_opens_and_logging_out_closes(locked: Site) -> None:
     assert locked.post("/logout").headers["hx-redirect"] == "/login"
     locked.client.cookies = httpx.Cookies(inside)  # who has kept it
     assert locked.client.get("/").status_code == 303
-    port = locked.desk.settings.web.port
-    after = Desk(locked.desk.settings, locked.desk.ledger, locked.desk.key, lambda _: 0)  # the node was started anew
+    port = locked.context.settings.web.port
+    after = PageContext(
+        locked.context.settings, locked.context.ledger, locked.context.key, lambda _: 0
+    )  # the node was started anew
     assert after.sessions.read(inside[f"readfirst-{port}"], time.time()) is None
 
 
@@ -200,7 +209,7 @@ def test_programs_bring_the_token_as_bearer(serve: Serve) -> None:
     assert site.client.get(url).headers["www-authenticate"] == "Bearer"
     wrong = {"Authorization": "Bearer guess"}
     assert [site.client.get(url, headers=wrong).status_code for _ in range(6)] == [401] * 5 + [429]
-    assert site.client.get(url, headers=bearer).text == "done"  # the brake is for wrong ones alone
+    assert site.client.get(url, headers=bearer).text == "done"  # the throttle is for wrong ones alone
 
 
 def test_without_a_token_programs_of_this_machine_come_in_and_other_sites_do_not(serve: Serve) -> None:

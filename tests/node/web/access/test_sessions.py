@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigurationError, OutOfResources
-from node.web.access.sessions import ENDED_FILE, LIFETIME, Brake, Sessions, read_key
+from node.web.access.sessions import ENDED_FILE, LIFETIME, LoginThrottle, Sessions, read_key
 
 KEY, NOW = b"k" * 32, 1000.0
 Start = Callable[..., Sessions]
@@ -98,20 +98,20 @@ def test_the_token_is_right_or_wrong(start: Start, sessions: Sessions) -> None:
 
 
 def test_who_guesses_waits() -> None:
-    brake = Brake(each=3, together=5, seconds=60.0)
+    throttle = LoginThrottle(each=3, together=5, seconds=60.0)
     for second in range(3):
-        assert brake.wait("a", NOW + second) == 0
-        brake.failed("a", NOW + second)
-    assert brake.wait("a", NOW + 3) == 57.0
-    assert brake.wait("b", NOW + 3) == 0
-    assert brake.wait("a", NOW + 60.5) == 0
+        assert throttle.wait("a", NOW + second) == 0
+        throttle.failed("a", NOW + second)
+    assert throttle.wait("a", NOW + 3) == 57.0
+    assert throttle.wait("b", NOW + 3) == 0
+    assert throttle.wait("a", NOW + 60.5) == 0
 
 
 def test_who_guesses_from_many_addresses_waits_too() -> None:
-    brake = Brake(each=3, together=5, seconds=60.0)
+    throttle = LoginThrottle(each=3, together=5, seconds=60.0)
     for number in range(5):
-        brake.failed(f"a{number}", NOW + number)
-    assert brake.wait("new", NOW + 10) == 50.0
+        throttle.failed(f"a{number}", NOW + number)
+    assert throttle.wait("new", NOW + 10) == 50.0
 
 
 def test_the_key_is_made_once_for_this_user_alone(tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def answer(ledger: Ledger, *, refused: bool) -> None:
 def test_a_message_that_the_receiver_refused_is_a_failure_and_can_be_retried(
     site: Site, ledger: Ledger, raised: str
 ) -> None:
-    assert "1 not yet told, 0 rejected" in site.client.get("/status").text
+    assert "1 not yet delivered, 0 rejected" in site.client.get("/status").text
     answer(ledger, refused=True)
     page = site.client.get("/status").text
     assert "hl7 refused the message: AR: no such template" in page
-    assert '0 not yet told, <span class="bad">1 rejected</span>' in page
+    assert '0 not yet delivered, <span class="bad">1 rejected</span>' in page
     assert site.post(f"/status/retry/{UID}").status_code == 200
     with ledger.read() as connection:
         assert connection.execute(select(NOTICE.c.state)).scalar_one() == DeliveryState.PENDING

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from node.ledger.engine import Ledger
 from node.ledger.tables import WORK_ITEM
-from node.web.pages.listing import Wanted, find
-from node.worklist.items.priority import Priority, Triage
+from node.web.pages.listing import Filter, find
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.items.rows import Item, add, load
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
@@ -31,7 +31,7 @@ def three(ledger: Ledger) -> Ledger:
 
 def found(ledger: Ledger, **wanted: object) -> list[str]:
     with ledger.read() as connection:
-        return [line.row.study_instance_uid for line in find(connection, Wanted(**wanted)).lines]  # type: ignore[arg-type]
+        return [line.row.study_instance_uid for line in find(connection, Filter(**wanted)).lines]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_words_are_found_wherever_they_stand(three: Ledger, words: str, uids: li
 
 def test_urgent_ones_come_first_and_can_be_had_alone(three: Ledger) -> None:
     with three.write() as connection:
-        work_items.raise_priority(connection, "1.2.3", Triage(Priority.HIGH, "Pneumothorax"), 2000.0)
+        work_items.raise_priority(connection, "1.2.3", RequestedPriority(Priority.HIGH, "Pneumothorax"), 2000.0)
     assert found(three) == ["1.2.3", "1.2.1", "1.2.2"]
     assert found(three, priority="HIGH") == ["1.2.3"]
     assert found(three, words="pneumothorax") == ["1.2.3"]
     with three.read() as connection:
-        assert find(connection, Wanted()).counts == {"HIGH": 1, "MEDIUM": 2, "LOW": 0}
+        assert find(connection, Filter()).counts == {"HIGH": 1, "MEDIUM": 2, "LOW": 0}
 
 
 def test_claimed_and_ended_ones_are_found_by_state(three: Ledger) -> None:
@@ -80,16 +80,16 @@ def test_claimed_and_ended_ones_are_found_by_state(three: Ledger) -> None:
 def test_there_is_more_than_the_limit(three: Ledger) -> None:
     with three.read() as connection:
         for words in ("", "chest"):
-            listing = find(connection, Wanted(words=words, limit=2))
+            listing = find(connection, Filter(words=words, limit=2))
             assert (len(listing.lines), listing.more) == (2, True)
-            assert not find(connection, Wanted(words=words, limit=3)).more
+            assert not find(connection, Filter(words=words, limit=3)).more
 
 
-def test_a_line_says_what_the_model_called(three: Ledger, tmp_path: Path) -> None:
+def test_a_line_has_the_present_findings_of_the_model(three: Ledger, tmp_path: Path) -> None:
     analyse(three, tmp_path, "1.2.2")
     with three.read() as connection:
-        line = find(connection, Wanted(words="müller")).lines[0]
-    assert [(one.label, one.probability, one.operating_point) for one in line.called] == [("Pneumothorax", 0.87, 0.5)]
+        line = find(connection, Filter(words="müller")).lines[0]
+    assert [(one.label, one.probability, one.threshold) for one in line.present] == [("Pneumothorax", 0.87, 0.5)]
     assert (line.analysis, line.packages, line.row.priority) == ("analysed", ("chest-xray",), "HIGH")
 
 
@@ -157,5 +157,5 @@ def test_ten_thousand_work_items_are_listed_and_searched_in_time(ledger: Ledger)
     for words, count in (*searches, ("ö", 0), ("李", 0), ("common ä", 0)):
         with ledger.read() as connection:
             started = time.thread_time()  # not the clock on the wall: other tests may want the same core
-            assert len(find(connection, Wanted(words=words)).lines) == count, words
+            assert len(find(connection, Filter(words=words)).lines) == count, words
             assert time.thread_time() - started < 0.3, words

@@ -9,7 +9,7 @@ import pytest
 
 from node.ledger.engine import Ledger
 from node.worklist.items.json_model import Json, put
-from node.worklist.items.priority import Triage
+from node.worklist.items.priority import RequestedPriority
 from node.worklist.reading import work_items
 from node.worklist.ups import operations
 from tests.node.phantoms import STUDY
@@ -43,7 +43,7 @@ def relabel(ledger: Ledger, _data: Path) -> None:
 
 def say(ledger: Ledger, _data: Path) -> None:
     with ledger.write() as connection:
-        work_items.raise_priority(connection, STUDY, Triage(None, "not analysed, because"), time.time())
+        work_items.raise_priority(connection, STUDY, RequestedPriority(None, "not analysed, because"), time.time())
 
 
 @pytest.mark.parametrize("change", [analyse, lower, relabel, say])

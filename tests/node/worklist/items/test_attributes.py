@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydicom import Dataset
 
-from node.worklist.items.attributes import RULES, check_creation, check_modification, missing_for, settable
+from node.worklist.items.attributes import REQUIREMENTS, check_creation, check_modification, missing_for, settable
 from node.worklist.items.json_model import Json, from_dataset, has_value, items, put, tag_of, text
 from node.worklist.items.states import State
 from node.worklist.items.statuses import UpsRefused
@@ -62,16 +62,16 @@ def wire(dataset: Dataset) -> Json:
 
 @pytest.mark.parametrize(("keyword", "create", "modify", "final"), ROWS, ids=[row[0] for row in ROWS])
 def test_the_rules_are_the_standards(keyword, create, modify, final):
-    rule = next(rule for rule in RULES if rule.keyword == keyword)
+    requirement = next(requirement for requirement in REQUIREMENTS if requirement.keyword == keyword)
     expected = {"1/1": "1", "2/2": "2", "2/1": "2", "1C/2": "C", "3/1": "3", "no": "-", "see": "S", "-/1": "S"}
     conditional = {"2C/2C": "3", "1C/1C": "3"}  # required only if there is a performer, or a replaced step
-    assert rule.create == ("0" if keyword in EMPTY_AT_FIRST else {**expected, **conditional}[create])
-    assert rule.modify == {"3/1": "1", "3/2": "2", "3/3": "2", "no": "-", "see": "S", "-/1": "S"}[modify]
-    assert rule.final == final
+    assert requirement.create == ("0" if keyword in EMPTY_AT_FIRST else {**expected, **conditional}[create])
+    assert requirement.modify == {"3/1": "1", "3/2": "2", "3/3": "2", "no": "-", "see": "S", "-/1": "S"}[modify]
+    assert requirement.final == final
 
 
 def test_no_rule_is_invented():
-    assert [rule.keyword for rule in RULES] == [row[0] for row in ROWS]
+    assert [requirement.keyword for requirement in REQUIREMENTS] == [row[0] for row in ROWS]
 
 
 @pytest.mark.parametrize(("keyword", "create"), [row[:2] for row in ROWS], ids=[row[0] for row in ROWS])

@@ -100,7 +100,7 @@ def test_sequence_matching():
 
 def test_the_answer_holds_what_was_asked_for_and_nothing_else():
     asked = keys(PatientID="", AdmissionID="", ReferencedRequestSequence=keys(AccessionNumber=""))
-    answer = compile_query(asked).answer(item())
+    answer = compile_query(asked).response(item())
     request = {"00080050": {"vr": "SH", "Value": ["ACC7"]}}
     assert answer == {
         "00100020": {"vr": "LO", "Value": ["0815"]},
@@ -112,14 +112,14 @@ def test_the_answer_holds_what_was_asked_for_and_nothing_else():
 def test_an_empty_sequence_key_returns_the_whole_sequence():
     asked = keys(PatientID="")
     put(asked, "ReferencedRequestSequence")
-    assert compile_query(asked).answer(item())["0040A370"] == item()["0040A370"]
+    assert compile_query(asked).response(item())["0040A370"] == item()["0040A370"]
 
 
 def test_the_transaction_uid_cannot_be_queried():
     query = compile_query(keys(TransactionUID="1.2.3", PatientID=""))
     assert query.unsupported
     assert query.test(item())
-    assert "00081195" not in query.answer(item() | keys(TransactionUID="1.2.3"))
+    assert "00081195" not in query.response(item() | keys(TransactionUID="1.2.3"))
     assert not compile_query(keys(PatientID="")).unsupported
     assert compile_query(keys(PatientID=""), dropped=("00091001",)).unsupported
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.worklist.items.states import TRANSITIONS, Request, State, change_request, outcome, refusal_to_set
+from node.worklist.items.states import TRANSITIONS, Request, State, change_request, refusal_to_set, transition
 
 S, P, D, C = State.SCHEDULED, State.IN_PROGRESS, State.COMPLETED, State.CANCELED
 
@@ -24,7 +24,7 @@ PRINTED: dict[Request, tuple[State | int, ...]] = {
 @pytest.mark.parametrize("request_", Request)
 @pytest.mark.parametrize(("column", "current"), list(enumerate((None, S, P, D, C))))
 def test_the_table_is_the_standards(request_, column, current):
-    cell = outcome(request_, current)
+    cell = transition(request_, current)
     printed = PRINTED[request_][column]
     assert (int(cell.status) if cell.state is None else cell.state) == printed
     if isinstance(printed, State):

@@ -18,7 +18,7 @@ from node.ledger.engine import Ledger
 from node.ledger.tables import IMAGING_ORDER, WORK_ITEM
 from node.settings import Orders
 from node.worklist.items.json_model import from_dataset
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.items.statuses import Status
 from node.worklist.orders import orders
 from node.worklist.orders.listener import listening
@@ -168,7 +168,7 @@ def test_triage_does_not_lower_an_order_and_an_old_order_does_not_undo_a_person(
     sender(fill(OMG))
     make_item(ledger)
     with ledger.write() as connection:
-        raise_priority(connection, STUDY, Triage(Priority.LOW, "no finding"), NOW)
+        raise_priority(connection, STUDY, RequestedPriority(Priority.LOW, "no finding"), NOW)
     assert item(ledger).priority == "HIGH"
     change, _ = from_dataset(_priority("LOW"))
     with ledger.write() as connection:

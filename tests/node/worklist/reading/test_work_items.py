@@ -12,7 +12,7 @@ from node.ledger.tables import STUDY as STUDIES
 from node.worklist.items import rows
 from node.worklist.items.json_model import from_dataset, text
 from node.worklist.items.json_model import items as items_in
-from node.worklist.items.priority import Priority, Source, Triage
+from node.worklist.items.priority import Priority, RequestedPriority, Source
 from node.worklist.items.states import State
 from node.worklist.reading.data_set import Station, reading_uid
 from node.worklist.reading.work_items import (
@@ -21,15 +21,15 @@ from node.worklist.reading.work_items import (
     ensure_item,
     listing,
     raise_priority,
-    say,
     set_ready,
+    set_reason,
     with_input,
 )
 from node.worklist.ups import operations
 from tests.node.worklist.scu import NOW, STATION, STUDY, pushed
 
-HIGH = Triage(Priority.HIGH, "Pneumothorax (probability 93 %)")
-NOTHING = Triage(Priority.LOW, "no finding at its operating point")
+HIGH = RequestedPriority(Priority.HIGH, "Pneumothorax (probability 93 %)")
+NOTHING = RequestedPriority(Priority.LOW, "no finding reaches its threshold")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_triage_raises_says_why_and_may_speak_twice(connection, header):
 @pytest.mark.parametrize("sentence", ["not analysed, because this is a lateral view", "failed: the model is gone"])
 def test_fail_open(connection, header, sentence):
     ensure_item(connection, header, NOW)
-    say(connection, STUDY, sentence, NOW + 1)
+    set_reason(connection, STUDY, sentence, NOW + 1)
     assert item(connection).priority is Priority.MEDIUM
     assert item(connection).source is Source.DEFAULT
     assert comments(connection) == f"ReadFirst: {sentence}"
@@ -189,7 +189,7 @@ def test_what_the_screen_shows(connection, header):
 def test_the_story_names_no_patient(connection, header):
     ensure_item(connection, header, NOW)
     raise_priority(connection, STUDY, HIGH, NOW)
-    say(connection, STUDY, "failed", NOW)
+    set_reason(connection, STUDY, "failed", NOW)
     assert not any("ller" in line or "4711" in line for line in story(connection))
 
 

@@ -27,10 +27,10 @@ MINUTE = 1 / 60
 
 
 def day(arrivals: list[float], reading: float, flagged: dict[int, float]) -> Day:
-    count = len(instances)
+    count = len(arrivals)
     marks = np.isin(np.arange(count), list(flagged))
     at = np.array([flagged.get(number, math.inf) for number in range(count)])
-    return Day(np.array(instances), marks, marks, at, np.full(count, reading))
+    return Day(np.array(arrivals), marks, marks, at, np.full(count, reading))
 
 
 def test_a_list_that_can_be_followed_by_hand() -> None:
@@ -165,9 +165,9 @@ def test_the_ledgers_studies_are_replayed_as_they_were_flagged(ledger: Ledger, m
     times, test = report.Times(10, "constant", 1, 0), report.Test(0.1, 1.0, 1.0)
     answer = report.replay(ledger, 2, times, test, 1, 2, 1)
     assert "6 recorded studies (1 flagged)" in answer.title
-    means = {(line.kind, line.with_node): 60 * line.summary.mean for line in answer.worth.lines}
+    means = {(line.kind, line.with_node): 60 * line.summary.mean for line in answer.times.lines}
     assert means["critical", False] == pytest.approx(45.0)  # five before it, it came five minutes after the first
     assert means["critical", True] == pytest.approx(5.0)  # the second reading of the day is its own
     assert means["routine", True] > means["routine", False]
-    with pytest.raises(ReadFirstError, match="no study came in the last"):
+    with pytest.raises(ReadFirstError, match="no study was received in the last"):
         report.replay(ledger, 0.01, times, test, 1, 2, 1)

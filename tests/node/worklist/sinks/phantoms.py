@@ -12,14 +12,14 @@ from typing import Any
 from pydicom import Dataset
 
 from node.ledger.engine import Ledger
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.data_set import Station, reading_attributes, reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.sinks.facts import Notice
 
 STUDY = "1.2.826.0.1.3680043.10.5"
 NOW = 1_790_000_000.0
-REASON = "HIGH: pneumothorax (probability 91 %, called from 50 %)"
+REASON = "HIGH: pneumothorax (probability 91 %, threshold 50 %)"
 FINDING = {
     "label": "pneumothorax", "quantity": "probability", "probability": 0.91, "operating_point": 0.5,
     "present": True, "place": "left", "urgency": "HIGH",
@@ -45,7 +45,7 @@ def raised(ledger: Ledger, study: str = STUDY, now: float = NOW, accession: str 
     """A work item that triage has raised to HIGH."""
     with ledger.write() as connection:
         ensure_item(connection, header(study, accession), now)
-        raise_priority(connection, study, Triage(Priority.HIGH, "pneumothorax"), now)
+        raise_priority(connection, study, RequestedPriority(Priority.HIGH, "pneumothorax"), now)
 
 
 Answers = Callable[[str], Sequence[bytes]]

@@ -32,7 +32,7 @@ from node.receiving import instances
 from node.settings import Hl7Sink, Peer, Policy, Settings, UpsSink, Webhook, Worklist, load
 from node.worklist.events.writing import save
 from node.worklist.items.json_model import from_dataset
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.items.rows import load as load_item
 from node.worklist.reading.data_set import reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
@@ -127,11 +127,11 @@ def test_what_stays_routine_is_told_only_where_that_lowers_nothing(
         item = load_item(connection, uid)
         assert item is not None
         save(connection, replace(item, priority=Priority.LOW), NOW)
-        raise_priority(connection, STUDY, Triage(Priority.MEDIUM, "nodule"), NOW)
+        raise_priority(connection, STUDY, RequestedPriority(Priority.MEDIUM, "nodule"), NOW)
     courier.go_round()
     assert [notice.priority for notice in sink.notices] == told
     with ledger.write() as connection:
-        raise_priority(connection, STUDY, Triage(Priority.HIGH, "pneumothorax"), NOW)
+        raise_priority(connection, STUDY, RequestedPriority(Priority.HIGH, "pneumothorax"), NOW)
     courier.go_round()
     assert [notice.priority for notice in sink.notices] == [*told, "HIGH"]
 

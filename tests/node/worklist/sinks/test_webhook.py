@@ -18,7 +18,8 @@ from fhir.resources.R4B.task import Task
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook, Worklist
-from node.worklist.sinks.webhook import Hook, make
+from node.worklist.sinks import make_sinks
+from node.worklist.sinks.webhook import Hook
 from tests.node.authority import Authority
 from tests.node.conftest import free_port
 from tests.node.worklist.sinks.phantoms import REASON, STUDY, notice
@@ -69,8 +70,8 @@ class Server:
 
 def hook(url: str, **options: object) -> Hook:
     table = Webhook.model_validate({"url": url, "timeout": 1.0} | options)
-    made = make(Settings(worklist=Worklist(sinks=("webhook",), webhook=table)))
-    assert made is not None
+    made = make_sinks(Settings(worklist=Worklist(sinks=("webhook",), webhook=table)))["webhook"]
+    assert isinstance(made, Hook)
     return made
 
 
@@ -148,7 +149,7 @@ def test_what_may_pass_is_tried_again(status: int, serve: Callable[..., Server])
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 2", b"what?\r\n\r\n"])
 def test_half_answers_are_none(raw: bytes, serve: Callable[..., Server]) -> None:
-    with pytest.raises(NotTaken, match="no whole answer"):
+    with pytest.raises(NotTaken, match="no whole response"):
         send(serve(raw=raw))
 
 

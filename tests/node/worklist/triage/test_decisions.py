@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from structlog.testing import capture_logs
 
 from node.admin import queries
+from node.admin.study_view import study_view
 from node.entities import FoundFinding
 from node.ledger.engine import Ledger
 from node.ledger.tables import DECISION, SUBSCRIPTION, WORK_ITEM
@@ -22,12 +23,13 @@ from node.worklist.events.event_reports import Subscriber
 from node.worklist.events.subscriptions import Subscription
 from node.worklist.items import rows
 from node.worklist.items.json_model import text
-from node.worklist.items.priority import Priority, Source, place
+from node.worklist.items.priority import Priority, Source
 from node.worklist.items.states import State
 from node.worklist.reading import work_items
 from node.worklist.triage.decisions import Analysed, decide_study, release, silent_packages, stuck, waiting
-from node.worklist.triage.policy import Outcome, Verdict
+from node.worklist.triage.policy import Disposition, TriageDecision
 from tests.node.worklist.scu import NOW
+from tests.node.worklist.triage.ordering import list_position
 
 HIGH, MEDIUM, LOW = Priority
 HOUR = 3600.0
@@ -59,7 +61,7 @@ def come(connection: Connection, uid: str, at: float = NOW, birth_date: str = "1
 
 def decide(
     connection: Connection, uid: str, policy: Policy, at: float = NOW, *found: FoundFinding, off: bool = False
-) -> Verdict:
+) -> TriageDecision:
     return decide_study(connection, Analysed(uid, 1, found or (finding(),)), policy, at, off=off)
 
 
@@ -70,7 +72,7 @@ def priorities(connection: Connection) -> dict[str, str]:
 def test_each_decision_is_stored_with_its_inputs_and_told(connection: Connection) -> None:
     come(connection, "1.1")
     decide(connection, "1.1", Policy(), NOW + 60, finding(), finding("MEDIUM", "chest-ct"))
-    story = queries.story(connection, "1.1")
+    story = study_view(connection, "1.1").as_json()
     assert story is not None
     (told,) = story["decisions"]
     assert (told["asked"], told["given"], told["category"], told["outcome"]) == ("HIGH", "HIGH", 1, "sent")
@@ -86,8 +88,8 @@ def test_the_budget_makes_the_rest_wait_and_the_administrator_is_told(connection
     for number in range(3):
         come(connection, f"1.{number}", NOW + number)
     with capture_logs() as logs:
-        outcomes = [decide(connection, f"1.{number}", ONE_AN_HOUR, NOW + 10).outcome for number in range(3)]
-    assert outcomes == [Outcome.SENT, Outcome.WAITS, Outcome.WAITS]
+        outcomes = [decide(connection, f"1.{number}", ONE_AN_HOUR, NOW + 10).disposition for number in range(3)]
+    assert outcomes == [Disposition.SENT, Disposition.WAITS, Disposition.WAITS]
     assert priorities(connection) == {"1.0": "HIGH", "1.1": "MEDIUM", "1.2": "MEDIUM"}
     assert [log["study"] for log in logs if log["log_level"] == "warning"] == ["1.1", "1.2"]
     assert queries.triage(connection, ONE_AN_HOUR)["alerts_waiting"] == 2
@@ -97,7 +99,7 @@ def test_the_budget_makes_the_rest_wait_and_the_administrator_is_told(connection
     assert release(connection, ONE_AN_HOUR, NOW + 2 * HOUR + 12) == ("1.2",)
     assert waiting(connection) == 0
     reasons = {row.study_instance_uid: row.reason for row in work_items.listing(connection)}
-    assert reasons["1.2"] == "HIGH: Pneumothorax (probability 90 %, called from 50 %), ACR category 1"
+    assert reasons["1.2"] == "HIGH: Pneumothorax (probability 90 %, threshold 50 %), ACR category 1"
 
 
 def test_what_waits_too_long_is_let_go(connection: Connection) -> None:
@@ -136,15 +138,15 @@ def test_a_package_that_flags_everything_is_silenced_until_it_stops(connection: 
     policy = Policy(alerts_an_hour=0, stuck_studies=5)
     numbers = iter(range(100))
 
-    def study(urgency: str) -> Verdict:
+    def study(urgency: str) -> TriageDecision:
         uid = f"1.{next(numbers)}"
         come(connection, uid)
         return decide(connection, uid, policy, NOW, finding(urgency))
 
-    assert [study("HIGH").outcome for _ in range(5)] == [Outcome.SENT] * 5
+    assert [study("HIGH").disposition for _ in range(5)] == [Disposition.SENT] * 5
     with capture_logs() as logs:
-        verdict = study("HIGH")
-    assert (verdict.outcome, verdict.given, verdict.silent) == (Outcome.SHADOW, None, {"chest-xray"})
+        decision = study("HIGH")
+    assert (decision.disposition, decision.given, decision.silent) == (Disposition.SHADOW, None, {"chest-xray"})
     assert [log["package"] for log in logs if log["log_level"] == "error"] == ["chest-xray"]
     assert queries.triage(connection, policy)["stuck_packages"] == ["chest-xray"]
     with capture_logs() as logs:
@@ -153,7 +155,7 @@ def test_a_package_that_flags_everything_is_silenced_until_it_stops(connection: 
     for _ in range(2):
         study("")
     assert stuck(connection, policy) == frozenset()
-    assert study("HIGH").outcome is Outcome.SENT
+    assert study("HIGH").disposition is Disposition.SENT
 
 
 def test_shadow_mode_leaves_the_item_as_it_is(connection: Connection) -> None:
@@ -161,7 +163,7 @@ def test_shadow_mode_leaves_the_item_as_it_is(connection: Connection) -> None:
     decide(connection, "1.1", Policy(shadow=("*",)))
     item = rows.load(connection, uid)
     assert item is not None
-    assert (item.priority, item.source, item.heard) == (MEDIUM, Source.DEFAULT, None)
+    assert (item.priority, item.source, item.triage_priority) == (MEDIUM, Source.DEFAULT, None)
     assert item.reason == "shadow mode"
     assert connection.execute(select(DECISION.c.outcome)).scalar_one() == "shadow"
     assert "Pneumothorax" in connection.execute(select(DECISION.c.reason)).scalar_one()
@@ -171,7 +173,7 @@ def test_shadow_mode_leaves_the_item_as_it_is(connection: Connection) -> None:
     ("shadow", "off", "told"),
     [
         (("*",), False, "shadow mode"),
-        (("chest-xray",), False, "MEDIUM: Nodule (probability 90 %, called from 50 %), ACR category 2"),
+        (("chest-xray",), False, "MEDIUM: Nodule (probability 90 %, threshold 50 %), ACR category 2"),
         ((), True, "triage is off (worklist.sinks)"),
     ],
 )
@@ -287,7 +289,7 @@ def test_the_databases_order_is_that_of_the_policy(connection: Connection) -> No
         writing.save(connection, replace(item, priority=priority), NOW)
     now = NOW + 60 * HOUR
     shown = work_items.listing(connection, policy=Policy(), now=now)
-    keys = [place(Priority(row.priority), row.created_at, Policy(), now) for row in shown]
+    keys = [list_position(Priority(row.priority), row.created_at, Policy(), now) for row in shown]
     assert keys == sorted(keys)
     assert {fresh for fresh, _ in keys} == {False, True}
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from node.ledger.engine import Ledger
 from node.worklist.items import rows
-from node.worklist.items.priority import Priority, Source, Triage
+from node.worklist.items.priority import Priority, RequestedPriority, Source
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.ups.scp import OPERATIONS, SOP_CLASSES, contexts
 from tests.node.worklist.scu import (
@@ -142,7 +142,7 @@ def test_a_person_sets_the_priority_and_triage_does_not_lower_it(scp: Scp, serve
     change.ScheduledProcedureStepPriority = "HIGH"
     assert set_values(association, uid, change) == 0x0000
     with served.write() as connection:
-        raise_priority(connection, STUDY, Triage(Priority.LOW, "nothing"), NOW)
+        raise_priority(connection, STUDY, RequestedPriority(Priority.LOW, "nothing"), NOW)
         item = rows.load(connection, uid)
     assert item is not None
     assert (item.priority, item.source) == (Priority.HIGH, Source.HUMAN)
@@ -218,7 +218,7 @@ def test_triage_and_a_claim_at_once(scp: Scp, served: Ledger, header: Dataset) -
 
         def raise_it(study: str = study) -> None:
             with served.write() as connection:
-                raise_priority(connection, study, Triage(Priority.HIGH, "Pneumothorax"), NOW)
+                raise_priority(connection, study, RequestedPriority(Priority.HIGH, "Pneumothorax"), NOW)
 
         thread = threading.Thread(target=raise_it)
         thread.start()

@@ -10,7 +10,7 @@ from pynetdicom import Association
 from pynetdicom.dimse_primitives import C_FIND
 
 from node.ledger.engine import Ledger
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from tests.node.worklist.scu import (
     LOCK,
@@ -39,7 +39,7 @@ def test_triage_moves_a_study_up_the_list_that_a_reader_sees(scp: Scp, served: L
             ensure_item(connection, header, NOW + number, STATION)
     before, _ = find(association, StudyInstanceUID="")
     with served.write() as connection:
-        raise_priority(connection, "1.3", Triage(Priority.HIGH, "Pneumothorax"), NOW)
+        raise_priority(connection, "1.3", RequestedPriority(Priority.HIGH, "Pneumothorax"), NOW)
     after, _ = find(association, StudyInstanceUID="", ScheduledProcedureStepPriority="")
     assert [item.StudyInstanceUID for item in before] == ["1.1", "1.2", "1.3"]
     assert [item.StudyInstanceUID for item in after] == ["1.3", "1.1", "1.2"]

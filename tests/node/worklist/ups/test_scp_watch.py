@@ -15,7 +15,7 @@ from node.ledger.tables import EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION
 from node.worklist.events import event_reports
 from node.worklist.events.event_reports import Subscriber
 from node.worklist.items.json_model import put
-from node.worklist.items.priority import Priority, Triage
+from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.ups import event_sender as notifier_module
 from node.worklist.ups.event_sender import Notifier
@@ -256,7 +256,7 @@ def test_a_subscriber_hears_of_a_raised_priority_within_a_second(
     monitor.wait_for(1)  # SCP Status Change
     started = time.monotonic()
     with served.write() as connection:
-        raise_priority(connection, STUDY, Triage(Priority.HIGH, "Pneumothorax (probability 91 %)"), NOW)
+        raise_priority(connection, STUDY, RequestedPriority(Priority.HIGH, "Pneumothorax (probability 91 %)"), NOW)
     event, told, what = monitor.wait_for(2)[1]
     assert time.monotonic() - started < 1.0
     assert (event, told, what.ScheduledProcedureStepPriority) == (3, uid, "HIGH")

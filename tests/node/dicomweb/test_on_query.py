@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 from starlette.requests import Request
 
-from node.dicomweb.workitems import Desk
+from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger
 from node.settings import Web
 from tests.node.conftest import free_port
@@ -18,7 +18,7 @@ def test_each_search_is_told_with_its_keys_and_nothing_else_is(ledger: Ledger) -
 
     keys = Web(port=free_port())
     with (
-        serving(keys, Desk(ledger, STATION, asked=note)),
+        serving(keys, WorklistService(ledger, STATION, on_query=note)),
         httpx.Client(base_url=f"http://127.0.0.1:{keys.port}/dicomweb", trust_env=False) as client,
     ):
         client.get("/workitems/1.2.3")

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from node.settings import Web
-from node.web import patience, server
+from node.web import request_timeout, server
 from tests.node.conftest import free_port
 
 
@@ -34,7 +34,7 @@ async def stream(_request: Request) -> StreamingResponse:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(patience, "PATIENCE", 0.3)
+    monkeypatch.setattr(request_timeout, "REQUEST_SECONDS", 0.3)
     web = Web(port=free_port())
     app = Starlette(routes=[Route("/", whole, methods=["GET", "POST"]), Route("/stream", stream)])
     with server.serving(web, app):
@@ -63,7 +63,7 @@ def test_a_request_that_does_not_come_whole_is_given_up(port: int, begin: bytes)
 
 
 def test_silent_connections_do_not_close_the_page(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", 60.0)
+    monkeypatch.setattr(request_timeout, "REQUEST_SECONDS", 60.0)
     silent = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(2 * server._MOST_AT_ONCE)]
     try:
         with httpx.Client(trust_env=False) as client:

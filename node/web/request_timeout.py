@@ -1,4 +1,4 @@
-"""HTTP requests must come whole within a time: uvicorn waits for them for ever, and its connections are limited."""
+"""HTTP requests must be received whole within a time: uvicorn waits without limit, and its connections are limited."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-PATIENCE = 10.0  # seconds; twice as long at most
+REQUEST_SECONDS = 10.0  # twice as long at most
 _INCOMPLETE = (h11.IDLE, h11.SEND_BODY)
 
 
-class PatientProtocol(H11Protocol):
+class RequestTimeoutProtocol(H11Protocol):
     """Closes a connection that has not finished the same request for a while; open event streams are finished ones.
 
     Where all connections are taken the oldest that has not finished a request makes room, of the address that has most
-    of them: who is silent keeps nobody out.
+    of them: silent clients keep nobody out.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to look at it."""
+        """Begin to watch it."""
         super().connection_made(transport)
         self._began = self.loop.time()
         self._make_room()
@@ -31,7 +31,7 @@ class PatientProtocol(H11Protocol):
         live = [one for one in self.connections if not one.transport.is_closing()]
         if self.limit_concurrency is None or len(live) < self.limit_concurrency:
             return
-        waiting = [one for one in live if isinstance(one, PatientProtocol) and one._unfinished()]
+        waiting = [one for one in live if isinstance(one, RequestTimeoutProtocol) and one._unfinished()]
         held = Counter(one._address for one in waiting)
         most = max(held.values())
         min((one for one in waiting if held[one._address] == most), key=lambda one: one._began).transport.abort()
@@ -42,7 +42,7 @@ class PatientProtocol(H11Protocol):
 
     def _watch(self) -> None:
         self._seen: Any = self._unfinished()
-        self.loop.call_later(PATIENCE, self._look)
+        self.loop.call_later(REQUEST_SECONDS, self._look)
 
     def _look(self) -> None:
         if self.transport.is_closing() or self not in self.connections:  # it became a WebSocket
@@ -53,6 +53,6 @@ class PatientProtocol(H11Protocol):
         self._watch()
 
     def _unfinished(self) -> tuple[object, object] | None:
-        """Which request has not come whole yet."""
+        """The request that was not received whole yet."""
         state = self.conn.their_state
         return (self.cycle, state) if state in _INCOMPLETE else None

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 
-from node.worklist.items.attributes import RULES
+from node.worklist.items.attributes import REQUIREMENTS
 from node.worklist.items.json_model import Json, put, tag_of
 from node.worklist.items.statuses import Status, UpsRefused
 
-MOST = 1000  # work items in one answer
-_RETURNED = ("SOPClassUID", "SOPInstanceUID", *(rule.keyword for rule in RULES if rule.keyword != "TransactionUID"))
-_WITHOUT_KEY = ("TransactionUID", "InputInformationSequence")  # the images of a study are named where asked for
+MOST = 1000  # work items in one response
+_RETURNED = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    *(requirement.keyword for requirement in REQUIREMENTS if requirement.keyword != "TransactionUID"),
+)
+_WITHOUT_KEY = ("TransactionUID", "InputInformationSequence")  # the images of a study are listed where requested
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is asked: matching and return keys, and which part of the matches."""
+    """What is searched for: matching and return keys, and which part of the matches."""
 
     identifier: Json
     offset: int

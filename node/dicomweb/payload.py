@@ -23,7 +23,7 @@ _NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"
 def read(body: bytes) -> tuple[Json, tuple[str, ...]]:
     """The one Data Set of a payload, and the tags that are not kept: private and bulk attributes.
 
-    It may stand alone or in an array of one; an empty payload is an empty Data Set.
+    It may be alone or in an array of one; an empty payload is an empty Data Set.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def read(body: bytes) -> tuple[Json, tuple[str, ...]]:
 
 
 def write(*data_sets: Json) -> bytes:
-    """The payload of an answer: an array of Data Sets, without spaces."""
+    """The payload of a response: an array of Data Sets, without spaces."""
     return json.dumps(data_sets, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from node.dicomweb.model import MEDIA_TYPE, write
+from node.dicomweb.payload import MEDIA_TYPE, write
 from node.worklist.items.json_model import Json
 from node.worklist.items.statuses import Status, UpsRefused
 
@@ -44,23 +44,23 @@ MISSING_TRANSACTION = "The Transaction UID is missing."
 
 
 def done(status: Status, code: int, **headers: str) -> Response:
-    """An answer without payload; a warning status is told in the Warning header."""
+    """A response without payload; a warning status is in the Warning header."""
     if status is not Status.SUCCESS:
         headers["Warning"] = warning(_WARNINGS.get(status, status.meaning))
     return Response(status_code=code, headers=_named(headers))
 
 
 def data_sets(*found: Json, code: int = 200, **headers: str) -> Response:
-    """An answer of Data Sets."""
+    """A response of Data Sets."""
     return Response(write(*found), code, _named(headers), MEDIA_TYPE)
 
 
 def refused(refusal: UpsRefused, sentence: str = "") -> Response:
     """A failure: the DIMSE status and the attribute at fault are in the Warning header, values never."""
     status = refusal.status
-    said = sentence or _WARNINGS.get(status, status.meaning)
+    text = sentence or _WARNINGS.get(status, status.meaning)
     at = f" ({refusal.keyword})" if refusal.keyword else ""
-    headers = {"Warning": warning(f"{said}{at}"), "X-DIMSE-Status": f"0x{int(status):04X}"}
+    headers = {"Warning": warning(f"{text}{at}"), "X-DIMSE-Status": f"0x{int(status):04X}"}
     return Response(status_code=_CODES.get(status, 400), headers=headers)
 
 
