@@ -23,7 +23,10 @@ _log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 8
 DCIODVFY_SECONDS = 60
 _INVALID, _SUMMARY = "Value invalid for this VR", "Dicom dataset contains invalid data values"
-_SOURCE_UID = re.compile(_INVALID + r" - \((0x0020,0x000[de]|0x0008,0x1155|0x0020,0x0052|0x3006,0x0024)\) UI")
+_OF_SOURCE = re.compile(  # UIDs and Patient ID, as the images have them
+    _INVALID + r" - \((0x0020,0x000[de]|0x0008,0x1155|0x0020,0x0052|0x3006,0x0024)\) UI"
+    r"|\(0x0010,0x0020\)|Element=<PatientID> Module=<Patient>"
+)
 _VALUE = re.compile(r"(?<!Element=)(?<!Module=)(?<!attribute )(?<!Macro )<[^>]*>")  # names of attributes stay
 
 
@@ -96,7 +99,8 @@ def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
 def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     """Lines of dciodvfy's that begin with Error; none where it is not installed. Warnings do not count.
 
-    Nor do UIDs of the source, which are as they were received (the rules look at those and at our own).
+    Nor do UIDs of the source, which are as they were received (the rules look at those and at our own), nor what is
+    wrong with Patient ID: under another one a PACS would not find the result with its images (workers.dicom.identity).
 
     Values in them are blanked: they may be the patient's, and the reasons are logged.
     """
@@ -110,7 +114,7 @@ def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     except subprocess.TimeoutExpired:
         return (f"dciodvfy did not end within {DCIODVFY_SECONDS} s.",)
     lines = (done.stderr + done.stdout).splitlines()
-    wrong = [line for line in lines if line.startswith("Error") and not _SOURCE_UID.search(line)]
+    wrong = [line for line in lines if line.startswith("Error") and not _OF_SOURCE.search(line)]
     if not any(_INVALID in line for line in wrong):
         wrong = [line for line in wrong if _SUMMARY not in line]
     errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in wrong)
