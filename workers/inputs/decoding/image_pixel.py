@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 
 from node.dicom.elements import UNDEFINED, headers
-from workers.inputs.codestream import BadPixels
+from workers.inputs.decoding.codestream import BadPixels
 
 LONGEST = 1 << 24  # bytes of a deflated Data Set before its pixels; a bomb is never inflated further
 _PREAMBLE, _PREFIX = 132, b"DICM"
