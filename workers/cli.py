@@ -17,6 +17,7 @@ from node.errors import ConfigurationError
 from node.privacy import close_to_others
 from node.settings import Results, Settings, load
 from workers.delivery import probe, profiles
+from workers.inputs.decode import protections
 
 
 def worker(
@@ -76,6 +77,7 @@ def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
             yield False, f"model {name}", str(error)
             continue
         yield True, f"model {name}", f"{card.version}, {len(card.labels)} labels, {packages.digest(folder)[:12]}"
+    yield True, "pixel decoder", protections()
     yield _device(settings.models.device)
 
 

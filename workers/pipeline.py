@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from pydicom import Dataset
@@ -16,6 +17,7 @@ from node.entities import QUARANTINE, AnalysisReport, FoundFinding, Picture, Res
 from node.errors import AnalysisError
 from workers.delivery.profiles import ResultOptions
 from workers.dicom.attributes import header, text
+from workers.dicom.identity import identity_remarks
 from workers.dicom.references import Predecessor
 from workers.dicom.uids import Context
 from workers.findings import wording
@@ -25,7 +27,8 @@ from workers.findings.source import ImageSource, Source, VolumeSource
 from workers.gate import gate
 from workers.inputs.choose import Target, choose
 from workers.inputs.decode import Decoder
-from workers.inputs.eligibility import OUR_OWN
+from workers.inputs.eligibility import OUR_OWN, modality_of
+from workers.inputs.patients import by_patient, mixed, named
 from workers.inputs.pixels import image_grid, load_image
 from workers.inputs.volume import load_volume
 from workers.results import pictures
@@ -87,6 +90,7 @@ class _Run:
     environment: Environment
     headers: tuple[Dataset, ...]
     unreadable: LeftOut
+    patient: str  # part of each UID where the study holds a second patient's images, whose results are no first one's
 
     def load(self, target: Target) -> Source:
         """Decode what the model is to see."""
@@ -104,7 +108,10 @@ class _Run:
         received = max(one.received_at for one in self.study.instances if one.sop_instance_uid in seen)
         now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
         version, options = self.environment.version, self.environment.options
-        return Context(self.model.card, self.model.digest, version, now, self.headers, options.language, options.font)
+        study = text(self.headers[0], "StudyInstanceUID") + self.patient
+        return Context(
+            self.model.card, self.model.digest, version, now, self.headers, study, options.language, options.font
+        )
 
     def analyse(self, target: Target) -> AnalysedSource:
         """Load, predict and find."""
@@ -127,6 +134,7 @@ class _Analysis:
     left_out: LeftOut = ()
     notes: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    remarks: tuple[str, ...] = ()  # on what was decided and changed; no fault
 
 
 def analyze(study: Study, models: Sequence[Model], environment: Environment) -> AnalysisReport:
@@ -139,18 +147,27 @@ def analyze(study: Study, models: Sequence[Model], environment: Environment) -> 
         gate.
     """
     headers, unreadable = _read_headers(study.instances)
-    done = [_analysis(_Run(model, study, environment, headers, unreadable)) for model in models]
+    patients = by_patient(headers)
+    alone = study if len(patients) == 1 else replace(study, predecessors=())  # they may be another patient's
+    done = [
+        _together(
+            [_analysis(_Run(model, alone, environment, own, unreadable, apart)) for apart, own in named(patients)]
+        )
+        for model in models
+    ]
     findings = tuple(finding for one in done for finding in one.findings)
     left_out = unreadable + _left_out_by_all(headers, models, done)
-    notes = tuple(note for one in done for note in one.notes)
+    notes = tuple(dict.fromkeys(note for one in done for note in one.notes))
+    remarks = mixed(patients) + tuple(dict.fromkeys(remark for one in done for remark in one.remarks))
     if findings:
+        notes += remarks
         results = tuple(result for one in done for result in one.results)
         drawn = tuple(picture for one in done for picture in one.pictures)
         if results and all(result.fault for result in results):
             reason = f"the analysis failed: no result passed our own checks: {results[0].fault}"
             return AnalysisReport(StudyState.FAILED, reason, findings, results, left_out, notes, drawn)
         return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes, drawn)
-    reasons = dict.fromkeys([*notes, *(reason for _uid, reason in left_out)])
+    reasons = dict.fromkeys([*notes, *remarks, *(reason for _uid, reason in left_out)])
     reason = "; ".join(reasons) or "the study holds no instance that may be analysed"
     return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
 
@@ -165,6 +182,21 @@ def _read_headers(instances: Sequence[Instance]) -> tuple[tuple[Dataset, ...], L
     return tuple(headers), tuple(unreadable)
 
 
+def _together(parts: Sequence[_Analysis]) -> _Analysis:
+    """What one package made of several patients' images: all that was made, and of each label the highest row."""
+    if len(parts) == 1:
+        return parts[0]
+    rows: dict[str, FoundFinding] = {}
+    for finding in (finding for part in parts for finding in part.findings):
+        best = rows.setdefault(finding.label, finding)
+        rows[finding.label] = finding if finding.probability > best.probability else best
+    return _Analysis(
+        tuple(rows.values()),
+        *(tuple(chain.from_iterable(getattr(part, name) for part in parts))
+          for name in ("results", "left_out", "notes", "pictures", "remarks")),
+    )  # fmt: skip
+
+
 def _analysis(run: _Run) -> _Analysis:
     choice = choose(run.headers, run.model.card.input)
     analysed: list[AnalysedSource] = []
@@ -177,7 +209,7 @@ def _analysis(run: _Run) -> _Analysis:
             notes.append(str(error))
             failed += [(uid, str(error)) for uid in target.sop_instance_uids]
     if not analysed:
-        return _Analysis(left_out=choice.left_out, notes=tuple(notes))
+        return _Analysis(left_out=choice.left_out, notes=tuple(notes), remarks=choice.notes)
     # Results that return to us are not reported: a new report of them would return, too, between two nodes for ever.
     left_out = tuple((uid, reason) for uid, reason in choice.left_out if reason != OUR_OWN)
     context = run.context([each.source for each in analysed])
@@ -187,7 +219,8 @@ def _analysis(run: _Run) -> _Analysis:
     results = _results(study, run, faults)
     gallery = run.study.gallery
     drawn = tuple(picture for each in analysed for picture in pictures.draw(each, gallery)) if gallery else ()
-    return _Analysis(_found(study), results, choice.left_out, (*notes, *faults.values()), drawn)
+    remarks = choice.notes + identity_remarks(one for each in analysed for one in each.source.headers)
+    return _Analysis(_found(study), results, choice.left_out, (*notes, *faults.values()), drawn, remarks)
 
 
 def _results(study: AnalysedStudy, run: _Run, faults: dict[str, str]) -> tuple[ResultObject, ...]:
@@ -251,7 +284,7 @@ def _left_out_by_all(headers: Sequence[Dataset], models: Sequence[Model], done: 
     reasons = [dict(one.left_out) for one in done]
     found = []
     for one in headers:
-        uid, modality = str(one.SOPInstanceUID), text(one, "Modality")
+        uid, modality = str(one.SOPInstanceUID), modality_of(one)
         if not reasons or not all(uid in reason for reason in reasons):
             continue
         pairs = zip(reasons, models, strict=True)

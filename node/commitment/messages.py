@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from node.commitment.reasons import Reason
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.errors import NotUnderstood
 
 INSTANCE = "1.2.840.10008.1.20.1.1"  # Storage Commitment Push Model SOP Instance, PS3.4 J.3.5
@@ -101,7 +101,7 @@ def _item(reference: Reference) -> Dataset:
 
 def _transaction(dataset: Dataset) -> str:
     uid = str(dataset.get("TransactionUID") or "")
-    if not is_uid(uid):
+    if not is_received_uid(uid):
         raise NotUnderstood("Transaction UID is missing or no UID")
     return uid
 
@@ -110,7 +110,7 @@ def _references(items: Iterable[Dataset] | None) -> list[Reference]:
     found = []
     for item in items or ():
         uids = [str(item.get(keyword) or "") for keyword in ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")]
-        if not all(map(is_uid, uids)):
+        if not all(map(is_received_uid, uids)):
             raise NotUnderstood("a referenced SOP Class or Instance UID is missing or no UID")
         found.append(Reference(*uids))
     return found

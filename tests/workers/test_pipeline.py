@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from models.prediction import Model
+from node.dicom.identity import is_uid
 from node.entities import AnalysisReport, StudyState
 from node.settings import Settings
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
@@ -111,7 +112,7 @@ def test_an_image_whose_pixels_are_cut_is_named_in_the_statement(decoder: Decode
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["segmentation", "regions", "statement"])
     (sentence,) = [line for line in said(report).splitlines() if line.startswith("Not analysed, because")]
     assert sentence.endswith(": series 1, image 2.")
-    assert f"the pixels of {torn.stem} cannot be decoded: The number of bytes" in sentence
+    assert f"the pixels of {torn.stem} cannot be decoded: its Pixel Data has" in sentence
     (note,) = report.notes
     assert note in sentence
     assert "image 1, PA view" in said(report)
@@ -190,10 +191,27 @@ def test_a_model_that_gives_no_number_analyses_nothing(decoder: Decoder, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
+@pytest.mark.parametrize("value", ["1.2.03.4", "1.2..3"])
+def test_a_source_whose_uids_have_leading_zeros_is_analysed_and_named_as_sent(
+    decoder: Decoder, tmp_path: Path, value: str
+) -> None:
+    uids = dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), value)
+    source = radiograph(tmp_path, **uids).rename(tmp_path / f"{value}.dcm")
+    report = run(decoder, tmp_path / "out", [source])
+    assert (report.state, report.reason) == (StudyState.ANALYSED, "")
+    assert [result.fault for result in report.results] == [""] * 3
+    for result in report.results:
+        made = dcmread(result.path)
+        assert made.StudyInstanceUID == value
+        assert is_uid(str(made.SOPInstanceUID))
+        assert is_uid(str(made.SeriesInstanceUID))
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
 def test_where_nothing_passes_the_gate_the_study_has_failed_and_all_is_quarantined(
     decoder: Decoder, tmp_path: Path
 ) -> None:
-    source = radiograph(tmp_path, StudyInstanceUID="1.2.03")  # an SCP refuses it; a file by hand is as bad
+    source = radiograph(tmp_path, StudyInstanceUID="1.2.x3")  # an SCP refuses it; a file by hand is as bad
     folder = tmp_path / "results" / "study"
     report = run(decoder, folder, [source])
     assert report.state == StudyState.FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -61,6 +62,11 @@ def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     """The items of a sequence; none where it is missing."""
     value = _value(dataset, keyword)
     return tuple(value) if isinstance(value, Sequence) else ()
+
+
+def photometric(dataset: Dataset) -> str:
+    """Photometric Interpretation without what devices write around and between its letters ("monochrome 1")."""
+    return re.sub(r"[^A-Z0-9_]", "", text(dataset, "PhotometricInterpretation"))
 
 
 def _value(dataset: Dataset, keyword: str) -> object:

@@ -22,6 +22,11 @@ from workers.gate import conditions, rules
 _log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 8
 DCIODVFY_SECONDS = 60
+_INVALID, _SUMMARY = "Value invalid for this VR", "Dicom dataset contains invalid data values"
+_OF_SOURCE = re.compile(  # UIDs and Patient ID, as the images have them
+    _INVALID + r" - \((0x0020,0x000[de]|0x0008,0x1155|0x0020,0x0052|0x3006,0x0024)\) UI"
+    r"|\(0x0010,0x0020\)|Element=<PatientID> Module=<Patient>"
+)
 _VALUE = re.compile(r"(?<!Element=)(?<!Module=)(?<!attribute )(?<!Macro )<[^>]*>")  # names of attributes stay
 
 
@@ -94,6 +99,9 @@ def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
 def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     """Lines of dciodvfy's that begin with Error; none where it is not installed. Warnings do not count.
 
+    Nor do UIDs of the source, which are as they were received (the rules look at those and at our own), nor what is
+    wrong with Patient ID: under another one a PACS would not find the result with its images (workers.dicom.identity).
+
     Values in them are blanked: they may be the patient's, and the reasons are logged.
     """
     program = shutil.which("dciodvfy", path=str(Path(sys.executable).parent)) or shutil.which("dciodvfy")
@@ -106,7 +114,10 @@ def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     except subprocess.TimeoutExpired:
         return (f"dciodvfy did not end within {DCIODVFY_SECONDS} s.",)
     lines = (done.stderr + done.stdout).splitlines()
-    errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in lines if line.startswith("Error"))
+    wrong = [line for line in lines if line.startswith("Error") and not _OF_SOURCE.search(line)]
+    if not any(_INVALID in line for line in wrong):
+        wrong = [line for line in wrong if _SUMMARY not in line]
+    errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in wrong)
     return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pydicom import Dataset, config
+from pydicom import DataElement, Dataset
 from pydicom.uid import (
-    UID,
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
@@ -22,6 +21,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from node.dicom.identity import is_received_uid, is_uid
 from workers.dicom.codes import IMAGE_LIBRARY, ORIGINAL_SOURCE, PROCESSING_EQUIPMENT, REGIONS_TITLE
 from workers.dicom.content_tree import concept, content_items, evidence_complete
 from workers.findings.wording import PHRASES
@@ -30,6 +30,12 @@ from workers.results.registry import kinds
 IMAGE_REGION = "111030"  # DCM, TID 1410
 IMAGING_MEASUREMENTS = "126010"  # DCM, TID 1500
 MEASUREMENT_GROUP = "125007"  # DCM, TID 1501
+_SOURCE_UIDS = frozenset(
+    {
+        "StudyInstanceUID", "SeriesInstanceUID", "ReferencedSOPInstanceUID", "FrameOfReferenceUID",
+        "ReferencedFrameOfReferenceUID",
+    }
+)  # fmt: skip
 TRACKING_IDENTIFIER, TRACKING_UID = "112039", "112040"  # DCM, TID 1501
 
 
@@ -57,10 +63,16 @@ def _of_a_kind(dataset: Dataset) -> bool:
 
 
 def _all_uids_valid(dataset: Dataset) -> bool:
-    """In its meta and wherever else a VR of UI stands."""
-    found = (element.value for element in dataset.iterall() if element.VR == "UI" and element.value)
-    values = (one for value in found for one in ([value] if isinstance(value, str) else value))
-    return all(UID(value, config.IGNORE).is_valid for value in values)
+    """Its own ones, and wherever else a VR of UI stands; those of its source are as they were received."""
+    found = [element for element in dataset.iterall() if element.VR == "UI" and element.value]
+    own = [dataset.get("SOPInstanceUID"), dataset.get("SeriesInstanceUID")]
+    own += [one for element in found if element.keyword not in _SOURCE_UIDS for one in _values(element)]
+    sources = [one for element in found if element.keyword in _SOURCE_UIDS for one in _values(element)]
+    return all(is_uid(str(one)) for one in own) and all(is_received_uid(str(one)) for one in sources)
+
+
+def _values(element: DataElement) -> list[object]:
+    return [element.value] if isinstance(element.value, str) else list(element.value)
 
 
 def _has_our_equipment(dataset: Dataset) -> bool:

@@ -1,8 +1,9 @@
 """Stored pixel values of untrusted files, decoded in one child process with limits of memory and time.
 
 A codec that crashes, hangs or eats memory takes the child with it, never the worker: the instance fails with a
-DecodeError that names it, and the next one gets a fresh child. The child is started on entering the context, so that
-the first study does not wait for imports.
+DecodeError that names it, and the next one gets a fresh child. A codec that obeys its input finds no file, no network
+and no other process there (`workers.inputs.confinement`): the child gets a descriptor of the one file, not its path.
+The child is started on entering the context, so that the first study does not wait for imports.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import math
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from node.errors import AnalysisError
 from workers.dicom.attributes import header
+from workers.inputs.confinement import LAYERS
 
 GIBIBYTE = 1 << 30
 START_SECONDS = 60.0
@@ -80,6 +83,11 @@ class Decoder:
         """The process id of the child of this moment."""
         return None if self._child is None else self._child.process.pid
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """What holds of `confinement.LAYERS` in the child of this moment; waits until it is ready."""
+        return self._running().layers()
+
     def decode(self, path: Path) -> Stored:
         """The stored values of a file: (rows, columns) or (frames, rows, columns); colour has a last axis of samples.
 
@@ -101,14 +109,14 @@ class Decoder:
             yield self._answer(waiting)
 
     def _ask(self, path: Path) -> None:
-        request = {"path": str(path)}
         child = self._running()
         if self._pending or child.process.poll() is not None:
             child = self._fresh()
-        try:
-            child.send(request)
-        except OSError:  # it died since it was looked at: that was not this instance's fault
-            self._fresh().send(request)
+        with _opened(path) as descriptors:
+            try:
+                child.send(descriptors)
+            except OSError:  # it died since it was looked at: that was not this instance's fault
+                self._fresh().send(descriptors)
         self._pending = True
 
     def _answer(self, path: Path) -> Stored:
@@ -150,34 +158,40 @@ class _Refusal(Exception):
 
 
 class _Child:
-    """The process, its two pipes and its protocol; see `workers.inputs.decode_child`."""
+    """The process, its socket (requests) and pipe (answers), and its protocol; see `workers.inputs.decode_child`."""
 
     def __init__(self, memory_bytes: int, largest_bytes: int) -> None:
         self._largest_bytes = largest_bytes
-        self._ready = False
+        self._layers: tuple[str, ...] | None = None  # None until it is ready
+        self._requests, theirs = socket.socketpair()
         arguments = [str(memory_bytes), str(largest_bytes), str(os.getpid())]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "workers.inputs.decode_child", *arguments],
-            stdin=subprocess.PIPE,
+            stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
             env=_environment(),
             start_new_session=True,  # Ctrl-C in a terminal is for the worker, which then ends the child
         )
-        if self.process.stdin is None or self.process.stdout is None:
-            raise RuntimeError("no pipes")
-        self._requests, self._answers = self.process.stdin, self.process.stdout.fileno()
+        theirs.close()
+        if self.process.stdout is None:
+            raise RuntimeError("no pipe")
+        self._answers = self.process.stdout.fileno()
         self._poll = select.poll()
         self._poll.register(self._answers, select.POLLIN | select.POLLHUP)
         _widen(self._answers)
 
-    def send(self, request: dict[str, str]) -> None:
-        """Raises OSError where the child is gone."""
-        if not self._ready:
-            self._wait_until_ready()
-        line = json.dumps(request).encode()
-        self._requests.write(len(line).to_bytes(4, "big") + line)
+    def send(self, descriptors: list[int]) -> None:
+        """Hand over a file, or none where it could not be opened. Raises OSError where the child is gone."""
+        self.layers()
+        socket.send_fds(self._requests, [b"\0"], descriptors)
+
+    def layers(self) -> tuple[str, ...]:
+        """What it gave up; waits until it is ready. AnalysisError where it does not start."""
+        if self._layers is None:
+            self._layers = self._wait_until_ready()
+        return self._layers
 
     def receive(self, seconds: float) -> Stored:
         """The array. Raises _Refusal, TimeoutError, EOFError (it is gone), ValueError (its message is invalid)."""
@@ -193,19 +207,18 @@ class _Child:
         """Kill it (it holds nothing that must be saved), and leave no zombie and no open pipe."""
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self._requests, self.process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self) -> tuple[str, ...]:
         try:
-            self._message(time.monotonic() + START_SECONDS)
+            return tuple(self._message(time.monotonic() + START_SECONDS)["ready"])
         except (EOFError, TimeoutError) as error:
             raise AnalysisError(
                 "the pixel decoder does not start: is python-gdcm installed, and is its memory limit large enough?"
             ) from error
-        self._ready = True
 
     def _message(self, deadline: float) -> dict[str, Any]:
         prefix = bytearray(4)
@@ -234,6 +247,35 @@ def _room(message: dict[str, Any], largest_bytes: int) -> Stored:
     if dtype not in DTYPES or not 0 < count <= largest_bytes or math.prod(shape) * np.dtype(dtype).itemsize != count:
         raise ValueError("an answer outside of the limits")
     return np.empty(shape, dtype=dtype)
+
+
+def protections() -> str:
+    """What a decoding child gives up on this machine, in words for `readfirst check`; it is started for this.
+
+    Raises
+    ------
+    AnalysisError
+        It does not start.
+    """
+    with Decoder() as decoder:
+        held = decoder.layers
+    missing = tuple(layer for layer in LAYERS if layer not in held)
+    lacks = f"; this kernel, or the container around it, refuses: {', '.join(missing)}" if missing else ""
+    return f"its child process runs with {', '.join(held) or 'none of the protections'}{lacks}"
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[list[int]]:
+    """A descriptor of a file for reading; none where it cannot be opened, which the child then reports."""
+    try:
+        descriptors = [os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)]
+    except OSError:
+        descriptors = []
+    try:
+        yield descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _environment() -> dict[str, str]:

@@ -1,193 +1,242 @@
 """The child process in which untrusted pixels are decoded; started and used by `workers.inputs.decode.Decoder`.
 
-Request on stdin: 4 bytes length (big endian), JSON {"path"}. Answer on what was stdout: 4 bytes length, JSON {"shape",
-"dtype", "bytes"} and that many raw bytes (C order), or {"error"}, with "last" where the process then ends (out of
-memory). The first answer, {"ready": true}, is sent without a request. It is started with
+Request on stdin, a socket: one byte, and a descriptor of the file (SCM_RIGHTS); none where it could not be opened.
+Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype", "bytes"} and that many raw bytes (C
+order), or {"error"}, with "last" where the process then ends (out of memory). The first answer, {"ready": [layers of
+`workers.inputs.confinement` that hold]}, is sent without a request. It is started with
 `python -m workers.inputs.decode_child MEMORY_BYTES LARGEST_BYTES PARENT_PID` and ends with its stdin or its parent.
-Only this module loads codecs.
+
+Only this module loads codecs: all of them before it gives up its rights, since afterwards nothing can be imported.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
-import math
+import logging
 import os
 import resource
-import signal
+import socket
 import sys
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, BinaryIO
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-REQUIRED = ("SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
-PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other last
+import gdcm
+import numpy as np
+from PIL import Image, Jpeg2KImagePlugin
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import UID, JPEGExtended12Bit
+
+from workers.inputs.codestream import BadPixels, family, has_end, rows_columns, with_end
+from workers.inputs.confinement import confine, die_with_parent, unplug
+from workers.inputs.encapsulation import fragments, frames
+from workers.inputs.image_pixel import ImagePixel, read_image_pixel
+
+PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other comes last
+LARGEST_FILE = 0x7FFFF000  # bytes that Linux reads at once
+_FAMILIES = ("JPEG 2000", "JPEG-LS", "JPEG", "RLE")  # as they stand in the transfer syntaxes' names
+Codec = Callable[[bytes], Any]  # a frame to its values (rows, columns[, samples])
 
 
 def main(arguments: list[str]) -> int:
     """Answer requests until stdin ends."""
     memory_bytes, largest_bytes, parent = (int(argument) for argument in arguments)
-    confine(memory_bytes, parent)
-    requests, answers = sys.stdin.buffer, _private_stdout()
-    import gdcm  # noqa: F401, PLC0415  a missing codec is found now, not at the first study
-    import pydicom.pixels  # noqa: F401, PLC0415
-
-    _send(answers, {"ready": True})
-    while request := _receive(requests):
+    layers = unplug()
+    limit(memory_bytes)
+    die_with_parent(parent)
+    requests, answers = socket.socket(fileno=0), _private_stdout()
+    _load()
+    _send(answers, {"ready": [*layers, *confine()]})
+    for descriptor in _received(requests):
         try:
-            array = decode(request["path"], largest_bytes)
+            array = decode(_content(descriptor), largest_bytes)
         except MemoryError:
             _send(answers, {"error": "it needs more memory than the limit allows", "last": True})
             return 1
-        except Exception as error:  # noqa: BLE001  the outermost handler: whatever a codec throws is the answer
-            _send(answers, {"error": _sentence(error)})
+        except BadPixels as error:
+            _send(answers, {"error": str(error)})
+        except Exception as error:  # noqa: BLE001  the outermost handler: a fault of ours, or of a codec
+            _send(answers, {"error": f"the decoder met an error of its own in it ({type(error).__name__})"})
         else:
             _send(answers, {"shape": array.shape, "dtype": array.dtype.str, "bytes": array.nbytes}, array.data)
     return 0
 
 
-def confine(memory_bytes: int, parent: int) -> None:
-    """Limit the address space, write no core dump (it would hold pixels), and die with the parent."""
+def limit(memory_bytes: int) -> None:
+    """Limit the address space, and write no core dump: it would hold pixels."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the line above
-            sys.exit(1)
 
 
-def decode(path: str, largest_bytes: int) -> Any:
+def decode(content: bytes, largest_bytes: int) -> Any:
     """The stored values of a file: an array ([frames,] rows, columns[, samples]) of the dtype that its bits need.
 
     Raises
     ------
-    ValueError
+    BadPixels
         No pixels, more declared than `largest_bytes`, or other than declared came out.
     """
-    from node.dicom.headers import read_instance  # noqa: PLC0415
-
-    dataset = read_instance(Path(path), lambda header: _require_size(*declared(header), largest_bytes))
-    shape, itemsize = declared(dataset)
-    _require_size(shape, itemsize, largest_bytes)
-    if "PixelData" not in dataset:
-        raise ValueError("it has no Pixel Data")
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        _require_declared_size(dataset)
-    array = _frames(dataset, path)
-    if array.shape != shape or array.dtype.itemsize > itemsize:
-        raise ValueError(f"{array.shape} values of {array.dtype} came out where {shape} are declared")
-    return _stored_bits(array, dataset)
-
-
-def _require_size(shape: tuple[int, ...], itemsize: int, largest_bytes: int) -> int:
-    """Bytes of the pixels, which are not more than the limit."""
-    count = math.prod(shape) * itemsize
-    if count > largest_bytes:
-        raise ValueError(f"it declares {count} bytes of pixels, more than the limit of {largest_bytes}")
-    return count
-
-
-def declared(dataset: Any) -> tuple[tuple[int, ...], int]:
-    """(shape, bytes a value) that the Image Pixel module declares (PS3.3 C.7.6.3)."""
-    samples, rows, columns, bits, stored, _ = (_number(dataset, keyword) for keyword in REQUIRED)
-    frames = _number(dataset, "NumberOfFrames") if dataset.get("NumberOfFrames") else 1
-    if min(frames, samples, rows, columns, bits) < 1 or not 1 <= stored <= bits <= 64:
-        raise ValueError("its Image Pixel attributes contradict each other")
-    shape = (frames,) * (frames > 1) + (rows, columns) + (samples,) * (samples > 1)
-    return shape, (bits + 7) // 8
-
-
-def _number(dataset: Any, keyword: str) -> int:
-    if keyword not in dataset:
-        raise ValueError(f"it has no {keyword}")
+    image = read_image_pixel(content, largest_bytes)
     try:
-        return int(dataset[keyword].value)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise ValueError(f"its {keyword} is no number") from error
+        decoder = get_decoder(image.transfer_syntax)
+    except NotImplementedError:
+        name = UID(image.transfer_syntax).name
+        raise BadPixels(f"nothing here decodes its Transfer Syntax ({name})") from None
+    array = _compressed(image, decoder) if decoder.is_encapsulated else _native(image, decoder)
+    return _stored_bits(array, image, decoder.is_encapsulated)
 
 
-def _require_declared_size(dataset: Any) -> None:
-    """A codestream of another size makes a codec write where it should not, or cuts the image silently."""
-    from pydicom.encaps import generate_frames  # noqa: PLC0415
+def _native(image: ImagePixel, decoder: Decoder) -> Any:
+    value = image.pixel_data
+    if image.encapsulated:  # some devices put even uncompressed values into items
+        value = memoryview(b"".join(fragments(bytes(value))))
+    bits = image.bits_allocated * image.frames * image.rows * image.columns * image.samples
+    if image.photometric_interpretation == "YBR_FULL_422":
+        bits = bits // 3 * 2
+    if len(value) < (needed := (bits + 7) // 8):
+        raise BadPixels(f"its Pixel Data has {len(value)} bytes where {needed} are declared")
+    view = value[: needed + needed % 2]
+    options = _options(image, image.frames) | {"view_only": True, "pixel_vr": image.vr or "OW"}
+    return decoder.as_array(view, **options)[0]
 
-    from workers.inputs.codestream import rows_columns  # noqa: PLC0415
 
-    size = (int(dataset.Rows), int(dataset.Columns))
-    for frame in generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1)):
-        found = rows_columns(frame)
-        if found is not None and found != size:
-            raise ValueError(f"its codestream is {found[0]} x {found[1]} where {size[0]} x {size[1]} are declared")
+def _compressed(image: ImagePixel, decoder: Decoder) -> Any:
+    codecs = _codecs(image, decoder)
+    array = None
+    for number, frame in enumerate(frames(bytes(image.pixel_data), image.frames)):
+        decoded = _decoded(frame, image, codecs)
+        if image.frames == 1:
+            return decoded
+        if array is None:
+            array = np.empty(image.shape, decoded.dtype)
+        if decoded.dtype != array.dtype:
+            raise BadPixels("its frames have different depths")
+        array[number] = decoded
+    return array
 
 
-def _frames(dataset: Any, path: str) -> Any:
-    from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415
-    from pydicom.uid import JPEGExtended12Bit  # noqa: PLC0415
+def _decoded(frame: bytes, image: ImagePixel, codecs: dict[str, Codec]) -> Any:
+    """One frame, by the first codec that can; a codestream of another size than declared never reaches one."""
+    size, found = (image.rows, image.columns), rows_columns(frame)
+    if found is not None and found != size:  # it makes a codec write where it should not, or cuts the image silently
+        raise BadPixels(f"its codestream is {found[0]} x {found[1]} where {size[0]} x {size[1]} are declared")
+    for streams in with_end(frame):
+        for codec in codecs.values():
+            try:
+                first, *others = map(codec, streams)
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001, S112  each codec has exceptions of its own; the next may be able to
+                continue
+            if first.shape != image.frame_shape or first.dtype.itemsize > image.itemsize:
+                raise BadPixels(
+                    f"{first.shape} values of {first.dtype} came out where {image.frame_shape} are declared"
+                )
+            if all(np.array_equal(first, other) for other in others):
+                return first
+    raise BadPixels(f"no codec can decode it: {_why(frame, image)} ({', '.join(codecs)})")
 
-    transfer_syntax = dataset.file_meta.TransferSyntaxUID
-    if transfer_syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:
-        return _extended_12_bit(dataset, path)
-    decoder = get_decoder(transfer_syntax)
-    options: Any = {"raw": True, "correct_unused_bits": False, "allow_excess_frames": False}
-    if not transfer_syntax.is_encapsulated:
-        return decoder.as_array(dataset, **options)[0]
-    failures: list[str] = []
-    for plugin in sorted(decoder.available_plugins, key=_rank):
-        try:
-            return decoder.as_array(dataset, decoding_plugin=plugin, **options)[0]
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001  each codec has exceptions of its own; the next may be able to
-            failures.append(_sentence(error).rpartition("plugins: ")[2])
-    raise ValueError(f"no codec can decode it ({'; '.join(failures)})")
+
+def _why(frame: bytes, image: ImagePixel) -> str:
+    """What of it can be seen without decoding."""
+    declared, found = _family(image.transfer_syntax), family(frame)
+    if found and found != declared:
+        return f"it is {found} where its Transfer Syntax says {declared}"
+    if declared == "RLE":
+        return "its RLE segments are damaged or cut"
+    if not found:
+        return f"it does not begin as {declared} does"
+    if not has_end(frame):
+        return "its codestream has no end marker, and bits before it are missing or cannot be told from padding"
+    return "its codestream is damaged, cut, or of a kind that they do not read"
+
+
+def _family(transfer_syntax: str) -> str:
+    return next((name for name in _FAMILIES if name in UID(transfer_syntax).name), "")
+
+
+def _codecs(image: ImagePixel, decoder: Decoder) -> dict[str, Codec]:
+    if image.transfer_syntax == JPEGExtended12Bit and image.bits_stored > 8:
+        return {"gdcm": partial(_extended_12_bit, image)}
+    options = _options(image, 1)
+
+    def codec(plugin: str, frame: bytes) -> Any:
+        return decoder.as_array(encapsulate([frame], has_bot=False), decoding_plugin=plugin, **options)[0]
+
+    return {plugin: partial(codec, plugin) for plugin in sorted(decoder.available_plugins, key=_rank)}
 
 
 def _rank(plugin: str) -> int:
     return PREFERRED.index(plugin) if plugin in PREFERRED else len(PREFERRED)
 
 
-def _extended_12_bit(dataset: Any, path: str) -> Any:
+def _options(image: ImagePixel, count: int) -> dict[str, Any]:
+    """Options of pydicom's decoders: the values as they are stored, without any processing."""
+    return {
+        "raw": True, "correct_unused_bits": False, "allow_excess_frames": False, "pixel_keyword": "PixelData",
+        "rows": image.rows, "columns": image.columns, "samples_per_pixel": image.samples, "number_of_frames": count,
+        "bits_allocated": image.bits_allocated, "bits_stored": image.bits_stored,
+        "pixel_representation": image.pixel_representation, "planar_configuration": image.planar_configuration,
+        "photometric_interpretation": image.photometric_interpretation,
+    }  # fmt: skip
+
+
+def _extended_12_bit(image: ImagePixel, frame: bytes) -> Any:
     """JPEG Extended of 12 bits, which pydicom's plugins refuse and GDCM itself decodes."""
-    import gdcm  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
-
-    reader = gdcm.ImageReader()
-    reader.SetFileName(path)
-    if not reader.Read():
-        raise ValueError("GDCM cannot read it")
-    values = reader.GetImage().GetBuffer()
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(frame)
+    sequence = gdcm.SequenceOfFragments.New()
+    sequence.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(sequence.__ref__())
+    picture = gdcm.Image()
+    picture.SetNumberOfDimensions(2)
+    picture.SetDimensions((image.columns, image.rows, 1))
+    kind = gdcm.PhotometricInterpretation.GetPIType(image.photometric_interpretation)
+    picture.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    picture.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(image.transfer_syntax)))
+    bits = (image.bits_allocated, image.bits_stored, image.bits_stored - 1, image.pixel_representation)
+    picture.SetPixelFormat(gdcm.PixelFormat(image.samples, *bits))
+    picture.SetDataElement(element)
+    values = picture.GetBuffer()
     if values is None:
-        raise ValueError("no codec can decode it (gdcm)")
-    return np.frombuffer(
-        values.encode("utf-8", "surrogateescape"), dtype=f"<{'ui'[int(dataset.PixelRepresentation)]}2"
-    ).reshape(declared(dataset)[0])
+        raise BadPixels("gdcm cannot decode it")
+    dtype = f"<{'ui'[image.pixel_representation]}2"
+    return np.frombuffer(values.encode("utf-8", "surrogateescape"), dtype=dtype).reshape(image.frame_shape)
 
 
-def _stored_bits(array: Any, dataset: Any) -> Any:
+def _stored_bits(array: Any, image: ImagePixel, compressed: bool) -> Any:
     """Only the Bits Stored below High Bit (PS3.5 8.1.1), sign extended; padding outside of them stays as it is."""
-    import numpy as np  # noqa: PLC0415
-
-    stored, high = int(dataset.BitsStored), int(dataset.get("HighBit", dataset.BitsStored - 1))
+    stored, high = image.bits_stored, image.high_bit
     array = np.ascontiguousarray(array)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     width = array.dtype.itemsize * 8
     if stored >= width or array.dtype.kind not in "ui":
         return array
     down = width - stored
-    up = down - max(high + 1 - stored, 0) if not dataset.file_meta.TransferSyntaxUID.is_encapsulated else down
+    up = down if compressed else down - max(high + 1 - stored, 0)
     values = np.right_shift(np.left_shift(array, max(up, 0)), down)
-    padding = _padding_outside(dataset, array.dtype, stored)
+    padding = _padding_outside(image, array.dtype)
     return values if padding is None else np.where(array == padding, array, values)
 
 
-def _padding_outside(dataset: Any, dtype: Any, stored: int) -> Any:
-    import numpy as np  # noqa: PLC0415
-
-    value = dataset.get("PixelPaddingValue")
-    if not isinstance(value, int):
+def _padding_outside(image: ImagePixel, dtype: Any) -> Any:
+    if image.padding is None:
         return None
+    stored = image.bits_stored
     limits = (-(1 << stored - 1), (1 << stored - 1) - 1) if dtype.kind == "i" else (0, (1 << stored) - 1)
-    padding = int(np.array(value & ((1 << dtype.itemsize * 8) - 1)).astype(dtype))
+    padding = int(np.array(image.padding & ((1 << dtype.itemsize * 8) - 1)).astype(dtype))
     return None if limits[0] <= padding <= limits[1] else padding
+
+
+def _load() -> None:
+    """Import what is imported late elsewhere, and let nothing write of itself."""
+    Image.preinit()
+    Image.register_open(Jpeg2KImagePlugin.Jpeg2KImageFile.format, Jpeg2KImagePlugin.Jpeg2KImageFile)
+    warnings.simplefilter("ignore")
+    logging.disable()
 
 
 def _private_stdout() -> BinaryIO:
@@ -197,9 +246,28 @@ def _private_stdout() -> BinaryIO:
     return answers
 
 
-def _receive(stream: BinaryIO) -> Any:
-    length = stream.read(4)
-    return json.loads(stream.read(int.from_bytes(length, "big"))) if len(length) == 4 else None
+def _received(requests: socket.socket) -> Iterator[int | None]:
+    """The descriptor of each request's file, None where it has none, until the other end is gone."""
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
+        if not request:
+            return
+        yield descriptors[0] if descriptors else None
+
+
+def _content(descriptor: int | None) -> bytes:
+    """All bytes of a file, which is closed."""
+    if descriptor is None:
+        raise BadPixels("its file cannot be opened")
+    try:
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        if size > LARGEST_FILE:
+            raise BadPixels(f"its file has more than {LARGEST_FILE} bytes")
+        return os.pread(descriptor, size, 0)
+    except OSError:
+        raise BadPixels("its file cannot be read") from None
+    finally:
+        os.close(descriptor)
 
 
 def _send(stream: BinaryIO, message: dict[str, object], values: Any = b"") -> None:
@@ -211,10 +279,6 @@ def _send(stream: BinaryIO, message: dict[str, object], values: Any = b"") -> No
 def _write(stream: BinaryIO, view: memoryview) -> None:
     while view:
         view = view[stream.write(view) :]
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 if __name__ == "__main__":

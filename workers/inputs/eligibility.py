@@ -13,7 +13,7 @@ from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from workers.dicom.attributes import items, number, text, words
+from workers.dicom.attributes import items, number, photometric, text, words
 from workers.inputs.views import WORDS as VIEW_WORDS
 from workers.inputs.views import view_refusal
 
@@ -24,6 +24,8 @@ OURS = "READFIRST"
 OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
 STORAGE = "1.2.840.10008.5.1.4.1.1."
+RADIOGRAPHS = {STORAGE + "1": "CR", STORAGE + "1.1": "DX"}
+OF_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "XR", "CXR", "XRAY", "OT"})  # words that deny no radiograph
 READ = {"image": frozenset({STORAGE + "1", STORAGE + "1.1"}), "volume": frozenset({STORAGE + "2"})}
 # SOP classes of PS3.4 B.5 that are no acquired image, by the beginning of what follows STORAGE; the first that fits.
 NO_IMAGE = (
@@ -77,8 +79,14 @@ def _begins(rest: str, beginnings: tuple[str, ...]) -> bool:
     return any(rest == one or rest.startswith(one if one.endswith(".") else one + ".") for one in beginnings)
 
 
+def modality_of(dataset: Dataset) -> str:
+    """Modality, where a device has its own word for a radiograph the one of its SOP class (OHDSI/ImageWG#11: DR)."""
+    written, sop_class_uid = text(dataset, "Modality"), text(dataset, "SOPClassUID")
+    return RADIOGRAPHS.get(sop_class_uid, written) if written in OF_RADIOGRAPHS else written
+
+
 def _modality(dataset: Dataset, rules: Input) -> str | None:
-    modality = text(dataset, "Modality")
+    modality = modality_of(dataset)
     if modality in rules.modalities:
         return None
     return f"modality {modality or 'unknown'}, the model reads {' and '.join(rules.modalities)}"
@@ -157,7 +165,7 @@ def _view(dataset: Dataset, rules: Input) -> str | None:
 
 
 def _pixels(dataset: Dataset, rules: Input) -> str | None:
-    if number(dataset, "SamplesPerPixel", 1) != 1 or not text(dataset, "PhotometricInterpretation").startswith("MONO"):
+    if number(dataset, "SamplesPerPixel", 1) != 1 or not photometric(dataset).startswith("MONO"):
         return "colour image"
     if number(dataset, "NumberOfFrames", 1) > 1:
         return "image of several frames"

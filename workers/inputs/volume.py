@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from workers.dicom.attributes import header, numbers
+from workers.dicom.geometry import drop_invalid
 from workers.inputs.decode import Decoder, Stored
 from workers.inputs.grid import stretch
 from workers.inputs.pixels import padded, require_monochrome
@@ -74,10 +75,12 @@ def load_volume(paths: Sequence[Path], decoder: Decoder, rules: Input | None = N
     DecodeError
         By the decoder.
     """
-    files = {id(one): (one, path) for one, path in ((header(path), path) for path in paths)}
+    files = {id(one): (one, path) for one, path in ((drop_invalid(header(path)), path) for path in paths)}
     found = stack([one for one, _ in files.values()], rules)
     for one in found.headers:
         require_monochrome(one)
+        if "SliceThickness" not in one:  # results must say one
+            one.SliceThickness = f"{found.spacing[0]:.4f}"
     array = np.empty((len(found.headers), int(found.headers[0].Rows), int(found.headers[0].Columns)), dtype=np.float32)
     in_order = [files[id(one)][1] for one in found.headers]
     for index, stored in enumerate(decoder.decode_many(in_order)):

@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
 from workers.dicom.evidence import prepared
+from workers.dicom.geometry import require_frame_of_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment
 from workers.findings.analysed import AnalysedStudy
@@ -34,6 +35,7 @@ def saliency_maps(study: AnalysedStudy) -> Iterator[Dataset]:
 
 
 def _saliency_map(finding: Finding, saliency: NDArray[np.float32], source: Source, context: Context) -> Dataset:
+    require_frame_of_reference(source.headers[0], "a Parametric Map")
     touched = np.flatnonzero(np.any([region.mask.any(axis=(1, 2)) for region in finding.regions], axis=0))
     values = source.to_source(saliency)[touched].astype(np.float32)
     first, *others = (source.headers[frame] for frame in touched)

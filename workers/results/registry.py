@@ -16,6 +16,8 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from pydicom import Dataset
 from pydicom.uid import UID
 
+from node.errors import AnalysisError
+
 _log = structlog.get_logger(__name__)
 
 
@@ -95,6 +97,8 @@ def make_results(study: Any, wanted: Collection[str], faults: dict[str, str]) ->
             found += [(name, dataset) for dataset in kind.make(study)]
         except SoftTimeLimitExceeded:
             raise
+        except AnalysisError as error:
+            faults[name] = f"no {name} could be made: {error}"
         except Exception as error:  # noqa: BLE001  # outermost of one kind
             _log.exception("result not made", kind=name)
             faults[name] = f"no {name} could be made: {type(error).__name__} in our software; see the worker's log"

@@ -12,8 +12,9 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from workers.dicom.attributes import text, words
+from workers.dicom.attributes import text
 from workers.dicom.evidence import prepared
+from workers.dicom.geometry import orientation
 from workers.dicom.references import source_image_reference
 from workers.findings import equipment
 from workers.findings.analysed import AnalysedSource, AnalysedStudy
@@ -45,7 +46,7 @@ def _marks(analysed: AnalysedSource, frame: int) -> list[Mark]:
 def _capture(analysed: AnalysedSource, frame: int, number: int, below: Legend) -> Dataset:
     source, context = analysed.source, analysed.context
     header, uids = source.headers[frame], source.sop_instance_uids
-    orientation = words(header, "PatientOrientation")
+    directions = orientation(header)
     picture = drawn(source.presented(frame), _marks(analysed, frame), _aspect(header))
     dataset: Dataset = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=prepared(header),
@@ -58,23 +59,23 @@ def _capture(analysed: AnalysedSource, frame: int, number: int, below: Legend) -
         sop_instance_uid=context.uid(f"capture/instance/{header.SOPInstanceUID}", *uids),
         instance_number=number,
         manufacturer=equipment.MANUFACTURER,
-        patient_orientation=orientation if len(orientation) == 2 else ("L", "F"),
+        patient_orientation=directions or ("L", "F"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         series_description=equipment.series_description(context, "picture"),
     )
-    _complete(dataset, header, orientation, analysed)
+    _complete(dataset, header, directions, analysed)
     dataset.SourceImageSequence = [source_image_reference(header)]
     equipment.sign(dataset, context)
     return dataset
 
 
-def _complete(dataset: Dataset, header: Dataset, orientation: tuple[str, ...], analysed: AnalysedSource) -> None:
+def _complete(dataset: Dataset, header: Dataset, directions: tuple[str, str] | None, analysed: AnalysedSource) -> None:
     """What highdicom leaves out or fills in by itself, in place."""
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PlanarConfiguration = 0
     dataset.BurnedInAnnotation = "YES"
     dataset.Laterality = None
-    dataset.PatientOrientation = list(orientation) if len(orientation) == 2 else None  # type 2C: empty where unknown
+    dataset.PatientOrientation = list(directions) if directions else None  # type 2C: empty where unknown
     dataset.ConversionType = "WSD"
     dataset.DateOfSecondaryCapture = dataset.TimeOfSecondaryCapture = None
     del dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture

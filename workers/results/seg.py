@@ -11,8 +11,9 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from workers.dicom import codes
-from workers.dicom.attributes import text, words
+from workers.dicom.attributes import text
 from workers.dicom.evidence import prepared
+from workers.dicom.geometry import orientation, require_frame_of_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment, wording
 from workers.findings.analysed import AnalysedSource, AnalysedStudy
@@ -69,6 +70,8 @@ def _series_key(analysed: AnalysedSource) -> str:
 def _images(analysed: AnalysedSource) -> list[Dataset]:
     """Headers of the frames that a region touches; patient and study are taken from the first."""
     first, *others = (analysed.source.headers[frame] for frame in analysed.touched)
+    if analysed.source.is_volume:
+        require_frame_of_reference(first, "a Segmentation")
     first = prepared(first)
     if not analysed.source.is_volume:  # some DX have a Frame of Reference without a plane, which highdicom looks for
         first.pop("FrameOfReferenceUID", None)
@@ -101,9 +104,9 @@ def _make_drawable(dataset: Dataset, header: Dataset) -> None:
     OHIF reads Image Orientation (Patient) of every segmentation, and draws none without it. On a radiograph it
     has no meaning for the patient. dciodvfy asks for Patient Orientation, empty where unknown.
     """
-    orientation = hd.PlaneOrientationSequence("PATIENT", [1, 0, 0, 0, 1, 0])
-    dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = orientation
-    dataset.PatientOrientation = list(words(header, "PatientOrientation")) or None
+    plane = hd.PlaneOrientationSequence("PATIENT", [1, 0, 0, 0, 1, 0])
+    dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = plane
+    dataset.PatientOrientation = list(orientation(header) or ()) or None
 
 
 def _fix_dimension_organization(dataset: Dataset, uid: str) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from node.admin import queries
 from node.admin import retry as retrying
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.dispatch.broker import TASKS
 from node.entities import JobState, StudyState
 from node.errors import QueueUnavailable
@@ -52,7 +52,7 @@ def panel(request: Request) -> Response:
 def retry(request: Request, _form: Form) -> Response:
     """`POST /status/retry/UID`: what `readfirst retry UID` does."""
     context, uid = context_of(request), request.path_params["uid"]
-    if not is_uid(uid):
+    if not is_received_uid(uid):
         raise HTTPException(404, "No such study is known here.")
     with context.ledger.write() as connection:
         done = retrying.retry(connection, uid, context.clock())

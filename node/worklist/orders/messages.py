@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.errors import ReadFirstError
 from node.hl7.er7 import SEPARATORS, Message, Segment, escape
 from node.settings import Orders
@@ -95,7 +95,7 @@ def _priority(group: Group, known: Mapping[str, Priority]) -> tuple[str, Priorit
 
 def _study(group: Group) -> str:
     uids = (_value(group, "IPC", 3), _value(group, "ZDS", 1))
-    return next(filter(is_uid, uids), "")
+    return next(filter(is_received_uid, uids), "")
 
 
 def _at(group: Group, place: str) -> str:

@@ -93,7 +93,7 @@ def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) ->
     assert [line for line in lines if not line.ok] == []
     assert [line.what for line in lines] == [
         "configuration", "disk", "database", "queue", "address", "audit file", *["peer pacs"] * 7, "model chest-ct",
-        "device",
+        "pixel decoder", "device",
     ]  # fmt: skip
     said = [line.detail for line in lines if line.what == "peer pacs"]
     assert said[0].endswith("answers C-ECHO")

@@ -309,11 +309,22 @@ def test_without_dciodvfy_its_part_is_left_out(tmp_path: Path, monkeypatch: pyte
 @needs_dciodvfy
 def test_a_reason_holds_no_value_of_the_patients(tmp_path: Path) -> None:
     statement = _plain(_objects()["statement"])
-    statement.add(DataElement("PatientID", "LO", "SECRET" * 20, validation_mode=config.IGNORE))
+    statement.add(DataElement("PatientName", "PN", "SECRET" * 20, validation_mode=config.IGNORE))
     faults = " ".join(_faults(statement, tmp_path / "statement.dcm"))
     assert "dciodvfy: Error" in faults
     assert "Patient" in faults
     assert "SECRET" not in faults
+
+
+@needs_dciodvfy
+@pytest.mark.parametrize("patient_id", ["P" * 70, ["12", "34"], "12\n34"])
+def test_a_patient_id_of_the_images_is_no_fault_of_ours_and_covers_no_other(tmp_path: Path, patient_id: object) -> None:
+    statement = _plain(_objects()["statement"])
+    statement.add(DataElement("PatientID", "LO", patient_id, validation_mode=config.IGNORE))
+    (checked,) = gate.check([(statement, tmp_path / "statement.dcm")], tmp_path / "quarantine")
+    assert checked.faults == ()
+    statement.add(DataElement("AccessionNumber", "SH", "A" * 20, validation_mode=config.IGNORE))
+    assert "Accession Number" in " ".join(_faults(statement, tmp_path / "other.dcm"))
 
 
 def test_what_cannot_be_written_is_a_reason_too(tmp_path: Path) -> None:
