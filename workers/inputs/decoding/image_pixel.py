@@ -146,7 +146,7 @@ def _read_deflated(content: bytes, at: int, largest_bytes: int) -> ImagePixel:
         whole = head + inflater.decompress(inflater.unconsumed_tail, most)
     except zlib.error:
         raise BadPixels("its Data Set cannot be inflated") from None
-    if inflater.unconsumed_tail:
+    if inflater.unconsumed_tail and not inflater.eof:  # at the end it holds the padding behind the stream
         raise BadPixels(f"it inflates to more than {most} bytes, which is more than it declares")
     return _image_pixel(_DEFLATED, values, "<", _pixel_data(whole, place), largest_bytes)
 

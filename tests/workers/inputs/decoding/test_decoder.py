@@ -295,3 +295,13 @@ def _runs(stat: Path) -> bool:
         return stat.read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0"])
+def test_a_padded_deflated_data_set_is_no_longer_than_declared(decoder, tmp_path, padding):
+    dataset = radiograph(np.arange(5000 * 5000, dtype=np.uint8).reshape(5000, 5000))  # more than is inflated at first
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    path = save(dataset, tmp_path / "x.dcm")
+    content = path.read_bytes()
+    path.write_bytes(content.removesuffix(b"\0") + padding)
+    assert decoder.decode(path).shape == (5000, 5000)
