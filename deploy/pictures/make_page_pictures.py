@@ -42,7 +42,7 @@ ae_title = "SCANNER"
 host = "127.0.0.1"
 send = ["images"]
 [peers.archive]
-folder = "{folder}/archive"
+folder = "archive"
 receive = ["results"]
 [peers.oldpacs]
 ae_title = "OLDPACS"
@@ -74,7 +74,7 @@ def _node(config: Path) -> Iterator[None]:
     log = config.parent / "log"
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "node", "up", "--config", str(config)]
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=config.parent)
     try:
         _wait(
             lambda: all(line in log.read_text() for line in ("readfirst: ready", "worker ready")),
