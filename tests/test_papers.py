@@ -16,13 +16,13 @@ PAPERS = (ROOT / "README.md", *sorted(path for top in TOPS for path in (ROOT / t
 CODE = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^```.*?^```$|^    .+$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(rf"(?:{'|'.join(TOPS)})/[\w./+@-]*\w/?|[\w/]+\.(?:py|md|toml|png)")
-MODULE = re.compile(rf"(?:python -m )?((?:{'|'.join(TOPS[:4])})(?:\.[A-Za-z_]\w*)+)")
+MODULE = re.compile(rf"((?:{'|'.join(TOPS[:4])})(?:\.[A-Za-z_]\w*)+)")
+COMMAND = re.compile(r"python -m ([\w.]+\w)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 MADE = {  # files that a user writes, or that a command makes
     "readfirst.toml", "card.toml", "evaluation.json", "reliability.png", "picture.png", "configs/readfirst.toml",
 }  # fmt: skip
-SETTINGS = ("node.ae_title", "node.host")  # and the other keys of readfirst.toml, which look like modules
 
 
 def spans(paper: Path) -> Iterator[str]:
@@ -39,11 +39,10 @@ def missing_files(paper: Path) -> Iterator[str]:
 
 
 def missing_modules(paper: Path) -> Iterator[str]:
-    """Dotted names whose module, or whose member of a module, does not exist."""
-    for span in spans(paper):
-        found = MODULE.fullmatch(span.partition(" -")[0] if span.startswith("python") else span)
-        if found and not _exists(found[1]) and not _is_key(found[1]):
-            yield found[1]
+    """Dotted names whose module, or whose member of a module, does not exist; also of commands."""
+    names = {found[1] for span in spans(paper) if (found := MODULE.fullmatch(span))}
+    names |= set(COMMAND.findall(paper.read_text(encoding="utf-8")))
+    yield from sorted(name for name in names if not _exists(name) and not _is_key(name))
 
 
 def _exists(name: str) -> bool:
