@@ -20,7 +20,7 @@ _APPLICATION, _PROPOSED, _RESULT, _ABSTRACT, _TRANSFER, _USER = 0x10, 0x20, 0x21
 _MAXIMUM_LENGTH, _IMPLEMENTATION, _ROLES, _VERSION_NAME = 0x51, 0x52, 0x54, 0x55  # PS3.8 D.1, PS3.7 D.3.3
 _VERSION = 0x0001  # of the protocol; bit 0, the only one that is tested, was looked at before
 _UID = re.compile(rb"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
-_LONGEST_UID, _LONGEST_NAME = 64, 16
+_LONGEST_UID, _LONGEST_NAME, _BACKSLASH = 64, 16, 0x5C
 _NO_UID = b"0.0"  # in place of what is no UID: nobody accepts it
 _DICOM = b"1.2.840.10008.3.1.1.1"  # DICOM Application Context Name, PS3.7 A.2.1
 A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ABORT = 0x02, 0x03, 0x07
@@ -139,7 +139,7 @@ def _sub_item(kind: int, value: bytes) -> bytes:
     if kind == _IMPLEMENTATION:
         return _uid(value)
     if kind == _VERSION_NAME:
-        return bytes(byte for byte in value if 0x20 <= byte < 0x7F)[:_LONGEST_NAME].strip()
+        return bytes(byte for byte in value if 0x20 <= byte < 0x7F and byte != _BACKSLASH)[:_LONGEST_NAME].strip()
     return _role(value) if kind == _ROLES else b""
 
 
