@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -119,7 +120,15 @@ def _of_placer(order: Order, rows: list[RowMapping]) -> list[RowMapping]:
 
 
 def _agrees(order: Order, row: RowMapping) -> bool:
-    return all(not row[key] or getattr(order, key) in ("", row[key]) for key in _NUMBERS)
+    ours, theirs = _telling(_values(order)), _telling(row)
+    return all(not theirs[key] or ours[key] in ("", theirs[key]) for key in _NUMBERS)
+
+
+def _telling(values: Mapping[str, Any] | RowMapping) -> dict[str, str]:
+    """The numbers; an accession number that was taken from the filler order number tells nothing more."""
+    numbers = {key: values[key] for key in _NUMBERS}
+    is_filler = numbers["accession_number"] == numbers["filler_number"]
+    return numbers | ({"accession_number": ""} if is_filler else {})
 
 
 def _values(order: Order) -> dict[str, Any]:
@@ -130,8 +139,8 @@ def _values(order: Order) -> dict[str, Any]:
 
 def _merged(order: Order, row: RowMapping, *, alone: bool) -> dict[str, Any]:
     """The row's new values; several rows keep their numbers, in which they differ."""
-    values = _values(order)
-    kept = [key for key in _NUMBERS if not values[key] or not alone]
+    values, told = _values(order), _telling(_values(order))
+    kept = [key for key in _NUMBERS if not alone or (row[key] and not told[key])]
     if not order.ordered_as and (order.canceled or not order.new):
         kept += ["priority", "ordered_as"]
     return values | {key: row[key] for key in kept}
