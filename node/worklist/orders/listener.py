@@ -95,7 +95,7 @@ class OrderReceiver:
         _log.info(
             "orders recorded", orders=len(found), priorities=[order.priority.value for order in found], raised=raised
         )
-        remarks = "; ".join(messages.remarks(message, found, self._table))
+        remarks = "; ".join(messages.remarks(message, self._table))
         if remarks:
             _log.warning("HL7 message recorded with a remark", control_id=header.value(10)[:199], remark=remarks)
         return Acknowledgement("AA", remarks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -70,15 +70,15 @@ def orders(message: Message, table: Orders) -> tuple[Order, ...]:
     return found
 
 
-def remarks(message: Message, found: Iterable[Order], table: Orders) -> Iterator[str]:
+def remarks(message: Message, table: Orders) -> Iterator[str]:
     """What a sender or its administrator should know of a message that is recorded; quotes no value of the patient."""
     if message.doubt:
         yield f"read in part: {message.doubt}"
-    unknown = {order.ordered_as for order in found if order.ordered_as and _word(order.ordered_as) not in _known(table)}
+    known = _known(table)
+    unknown = {code[:20] for group in _groups(message) for code in _codes(group, known) if _word(code) not in known}
     if unknown:
-        yield f"priority {', '.join(sorted(unknown))} is not in worklist.orders.priorities, it counts as routine"
-    if any(segment.value(field) and not is_uid(segment.value(field))
-           for segment in message.segments() for name, field in _STUDY_FIELDS if segment.name == name):  # fmt: skip
+        yield f"priority {', '.join(sorted(unknown))} is not in worklist.orders.priorities, it does not count"
+    if not all(is_uid(uid) for group in _groups(message) for uid in _studies(group)):
         yield "a Study Instance UID is none"
 
 
@@ -129,23 +129,27 @@ def _word(code: str) -> str:
 
 def _priority(group: Group, known: Mapping[str, Priority]) -> tuple[str, Priority]:
     """The most urgent of the codes that a message has for the priority; without one that we know it is routine."""
-    codes = list(_codes(group))
-    whole = [
-        code for name, field in _WHOLE_FIELDS for code in _values(group, name, field) if code and not code.isdigit()
-    ]
-    both = codes + [code for code in whole if _word(code) in known]
-    found = min((code for code in both if _word(code) in known), key=lambda code: known[_word(code)].rank, default="")
+    codes = list(_codes(group, known))
+    found = min((code for code in codes if _word(code) in known), key=lambda code: known[_word(code)].rank, default="")
     return (found or next(iter(codes), ""))[:20], known.get(_word(found), Priority.MEDIUM)
 
 
-def _codes(group: Group) -> Iterator[str]:
+def _codes(group: Group, known: Mapping[str, Priority]) -> Iterator[str]:
+    """The code of each priority in the message: of its components the first that we know, else the first."""
     for name, field, components in _PRIORITY_FIELDS:
-        for component in components:
-            yield from filter(None, _values(group, name, field, component))
+        for parts in zip(*(_values(group, name, field, one) for one in components), strict=True):
+            given = [part for part in parts if part]
+            yield from [part for part in given if _word(part) in known][:1] or given[:1]
+    for name, field in _WHOLE_FIELDS:
+        yield from (code for code in _values(group, name, field) if _word(code) in known)
 
 
 def _study(group: Group) -> str:
-    return next((uid for name, field in _STUDY_FIELDS if is_uid(uid := _value(group, name, field))), "")
+    return next(filter(is_uid, _studies(group)), "")
+
+
+def _studies(group: Group) -> list[str]:
+    return [uid for name, field in _STUDY_FIELDS if (uid := _value(group, name, field))]
 
 
 def _at(group: Group, place: str) -> str:
@@ -165,7 +169,7 @@ def _values(group: Group, name: str, field: int, component: int = 1) -> list[str
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """MSA-1 of the acknowledgement, AA, AE or AR (table 0008), and why; `reason` quotes nothing of the message."""
+    """MSA-1 of the acknowledgement, AA, AE or AR (table 0008), and why; `reason` quotes only unknown priorities."""
 
     code: str
     reason: str = ""

@@ -384,6 +384,7 @@ def test_idle_connections_keep_nobody_out_and_the_active_one_stays(listen: Calla
     with capture_logs() as logs:
         active = connect()
         idle = [connect() for _number in range(3)]
+        assert [str(one(fill(OMG))["MSA.F1"]) for one in idle] == ["AA"] * 3  # and then nothing more
         for number in range(12):
             assert str(active(fill(OMG))["MSA.F1"]) == "AA", number
             idle.append(connect())
