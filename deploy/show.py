@@ -23,11 +23,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from node.admin import queries
+from node.admin.study_view import study_view
 from node.dicom.headers import read_header
 from node.errors import ReadFirstError
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import open_ledger
-from node.sending import scu
+from node.sending import deliveries, scu
 from node.settings import Peer, load
 from node.worklist.reading import work_items
 
@@ -167,7 +168,8 @@ class Demo:
 
     def _story(self, uid: str) -> dict[str, Any]:
         with self.ledger.read() as connection:
-            story = queries.story(connection, uid)
+            view = study_view(connection, uid)
+        story = view.as_json() if view else None
         if story is None:
             raise DemoError(f"{self.samples[uid]} was pushed and is not known; see {self.log}")
         return story
@@ -179,7 +181,7 @@ class Demo:
             while True:
                 with self.ledger.read() as connection:
                     known = {row["study_instance_uid"]: row["state"] for row in queries.list_studies(connection, 99)}
-                    busy = studies.unfinished(connection) or outbox.undelivered(connection)
+                    busy = studies.unfinished(connection) or deliveries.undelivered(connection)
                 if len(known) == len(names) and not busy:
                     break
                 if time.monotonic() > deadline:

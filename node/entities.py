@@ -22,8 +22,20 @@ class StudyState(StrEnum):
     FAILED = "failed"
 
 
-class DeliveryState(StrEnum):
-    """Where an object stands on its way to a peer."""
+class JobKind(StrEnum):
+    """What a job is for."""
+
+    ANALYSIS = "analysis"  # of a study's generation
+    DELIVERY = "delivery"  # one of our objects to a peer
+    NOTICE = "notice"  # a raised priority to a worklist sink
+    EVENT_REPORT = "event report"  # of a work item to a subscriber, over associations that we open (PS3.4 CC.2.4)
+    WEB_EVENT_REPORT = "web event report"  # the same over the WebSocket that the subscriber opened (PS3.18 8.10)
+    COMMITMENT_RESULT = "commitment result"  # to a sender that requested storage commitment (PS3.4 J.3.3)
+    AUDIT_MESSAGE = "audit message"  # to an audit sink
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
 
     PENDING = "pending"
     STORED = "stored"  # the peer answered Success to C-STORE; it is not proven yet that it keeps it
@@ -75,13 +87,13 @@ class FoundFinding:
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """A DICOM object that we made and that lies on disk, ready to be sent unless `fault` says what is wrong with it."""
+    """A DICOM object that we made and that lies on disk, ready to be sent unless it has a `fault`."""
 
     sop_instance_uid: str
     sop_class_uid: str
     series_instance_uid: str
     package: str
-    kind: str  # workers.delivery.profiles.Kind
+    kind: str  # a file of workers.results.kinds
     path: str
     fault: str = ""
 
@@ -100,7 +112,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisReport:
-    """What an analysis says to the ledger.
+    """What an analysis hands to the ledger.
 
     `reason` explains NOT_ANALYSED and FAILED; `left_out` are (SOP Instance UID, reason) pairs.
     """

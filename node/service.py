@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,11 +19,12 @@ from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
 from node.dicomweb.workitems import WorklistService
 from node.dispatch.broker import TASKS, Broker, make_app
-from node.dispatch.dispatcher import Rounds
+from node.dispatch.dispatcher import Dispatcher
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
 from node.dispatch.work_item import reading_work_item
 from node.errors import ConfigurationError
 from node.ledger.engine import open_ledger
+from node.loops import running
 from node.privacy import close_to_others
 from node.processes import Supervised, workers
 from node.receiving.c_store import NOT_AUTHORIZED, Receiver
@@ -33,8 +33,8 @@ from node.scp import station
 from node.settings import Settings
 from node.worklist.orders.listener import listening
 from node.worklist.sinks import make_sinks
-from node.worklist.sinks.courier import couriers
-from node.worklist.ups.event_sender import Notifier
+from node.worklist.sinks.sender import sending
+from node.worklist.ups.event_sender import EventSender
 
 _log = structlog.get_logger(__name__)
 
@@ -72,22 +72,21 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         metrics = Metrics(settings, ledger, broker.waiting)
         metrics.watch(associations)
         work_item = partial(reading_work_item, settings, ledger, station(settings))
-        dispatcher = Rounds(settings, ledger, broker, work_item, audit=recorder, associations=associations)
+        dispatcher = Dispatcher(settings, ledger, broker, work_item, audit=recorder, associations=associations)
         supervised: list[Supervised] = [redis] if redis else []
         if with_workers:
             supervised += stack.enter_context(workers(sorted(set(TASKS.values())), config, url))
-        notifier = Notifier(settings, ledger)
-        stack.enter_context(_thread("dispatcher", dispatcher.run, dispatcher.stop))
-        stack.enter_context(_thread("events", notifier.run, notifier.stop))
+        stack.enter_context(running("dispatcher", dispatcher))
+        stack.enter_context(running("events", EventSender(settings, ledger)))
         key = web.read_key(settings.node.data)
         pages = web.PageContext(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
         worklist = WorklistService(
             ledger, station(settings), settings.worklist.deletion_locks, on_query=partial(_searched, recorder)
         )
         stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))
-        stack.enter_context(couriers(sinks, ledger))
+        stack.enter_context(sending(sinks, ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger, settings.node.tls))
-        stack.enter_context(commitment.keeping_promises(settings, ledger))
+        stack.enter_context(commitment.committing(settings, ledger))
         associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
         server = scp.start(Receiver(settings, ledger, store, associations), recorder)
         stack.callback(server.shutdown)
@@ -142,14 +141,3 @@ def _stored(recorder: audit.Recorder, caller: Caller, result: StoreResult) -> No
 def _searched(recorder: audit.Recorder, request: Request) -> None:
     address = request.client.host if request.client else ""
     recorder.searched(address, request.url.path, request.url.query)
-
-
-@contextmanager
-def _thread(name: str, run: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop()
-        thread.join()

@@ -1,4 +1,4 @@
-"""The task `readfirst.analyze`: take a study from the ledger, run the pipeline, write down what came of it."""
+"""The task `readfirst.analyze`: take a study from the ledger, run the pipeline, record the result."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from models.prediction import Model
 from node import __version__
 from node.entities import AnalysisReport, StudyState
 from node.errors import AnalysisError, OutOfResources
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger, note, open_ledger
+from node.sending import deliveries
 from node.settings import Settings
 from node.worklist.reading import work_items
 from node.worklist.triage.decisions import Analysed, decide_study
 from workers.delivery import fallback
-from workers.delivery.profiles import plan_of, wishes_of
+from workers.delivery.profiles import plan_of, result_options
 from workers.dicom.references import Predecessor
-from workers.inputs.decode import Decoder
-from workers.lease import LEASE, renewed, written
-from workers.pipeline import Instance, analyze
+from workers.inputs.decoding.decoder import Decoder
+from workers.lease import extended, record
+from workers.pipeline import Environment, Instance, Study, analyze
 
 _log = structlog.get_logger(__name__)
 _NOT_NOW = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}  # the disk's trouble, not the study's
@@ -79,18 +80,19 @@ class Analyzer:
         _log.info("worker ready", models=[model.card.name for model in models], decoder=self.decoder.pid)
 
     def run(self, study_instance_uid: str, generation: int) -> None:
-        """Analyse a study's generation, if the ledger says that it is queued; safe to call any number of times."""
+        """Analyse a study's generation, if it is queued in the ledger; safe to call any number of times."""
         with self.ledger.write() as connection:
-            taken = studies.claim(connection, study_instance_uid, generation, time.time(), LEASE)
+            taken = studies.claim(connection, study_instance_uid, generation, time.time())
         if not taken:
             return
         started = time.monotonic()
-        with renewed(self.ledger, lambda lease, until: studies.renew(lease, study_instance_uid, generation, until)):
-            report = self._report(study_instance_uid, generation)
+        uid = study_instance_uid
+        with extended(self.ledger, lambda connection, until: studies.extend(connection, uid, generation, until)):
+            report = self._report(uid, generation)
             if report is None:
-                written(self.ledger, lambda lost: studies.postpone(lost, study_instance_uid, generation, time.time()))
+                record(self.ledger, lambda connection: studies.postpone(connection, uid, generation, time.time()))
                 return
-            written(self.ledger, lambda told: self._write_down(told, study_instance_uid, generation, report))
+            record(self.ledger, lambda connection: self._record(connection, uid, generation, report))
         seconds = round(time.monotonic() - started, 3)
         names = {"study": study_instance_uid} | ({"reason": report.reason} if report.reason else {})
         _log.info("study " + report.state, objects=len(report.results), seconds=seconds, **names)
@@ -105,16 +107,14 @@ class Analyzer:
             models, faults = self.models()
             if not models:
                 raise AnalysisError("; ".join(faults) or "models.packages names none")
-            report = analyze(
-                [Instance(row["sop_instance_uid"], data / row["path"], row["received_at"]) for row in rows],
-                models,
-                self.decoder,
+            instances = (Instance(row["sop_instance_uid"], data / row["path"], row["received_at"]) for row in rows)
+            study = Study(
+                tuple(instances),
                 data / "results" / uid,
-                __version__,
-                tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
-                wishes_of(self.settings),
                 data / "pictures" / uid,
+                tuple((row["package"], row["kind"], _predecessor(row)) for row in earlier),
             )
+            report = analyze(study, models, Environment(self.decoder, __version__, result_options(self.settings)))
             results = (replace(result, path=str(Path(result.path).relative_to(data))) for result in report.results)
             drawn = (replace(picture, path=str(Path(picture.path).relative_to(data))) for picture in report.pictures)
             return replace(report, results=tuple(results), notes=report.notes + faults, pictures=tuple(drawn))
@@ -129,15 +129,15 @@ class Analyzer:
             _log.exception("analysis failed", study=uid)
             return _failed(f"{type(error).__name__} in our software; see the worker's log")
 
-    def _write_down(self, connection: Connection, uid: str, generation: int, report: AnalysisReport) -> None:
+    def _record(self, connection: Connection, uid: str, generation: int, report: AnalysisReport) -> None:
         now = time.time()
         if not studies.finish(connection, uid, generation, report, now):
-            return  # late images came, or another worker has it: they will speak
+            return  # late images arrived, or another worker has it: that one records its result
         silent: Collection[str] = ()
         if report.state is StudyState.ANALYSED:
             analysed, worklist = Analysed(uid, generation, report.findings), self.settings.worklist
-            verdict = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
-            silent = verdict.silent
+            decision = decide_study(connection, analysed, worklist.policy, now, off=not worklist.sinks)
+            silent = decision.silent
         else:
             work_items.set_reason(connection, uid, report.reason, now)
         if report.results:
@@ -147,16 +147,16 @@ class Analyzer:
         self, connection: Connection, uid: str, generation: int, report: AnalysisReport, now: float,
         silent: Collection[str],
     ) -> None:  # fmt: skip
-        """Into the outbox; what did not pass our own checks is told, and what stands in for it becomes due."""
+        """Put the deliveries; what did not pass our own checks is logged, and its fallback becomes due."""
         peers, results = self.settings.receivers, report.results
-        outbox.put(connection, uid, generation, results, peers, now, plan_of(self.settings), silent)
+        deliveries.put(connection, uid, generation, results, peers, now, plan_of(self.settings), silent)
         for result in results:
             if result.fault:
                 note(connection, uid, now, "quarantined", f"{result.kind} in {result.path}: {result.fault}")
                 _log.error("quarantined", study=uid, kind=result.kind, path=result.path, reason=result.fault)
         for package in {result.package for result in results}:
             for peer in peers:
-                fallback.descend(connection, uid, peer, package, now)
+                fallback.send_fallbacks(connection, uid, peer, package, now)
 
 
 def _failed(reason: str) -> AnalysisReport:

@@ -1,4 +1,4 @@
-"""The command `readfirst worker`, and what `readfirst check` says of models and devices."""
+"""The command `readfirst worker`, and the checks of peers' results, language, models and device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from node.dispatch.broker import ANALYZE, TASKS
 from node.errors import ConfigurationError
 from node.privacy import close_to_others
 from node.settings import Results, Settings, load
-from workers.delivery import probe
+from workers.delivery import probe, profiles
+from workers.inputs.decoding.decoder import protections
 
 
 def worker(
@@ -34,6 +35,7 @@ def worker(
     close_to_others(settings.node.data)
     from workers.app import make_worker_app  # noqa: PLC0415  # Celery is slow to import
 
+    profiles.require_known(settings)
     queues = [name.strip() for name in queue.split(",") if name.strip()]
     if TASKS[ANALYZE] in queues:
         preflight(settings)
@@ -45,12 +47,13 @@ def worker(
 
 
 def preflight(settings: Settings) -> None:
-    """Refuse to start where a configured model package is missing or not whole.
+    """Refuse to start where a viewer's profile or a model package is missing, or a package is not whole.
 
     Raises
     ------
     ConfigurationError
     """
+    profiles.require_known(settings)
     for name in settings.models.packages:
         try:
             packages.verify(packages.find(name, settings.model_folders))
@@ -60,7 +63,11 @@ def preflight(settings: Settings) -> None:
 
 def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
     """(all right?, what, detail) of what peers take of our results, of their language, the models and the device."""
-    yield from probe.lines(settings)
+    try:
+        profiles.require_known(settings)
+        yield from probe.lines(settings)
+    except ConfigurationError as error:
+        yield False, "peers", str(error)
     yield from _language(settings.results)
     for name in settings.models.packages:
         try:
@@ -70,6 +77,7 @@ def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
             yield False, f"model {name}", str(error)
             continue
         yield True, f"model {name}", f"{card.version}, {len(card.labels)} labels, {packages.digest(folder)[:12]}"
+    yield True, "pixel decoder", protections()
     yield _device(settings.models.device)
 
 

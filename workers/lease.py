@@ -12,27 +12,27 @@ from sqlalchemy import Connection
 
 from node.errors import OutOfResources, ReadFirstError
 from node.ledger.engine import Ledger
+from node.ledger.jobs import LEASE
 
 _log = structlog.get_logger(__name__)
-LEASE = 20.0  # seconds; a worker that is silent so long is dead
-_RENEW = 5.0
+_EXTEND_AGAIN = 5.0  # seconds; a few times within a lease
 _AGAIN = 1.0
 
 
 @contextmanager
-def renewed(ledger: Ledger, renew: Callable[[Connection, float], None]) -> Iterator[None]:
-    """While the body runs, call `renew(connection, lease_until)` in a transaction of its own every few seconds."""
+def extended(ledger: Ledger, extend: Callable[[Connection, float], None]) -> Iterator[None]:
+    """While the body runs, call `extend(connection, lease_until)` in a transaction of its own every few seconds."""
     ended = threading.Event()
 
-    def keep() -> None:
-        while not ended.wait(_RENEW):
+    def extend_again() -> None:
+        while not ended.wait(_EXTEND_AGAIN):
             try:
                 with ledger.write() as connection:
-                    renew(connection, time.time() + LEASE)
+                    extend(connection, time.time() + LEASE)
             except ReadFirstError as error:
-                _log.warning("the lease could not be renewed", reason=str(error))
+                _log.warning("the lease could not be extended", reason=str(error))
 
-    thread = threading.Thread(target=keep, daemon=True)
+    thread = threading.Thread(target=extend_again, daemon=True)
     thread.start()
     try:
         yield
@@ -41,15 +41,15 @@ def renewed(ledger: Ledger, renew: Callable[[Connection, float], None]) -> Itera
         thread.join()
 
 
-def written(ledger: Ledger, write: Callable[[Connection], None]) -> None:
+def record(ledger: Ledger, write: Callable[[Connection], None]) -> None:
     """Call `write(connection)` in a transaction, again and again while the ledger takes none (locked, disk full).
 
-    What was done is not thrown away for that; the task's time limit ends it.
+    A result is not thrown away for that; the task's time limit ends it.
     """
     while True:
         try:
             with ledger.write() as connection:
                 return write(connection)
         except OutOfResources as error:
-            _log.warning("what was done cannot be written down yet", reason=str(error))
+            _log.warning("the result cannot be recorded yet", reason=str(error))
             time.sleep(_AGAIN)

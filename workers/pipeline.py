@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.errors import ModelsError
-from models.prediction import Model, Prediction
+from models.prediction import Model
 from node.durable import make_folder
 from node.entities import QUARANTINE, AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
-from workers.delivery.profiles import SOP_CLASSES, Kind, Wishes
+from workers.delivery.profiles import ResultOptions
 from workers.dicom.attributes import header, text
+from workers.dicom.identity import identity_remarks
 from workers.dicom.references import Predecessor
 from workers.dicom.uids import Context
-from workers.findings.findings import Finding, ImageSource, Source, findings_of, source_headers, source_uids
+from workers.findings import wording
+from workers.findings.analysed import AnalysedSource, AnalysedStudy, LeftOut
+from workers.findings.findings import findings_of
+from workers.findings.source import ImageSource, Source, VolumeSource
 from workers.gate import gate
 from workers.inputs.choose import Target, choose
-from workers.inputs.decode import Decoder
-from workers.inputs.eligibility import OUR_OWN
+from workers.inputs.decoding.decoder import Decoder
+from workers.inputs.eligibility import OUR_OWN, modality_of
+from workers.inputs.patients import by_patient, mixed, named
 from workers.inputs.pixels import image_grid, load_image
 from workers.inputs.volume import load_volume
 from workers.results import pictures
-from workers.results.registry import Made, objects
-from workers.results.sr import FindingsOfSources
-
-LeftOut = tuple[tuple[str, str], ...]  # (SOP Instance UID, reason)
+from workers.results.registry import kinds, make_results
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance of the study: where it lies, and when it came (seconds since 1970 UTC)."""
+    """One instance of the study: its file, and when it was received (seconds since 1970 UTC)."""
 
     sop_instance_uid: str
     path: Path
@@ -45,52 +46,99 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
-    """What is analysed: instances, their headers (None where unreadable), and what was said of it before."""
+    """What is analysed, and where what is made of it is written.
+
+    Attributes
+    ----------
+    instances
+        In a stable order.
+    folder
+        Of the results; their paths in the report begin with it. What does not pass the gate goes to the folder
+        `quarantine` two levels up, and has a fault in the report.
+    gallery
+        Folder of the pictures for the page for people; None: none are made.
+    predecessors
+        (package, kind, document) of older generations, which the new documents name.
+    """
 
     instances: tuple[Instance, ...]
+    folder: Path
+    gallery: Path | None = None
+    predecessors: tuple[tuple[str, str, Predecessor], ...] = ()
+
+    @property
+    def quarantine(self) -> Path:
+        """Where results that failed our own checks are put."""
+        return self.folder.parent.parent / QUARANTINE / self.folder.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Environment:
+    """What is the same for every study: the decoder, ReadFirst's version (part of each UID), what is to be made."""
+
+    decoder: Decoder
+    version: str
+    options: ResultOptions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """What is constant over one package's analysis of one study; `unreadable` instances have no header."""
+
+    model: Model
+    study: Study
+    environment: Environment
     headers: tuple[Dataset, ...]
-    predecessors: tuple[tuple[str, str, Predecessor], ...] = ()  # (package, kind, document)
-    wishes: Wishes = Wishes()  # noqa: RUF009  # frozen
+    unreadable: LeftOut
+    patient: str  # part of each UID where the study holds a second patient's images, whose results are no first one's
+
+    def load(self, target: Target) -> Source:
+        """Decode what the model is to see."""
+        paths = {instance.sop_instance_uid: instance.path for instance in self.study.instances}
+        chosen, rules = [paths[uid] for uid in target.sop_instance_uids], self.model.card.input
+        if target.kind == "volume":
+            return VolumeSource(load_volume(chosen, self.environment.decoder, rules))
+        assert rules.size is not None, "the card's own check: an image model has a size"
+        image = load_image(chosen[0], self.environment.decoder)
+        return ImageSource(image, image_grid(image.dataset, rules.size))
+
+    def context(self, sources: Sequence[Source]) -> Context:
+        """Dated with the last instance that was analysed, not by the clock: a repeated run gives the same bytes."""
+        seen = {uid for source in sources for uid in source.sop_instance_uids}
+        received = max(one.received_at for one in self.study.instances if one.sop_instance_uid in seen)
+        now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
+        version, options = self.environment.version, self.environment.options
+        study = text(self.headers[0], "StudyInstanceUID") + self.patient
+        return Context(
+            self.model.card, self.model.digest, version, now, self.headers, study, options.language, options.font
+        )
+
+    def analyse(self, target: Target) -> AnalysedSource:
+        """Load, predict and find."""
+        source = self.load(target)
+        context = self.context([source])
+        prediction = self.model.predict(*source.to_model())
+        findings = findings_of(prediction, self.model.card, source, context)
+        if not any(kinds()[kind].of_saliency for kind in self.environment.options.kinds) or not source.is_volume:
+            return AnalysedSource(source, findings, context)
+        order = (prediction.labels.index(label.name) for label in self.model.card.labels)
+        return AnalysedSource(source, findings, context, [prediction.saliency[index] for index in order])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Analysis:
-    """What one model made of the study."""
+    """What one package made of the study."""
 
     findings: tuple[FoundFinding, ...] = ()
     results: tuple[ResultObject, ...] = ()
     left_out: LeftOut = ()
     notes: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    remarks: tuple[str, ...] = ()  # on what was decided and changed; no fault
 
 
-def analyze(
-    instances: Sequence[Instance],
-    models: Sequence[Model],
-    decoder: Decoder,
-    folder: Path,
-    version: str,
-    predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
-    wishes: Wishes = Wishes(),  # noqa: B008  # frozen
-    gallery: Path | None = None,
-) -> AnalysisReport:
+def analyze(study: Study, models: Sequence[Model], environment: Environment) -> AnalysisReport:
     """Run every model on what it was made for, and make, check and write the results.
-
-    Parameters
-    ----------
-    instances
-        The study's instances, in a stable order.
-    folder
-        Where the results are written; their paths in the report begin with it. What does not pass the gate goes to the
-        folder `quarantine` two levels up, and has a fault in the report.
-    version
-        ReadFirst's version, part of the identity of each result.
-    predecessors
-        Documents of older generations, which the new ones name.
-    wishes
-        Which kinds of results are made, and their language.
-    gallery
-        Where pictures for the page for people are written; None: none are made.
 
     Returns
     -------
@@ -98,25 +146,33 @@ def analyze(
         ANALYSED where a model could see something, else NOT_ANALYSED with the reason; FAILED where no result passed the
         gate.
     """
-    headers, unreadable = _read_headers(instances)
-    study = Study(tuple(instances), headers, predecessors, wishes)
-    done = [_run(model, study, unreadable, decoder, folder, version, gallery) for model in models]
+    headers, unreadable = _read_headers(study.instances)
+    patients = by_patient(headers)
+    alone = study if len(patients) == 1 else replace(study, predecessors=())  # they may be another patient's
+    done = [
+        _together(
+            [_analysis(_Run(model, alone, environment, own, unreadable, apart)) for apart, own in named(patients)]
+        )
+        for model in models
+    ]
     findings = tuple(finding for one in done for finding in one.findings)
     left_out = unreadable + _left_out_by_all(headers, models, done)
-    notes = tuple(note for one in done for note in one.notes)
+    notes = tuple(dict.fromkeys(note for one in done for note in one.notes))
+    remarks = mixed(patients) + tuple(dict.fromkeys(remark for one in done for remark in one.remarks))
     if findings:
+        notes += remarks
         results = tuple(result for one in done for result in one.results)
         drawn = tuple(picture for one in done for picture in one.pictures)
         if results and all(result.fault for result in results):
             reason = f"the analysis failed: no result passed our own checks: {results[0].fault}"
             return AnalysisReport(StudyState.FAILED, reason, findings, results, left_out, notes, drawn)
         return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes, drawn)
-    reasons = dict.fromkeys([*notes, *(reason for _uid, reason in left_out)])
+    reasons = dict.fromkeys([*notes, *remarks, *(reason for _uid, reason in left_out)])
     reason = "; ".join(reasons) or "the study holds no instance that may be analysed"
     return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
 
 
-def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], LeftOut]:
+def _read_headers(instances: Sequence[Instance]) -> tuple[tuple[Dataset, ...], LeftOut]:
     headers, unreadable = [], []
     for instance in instances:
         try:
@@ -126,137 +182,97 @@ def _read_headers(instances: Iterable[Instance]) -> tuple[tuple[Dataset, ...], L
     return tuple(headers), tuple(unreadable)
 
 
-def _run(
-    model: Model,
-    study: Study,
-    unreadable: LeftOut,
-    decoder: Decoder,
-    folder: Path,
-    version: str,
-    gallery: Path | None,
-) -> _Analysis:
-    choice = choose(study.headers, model.card.input)
-    sources: list[Source] = []
-    contexts: list[Context] = []
-    findings: list[tuple[Finding, ...]] = []
-    saliency: list[NDArray[np.float32] | None] = []
+def _together(parts: Sequence[_Analysis]) -> _Analysis:
+    """What one package made of several patients' images: all that was made, and of each label the highest row."""
+    if len(parts) == 1:
+        return parts[0]
+    rows: dict[str, FoundFinding] = {}
+    for finding in (finding for part in parts for finding in part.findings):
+        best = rows.setdefault(finding.label, finding)
+        rows[finding.label] = finding if finding.probability > best.probability else best
+    return _Analysis(
+        tuple(rows.values()),
+        *(tuple(chain.from_iterable(getattr(part, name) for part in parts))
+          for name in ("results", "left_out", "notes", "pictures", "remarks")),
+    )  # fmt: skip
+
+
+def _analysis(run: _Run) -> _Analysis:
+    choice = choose(run.headers, run.model.card.input)
+    analysed: list[AnalysedSource] = []
     notes: list[str] = []
     failed: list[tuple[str, str]] = []
     for target in choice.targets:
         try:
-            source = _load(target, model, study, decoder)
-            context = _context(model, study, [source], version)
-            prediction = _predict(model, source)
-            findings.append(findings_of(prediction, model.card, source, context))
-            saliency.append(_kept(prediction, model, study.wishes))
-            sources.append(source)
-            contexts.append(context)
+            analysed.append(run.analyse(target))
         except (AnalysisError, ModelsError) as error:
             notes.append(str(error))
             failed += [(uid, str(error)) for uid in target.sop_instance_uids]
-    if not sources:
-        return _Analysis(left_out=choice.left_out, notes=tuple(notes))
-    context = _context(model, study, sources, version)
-    # Results that come back are not told: a new statement of them would come back, too, and between two nodes for ever.
+    if not analysed:
+        return _Analysis(left_out=choice.left_out, notes=tuple(notes), remarks=choice.notes)
+    # Results that return to us are not reported: a new report of them would return, too, between two nodes for ever.
     left_out = tuple((uid, reason) for uid, reason in choice.left_out if reason != OUR_OWN)
-    unseen = unreadable + left_out + tuple(failed)
-    made = Made(findings, sources, contexts, context, unseen, study.predecessors, saliency)
+    context = run.context([each.source for each in analysed])
+    unseen = run.unreadable + left_out + tuple(failed)
+    study = AnalysedStudy(tuple(analysed), context, unseen, run.study.predecessors)
     faults: dict[str, str] = {}
-    results = _write(objects(made, study.wishes.kinds, faults), model.card.name, folder)
-    results += tuple(_not_made(kind, fault, made, folder) for kind, fault in faults.items())
-    drawn = _draw(findings, sources, model.card.name, gallery) if gallery else ()
-    return _Analysis(_found(findings, model), results, choice.left_out, (*notes, *faults.values()), drawn)
+    results = _results(study, run, faults)
+    gallery = run.study.gallery
+    drawn = tuple(picture for each in analysed for picture in pictures.draw(each, gallery)) if gallery else ()
+    remarks = choice.notes + identity_remarks(one for each in analysed for one in each.source.headers)
+    return _Analysis(_found(study), results, choice.left_out, (*notes, *faults.values()), drawn, remarks)
 
 
-def _draw(findings: FindingsOfSources, sources: Sequence[Source], package: str, gallery: Path) -> tuple[Picture, ...]:
-    pairs = zip(findings, sources, strict=True)
-    return tuple(picture for found, source in pairs for picture in pictures.draw(found, source, package, gallery))
-
-
-def _load(target: Target, model: Model, study: Study, decoder: Decoder) -> Source:
-    paths = {instance.sop_instance_uid: instance.path for instance in study.instances}
-    chosen = [paths[uid] for uid in target.sop_instance_uids]
-    if target.kind == "volume":
-        return load_volume(chosen, decoder, model.card.input)
-    size = model.card.input.size
-    assert size is not None, "the card's own check: an image model has a size"
-    image = load_image(chosen[0], decoder)
-    return ImageSource(image, image_grid(image.dataset, size))
-
-
-def _predict(model: Model, source: Source) -> Prediction:
-    if isinstance(source, ImageSource):
-        return model.predict(source.grid.to_input(source.image.intensity))
-    array, spacing = source.to_model()
-    return model.predict(array, spacing)
-
-
-def _kept(prediction: Prediction, model: Model, wishes: Wishes) -> NDArray[np.float32] | None:
-    """The maps in the order of the card's labels, where someone is to get them."""
-    if Kind.SALIENCY_MAP not in wishes.kinds or model.card.input.kind != "volume":
-        return None
-    order = [prediction.labels.index(label.name) for label in model.card.labels]
-    maps: NDArray[np.float32] = prediction.saliency[order]
-    return maps
-
-
-def _context(model: Model, study: Study, sources: Sequence[Source], version: str) -> Context:
-    """Dated with the last image that was analysed, not by the clock: a repeated run gives the same bytes."""
-    seen = {str(one.SOPInstanceUID) for source in sources for one in source_headers(source)}
-    received = max(instance.received_at for instance in study.instances if instance.sop_instance_uid in seen)
-    now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
-    return Context(model.card, model.digest, version, now, study.headers, study.wishes.language, study.wishes.font)
-
-
-def _write(results: Sequence[tuple[str, Dataset]], package: str, folder: Path) -> tuple[ResultObject, ...]:
+def _results(study: AnalysedStudy, run: _Run, faults: dict[str, str]) -> tuple[ResultObject, ...]:
+    """Make, check and write every kind that is wanted; in `faults` the reasons of those that could not be made."""
+    folder, package = run.study.folder, run.model.card.name
+    made = make_results(study, run.environment.options.kinds, faults)
     make_folder(folder, folder.parent)
-    named = [(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in results]
-    verdicts = gate.judge(named, _quarantine(folder))
-    return tuple(
+    named = [(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in made]
+    checked = gate.check(named, run.study.quarantine)
+    written = tuple(
         ResultObject(
             sop_instance_uid=str(dataset.SOPInstanceUID),
             sop_class_uid=str(dataset.SOPClassUID),
             series_instance_uid=str(dataset.SeriesInstanceUID),
             package=package,
             kind=kind,
-            path=str(verdict.path),
-            fault=" ".join(verdict.reasons),
+            path=str(one.path),
+            fault=" ".join(one.faults),
         )
-        for (kind, dataset), verdict in zip(results, verdicts, strict=True)
+        for (kind, dataset), one in zip(made, checked, strict=True)
     )
+    return written + tuple(_not_made(kind, fault, study, run.study.quarantine) for kind, fault in faults.items())
 
 
-def _not_made(kind: str, fault: str, made: Made, folder: Path) -> ResultObject:
-    """Stands for what our software failed to make, so that it is seen and the next rung is sent; it has no file."""
-    uids = [uid for source in made.sources for uid in source_uids(source)]
-    uid = made.context.uid(f"{kind}/not made", *uids)
+def _not_made(kind: str, fault: str, study: AnalysedStudy, quarantine: Path) -> ResultObject:
+    """A row for what our software failed to make, so that it is shown and its fallback is sent; it has no file."""
+    context, uids = study.context, study.sop_instance_uids
+    uid = context.uid(f"{kind}/not made", *uids)
     return ResultObject(
         sop_instance_uid=str(uid),
-        sop_class_uid=str(SOP_CLASSES[kind]),
-        series_instance_uid=str(made.context.uid(f"{kind}/not made/series", *uids)),
-        package=made.context.card.name,
+        sop_class_uid=str(kinds()[kind].sop_class_uid),
+        series_instance_uid=str(context.uid(f"{kind}/not made/series", *uids)),
+        package=context.card.name,
         kind=kind,
-        path=str(_quarantine(folder) / f"{uid}.dcm"),
+        path=str(quarantine / f"{uid}.dcm"),
         fault=fault,
     )
 
 
-def _quarantine(folder: Path) -> Path:
-    return folder.parent.parent / QUARANTINE / folder.name
-
-
-def _found(findings: FindingsOfSources, model: Model) -> tuple[FoundFinding, ...]:
+def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
     """One row a label: the most probable of the sources, with the places of its regions."""
-    best = [max(same, key=lambda finding: finding.probability) for same in zip(*findings, strict=True)]
+    card, by_label = study.context.card, zip(*(each.findings for each in study.sources), strict=True)
+    best = [max(same, key=lambda finding: finding.probability) for same in by_label]
     return tuple(
         FoundFinding(
-            package=model.card.name,
+            package=card.name,
             label=finding.label.title,
-            quantity=model.card.quantity,
+            quantity=card.quantity,
             probability=finding.probability,
-            operating_point=finding.operating_point,
+            operating_point=finding.threshold,
             present=finding.present,
-            place="; ".join(dict.fromkeys(region.place for region in finding.regions)),
+            place=wording.locations(finding.regions),
             urgency=finding.label.urgency,
         )
         for finding in best
@@ -268,7 +284,7 @@ def _left_out_by_all(headers: Sequence[Dataset], models: Sequence[Model], done: 
     reasons = [dict(one.left_out) for one in done]
     found = []
     for one in headers:
-        uid, modality = str(one.SOPInstanceUID), text(one, "Modality")
+        uid, modality = str(one.SOPInstanceUID), modality_of(one)
         if not reasons or not all(uid in reason for reason in reasons):
             continue
         pairs = zip(reasons, models, strict=True)

@@ -20,10 +20,12 @@ from viewer import Browser, Reading
 from models import packages
 from node.dicom.headers import read_header
 from node.sending import scu
-from node.settings import Peer
+from node.settings import Peer, Settings
 from tests.viewer import bright, phantoms
-from workers.inputs.decode import Decoder
-from workers.pipeline import Instance, analyze
+from workers import pipeline
+from workers.delivery.profiles import result_options
+from workers.inputs.decoding.decoder import Decoder
+from workers.pipeline import Environment, Instance
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent / "samples"
@@ -111,7 +113,9 @@ def _deliver(study: Study, folder: Path, pacs: Orthanc) -> list[Dataset]:
     headers = [read_header(path) for path in images]
     instances = [Instance(str(one.SOPInstanceUID), path, RECEIVED) for one, path in zip(headers, images, strict=True)]
     with Decoder() as decoder:
-        report = analyze(instances, [model], decoder, folder / f"results-{study.folder}", "0.1.0")
+        environment = Environment(decoder, "0.1.0", result_options(Settings()))
+        analysed = pipeline.Study(tuple(instances), folder / f"results-{study.folder}")
+        report = pipeline.analyze(analysed, [model], environment)
     made = [Path(result.path) for result in report.results]
     peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=pacs.dicom_port)
     refused = [one.error for one in scu.store(scu.Requestor("SCANNER"), peer, [*images, *made]) if one.error]

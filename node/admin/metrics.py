@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import Column, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from node import audit
 from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
 from node.dispatch.broker import TASKS
-from node.entities import DeliveryState
+from node.entities import JobState
 from node.errors import QueueUnavailable
 from node.ledger.engine import Ledger
-from node.ledger.tables import INSTANCE, OUTBOX, STUDY
+from node.ledger.tables import INSTANCE, STUDY
+from node.sending.deliveries import DELIVERY
 from node.settings import Settings
 
 _UNKNOWN = "unknown"  # label of AE titles that no table names: the number of time series stays bounded
@@ -77,12 +78,12 @@ class Metrics:
     def _observe_deliveries(self) -> None:
         """Observe what workers, in other processes, have delivered since the last time, from the ledger."""
         of_study = select(func.max(INSTANCE.c.received_at)).where(
-            INSTANCE.c.study_instance_uid == OUTBOX.c.study_instance_uid,
-            INSTANCE.c.received_at <= OUTBOX.c.delivered_at,
+            INSTANCE.c.study_instance_uid == DELIVERY.c.study_instance_uid,
+            INSTANCE.c.received_at <= DELIVERY.c.delivered_at,
         )
-        query = select(OUTBOX.c.peer, OUTBOX.c.delivered_at, of_study.scalar_subquery().label("received_at"))
+        query = select(DELIVERY.c.peer, DELIVERY.c.delivered_at, of_study.scalar_subquery().label("received_at"))
         with self._ledger.read() as connection:
-            rows = connection.execute(query.where(OUTBOX.c.delivered_at > self._until)).all()
+            rows = connection.execute(query.where(DELIVERY.c.delivered_at > self._until)).all()
         for row in rows:
             self._until = max(self._until, row.delivered_at)
             if row.received_at is not None:
@@ -105,7 +106,7 @@ class _States(Collector):
         with self._ledger.read() as connection:
             yield _counted(connection, STUDY.c.state, "readfirst_studies", "Studies by state")
             outbox = "Objects in the outbox by state"
-            yield _counted(connection, OUTBOX.c.state, "readfirst_outbox", outbox, *DeliveryState)
+            yield _counted(connection, DELIVERY.c.state, "readfirst_outbox", outbox, *JobState)
             spool = GaugeMetricFamily("readfirst_audit_waiting", "Audit messages that wait, by sink", labels=("sink",))
             waiting = dict.fromkeys(self._sinks, 0) | audit.waiting(connection)
             for sink, count in waiting.items():
@@ -126,7 +127,7 @@ class _States(Collector):
 
 
 def _counted(
-    connection: Connection, column: Column[str], name: str, description: str, *always: str
+    connection: Connection, column: ColumnElement[str], name: str, description: str, *always: str
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, description, labels=("state",))
     query = select(column.label("state"), func.count().label("rows")).group_by(column)

@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
-from node.entities import QUARANTINE, DeliveryState
-from node.ledger.outbox import FAILING
-from node.ledger.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.entities import QUARANTINE, JobState
+from node.ledger.tables import INSTANCE, RESULT, STUDY, WORK_ITEM
+from node.sending.deliveries import DELIVERY, FAILING
 from node.settings import Policy
 from node.worklist.items.rows import by_urgency
 from node.worklist.triage import decisions
 
-_WAITING = (DeliveryState.PENDING, DeliveryState.STORED)  # to be sent, or for the peer's storage commitment
+_WAITING = (JobState.PENDING, JobState.STORED)  # to be sent, or for the peer's storage commitment
 
 
 def moment(at: float | None) -> str | None:
@@ -50,17 +50,17 @@ def select_studies() -> Select[Any]:
         INSTANCE.c.conflict.is_(False),
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
-    objects = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.study_instance_uid == uid)
+    objects = select(func.count()).select_from(DELIVERY).where(DELIVERY.c.study_instance_uid == uid)
     faulty = select(func.count()).select_from(RESULT).where(RESULT.c.study_instance_uid == uid, quarantined())
-    error = select(OUTBOX.c.last_error).where(OUTBOX.c.study_instance_uid == uid, FAILING)
+    error = select(DELIVERY.c.last_error).where(DELIVERY.c.study_instance_uid == uid, FAILING)
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(
         STUDY,
         instances.scalar_subquery().label("instances"),
-        objects.where(OUTBOX.c.state == DeliveryState.DELIVERED).scalar_subquery().label("objects_delivered"),
-        objects.where(OUTBOX.c.state.in_(_WAITING)).scalar_subquery().label("objects_waiting"),
+        objects.where(DELIVERY.c.state == JobState.DELIVERED).scalar_subquery().label("objects_delivered"),
+        objects.where(DELIVERY.c.state.in_(_WAITING)).scalar_subquery().label("objects_waiting"),
         faulty.scalar_subquery().label("objects_quarantined"),
-        error.order_by(OUTBOX.c.id.desc()).limit(1).scalar_subquery().label("last_error"),
+        error.order_by(DELIVERY.c.id.desc()).limit(1).scalar_subquery().label("last_error"),
         items.order_by(*by_urgency()).limit(1).scalar_subquery().label("priority"),
     ).order_by(STUDY.c.last_received_at.desc())
 

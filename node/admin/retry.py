@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from node.ledger import outbox, studies
-from node.worklist.sinks import notices
+from node.ledger import jobs, studies
 
 
 def retry(connection: Connection, study_instance_uid: str, now: float) -> tuple[bool, int]:
-    """Whether an analysis that failed or was refused is queued again, and how many deliveries and notices are due."""
+    """Whether an analysis that failed or was refused is queued again, and how many of the study's jobs are due."""
     analysis = studies.retry(connection, study_instance_uid, now)
-    objects = outbox.retry(connection, study_instance_uid, now)
-    return analysis, objects + notices.retry(connection, study_instance_uid, now)
+    return analysis, jobs.retry(connection, study_instance_uid, now)

@@ -10,15 +10,17 @@ from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from node.admin import queries
 from node.admin import retry as retrying
 from node.admin.printing import new_table, print_json, print_line, print_table
 from node.admin.study_view import study_view
+from node.entities import JobState
 from node.errors import ReadFirstError
-from node.ledger import outbox, studies
+from node.ledger import jobs, studies
 from node.ledger.engine import open_ledger
+from node.sending import deliveries
 from node.settings import load
 from node.worklist.sinks import notices
 
@@ -28,11 +30,13 @@ def status(config: Path | None, limit: int, *, as_json: bool) -> None:
     settings = load(config)
     with closing(open_ledger(settings, make=False)) as ledger, ledger.read() as connection:
         found = queries.list_studies(connection, limit)
-        waiting = {"unfinished": studies.unfinished(connection), "undelivered": outbox.undelivered(connection)}
+        waiting = {"unfinished": studies.unfinished(connection), "undelivered": deliveries.undelivered(connection)}
         triage = queries.triage(connection, settings.worklist.policy)
-        waiting_notices = notices.untaken(connection)
+        waiting_notices = notices.open_counts(connection)
+        troubled = jobs.troubled(connection, limit)
     if as_json:
-        print_json(waiting | triage | {"notices": waiting_notices, "studies": found})
+        listed = [dict(row) | {"due_at": queries.moment(row["due_at"])} for row in troubled]
+        print_json(waiting | triage | {"notices": waiting_notices, "jobs": listed, "studies": found})
         return
     table = new_table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
@@ -47,6 +51,8 @@ def status(config: Path | None, limit: int, *, as_json: bool) -> None:
     if any(waiting_notices.values()):
         pending, rejected = waiting_notices["pending"], waiting_notices["rejected"]
         print_line(f"worklist notices: {pending} not yet delivered, {rejected} rejected")
+    if troubled:
+        print_table(_table(_JOB_COLUMNS, map(_job, troubled)))
 
 
 def study(config: Path | None, uid: str, *, as_json: bool) -> None:
@@ -68,10 +74,10 @@ def retry(config: Path | None, uid: str) -> None:
     now = time.time()
     with closing(open_ledger(load(config), make=False)) as ledger, ledger.write() as connection:
         _require_known(connection, uid)
-        again, deliveries = retrying.retry(connection, uid, now)
-    if not again and not deliveries:
+        again, due = retrying.retry(connection, uid, now)
+    if not again and not due:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
-    print_line(", ".join(["analysis queued again"] * again + [f"{deliveries} deliveries due now"] * bool(deliveries)))
+    print_line(", ".join(["analysis queued again"] * again + [f"{due} deliveries due now"] * bool(due)))
 
 
 def _require_known(connection: Connection, uid: str) -> dict[str, Any]:
@@ -115,6 +121,12 @@ def _circumstances(inputs: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, [*parts, stuck]))
 
 
+def _job(row: RowMapping) -> tuple[object, ...]:
+    """A job that failed and waits, or that only a person tries again."""
+    due = queries.moment(row["due_at"]) if row["state"] == JobState.PENDING else None
+    return (*(row[key] for key in _JOB_KEYS), due, row["last_error"])
+
+
 def _notice(row: Mapping[str, Any]) -> tuple[object, ...]:
     detail = row["acknowledgement"] or row["last_error"]
     return row["sink"], row["priority"], row["state"], row["attempts"], detail, row["delivered_at"]
@@ -130,4 +142,6 @@ _DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_
 _DECISION_COLUMNS = ("time (UTC)", "decision", "asked", "ACR", "why", "of")
 _DECISION_KEYS = ("at", "outcome", "asked", "category", "reason")
 _NOTICE_COLUMNS = ("sink", "priority", "state", "tries", "acknowledgement or last error", "delivered")
+_JOB_COLUMNS = ("job", "to", "study", "state", "tries", "due (UTC)", "last error")
+_JOB_KEYS = ("kind", "lane", "study_instance_uid", "state", "attempts")
 _EVENT_COLUMNS = ("time (UTC)", "what", "detail")

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, and_, func, select
+from sqlalchemy import Connection, FromClause, RowMapping, Select, and_, func, select
 
 from node.admin.queries import moment, select_studies, study_as_json
-from node.ledger.tables import DECISION, EVENT, FEEDBACK, FINDING, OUTBOX, PICTURE, RESULT, STUDY, WORK_ITEM
+from node.ledger.tables import DECISION, EVENT, FEEDBACK, FINDING, PICTURE, RESULT, STUDY, WORK_ITEM
+from node.sending.deliveries import DELIVERY
 from node.worklist.items.rows import Item, by_urgency, read
 from node.worklist.sinks import notices
 
@@ -47,7 +48,7 @@ class StudyView:
 def study_view(connection: Connection, study_instance_uid: str) -> StudyView | None:
     """Read all of one study; None where the ledger does not know it."""
 
-    def rows(query: Select[Any], table: Table) -> Rows:
+    def rows(query: Select[Any], table: FromClause) -> Rows:
         return connection.execute(query.where(table.c.study_instance_uid == study_instance_uid)).mappings().all()
 
     study = rows(select_studies(), STUDY)
@@ -60,7 +61,7 @@ def study_view(connection: Connection, study_instance_uid: str) -> StudyView | N
         items=items,
         findings=rows(_FINDINGS.order_by(FINDING.c.id), FINDING),
         results=rows(select(RESULT).order_by(RESULT.c.created_at), RESULT),
-        deliveries=rows(_DELIVERIES.order_by(OUTBOX.c.id), OUTBOX),
+        deliveries=rows(_DELIVERIES.order_by(DELIVERY.c.id), DELIVERY),
         decisions=rows(select(DECISION).order_by(DECISION.c.id), DECISION),
         notices=notices.of_study(connection, study_instance_uid),
         pictures=rows(select(PICTURE).order_by(PICTURE.c.id), PICTURE),
@@ -74,7 +75,7 @@ def _as_json(row: RowMapping, keys: Iterable[str]) -> dict[str, Any]:
 
 _SAME = (FINDING.c[key] == FEEDBACK.c[key] for key in ("study_instance_uid", "generation", "package", "label"))
 _FINDINGS = select(FINDING, func.coalesce(FEEDBACK.c.verdict, "").label("feedback")).outerjoin(FEEDBACK, and_(*_SAME))
-_DELIVERIES = select(OUTBOX, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == OUTBOX.c.sop_instance_uid)
+_DELIVERIES = select(DELIVERY, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid)
 
 _KEYS: Mapping[str, tuple[str, ...]] = {  # of the JSON
     "findings": ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from sqlalchemy import RowMapping
+from typing import Any
 
 from node.durable import sync_folder
 from node.errors import NotTaken
@@ -37,7 +36,7 @@ class Trail:
             raise NotTaken(f"the audit file {self.where} cannot be written: {there} is not ours to write")
         return f"{self.where} can be written"
 
-    def send(self, rows: Sequence[RowMapping]) -> None:
+    def send(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append the messages; on disk when this returns. NotTaken where they cannot be: all are given again."""
         try:
             descriptor = self._open()

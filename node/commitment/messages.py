@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from node.commitment.reasons import Reason
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.errors import NotUnderstood
 
 INSTANCE = "1.2.840.10008.1.20.1.1"  # Storage Commitment Push Model SOP Instance, PS3.4 J.3.5
@@ -18,7 +18,7 @@ SUCCESSFUL, FAILURES_EXIST = 1, 2  # Event Type IDs, PS3.4 J.3.3.1
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:
-    """An instance that is asked for."""
+    """An instance that is referenced."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -26,15 +26,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for under one Transaction UID (0008,1195)."""
+    """What is requested under one Transaction UID (0008,1195)."""
 
     transaction_uid: str
     references: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How a request fared: what is committed, and the Failure Reason of what is not."""
+class CommitmentResult:
+    """The result of a request: what is committed, and the Failure Reason of what is not."""
 
     transaction_uid: str
     committed: frozenset[Reference]
@@ -63,22 +63,22 @@ def read_request(dataset: Dataset) -> Request:
     return request
 
 
-def write_report(report: Report) -> tuple[int, Dataset]:
+def write_result(result: CommitmentResult) -> tuple[int, Dataset]:
     """Event Type ID and Event Information; an empty sequence is left out, as J.3.3.1.1 asks."""
     dataset = Dataset()
-    dataset.TransactionUID = report.transaction_uid
-    if report.committed:
-        dataset.ReferencedSOPSequence = [_item(reference) for reference in sorted(report.committed)]
-    if not report.failed:
+    dataset.TransactionUID = result.transaction_uid
+    if result.committed:
+        dataset.ReferencedSOPSequence = [_item(reference) for reference in sorted(result.committed)]
+    if not result.failed:
         return SUCCESSFUL, dataset
-    dataset.FailedSOPSequence = [_item(reference) for reference in sorted(report.failed)]
-    for item, reference in zip(dataset.FailedSOPSequence, sorted(report.failed), strict=True):
-        item.FailureReason = report.failed[reference]
+    dataset.FailedSOPSequence = [_item(reference) for reference in sorted(result.failed)]
+    for item, reference in zip(dataset.FailedSOPSequence, sorted(result.failed), strict=True):
+        item.FailureReason = result.failed[reference]
     return FAILURES_EXIST, dataset
 
 
-def read_report(dataset: Dataset) -> Report:
-    """The report that an Event Information holds.
+def read_result(dataset: Dataset) -> CommitmentResult:
+    """The result that an Event Information holds.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def read_report(dataset: Dataset) -> Report:
     reasons = [int(item.get("FailureReason") or Reason.PROCESSING_FAILURE) for item in items]
     failed = dict(zip(_references(items), reasons, strict=True))
     committed = frozenset(_references(dataset.get("ReferencedSOPSequence")))
-    return Report(_transaction(dataset), committed, failed)
+    return CommitmentResult(_transaction(dataset), committed, failed)
 
 
 def _item(reference: Reference) -> Dataset:
@@ -101,7 +101,7 @@ def _item(reference: Reference) -> Dataset:
 
 def _transaction(dataset: Dataset) -> str:
     uid = str(dataset.get("TransactionUID") or "")
-    if not is_uid(uid):
+    if not is_received_uid(uid):
         raise NotUnderstood("Transaction UID is missing or no UID")
     return uid
 
@@ -110,7 +110,7 @@ def _references(items: Iterable[Dataset] | None) -> list[Reference]:
     found = []
     for item in items or ():
         uids = [str(item.get(keyword) or "") for keyword in ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")]
-        if not all(map(is_uid, uids)):
+        if not all(map(is_received_uid, uids)):
             raise NotUnderstood("a referenced SOP Class or Instance UID is missing or no UID")
         found.append(Reference(*uids))
     return found

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Reason(IntEnum):
-    """What a report says of an instance that is not committed."""
+    """Failure Reason (0008,1197) of an instance that is not committed."""
 
     PROCESSING_FAILURE = 0x0110
     NO_SUCH_INSTANCE = 0x0112
@@ -28,5 +28,5 @@ _MEANINGS = {
 
 def sentence(reason: int) -> str:
     """The reason for people, with its number."""
-    said = {int(known): meaning for known, meaning in _MEANINGS.items()}.get(reason, "a reason of its own")
-    return f"the peer does not commit to it: {said} (0x{reason:04X})"
+    meaning = {int(known): words for known, words in _MEANINGS.items()}.get(reason, "a reason of its own")
+    return f"the peer does not commit to it: {meaning} (0x{reason:04X})"

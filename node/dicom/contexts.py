@@ -40,7 +40,7 @@ STORAGE_SOP_CLASSES: tuple[UID, ...] = tuple(
 PLAIN_TRANSFER_SYNTAXES: tuple[UID, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 # What the node sends as SCU: results (PS3.4 B.5) and queries about the study (PS3.4 C.6.2).
-# workers/delivery/profiles.py decides which peer receives which.
+# workers/delivery/viewers has the profile by which a peer receives which.
 RESULT_SOP_CLASSES: tuple[UID, ...] = (
     SegmentationStorage,
     Comprehensive3DSRStorage,

@@ -14,7 +14,7 @@ from node.dicom.value_representations import LONG_LENGTH
 UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_LENGTH = frozenset(vr.encode() for vr in LONG_LENGTH)
-_Header = tuple[int, bytes, int, int]  # tag, VR (empty where it is implicit), value length, where the value begins
+Header = tuple[int, bytes, int, int]  # tag, VR (empty where it is implicit), value length, where the value begins
 
 
 def elements(dataset: bytes, order: str = "<") -> Iterator[tuple[int, bytes]]:
@@ -27,19 +27,26 @@ def elements(dataset: bytes, order: str = "<") -> Iterator[tuple[int, bytes]]:
     order
         `"<"` for Little Endian, `">"` for Big Endian.
     """
-    walk = _Walk(dataset, order, implicit=not _is_vr(dataset[4:6]))
-    at = 0
-    while (header := walk.header(at)) is not None:
-        tag, vr, length, at = header
+    for tag, _, length, at in headers(dataset, order):
         if length == UNDEFINED:
-            at = walk.end_of_undefined(at, vr)
             yield tag, b""
-        else:
-            value = dataset[at : at + length]
-            if len(value) < length:
-                return
-            at += length
-            yield tag, value
+            continue
+        value = dataset[at : at + length]
+        if len(value) < length:
+            return
+        yield tag, value
+
+
+def headers(dataset: bytes, order: str = "<", at: int = 0) -> Iterator[Header]:
+    """The header of each element at the top from a place on; a value may end beyond the bytes, and is not looked at.
+
+    Explicit or implicit VR is seen in the first of them.
+    """
+    walk = _Walk(dataset, order, implicit=not _is_vr(dataset[at + 4 : at + 6]))
+    while (header := walk.header(at)) is not None:
+        yield header
+        _, vr, length, at = header
+        at = walk.end_of_undefined(at, vr) if length == UNDEFINED else at + length
 
 
 class _Walk:
@@ -47,7 +54,7 @@ class _Walk:
         self._dataset, self._implicit = dataset, implicit
         self._tag, self._short, self._long = (struct.Struct(order + form) for form in ("HH", "H", "L"))
 
-    def header(self, at: int, *, implicit: bool = False) -> _Header | None:
+    def header(self, at: int, *, implicit: bool = False) -> Header | None:
         """The header at a place; None where the bytes end before it does."""
         data = self._dataset
         if len(data) - at < 8:

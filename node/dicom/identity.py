@@ -12,6 +12,8 @@ from node.entities import InstanceKey
 from node.errors import Mismatch, NotUnderstood
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")  # PS3.5 9.1
+_RECEIVED = re.compile(r"[0-9][0-9.]*")  # safe as the name of a file, and as a part of a URL
+_MOST_CHARACTERS = 64  # PS3.5 6.2
 _LAST_TAG = 0x0020000E  # Series Instance UID
 _TAGS = {  # in InstanceKey's order
     0x0020000D: "StudyInstanceUID",
@@ -24,7 +26,12 @@ _HEAD_BYTES = 1 << 20  # of a deflated Data Set; a bomb behind it is never infla
 
 def is_uid(value: object) -> bool:
     """Whether `value` is a valid UID: components without leading zeros, at most 64 characters (PS3.5 9.1)."""
-    return isinstance(value, str) and len(value) <= 64 and _UID.fullmatch(value) is not None
+    return isinstance(value, str) and len(value) <= _MOST_CHARACTERS and _UID.fullmatch(value) is not None
+
+
+def is_received_uid(value: object) -> bool:
+    """Whether a peer's `value` is kept as a UID, as sent: digits and dots; devices write leading zeros."""
+    return isinstance(value, str) and len(value) <= _MOST_CHARACTERS and _RECEIVED.fullmatch(value) is not None
 
 
 def identify(dataset: bytes, transfer_syntax: UID, sop_class_uid: str, sop_instance_uid: str) -> InstanceKey:
@@ -46,7 +53,7 @@ def identify(dataset: bytes, transfer_syntax: UID, sop_class_uid: str, sop_insta
     """
     uids = _read_uids(dataset, transfer_syntax)
     for keyword, value in uids.items():
-        if not is_uid(value):
+        if not is_received_uid(value):
             raise NotUnderstood(f"{keyword} is {'not a valid UID' if value else 'missing'}")
     key = InstanceKey(*uids.values())
     if (key.sop_class_uid, key.sop_instance_uid) != (sop_class_uid, sop_instance_uid):

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from node.dicomweb.workitems import WorklistService
 from node.errors import OutOfResources
 from node.worklist.events import event_reports
-from node.worklist.events.event_reports import Report, Subscriber
+from node.worklist.events.event_reports import EventReport, Subscriber
 from node.worklist.items.json_model import Json
 from node.worklist.items.rows import UPS_PUSH
 
@@ -68,16 +68,16 @@ class Channel:
             await socket.send_text(json.dumps(message(report), ensure_ascii=False, separators=(",", ":")))
             await run_in_threadpool(self._answered, report)
 
-    def _waiting(self, subscriber: Subscriber) -> tuple[Report, ...]:
+    def _waiting(self, subscriber: Subscriber) -> tuple[EventReport, ...]:
         with self._service.ledger.read() as connection:
             return event_reports.waiting(connection, subscriber, _BATCH)
 
-    def _answered(self, report: Report) -> None:
+    def _answered(self, report: EventReport) -> None:
         with self._service.ledger.write() as connection:
             event_reports.answered(connection, report)
 
 
-def message(report: Report) -> Json:
+def message(report: EventReport) -> Json:
     """The Event Report as one Data Set: the command set of an N-EVENT-REPORT, and its Event Information."""
     command: Json = {
         "00000002": {"vr": "UI", "Value": [UPS_PUSH]},  # Affected SOP Class UID, PS3.4 CC.2.4.3

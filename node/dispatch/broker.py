@@ -1,4 +1,4 @@
-"""The bell: one small message a job, sent to the workers by task name through Celery and Redis."""
+"""Notifications to the workers: one small message a job, sent by task name through Celery and Redis."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_app(url: str, time_limit: float) -> Celery:
             "sep": _SEPARATOR,
             "visibility_timeout": 2 * longest + 60,
             "socket_connect_timeout": _CONNECT_SECONDS,
-            "max_retries": 0,  # a send that fails is said at once: the ledger rings again
+            "max_retries": 0,  # a send that fails is an error at once: the dispatcher notifies again
         },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -66,17 +66,17 @@ def make_app(url: str, time_limit: float) -> Celery:
 
 
 class Broker:
-    """Sends jobs; each is safe to send twice, for the ledger decides who does it."""
+    """Sends notifications; each is safe to send twice, for the ledger decides who does the job."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     def analyze(self, study_instance_uid: str, generation: int, rank: int = MEDIUM) -> None:
-        """Ring for the analysis of a study's generation; of those that wait, the one of the lowest rank is first."""
+        """Notify of the analysis of a study's generation; of those that wait, the one of the lowest rank is first."""
         self._send(ANALYZE, _PRIORITIES[rank], study_instance_uid=study_instance_uid, generation=generation)
 
     def deliver(self, study_instance_uid: str, peer: str) -> None:
-        """Ring for the delivery of what is due for a study and a peer."""
+        """Notify of the delivery of what is due for a study and a peer."""
         self._send(DELIVER, _PRIORITIES[HIGH], study_instance_uid=study_instance_uid, peer=peer)
 
     def waiting(self, task: str) -> int:

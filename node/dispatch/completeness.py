@@ -17,8 +17,8 @@ class Evidence:
     """
 
     instances: int
-    last_at: float  # the last instance, or the end of the last association that brought one
-    being_sent: bool  # an association that brought instances of it is still open
+    last_at: float  # the last instance, or the end of the last association that sent one
+    being_sent: bool  # an association that sent instances of it is still open
     ended: str = RELEASED  # how the last one ended
     counts: tuple[tuple[str, int], ...] = ()
 

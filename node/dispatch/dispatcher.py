@@ -1,4 +1,4 @@
-"""The node's rounds: complete studies are queued, and the bell is rung for everything that the ledger says is due."""
+"""The dispatcher: complete studies are queued, and the workers are notified of everything that is due in the ledger."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from node.audit import Recorder
 from node.dispatch import notifications
 from node.dispatch.broker import ANALYZE, DELIVER, Broker
 from node.dispatch.completeness import Evidence, reason_complete
-from node.dispatch.fairness import Waiting, next_up
+from node.dispatch.fairness import Waiting, next_studies
 from node.entities import HIGH
 from node.errors import QueueUnavailable, ReadFirstError
-from node.ledger import clock, outbox, studies
+from node.ledger import clock, studies
 from node.ledger.engine import Ledger
-from node.loops import going_on
-from node.sending import scu
+from node.loops import Loop
+from node.sending import deliveries, scu
 from node.sending.scu import Requestor
 from node.settings import Settings
 from node.worklist.events import writing
@@ -30,15 +30,15 @@ from node.worklist.reading import work_items
 from node.worklist.triage import decisions
 
 _log = structlog.get_logger(__name__)
-_TICK, _PAUSE = 0.1, 1.0  # seconds between rounds, and after one that found no queue
+_TICK, _PAUSE = 0.1, 1.0  # seconds between looks, and after one that found no queue
 _DAY, _FORGET_AGAIN = 86400.0, 3600.0
 _ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
 MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
-RING_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
+NOTIFY_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
 
 class Counts:
-    """What peers with `query = true` say how many instances a study has; asked when a sender has finished."""
+    """How many instances of a study peers with `query = true` count; they are queried when a sender has finished."""
 
     def __init__(self, settings: Settings, ledger: Ledger, wake: Callable[[], None], audit: Recorder) -> None:
         self._peers = settings.peers_that(lambda peer: peer.query)
@@ -58,7 +58,7 @@ class Counts:
         return tuple(self._answers.get(study_instance_uid, {}).items())
 
     def keep_only(self, study_instance_uids: Collection[str]) -> None:
-        """Forget what was said of all other studies: they are complete."""
+        """Forget the answers about all other studies: they are complete."""
         for uid in self._answers.keys() - study_instance_uids:
             self._answers.pop(uid, None)
 
@@ -71,11 +71,11 @@ class Counts:
         try:
             count = scu.count_instances(self._requestor, self._peers[name], uid)
         except ReadFirstError as error:
-            _log.warning("the peer did not say how many instances it has", peer=name, study=uid, reason=str(error))
+            _log.warning("the peer did not answer how many instances it has", peer=name, study=uid, reason=str(error))
             return
         if count is not None:
             with self._ledger.read() as connection:  # what it counts of ours is not part of the study as sent
-                count -= outbox.delivered_count(connection, uid, name)
+                count -= deliveries.delivered_count(connection, uid, name)
             self._answers.setdefault(uid, {})[name] = count
             self._wake()
 
@@ -84,7 +84,7 @@ OnComplete = Callable[[RowMapping], Callable[[Connection], None]]
 """Of a study that is complete, what else is to be written; it may read files, which takes longer than a transaction."""
 
 
-class Rounds:
+class Dispatcher(Loop):
     """The loop of the node; `run` in a thread of its own until `stop`."""
 
     def __init__(
@@ -98,56 +98,56 @@ class Rounds:
         associations: AssociationRegistry | None = None,
     ) -> None:
         self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
-        self._wakeup, self._stopping = threading.Event(), threading.Event()
+        super().__init__("dispatching failed, it is tried again")
+        self._wakeup = threading.Event()
         self.counts = Counts(settings, ledger, self._wakeup.set, audit or Recorder(settings, ledger))
         self._clock = clock
         self.associations = associations or AssociationRegistry(settings, clock)
         self.associations.subscribe(ended=self._ended)
         self._alerts_again = self._forget_again = 0.0
-        self._latest = float("inf")  # what the clock said last; before the first round nobody knows
+        self._latest = float("inf")  # the clock's latest time; before the first look nobody knows
         self._queue_was_there, self._troubled = True, set[str]()
-
-    def run(self) -> None:
-        """Go round until stopped; a failing round is logged and the next one tries again."""
-        while not self._stopping.is_set():
-            self._wakeup.wait(_TICK)
-            self._wakeup.clear()
-            with going_on("a round failed, the next one tries again", self._stopping):
-                try:
-                    self.go_round(self._clock())
-                except QueueUnavailable as error:
-                    self._say_queue_gone(error)
 
     def stop(self) -> None:
         """End `run` soon."""
-        self._stopping.set()
+        super().stop()
         self._wakeup.set()
         self.counts.close()
 
-    def go_round(self, now: float) -> None:
-        """One round: complete, release what was lost, ring."""
-        self._look_at_clock(now)
+    def step(self) -> float:
+        """Dispatch when woken, or after a while."""
+        self._wakeup.wait(_TICK)
+        self._wakeup.clear()
+        try:
+            self.dispatch(self._clock())
+        except QueueUnavailable as error:
+            return self._log_queue_gone(error)
+        return 0.0
+
+    def dispatch(self, now: float) -> None:
+        """Once: complete studies, release what was lost, notify the workers."""
+        self._check_clock(now)
         self._complete(now)
         self._release_lost(now)
         self._release_alerts(now)
         self._forget_ended(now)
-        self._ring_analyses(now)
-        self._ring_deliveries(now)
+        self._notify_of_analyses(now)
+        self._notify_of_deliveries(now)
         self._queue_was_there = True
 
     def _ended(self, _caller: Caller, received: Mapping[str, StudyCounts]) -> None:
         self.counts.ask(frozenset(received))
         self._wakeup.set()
 
-    def _look_at_clock(self, now: float) -> None:
+    def _check_clock(self, now: float) -> None:
         """Where it was set back, perhaps while we did not run, nothing shall wait until it is as late again."""
         if now < self._latest - clock.STEP:
             with self._ledger.write() as connection:
-                brought = clock.bring_near(connection, now)
+                corrected = clock.correct_times(connection, now)
             self.associations.limit_ends(now)
             self._alerts_again, self._forget_again = min(self._alerts_again, now), min(self._forget_again, now)
-            if brought:
-                _log.warning("the clock was set back; what lay too far ahead was brought near", rows=brought)
+            if corrected:
+                _log.warning("the clock was set back; times that lay too far ahead are corrected", rows=corrected)
         self._latest = now
 
     def _complete(self, now: float) -> None:
@@ -221,40 +221,43 @@ class Rounds:
             dropped = writing.forget_ended(connection, now - self._settings.worklist.policy.keep_days * _DAY)
         self._forget_again = now + (_FORGET_AGAIN if not dropped else _ALERTS_AGAIN)
         if dropped:
-            _log.info("work items that ended, or came, long ago were dropped", work_items=dropped)
+            _log.info("work items that ended, or arrived, long ago were dropped", work_items=dropped)
 
-    def _ring_analyses(self, now: float) -> None:
+    def _notify_of_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
-            rows = notifications.unnotified(connection, now - RING_AGAIN, MOST_WAITING)
+            rows = notifications.unnotified(connection, now - NOTIFY_AGAIN, MOST_WAITING)
             busy, urgent = notifications.notified_by_sender(connection), notifications.notified_as(connection, HIGH)
         if not rows:
             return
         waiting = self._broker.waiting(ANALYZE)
-        untold = [
-            _turn(row) for row in rows if not waiting or row["rung_at"] is None or row["rank"] < (row["rung_rank"] or 0)
-        ]
-        places, urgent_places = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
-        for study in next_up(untold, busy, places, urgent_places):
+        due = [_waiting(row) for row in rows if not waiting or _is_new(row)]
+        free, free_urgent = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
+        for study in next_studies(due, busy, free, free_urgent):
             self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
             with self._ledger.write() as connection:
-                notifications.mark_notified(connection, study.study_instance_uid, now, study.rank)
+                notifications.mark_notified(connection, study.study_instance_uid, study.generation, now, study.rank)
 
-    def _ring_deliveries(self, now: float) -> None:
+    def _notify_of_deliveries(self, now: float) -> None:
         with self._ledger.read() as connection:
-            pairs = outbox.due(connection, now, now - RING_AGAIN)
+            pairs = deliveries.due(connection, now, now - NOTIFY_AGAIN)
         if pairs and self._broker.waiting(DELIVER):
             return  # the messages are there, the workers are behind
         for uid, peer in pairs:
             self._broker.deliver(uid, peer)
             with self._ledger.write() as connection:
-                outbox.rung(connection, uid, peer, now)
+                deliveries.mark_notified(connection, uid, peer, now)
 
-    def _say_queue_gone(self, error: QueueUnavailable) -> None:
+    def _log_queue_gone(self, error: QueueUnavailable) -> float:
         if self._queue_was_there:
             _log.error("the queue is gone; nothing is lost, studies wait in the ledger", reason=str(error))
         self._queue_was_there = False
-        self._stopping.wait(_PAUSE)
+        return _PAUSE
 
 
-def _turn(row: RowMapping) -> Waiting:
+def _is_new(row: RowMapping) -> bool:
+    """Whether no message of the study was sent yet, or none of so urgent a one."""
+    return row["notified_at"] is None or row["rank"] < (row["notified_rank"] or 0)
+
+
+def _waiting(row: RowMapping) -> Waiting:
     return Waiting(row["study_instance_uid"], row["generation"], row["calling_ae_title"], row["rank"], row["queued_at"])

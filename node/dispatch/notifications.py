@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, case, func, or_, select
 
-from node.entities import HIGH, MEDIUM, StudyState
-from node.ledger.tables import STUDY, WORK_ITEM
+from node.entities import HIGH, MEDIUM, JobKind, StudyState
+from node.ledger import jobs
+from node.ledger.tables import JOB, STUDY, WORK_ITEM
 from node.worklist.items.priority import Priority, Source
 from node.worklist.items.states import State
 from node.worklist.reading.data_set import is_reading
@@ -25,12 +26,13 @@ def unnotified(connection: Connection, notified_before: float, most: int = 100) 
         Of each sender and rank; the oldest.
     """
     rank = case((STUDY.c.study_instance_uid.in_(_ordered(connection)), HIGH), else_=STUDY.c.sent_rank)
-    unnotified = or_(STUDY.c.rung_at.is_(None), STUDY.c.rung_at < notified_before, rank < STUDY.c.rung_rank)
+    notified_rank = JOB.c.payload["notified_rank"].as_integer()
+    unnotified = or_(JOB.c.notified_at.is_(None), JOB.c.notified_at < notified_before, rank < notified_rank)
     order = (STUDY.c.queued_at, STUDY.c.study_instance_uid)
     place = func.row_number().over(partition_by=(STUDY.c.calling_ae_title, rank), order_by=order)
-    found = select(STUDY, rank.label("rank"), place.label("place")).where(
-        STUDY.c.state == StudyState.QUEUED, unnotified
-    )
+    columns = (STUDY, JOB.c.notified_at, notified_rank.label("notified_rank"), rank.label("rank"), place.label("place"))
+    found = select(*columns).join(JOB, JOB.c.study_instance_uid == STUDY.c.study_instance_uid)
+    found = found.where(jobs.of(JobKind.ANALYSIS), STUDY.c.state == StudyState.QUEUED, unnotified)
     rows = found.subquery()
     query = select(rows).where(rows.c.place <= most).order_by(rows.c.queued_at, rows.c.study_instance_uid)
     return connection.execute(query).mappings().all()
@@ -49,24 +51,21 @@ def _ordered(connection: Connection) -> set[str]:
 
 def notified_by_sender(connection: Connection) -> dict[str, int]:
     """How many studies of each sender the workers have, or were notified of."""
-    notified = or_(
-        STUDY.c.state == StudyState.ANALYSING, and_(STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None))
-    )
-    query = (
-        select(STUDY.c.calling_ae_title, func.count().label("studies"))
-        .where(notified)
-        .group_by(STUDY.c.calling_ae_title)
-    )
-    return {row.calling_ae_title: row.studies for row in connection.execute(query)}
+    notified = or_(JOB.c.lease_until.is_not(None), JOB.c.notified_at.is_not(None))
+    return jobs.count_by(connection, JOB.c.lane, jobs.of(JobKind.ANALYSIS), notified)
 
 
 def notified_as(connection: Connection, rank: int) -> int:
     """How many studies the workers were notified of, as ones of this rank, that none has taken."""
-    notified = (STUDY.c.state == StudyState.QUEUED, STUDY.c.rung_at.is_not(None), STUDY.c.rung_rank == rank)
-    return connection.execute(select(func.count()).select_from(STUDY).where(*notified)).scalar_one()
+    waits = (jobs.of(JobKind.ANALYSIS), JOB.c.notified_at.is_not(None), JOB.c.lease_until.is_(None))
+    of_rank = JOB.c.payload["notified_rank"].as_integer() == rank
+    return sum(jobs.count_by(connection, JOB.c.kind, *waits, of_rank).values())
 
 
-def mark_notified(connection: Connection, study_instance_uid: str, now: float, rank: int = MEDIUM) -> None:
+def mark_notified(
+    connection: Connection, study_instance_uid: str, generation: int, now: float, rank: int = MEDIUM
+) -> None:
     """The workers were notified of this study, as one of this rank."""
-    values = {"rung_at": now, "rung_rank": rank}
-    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == study_instance_uid).values(values))
+    here = (jobs.of(JobKind.ANALYSIS), JOB.c.study_instance_uid == study_instance_uid)
+    payload = {"generation": generation, "notified_rank": rank}
+    jobs.change(connection, *here, notified_at=now, payload=payload)

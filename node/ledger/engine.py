@@ -55,7 +55,7 @@ class Ledger:
         self.url = url
         self._turn = threading.Lock()
         self.grouped = GroupCommit(self.write)
-        """Writes of which many come at once."""
+        """Writes of which many are asked for at once."""
         options: dict[str, Any] = {}
         try:
             if make_url(url).get_backend_name() == "sqlite":
@@ -70,7 +70,7 @@ class Ledger:
             _prepare_postgresql(self.engine)
 
     def migrate(self) -> None:
-        """Bring the schema up to this version (Alembic); safe to repeat and to run from several processes.
+        """Upgrade the schema to this version (Alembic); safe to repeat and to run from several processes.
 
         Raises
         ------
@@ -161,7 +161,7 @@ def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...]
 
 
 def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
-    """The ledger of these settings, its schema brought up to date.
+    """The ledger of these settings, with its schema up to date.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class GroupCommit:
-    """Writes that are safe to ask for from many threads; whoever comes first writes for all who wait by then.
+    """Writes that are safe to ask for from many threads; the first one writes for all who wait by then.
 
     Parameters
     ----------

@@ -17,9 +17,11 @@ from sqlalchemy import (
     update,
 )
 
-from node.entities import QUARANTINE, AnalysisReport, DeliveryState, StudyState
+from node.entities import QUARANTINE, AnalysisReport, JobKind, JobState, StudyState
+from node.ledger import jobs
 from node.ledger.engine import note
-from node.ledger.tables import FINDING, INSTANCE, OUTBOX, PICTURE, RESULT, STUDY
+from node.ledger.jobs import LEASE, NewJob
+from node.ledger.tables import FINDING, INSTANCE, JOB, PICTURE, RESULT, STUDY
 
 MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
 
@@ -50,44 +52,52 @@ def complete(connection: Connection, row: RowMapping, evidence: str, now: float)
         .values(state=StudyState.QUEUED, evidence=evidence, queued_at=now)
     )
     if done.rowcount:
+        _queue(connection, row, now)
         note(connection, uid, now, "complete", f"{row['instances']} instances: {evidence}")
     return bool(done.rowcount)
 
 
-def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float) -> bool:
+def _queue(connection: Connection, study: RowMapping, now: float) -> None:
+    """Put the analysis. Lane: who sent the study; key: Study Instance UID; gone when it ends, or late images arrive."""
+    uid, payload = study["study_instance_uid"], {"generation": study["generation"]}
+    jobs.put(connection, NewJob(JobKind.ANALYSIS, study["calling_ae_title"], uid, uid, payload), now)
+
+
+def drop_analysis(connection: Connection, study_instance_uid: str) -> None:
+    """Late images arrived: what was queued, or is under way, is overtaken."""
+    jobs.remove(connection, _job(study_instance_uid))
+
+
+def claim(connection: Connection, study_instance_uid: str, generation: int, now: float, lease: float = LEASE) -> bool:
     """Take a queued analysis for this worker for `lease` seconds; False where it is not there to be taken."""
     done = connection.execute(
         update(STUDY)
         .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.QUEUED)
-        .values(state=StudyState.ANALYSING, lease_until=now + lease, attempts=STUDY.c.attempts + 1)
+        .values(state=StudyState.ANALYSING)
     )
     if done.rowcount:
+        attempts = JOB.c.attempts + 1
+        jobs.change(connection, _job(study_instance_uid), lease_until=now + lease, attempts=attempts)
         note(connection, study_instance_uid, now, "analysing", f"generation {generation}")
     return bool(done.rowcount)
 
 
-def renew(connection: Connection, study_instance_uid: str, generation: int, lease_until: float) -> None:
+def extend(connection: Connection, study_instance_uid: str, generation: int, lease_until: float) -> None:
     """The worker lives and goes on."""
-    connection.execute(
-        update(STUDY)
-        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
-        .values(lease_until=lease_until)
-    )
+    ours = (_job(study_instance_uid), JOB.c.payload["generation"].as_integer() == generation)
+    jobs.change(connection, *ours, JOB.c.lease_until.is_not(None), lease_until=lease_until)
 
 
 def postpone(connection: Connection, study_instance_uid: str, generation: int, now: float) -> None:
     """Give an analysis back to the queue: this machine cannot do it just now, which is no fault of the study's."""
-    connection.execute(
-        update(STUDY)
-        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
-        .values(state=StudyState.QUEUED, rung_at=now, lease_until=None, attempts=STUDY.c.attempts - 1)
-    )
+    if _end(connection, study_instance_uid, generation, state=StudyState.QUEUED):
+        values = {"notified_at": now, "lease_until": None, "attempts": JOB.c.attempts - 1}
+        jobs.change(connection, _job(study_instance_uid), **values)
 
 
 def lost(connection: Connection, now: float) -> Sequence[RowMapping]:
-    """Studies that a worker held and no longer renews."""
-    query = select(STUDY).where(STUDY.c.state == StudyState.ANALYSING, STUDY.c.lease_until < now)
-    return connection.execute(query).mappings().all()
+    """Analyses that a worker held, and for which it no longer extends its lease."""
+    return jobs.find(connection, jobs.of(JobKind.ANALYSIS), JOB.c.lease_until < now)
 
 
 def release_lost(connection: Connection, now: float) -> dict[str, str]:
@@ -100,16 +110,23 @@ def release_lost(connection: Connection, now: float) -> dict[str, str]:
     """
     failed = {}
     for row in lost(connection, now):
-        uid, tries = row["study_instance_uid"], row["attempts"]
+        uid, generation, tries = row["study_instance_uid"], row["payload"]["generation"], row["attempts"]
         if tries < MOST_ATTEMPTS:
-            values: dict[str, object] = {"state": StudyState.QUEUED, "rung_at": None}
+            _end(connection, uid, generation, state=StudyState.QUEUED)
+            jobs.change(connection, _job(uid), lease_until=None, notified_at=None)
             note(connection, uid, now, "worker lost", "its lease ended; queued again")
         else:
             failed[uid] = f"the analysis failed: the worker died {tries} times while it analysed this study"
-            values = {"state": StudyState.FAILED, "reason": failed[uid], "finished_at": now}
+            _end(connection, uid, generation, state=StudyState.FAILED, reason=failed[uid], finished_at=now)
+            jobs.remove(connection, _job(uid))
             note(connection, uid, now, "failed", failed[uid])
-        connection.execute(update(STUDY).where(_is(uid, row["generation"])).values(values))
     return failed
+
+
+def _end(connection: Connection, study_instance_uid: str, generation: int, **values: object) -> bool:
+    """The analysis ends, if it still is under way."""
+    here = and_(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
+    return bool(connection.execute(update(STUDY).where(here).values(values)).rowcount)
 
 
 def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMapping]:
@@ -121,9 +138,10 @@ def inputs(connection: Connection, study_instance_uid: str) -> Sequence[RowMappi
 def predecessors(connection: Connection, study_instance_uid: str, generation: int) -> Sequence[RowMapping]:
     """Each package's objects of its newest generation before `generation` that a peer has, or is just being sent."""
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
-    under_way = and_(OUTBOX.c.state == DeliveryState.PENDING, OUTBOX.c.lease_until.is_not(None))
-    taken = OUTBOX.c.state.in_((DeliveryState.STORED, DeliveryState.DELIVERED))
-    held = select(OUTBOX.c.sop_instance_uid).where(or_(taken, under_way))
+    under_way = and_(JOB.c.state == JobState.PENDING, JOB.c.lease_until.is_not(None))
+    taken = JOB.c.state.in_((JobState.STORED, JobState.DELIVERED))
+    of_study = (JOB.c.study_instance_uid == study_instance_uid, JOB.c.kind == JobKind.DELIVERY)
+    held = select(JOB.c.key).where(*of_study, or_(taken, under_way))
     older = and_(older, RESULT.c.sop_instance_uid.in_(held), RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}
@@ -137,13 +155,10 @@ def finish(
 
     Late images opened a newer generation, or the lease ended and the study was queued again: another one will speak.
     """
-    done = connection.execute(
-        update(STUDY)
-        .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
-        .values(state=report.state, reason=report.reason, finished_at=now, lease_until=None)
-    )
-    if not done.rowcount:
+    ended = {"state": report.state, "reason": report.reason, "finished_at": now}
+    if not _end(connection, study_instance_uid, generation, **ended):
         return False
+    jobs.remove(connection, _job(study_instance_uid))
     connection.execute(FINDING.delete().where(FINDING.c.study_instance_uid == study_instance_uid))
     for finding in report.findings:
         connection.execute(
@@ -165,15 +180,16 @@ def finish(
 
 def retry(connection: Connection, study_instance_uid: str, now: float) -> bool:
     """Queue a failed or not analysed study again."""
-    ended = (StudyState.FAILED, StudyState.NOT_ANALYSED)
-    done = connection.execute(
-        update(STUDY)
-        .where(STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.state.in_(ended))
-        .values(state=StudyState.QUEUED, reason="", attempts=0, queued_at=now, rung_at=None, finished_at=None)
-    )
-    if done.rowcount:
-        note(connection, study_instance_uid, now, "retry", "analysis asked for again by hand")
-    return bool(done.rowcount)
+    ended = STUDY.c.state.in_((StudyState.FAILED, StudyState.NOT_ANALYSED))
+    here = and_(STUDY.c.study_instance_uid == study_instance_uid, ended)
+    study = connection.execute(select(STUDY).where(here)).mappings().first()
+    if study is None:
+        return False
+    values = {"state": StudyState.QUEUED, "reason": "", "queued_at": now, "finished_at": None}
+    connection.execute(update(STUDY).where(here).values(values))
+    _queue(connection, study, now)
+    note(connection, study_instance_uid, now, "retry", "analysis asked for again by hand")
+    return True
 
 
 def unfinished(connection: Connection) -> int:
@@ -183,3 +199,7 @@ def unfinished(connection: Connection) -> int:
 
 def _is(study_instance_uid: str, generation: int) -> ColumnElement[bool]:
     return and_(STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.generation == generation)
+
+
+def _job(study_instance_uid: str) -> ColumnElement[bool]:
+    return and_(jobs.of(JobKind.ANALYSIS), JOB.c.study_instance_uid == study_instance_uid)

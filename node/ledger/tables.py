@@ -1,4 +1,4 @@
-"""The ledger's tables (SQLAlchemy Core). Times are seconds since 1970 UTC; `node/migrations` makes each change."""
+"""The ledger's tables (SQLAlchemy Core). Times: seconds since 1970 UTC. `migrations` makes each change."""
 
 from __future__ import annotations
 
@@ -43,12 +43,8 @@ STUDY = Table(  # one row a study, in the state of its newest generation
     Column("first_received_at", Float, nullable=False),
     Column("last_received_at", Float, nullable=False),
     Column("queued_at", Float),
-    Column("rung_at", Float),  # when the queue was last told
-    Column("lease_until", Float),  # a worker holds it until then
     Column("finished_at", Float),
-    Column("attempts", Integer, nullable=False),
     Column("sent_rank", Integer, nullable=False, default=1, server_default="1"),  # node.entities, by the DIMSE priority
-    Column("rung_rank", Integer),  # as how urgent the queue was last told
     Index(None, "state"),
 )
 
@@ -72,7 +68,7 @@ INSTANCE = Table(  # one row a file on disk
     Index(None, "sop_instance_uid"),
 )
 
-FINDING = Table(  # what the models said of a generation
+FINDING = Table(  # what the models found in a generation
     "finding",
     METADATA,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -105,7 +101,7 @@ PICTURE = Table(  # PNGs for the page for people, made with the newest generatio
 )
 
 FEEDBACK = (
-    Table(  # what a reader said of a finding; its values are copied, for findings are replaced when analysed anew
+    Table(  # a reader's verdict on a finding; its values are copied, for findings are replaced when analysed anew
         "feedback",
         METADATA,
         Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -138,39 +134,29 @@ RESULT = Table(  # one row a DICOM object that we made; the same UID is the same
     Index(None, "study_instance_uid"),
 )
 
-OUTBOX = Table(  # one row an object and a peer
-    "outbox",
+JOB = Table(  # whatever must happen later and survive a restart: one row a job; node.ledger.jobs
+    "job",
     METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("sop_instance_uid", UID, ForeignKey("result.sop_instance_uid"), nullable=False),
-    Column("study_instance_uid", UID, ForeignKey("study.study_instance_uid"), nullable=False),
-    Column("peer", String(64), nullable=False),
-    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which jobs were made; never given twice
+    Column("kind", String(24), nullable=False),  # node.entities.JobKind
+    Column("lane", String(64), nullable=False),  # a peer's table, an AE title, a sink: who gets it, or sent the study
+    Column("key", String(160)),  # unique in its lane: put twice, it is one job; none where each put is another one
+    Column("study_instance_uid", UID, nullable=False),  # empty where there is none
+    Column("payload", JSON, nullable=False),  # what is to be done, as its kind needs it
+    Column("reference", UID),  # by which the receiver knows it: Transaction UID, control ID, SOP Instance UID
+    Column("state", String(16), nullable=False),  # node.entities.JobState
+    Column("due_at", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Column("rung_at", Float),
-    Column("lease_until", Float),
+    Column("lease_until", Float),  # somebody does it until then
+    Column("notified_at", Float),  # when the workers were last notified of it
     Column("last_error", Text, nullable=False),
-    Column("delivered_at", Float),  # when the peer answered Success to C-STORE
-    Column("transaction_uid", UID),  # under which the peer was last asked for storage commitment
-    UniqueConstraint("sop_instance_uid", "peer"),
-    Index(None, "state", "next_attempt_at"),
-    Index(None, "transaction_uid"),
-)
-
-COMMITMENT_REQUEST = Table(  # what senders asked us to commit to, and were not told yet, PS3.4 J.3.2
-    "commitment_request",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("ae_title", AE, nullable=False),
-    Column("transaction_uid", UID, nullable=False),
-    Column("instances", JSON, nullable=False),  # [SOP Class UID, SOP Instance UID] pairs
-    Column("duplicate", Boolean, nullable=False),  # the Transaction UID is in use for other instances
     Column("created_at", Float, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Index(None, "ae_title", "transaction_uid"),
-    Index(None, "next_attempt_at"),
+    Column("done_at", Float),  # when the receiver took it
+    UniqueConstraint("kind", "lane", "key"),
+    Index(None, "kind", "state", "due_at"),
+    Index(None, "study_instance_uid", "kind"),
+    Index(None, "reference"),
+    sqlite_autoincrement=True,
 )
 
 WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
@@ -190,30 +176,6 @@ WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     Index(None, "study_instance_uid"),
     Index(None, "state", "priority", "created_at"),
     Index(None, "updated_at"),
-)
-
-NOTICE = Table(  # the outbox of worklist sinks: one row a raised priority and a sink
-    "notice",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("control_id", String(20), nullable=False, unique=True),  # the same however often it is sent (MSH-10)
-    Column("sink", String(16), nullable=False),
-    Column("work_item_uid", UID, nullable=False),
-    Column("study_instance_uid", UID, nullable=False),
-    Column("priority", String(8), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("content", JSON, nullable=False),  # node.worklist.sinks.facts.Notice: what is told, as it was decided
-    Column("decided_at", Float, nullable=False),
-    Column("state", String(16), nullable=False),  # node.entities.DeliveryState
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Column("lease_until", Float),
-    Column("last_error", Text, nullable=False),
-    Column("acknowledgement", Text, nullable=False),  # what the receiver answered
-    Column("delivered_at", Float),
-    Index(None, "sink", "state", "next_attempt_at"),
-    Index(None, "work_item_uid", "sink"),
-    Index(None, "study_instance_uid"),
 )
 
 IMAGING_ORDER = Table(  # what HL7 senders have ordered; of the patient nothing
@@ -240,7 +202,7 @@ GLOBAL_SUBSCRIPTION = Table(  # Global Subscription State of a subscriber, PS3.4
     "global_subscription",
     METADATA,
     Column("ae_title", AE, primary_key=True),
-    Column("web", Boolean, primary_key=True),  # by UPS-RS (PS3.18 11.10): told over its WebSocket
+    Column("web", Boolean, primary_key=True),  # by UPS-RS (PS3.18 11.10): notified over its WebSocket
     Column("filtered", Boolean, primary_key=True),  # by 1.2.840.10008.5.1.4.34.5.1
     Column("locked", Boolean, nullable=False),  # with Deletion Lock
     Column("matching_keys", JSON, nullable=False),  # DICOM JSON Model, empty unless filtered
@@ -257,23 +219,7 @@ SUBSCRIPTION = Table(  # UPS Subscription State of a subscriber and a work item;
     Index(None, "sop_instance_uid"),
 )
 
-EVENT_REPORT = Table(  # N-EVENT-REPORTs that a subscriber has not yet answered, PS3.4 CC.2.4
-    "event_report",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),  # the order in which a subscriber gets them
-    Column("ae_title", AE, nullable=False),
-    Column("web", Boolean, nullable=False),
-    Column("sop_instance_uid", UID, nullable=False),
-    Column("event_type", Integer, nullable=False),  # Event Type ID
-    Column("information", JSON, nullable=False),  # Event Information, DICOM JSON Model
-    Column("created_at", Float, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Float, nullable=False),
-    Index(None, "web", "ae_title", "id"),
-    Index(None, "created_at"),
-)
-
-DECISION = Table(  # what triage decided of a study, and of what; told by `readfirst study`
+DECISION = Table(  # what triage decided of a study, and of what; shown by `readfirst study`
     "decision",
     METADATA,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -281,7 +227,7 @@ DECISION = Table(  # what triage decided of a study, and of what; told by `readf
     Column("generation", Integer, nullable=False),
     Column("at", Float, nullable=False),
     Column("asked", String(8), nullable=False),  # the priority by the findings of all packages
-    Column("given", String(8), nullable=False),  # what the worklist was told; empty: nothing
+    Column("given", String(8), nullable=False),  # what the worklist was given; empty: nothing
     Column("category", Integer),  # ACR category of what was asked; none without a finding
     Column("outcome", String(8), nullable=False),  # node.worklist.triage.policy.Outcome
     Column("waiting", Boolean, nullable=False),  # for the alert budget
@@ -293,7 +239,7 @@ DECISION = Table(  # what triage decided of a study, and of what; told by `readf
     Index(None, "waiting"),
 )
 
-EVENT = Table(  # the story of a study, told by `readfirst study`
+EVENT = Table(  # the story of a study, shown by `readfirst study`
     "event",
     METADATA,
     Column("id", ROW_ID, primary_key=True, autoincrement=True),
@@ -304,18 +250,7 @@ EVENT = Table(  # the story of a study, told by `readfirst study`
     Index(None, "study_instance_uid", "at"),
 )
 
-AUDIT_MESSAGE = Table(  # the spool of audit messages: one row a message and a sink that has not taken it yet
-    "audit_message",
-    METADATA,
-    Column("id", ROW_ID, primary_key=True, autoincrement=True),
-    Column("sink", String(16), nullable=False),  # node.settings.audit.AuditSink
-    Column("at", Float, nullable=False),
-    Column("message", Text, nullable=False),  # XML, PS3.15 A.5.1
-    Column("warning", Boolean, nullable=False),  # its severity, else it is a notice (PS3.15 A.6)
-    Index(None, "sink", "id"),
-)
-
-AUDITED = Table(  # until when audit messages speak of what a peer brought of a study; node.audit.unaudited
+AUDITED = Table(  # until when audit messages cover what a peer sent of a study; node.audit.unaudited
     "audited",
     METADATA,
     Column("study_instance_uid", UID, primary_key=True),

@@ -17,7 +17,7 @@ from node.admission.policy import RIGHTS, AssociationPolicy
 from node.admission.rate_limiter import RateLimiter
 from node.dicom.contexts import STORAGE_SOP_CLASSES
 from node.dicom.dimse import StoreRequest, file_meta
-from node.dicom.identity import identify, is_uid
+from node.dicom.identity import identify, is_received_uid
 from node.entities import BY_DIMSE_PRIORITY, MEDIUM, InstanceKey, StoredInstance
 from node.errors import NotUnderstood, OutOfResources, Refused
 from node.ledger.engine import Ledger
@@ -101,7 +101,7 @@ class StoreOperation:
 
     def _open(self) -> None:
         uids = self._request.sop_class_uid, self._request.sop_instance_uid
-        if not all(map(is_uid, uids)):
+        if not all(map(is_received_uid, uids)):
             raise NotUnderstood("the command's SOP Class or Instance UID is not a valid UID")
         self._incoming = self._receiver.store.begin(file_meta(*uids, self._syntax))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, case, exists, false, insert, select, update
 
 from node.entities import MEDIUM, StoredInstance, StudyState
+from node.ledger import studies
 from node.ledger.engine import note, run_plainly
 from node.ledger.tables import INSTANCE, RESULT, STUDY
 
@@ -106,7 +107,7 @@ def _join_study(
         connection.execute(
             insert(STUDY).values(
                 study_instance_uid=uid, generation=1, state=StudyState.RECEIVING, reason="", evidence="",
-                calling_ae_title=calling_ae_title, first_received_at=now, last_received_at=now, attempts=0,
+                calling_ae_title=calling_ae_title, first_received_at=now, last_received_at=now,
                 sent_rank=rank,
             )
         )  # fmt: skip
@@ -119,8 +120,8 @@ def _join_study(
         return _grow(connection, uid, now, rank), False
     generation += 1
     values: dict[str, object] = {"last_received_at": now, "generation": generation, "state": StudyState.RECEIVING}
-    values |= {"sent_rank": rank, "reason": "", "evidence": "", "attempts": 0}
-    values |= {"queued_at": None, "rung_at": None, "rung_rank": None, "lease_until": None, "finished_at": None}
+    values |= {"sent_rank": rank, "reason": "", "evidence": "", "queued_at": None, "finished_at": None}
+    studies.drop_analysis(connection, uid)
     note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
     connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))
     return generation, True

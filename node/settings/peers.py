@@ -44,14 +44,12 @@ class Peer(Section):
         "any certificate of `node.tls.ca`",
     )
     tls: bool = Field(False, description="associations to it use `node.tls`")
-    viewer: Literal["ohif", "stone", "weasis", "basic"] = Field(
+    viewer: str = Field(
         "ohif",
         description="`ohif`, `stone`, `weasis`, `basic`: the viewer that people use there decides what the peer "
         "receives, see CONFORMANCE.md",
     )
-    also: tuple[
-        Literal["capture", "presentation-state", "key-objects", "saliency-map", "report-text", "report-pdf"], ...
-    ] = Field(
+    also: tuple[str, ...] = Field(
         (),
         description='results beside those of the viewer\'s profile: `"capture"` (the picture), `"presentation-state"` '
         '(outlines as GSPS), `"key-objects"`, `"saliency-map"` (raw map of a CT as Parametric Map), `"report-text"` '

@@ -140,7 +140,6 @@ def _polyglot(uid: str, magic: bytes) -> bytes:
 
 
 _PRIVATE = b"\x71\0\x10\0LO\4\0FUZZ"
-_ENDS = "its Data Set ends within an element"
 _MORE = "more than the limit"
 
 DATASETS: tuple[Broken, ...] = (
@@ -164,17 +163,17 @@ DATASETS: tuple[Broken, ...] = (
            lambda uid: _bytes(uid).replace(b"\x20\0\x0d\0UI", b"\x20\0\x0d\0U8")),
     Broken("a program's preamble, PE", lambda uid: _polyglot(uid, b"MZ\x90\0"), NOT_UNDERSTOOD, "is missing"),
     Broken("a program's preamble, ELF", lambda uid: _polyglot(uid, b"\x7fELF\2\1\1"), NOT_UNDERSTOOD, "is missing"),
-    Broken("sequences 10,000 deep", lambda uid: _without_pixels(uid) + nested(0x0040, 0xA730), pixels="recursion",
+    Broken("sequences 10,000 deep", lambda uid: _without_pixels(uid) + nested(0x0040, 0xA730), pixels="no Pixel Data",
            header="RecursionError"),
     Broken("sequences 10,000 deep, of known length", lambda uid: _without_pixels(uid) + nested_whole(0x0040, 0xA730),
            pixels="no Pixel Data"),
     Broken("sequences 10,000 deep before the UIDs", lambda uid: _early(uid, nested(0x0008, 0x0006)),
-           pixels="recursion", header="RecursionError"),
+           header="RecursionError"),
     Broken("sequences 10,000 deep of UN", lambda uid: _without_pixels(uid) + nested(0x0071, 0x1010, vr=b"UN"),
-           pixels="recursion", header="RecursionError"),
+           pixels="no Pixel Data", header="RecursionError"),
     Broken("private elements of undefined length without end",
            lambda uid: _without_pixels(uid) + _PRIVATE + _element(0x0071, 0x1010, b"UN", b"", _OPEN) * 5000,
-           pixels="No tag to read", header="OSError"),
+           pixels="no Pixel Data", header="OSError"),
     Broken("private elements of undefined length without end before the UIDs",
            lambda uid: _early(uid, _element(0x0007, 0x1010, b"OB", b"", _OPEN) * 5000), NOT_UNDERSTOOD, "is missing"),
     Broken("ten thousand empty items",
@@ -201,9 +200,9 @@ DATASETS: tuple[Broken, ...] = (
            header="cannot be read", syntax=DeflatedExplicitVRLittleEndian),
     Broken("a character set that there is none of",
            lambda uid: _bytes(uid).replace(b"Secret^Name ", b"S\xff\xfe\x1b$)CN\xc3e\\ ", 1)),
-    Broken("Pixel Data without its delimiter", _encapsulated, syntax=JPEG2000Lossless, pixels=_ENDS),
-    Broken("Pixel Data without its delimiter, RLE", _encapsulated, syntax=RLELossless, pixels=_ENDS),
-    Broken("odd lengths", _odd_lengths, pixels="less than expected"),
+    Broken("Pixel Data without its delimiter", _encapsulated, syntax=JPEG2000Lossless, pixels="0 x 0"),
+    Broken("Pixel Data without its delimiter, RLE", _encapsulated, syntax=RLELossless, pixels="0 x 0"),
+    Broken("odd lengths", _odd_lengths, pixels="31 bytes where 32 are declared"),
     Broken("implicit VR where explicit was agreed on", lambda uid: encoded(_whole(uid), ImplicitVRLittleEndian)),
     Broken("Little Endian where Big Endian was agreed on", _bytes, NOT_UNDERSTOOD, "is missing",
            syntax=ExplicitVRBigEndian),

@@ -23,7 +23,7 @@ from pydicom.uid import (
 
 from node.dicom.dimse import read_store_request, store_response
 from node.dicom.headers import read_header
-from node.dicom.identity import identify, is_uid
+from node.dicom.identity import identify, is_received_uid
 from node.errors import Refused, UnreadableInstance
 from node.hl7.mllp import BadBlock, Blocks
 from node.ledger.engine import Ledger, sqlite_url
@@ -31,8 +31,8 @@ from node.settings import Orders
 from node.worklist.orders.listener import OrderReceiver
 from tests.fuzz.line import AWAITING, ESTABLISHED, line
 from tests.node.phantoms import INSTANCE, part10
-from workers.inputs.codestream import rows_columns
-from workers.inputs.decode import DecodeError, Decoder
+from workers.inputs.decoding.codestream import rows_columns
+from workers.inputs.decoding.decoder import DecodeError, Decoder
 
 SECONDS = 5.0  # that one input may take before it counts as a hang
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
@@ -84,7 +84,7 @@ def _command() -> Iterator[Play]:
 
 @contextmanager
 def _identity() -> Iterator[Play]:
-    """A Data Set, whose first byte chooses the transfer syntax: four valid UIDs, or one of our refusals."""
+    """A Data Set, whose first byte chooses the transfer syntax: four UIDs that are safe to keep, or a refusal."""
 
     def play(data: bytes) -> None:
         syntax = SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0]
@@ -95,8 +95,8 @@ def _identity() -> Iterator[Play]:
             assert str(refused).isascii()
         else:
             assert key.sop_instance_uid == INSTANCE
-            assert is_uid(key.study_instance_uid)
-            assert is_uid(key.series_instance_uid)
+            assert is_received_uid(key.study_instance_uid)
+            assert is_received_uid(key.series_instance_uid)
 
     yield play
 

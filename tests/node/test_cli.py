@@ -17,9 +17,10 @@ from node import __version__, cli
 from node.admin import feedback
 from node.dispatch import notifications
 from node.entities import AnalysisReport, FoundFinding, StudyState
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.receiving import instances
+from node.sending import deliveries
 from node.settings import Policy
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
@@ -100,10 +101,10 @@ def known(ledger: Ledger, config: Path) -> Path:
     finish(ledger, UID, "1.1", AnalysisReport(StudyState.ANALYSED, findings=(finding,)))
     now = time.time()
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result("2.25.1", "segmentation"), result("2.25.2")], ["pacs"], now)
-        first, second = outbox.claim(connection, UID, "pacs", now, 20.0)
-        outbox.settle(connection, first, "pacs", "the peer refused it with status 0xA700", now)
-        outbox.settle(connection, second, "pacs", "", now)
+        deliveries.put(connection, UID, 1, [result("2.25.1", "segmentation"), result("2.25.2")], ["pacs"], now)
+        first, second = deliveries.claim(connection, UID, "pacs", now, 20.0)
+        deliveries.record_sent(connection, first, "pacs", "the peer refused it with status 0xA700", now)
+        deliveries.record_sent(connection, second, "pacs", "", now)
         work_items.raise_priority(
             connection, UID, RequestedPriority(Priority.HIGH, "Pneumothorax (probability 93 %)"), now
         )
@@ -263,7 +264,7 @@ def test_retry_makes_deliveries_due(readfirst: Readfirst, known: Path, ledger: L
     done = readfirst("retry", UID, "--config", known)
     assert (done.code, done.out, done.err) == (0, "1 deliveries due now\n", "")
     with ledger.read() as connection:
-        assert outbox.due(connection, time.time(), time.time()) == [(UID, "pacs")]
+        assert deliveries.due(connection, time.time(), time.time()) == [(UID, "pacs")]
 
 
 @pytest.mark.parametrize("uid", [FAILED, REFUSED], ids=["failed", "not analysed"])

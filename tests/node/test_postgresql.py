@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from pydicom import Dataset
-from sqlalchemy import func, select
+from sqlalchemy import MetaData, create_engine, func, insert, select, text
 
+import node
 from node import web
-from node.entities import InstanceKey, ResultObject, StoredInstance
-from node.ledger import outbox
+from node.dispatch import notifications
+from node.entities import HIGH, InstanceKey, ResultObject, StoredInstance
+from node.ledger import clock, jobs, studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE, METADATA, SUBSCRIPTION
 from node.receiving import instances
+from node.sending import deliveries
 from node.settings import Node, Settings, Web
 from node.web import PageContext
 from node.web.pages.listing import Filter, find
@@ -38,11 +45,12 @@ from node.worklist.orders.orders import Order
 from node.worklist.reading import work_items
 from node.worklist.reading.work_items import ensure_item
 from node.worklist.sinks import notices
-from node.worklist.sinks.courier import Courier
+from node.worklist.sinks.sender import SinkSender
 from tests.node.conftest import free_port
+from tests.node.ledger.test_upgrade import CARRIED_OVER, DUMP, counts
 from tests.node.web.conftest import analyse, arrive
 from tests.node.worklist.sinks.phantoms import header, raised
-from tests.node.worklist.sinks.test_courier import Told
+from tests.node.worklist.sinks.test_sender import Told
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
@@ -109,12 +117,12 @@ def test_the_same_instance_at_the_same_instant_is_recorded_once(ledger: Ledger) 
 def test_two_workers_do_not_take_the_same_delivery(ledger: Ledger) -> None:
     result = ResultObject("2.25.1", "1.2", "2.25.2", "chest-xray", "statement", "results/a.dcm")
     with ledger.write() as connection:
-        outbox.put(connection, STUDY, 1, [result], ["pacs"], 1.0)
+        deliveries.put(connection, STUDY, 1, [result], ["pacs"], 1.0)
     taken: list[int] = []
 
     def take() -> None:
         with ledger.write() as connection:
-            taken.append(len(outbox.claim(connection, STUDY, "pacs", 2.0, 60.0)))
+            taken.append(len(deliveries.claim(connection, STUDY, "pacs", 2.0, 60.0)))
 
     together(*[take] * 8)
     assert sorted(taken) == [0] * 7 + [1]
@@ -130,7 +138,7 @@ def test_subscribers_of_all_items_are_told_of_a_new_one(ledger: Ledger) -> None:
         assert connection.execute(select(SUBSCRIPTION.c.locked).filter_by(sop_instance_uid=uid)).scalar()
         assert event_reports.due(connection, 3.0) == (Subscriber("READER"),)
         (report,) = event_reports.waiting(connection, Subscriber("READER"), 10)
-        event_reports.postponed(connection, Subscriber("READER"), 3.0, 0.5)
+        event_reports.postponed(connection, Subscriber("READER"), "down", 3.0, 0.5)
         assert event_reports.due(connection, 3.0) == ()
         event_reports.answered(connection, report)
         subscriptions.unsubscribe(connection, Subscriber("READER"), GLOBAL_SUBSCRIPTION)
@@ -143,7 +151,7 @@ def test_orders_are_learnt_and_notices_told(ledger: Ledger) -> None:
     raised(ledger, "1.5.1", now, "A%1")
     raised(ledger, "1.5.2", now, "AX1")
     sink = Told()
-    Courier("hl7", sink, ledger).go_round()
+    SinkSender("hl7", sink, ledger).step()
     assert sorted(told.study_instance_uid for told in sink.notices) == ["1.5.1", "1.5.2"]
     with ledger.write() as connection:
         ensure_item(connection, header("1.5.3", "A%1"), now)
@@ -170,3 +178,38 @@ def test_the_page_asks_as_it_does_of_sqlite(ledger: Ledger, tmp_path: Path) -> N
         page = f"http://127.0.0.1:{keys.port}"
         for path in ("/", "/status", "/study/1.2.78", "/feedback.csv"):
             assert httpx.get(page + path, trust_env=False).status_code == 200, path
+
+
+def test_a_ledger_of_the_previous_version_is_carried_over(url: str, tmp_path: Path) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE before"))
+    engine.dispose()
+    ledger, config, tables = Ledger(url.replace("/postgres?", "/before?")), Config(), MetaData()
+    config.set_main_option("script_location", str(Path(node.__file__).parent / "ledger" / "migrations"))
+    with closing(sqlite3.connect(tmp_path / "before")) as dumped:
+        dumped.executescript(DUMP.read_text())
+    before = create_engine(f"sqlite:///{tmp_path / 'before'}")
+    with ledger.write() as connection, before.connect() as reading:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007_audit")
+        tables.reflect(connection)
+        for table in tables.sorted_tables:
+            rows = [dict(row) for row in reading.execute(select(table)).mappings()]
+            if rows and table.name != "alembic_version":
+                connection.execute(insert(table), rows)
+    before.dispose()
+    ledger.migrate()
+    assert counts(ledger) == CARRIED_OVER
+    with ledger.write() as connection:
+        assert len(deliveries.claim(connection, "1.2.1", "pacs", time.time())) == 2
+        assert [one["lane"] for one in jobs.troubled(connection, 10) if one["kind"] == "notice"] == ["hl7"] * 2
+        assert [row["study_instance_uid"] for row in notifications.unnotified(connection, time.time())] == ["1.2.3"]
+        notifications.mark_notified(connection, "1.2.3", 1, time.time(), HIGH)
+        assert (notifications.notified_as(connection, HIGH), notifications.notified_by_sender(connection)) == (
+            1, {"MODALITY": 2},
+        )  # fmt: skip
+        studies.extend(connection, "1.2.4", 1, time.time() + 60)
+        assert (studies.lost(connection, time.time()), clock.correct_times(connection, time.time())) == ([], 1)
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    ledger.close()

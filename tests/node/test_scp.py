@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -40,10 +39,12 @@ from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE as UID_1
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, SERIES, encoded, image, save
 from tests.node.phantoms import STUDY as STUDY_UID
+from tests.waiting import wait_until
 
 Associate = Callable[..., Association]
 CT = (CTImageStorage, ExplicitVRLittleEndian)
-NOT_UIDS = ["../x", "1.2.03", "1.2." + "3" * 61, "1..2", "1.2.3.", "1.2.x"]
+NOT_UIDS = ["../x", "1.2." + "3" * 61, ".1.2", "1.2.x"]
+ODD_UIDS = ["1.2.03", "1..2", "1.2.3."]  # as devices send them
 
 bad_uids_are_meant = pytest.mark.filterwarnings("ignore::UserWarning:pydicom", "ignore::UserWarning:pynetdicom")
 
@@ -193,10 +194,23 @@ def test_what_is_no_uid_never_touches_a_path(house: House, associate: Associate,
 @bad_uids_are_meant
 def test_a_path_as_uid_in_command_and_data_set_is_refused(house: House, associate: Associate, tmp_path: Path) -> None:
     association = associate(house, CT)
-    for value in ("../x", "../../../../tmp/x", "1.2.03"):
+    for value in ("../x", "../../../../tmp/x", ".."):
         refused = save(tmp_path / "bad", image(value))
         assert_refused_then_goes_on(house, association, tmp_path, refused, 0xC000)
     assert not (tmp_path / "instances" / STUDY_UID / "x.dcm").exists()
+
+
+@pytest.mark.parametrize("value", ODD_UIDS)
+@bad_uids_are_meant
+def test_leading_zeros_and_empty_components_are_kept_as_sent(
+    house: House, associate: Associate, ledger: Ledger, tmp_path: Path, value: str
+) -> None:
+    sent = image(value, StudyInstanceUID=value, SeriesInstanceUID=value)
+    assert send(associate(house, CT), save(tmp_path / "odd", sent)) == 0x0000
+    (file,), (row,) = house.files, rows(ledger)
+    assert file == tmp_path / "instances" / value / value / f"{value}.dcm"
+    assert (row["study_instance_uid"], row["sop_instance_uid"]) == (value, value)
+    assert dcmread(file).file_meta.MediaStorageSOPInstanceUID == value
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
@@ -241,7 +255,7 @@ def test_an_unknown_caller_is_rejected_and_named(house: House, associate: Associ
     with capture_logs() as logs:
         association = associate(house, CT, calling="STRANGER")
         assert association.is_rejected
-        assert wait_until(lambda: bool(logs))
+        wait_until(lambda: bool(logs))
     assert [(log["event"], log["peer"]) for log in logs] == [("association rejected", "STRANGER")]
 
 
@@ -286,10 +300,10 @@ def test_an_open_association_counts_as_sending_until_it_ends(
     for association in (first, second):
         send(association, save(tmp_path / "sent", image()))
     first.release()
-    assert wait_until(lambda: len(house.released) == 1)
+    wait_until(lambda: len(house.released) == 1)
     assert house.receiver.associations.is_sending(STUDY_UID)
     second.abort()
-    assert wait_until(lambda: len(house.released) == 2)
+    wait_until(lambda: len(house.released) == 2)
     assert not house.receiver.associations.is_sending(STUDY_UID)
     assert house.released == [frozenset({STUDY_UID})] * 2
     with ledger.read() as connection:
@@ -350,7 +364,7 @@ def test_one_association_too_many_is_rejected_and_the_log_says_how_many_there_ma
     with capture_logs() as logs:
         third = associate(house, CT)
         assert third.is_rejected
-        assert wait_until(lambda: bool(logs))
+        wait_until(lambda: bool(logs))
     answer = third.acceptor.primitive
     assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)  # PS3.8 9.3.4: transient, limit
     (log,) = logs
@@ -381,13 +395,6 @@ def test_storescu_of_dcmtk_is_taken(house: House, tmp_path: Path, ledger: Ledger
 def test_an_address_in_use_is_a_sentence(house: House) -> None:
     with pytest.raises(ConfigurationError, match=r"node\.host and node\.port: .* cannot be listened on"):
         scp.start(house.receiver)
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return holds()
 
 
 @pytest.mark.parametrize(("priority", "rank"), [(1, HIGH), (0, MEDIUM), (2, LOW)])

@@ -22,35 +22,30 @@ from sqlalchemy import select, update
 
 from node.commitment.messages import (
     INSTANCE,
+    CommitmentResult,
     Reference,
-    Report,
     Request,
-    read_report,
     read_request,
-    write_report,
+    read_result,
     write_request,
+    write_result,
 )  # fmt: skip
 from node.dispatch.embedded_redis import EmbeddedRedis
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.entities import JobState
 from node.ledger.engine import Ledger, sqlite_url
-from node.ledger.tables import COMMITMENT_REQUEST, OUTBOX
+from node.ledger.tables import JOB
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from tests.node.commitment.conftest import serve
 from tests.node.conftest import free_port, redis_server
 from tests.node.phantoms import STUDY, image, result, save, stored
+from tests.waiting import wait_until
 
 __all__ = ["redis_server"]
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 COMMITMENT = StorageCommitmentPushModel
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @dataclass
@@ -59,7 +54,7 @@ class Pacs:
 
     port: int = field(default_factory=free_port)
     asked: list[Request] = field(default_factory=list)
-    heard: list[Report] = field(default_factory=list)
+    heard: list[CommitmentResult] = field(default_factory=list)
     when_asked: Callable[[], object] = lambda: None
 
     def on_action(self, event: Any) -> tuple[int, None]:
@@ -68,7 +63,7 @@ class Pacs:
         return 0x0000, None
 
     def on_report(self, event: Any) -> tuple[int, None]:
-        self.heard.append(read_report(event.event_information))
+        self.heard.append(read_result(event.event_information))
         return 0x0000, None
 
 
@@ -97,7 +92,7 @@ class Node:
     def start(self) -> None:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=ROOT)
-        until(lambda: "readfirst: ready" in self.log.read_text() or self.process.poll() is not None)
+        wait_until(lambda: "readfirst: ready" in self.log.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
     def kill(self) -> None:
@@ -127,10 +122,10 @@ def running(tmp_path: Path, pacs: Pacs, redis_server: EmbeddedRedis) -> Iterator
 
 def states(ledger: Ledger) -> list[str]:
     with ledger.read() as connection:
-        return list(connection.execute(select(OUTBOX.c.state)).scalars())
+        return list(connection.execute(select(DELIVERY.c.state)).scalars())
 
 
-def call(node: Node, report: Report, *, patiently: bool = True) -> int | None:
+def call(node: Node, report: CommitmentResult, *, patiently: bool = True) -> int | None:
     """The PACS reports over an association of its own; impatiently it does not wait for the answer."""
     ae = AE("PACS")
     ae.add_requested_context(COMMITMENT)
@@ -138,7 +133,7 @@ def call(node: Node, report: Report, *, patiently: bool = True) -> int | None:
     association = ae.associate(
         "127.0.0.1", node.port, ae_title="READFIRST", ext_neg=[build_role(COMMITMENT, scp_role=True)]
     )
-    event_type, information = write_report(report)
+    event_type, information = write_result(report)
     status, _ = association.send_n_event_report(information, event_type, COMMITMENT, INSTANCE)
     if association.is_established:
         association.release()
@@ -151,9 +146,9 @@ def test_a_report_is_taken_though_the_node_was_killed_when_it_asked_and_when_it_
     with ledger.write() as connection:
         now = time.time()
         instances.record_instance(connection, stored(), "MODALITY", now)
-        outbox.put(connection, STUDY, 1, [replace(result("2.25.1"), series_instance_uid="2.25.9")], ["pacs"], now)
-        for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
-            outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)
+        deliveries.put(connection, STUDY, 1, [replace(result("2.25.1"), series_instance_uid="2.25.9")], ["pacs"], now)
+        for row in deliveries.claim(connection, STUDY, "pacs", now, 20.0):
+            deliveries.record_sent(connection, row, "pacs", "", now, taken=JobState.STORED)
     alive: list[Node] = []
     killed = threading.Event()
 
@@ -164,7 +159,7 @@ def test_a_report_is_taken_though_the_node_was_killed_when_it_asked_and_when_it_
     pacs.when_asked = kill
     alive.append(running())
     assert killed.wait(PATIENCE)
-    report = Report(pacs.asked[0].transaction_uid, frozenset(pacs.asked[0].references), {})
+    report = CommitmentResult(pacs.asked[0].transaction_uid, frozenset(pacs.asked[0].references), {})
     node = alive[0]
     node.start()
     assert (len(pacs.asked), states(ledger)) == (1, ["stored"])
@@ -189,8 +184,8 @@ def test_a_question_is_answered_though_the_node_was_killed_behind_it(
     node.kill()
     assert status.Status == 0x0000
     with ledger.write() as connection:  # as some seconds later: until then that association might still take the report
-        connection.execute(update(COMMITMENT_REQUEST).values(next_attempt_at=0.0))
+        connection.execute(update(JOB).where(JOB.c.kind == "commitment result").values(due_at=0.0))
     node.start()
-    until(lambda: pacs.heard)
+    wait_until(lambda: pacs.heard)
     one, other = question.references
-    assert pacs.heard == [Report("2.25.77", frozenset({one}), {other: 0x0112})]
+    assert pacs.heard == [CommitmentResult("2.25.77", frozenset({one}), {other: 0x0112})]

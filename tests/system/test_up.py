@@ -20,7 +20,7 @@ from pydicom import dcmread
 from sqlalchemy import update
 
 from node.ledger.engine import Ledger, open_ledger
-from node.ledger.tables import OUTBOX
+from node.ledger.tables import JOB
 from node.settings import load
 from tests.conftest import need
 from workers.gate.gate import dciodvfy_errors
@@ -186,7 +186,7 @@ def test_results_wait_for_a_peer_that_is_down_and_retry_sends_them(tmp_path: Pat
         up.until(lambda: any(one["attempts"] for one in _stories(up)))
         assert all(one["state"] == "pending" and "cannot be reached" in one["last_error"] for one in _stories(up))
         with up.ledger.write() as connection:  # as after many tries: the next one by itself is hours away
-            connection.execute(update(OUTBOX).values(next_attempt_at=time.time() + 6 * 3600))
+            connection.execute(update(JOB).values(due_at=time.time() + 6 * 3600))
         pacs = Orthanc(folder)
         pacs.dicom_port = pacs._config["DicomPort"] = port
         with pacs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from pydicom.uid import UID, ComputedRadiographyImageStorage, CTImageStorage, Ex
 
 from models.card import Card
 from models.prediction import Prediction
-from workers.delivery.profiles import Kind
 from workers.dicom.uids import Context
-from workers.findings.findings import Finding, ImageSource, Source, findings_of
+from workers.findings.analysed import AnalysedSource, AnalysedStudy
+from workers.findings.findings import Finding, findings_of
+from workers.findings.source import ImageSource, Source, VolumeSource
+from workers.gate import gate
 from workers.inputs.grid import Grid
 from workers.inputs.pixels import SourceImage
 from workers.inputs.volume import SourceVolume
 from workers.results import plain
-from workers.results.registry import Made, objects
+from workers.results.registry import kinds, make_results
 
 NOW = datetime(2026, 1, 2, 10, 15, 30)
 
@@ -88,13 +91,13 @@ def image_source(header: Dataset, size: tuple[int, int] = (64, 64)) -> ImageSour
     return ImageSource(SourceImage(header, grey, np.ones((rows, columns), dtype=np.bool_), None, "none"), grid)
 
 
-def ct_source(slices: int = 12, rows: int = 64, columns: int = 80) -> SourceVolume:
+def ct_source(slices: int = 12, rows: int = 64, columns: int = 80) -> VolumeSource:
     """A head-first supine CT of a block of water in air, 2.5 x 1 x 1 mm; slices towards the head."""
     array = np.full((slices, rows, columns), -1000, dtype=np.float32)
     array[:, 8:-8, 10:-10] = 0
     headers = tuple(_ct_slice(index, slices, rows, columns) for index in range(slices))
     direction = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], dtype=np.float64)
-    return SourceVolume(headers, array, (2.5, 1.0, 1.0), direction, (-40.0, -32.0, -100.0))
+    return VolumeSource(SourceVolume(headers, array, (2.5, 1.0, 1.0), direction, (-40.0, -32.0, -100.0)))
 
 
 def prediction(saliency: NDArray[np.float32], probabilities: tuple[float, ...]) -> Prediction:
@@ -112,45 +115,83 @@ def blob(shape: tuple[int, ...], centre: tuple[float, ...], radius: float, peak:
     return np.maximum(cone, 0)
 
 
+def saliency_shape(source: Source) -> tuple[int, ...]:
+    """Of the maps of `two_findings`."""
+    return source.volume.array.shape if isinstance(source, VolumeSource) else (16, 16)
+
+
 def two_findings(source: Source) -> tuple[Finding, ...]:
     """Pneumothorax and Nodule present with a region each that overlap, Pleural Thickening absent."""
-    shape = source.array.shape if isinstance(source, SourceVolume) else (16, 16)
+    shape = saliency_shape(source)
     centre = tuple(length * 0.4 for length in shape)
     beside = (*centre[:-1], centre[-1] + 2)
-    kind = "volume" if isinstance(source, SourceVolume) else "image"
     saliency = np.stack([blob(shape, centre, 3.0), blob(shape, beside, 3.0), np.zeros(shape, dtype=np.float32)])
-    return findings_of(prediction(saliency, (0.87, 0.5, 0.1)), card(kind), source, context(kind))
+    return found_in(source, saliency, (0.87, 0.5, 0.1))
 
 
-def made(kind: str = "image", **more: Any) -> Made:
-    """What all results of one source with `two_findings` are made of; `more` is the context's."""
+def no_findings(source: Source) -> tuple[Finding, ...]:
+    """All three absent."""
+    return found_in(source, np.zeros((3, *saliency_shape(source)), dtype=np.float32), (0.1, 0.2, 0.3))
+
+
+def found_in(
+    source: Source, saliency: NDArray[np.float32], probabilities: tuple[float, ...], **more: Any
+) -> tuple[Finding, ...]:
+    """The findings of a prediction; `more` is the context's."""
+    about = context("volume" if source.is_volume else "image", **more)
+    return findings_of(prediction(saliency, probabilities), about.card, source, about)
+
+
+def analysed(source: Source, findings: tuple[Finding, ...] | None = None, **more: Any) -> AnalysedSource:
+    """The source with `two_findings` or those given; `more` is the context's."""
+    about = context("volume" if source.is_volume else "image", **more)
+    maps: Any = np.stack([blob(saliency_shape(source), (4.8, 25.6, 32.0), 3.0)] * 3) if source.is_volume else ()
+    return AnalysedSource(source, two_findings(source) if findings is None else findings, about, maps)
+
+
+def study_of(*sources: AnalysedSource, **more: Any) -> AnalysedStudy:
+    """What one package found in these sources; `more` are fields of AnalysedStudy."""
+    return AnalysedStudy(sources, sources[0].context, **more)
+
+
+def made(kind: str = "image", **more: Any) -> AnalysedStudy:
+    """A study of one source with `two_findings`; `more` is the context's."""
     grey: dict[str, Any] = {
         "SamplesPerPixel": 1, "BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0,
         "PhotometricInterpretation": "MONOCHROME1" if kind == "image" else "MONOCHROME2",
     }  # fmt: skip
     source: Source = image_source(radiograph(**grey)) if kind == "image" else ct_source()
-    for header in source.headers if isinstance(source, SourceVolume) else ():
+    for header in source.headers if kind == "volume" else ():
         for keyword, value in (grey | {"RescaleSlope": "1", "RescaleIntercept": "-1024"}).items():
             setattr(header, keyword, value)
-    about = context(kind, **more)
-    maps = (
-        np.stack([blob(source.array.shape, (4.8, 25.6, 32.0), 3.0)] * 3) if isinstance(source, SourceVolume) else None
-    )
-    return Made([two_findings(source)], [source], [about], about, (), (), [maps])
+    return study_of(analysed(source, **more))
+
+
+def objects(study: AnalysedStudy, wanted: Collection[str]) -> list[tuple[str, Dataset]]:
+    """(kind, object) pairs of these kinds, all of which can be made."""
+    faults: dict[str, str] = {}
+    found = make_results(study, wanted, faults)
+    assert faults == {}
+    return found
 
 
 def every_object(kind: str = "image", **more: Any) -> dict[str, Dataset]:
     """One object of each kind that can be made of an image or a volume, as anyone reads it."""
-    found = objects(made(kind, **more), set(Kind))
+    found = objects(made(kind, **more), set(kinds()))
     return {name: plain.copied(dataset) for name, dataset in reversed(found)}
 
 
-def no_findings(source: Source) -> tuple[Finding, ...]:
-    """All three absent."""
-    shape = source.array.shape if isinstance(source, SourceVolume) else (16, 16)
-    kind = "volume" if isinstance(source, SourceVolume) else "image"
-    empty = np.zeros((3, *shape), dtype=np.float32)
-    return findings_of(prediction(empty, (0.1, 0.2, 0.3)), card(kind), source, context(kind))
+def passed(dataset: Dataset, path: Path) -> Path:
+    """The file of an object that passes the gate."""
+    (one,) = gate.check([(dataset, path)], path.parent / "quarantine")
+    assert one.faults == ()
+    return one.path
+
+
+def enclosed_area(points: NDArray[np.float32]) -> float:
+    """Area of a closed polygon in pixels (shoelace formula)."""
+    x, y = points.astype(np.float64).T
+    return float(abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2)
 
 
 def _shipped(name: str) -> dict[str, Any]:

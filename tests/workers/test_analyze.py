@@ -25,11 +25,14 @@ from node.admin.study_view import study_view
 from node.dicom.headers import read_header
 from node.entities import InstanceKey, StoredInstance, StudyState
 from node.errors import OutOfResources
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, FINDING, OUTBOX, PICTURE, RESULT
+from node.ledger.jobs import LEASE
+from node.ledger.tables import EVENT, FINDING, JOB, PICTURE, RESULT
 from node.ledger.tables import STUDY as STUDIES
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Policy, Settings, Worklist
 from node.worklist.items.json_model import text
 from node.worklist.items.priority import Priority
@@ -39,7 +42,6 @@ from tests.node.conftest import House
 from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
 from workers import lease
 from workers.analyze import Analyzer
-from workers.lease import LEASE
 
 PEERS = {
     "pacs": Peer(ae_title="PACS", host="127.0.0.1", receive=("results",)),
@@ -126,8 +128,12 @@ def events(ledger: Ledger) -> list[str]:
         return list(connection.execute(select(EVENT.c.kind).order_by(EVENT.c.id)).scalars())
 
 
-def deliveries(ledger: Ledger) -> list[tuple[str, str, str]]:
-    query = select(OUTBOX.c.peer, RESULT.c.kind, OUTBOX.c.state).join(RESULT).order_by(OUTBOX.c.id)
+def delivery_states(ledger: Ledger) -> list[tuple[str, str, str]]:
+    query = (
+        select(DELIVERY.c.peer, RESULT.c.kind, DELIVERY.c.state)
+        .join(RESULT, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid)
+        .order_by(DELIVERY.c.id)
+    )
     with ledger.read() as connection:
         return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
@@ -138,7 +144,7 @@ def found(ledger: Ledger) -> list[str]:
 
 
 def assert_nothing_made(ledger: Ledger, data: Path) -> None:
-    assert (deliveries(ledger), found(ledger)) == ([], [])
+    assert (delivery_states(ledger), found(ledger)) == ([], [])
     with ledger.read() as connection:
         assert connection.execute(select(RESULT)).all() == []
     assert not (data / "results").exists()
@@ -156,12 +162,12 @@ def test_an_analysed_study_fills_the_outbox_of_each_receiver(analyzer: Analyze, 
         analyzer(TinyModel()).run(STUDY, 1)
     assert study(queued) == (StudyState.ANALYSED, "")
     assert found(queued) == ["Pneumothorax"]
-    assert sorted(deliveries(queued)) == [
+    assert sorted(delivery_states(queued)) == [
         *(("folder", kind, "pending") for kind in KINDS),
         *sorted((("pacs", kind, state) for state, kinds in STATES.items() for kind in kinds)),
     ]
     with queued.read() as connection:
-        assert sorted(outbox.due(connection, time.time(), time.time())) == [(STUDY, "folder"), (STUDY, "pacs")]
+        assert sorted(deliveries.due(connection, time.time(), time.time())) == [(STUDY, "folder"), (STUDY, "pacs")]
         paths = connection.execute(select(RESULT.c.path)).scalars().all()
     assert all((tmp_path / path).is_file() and not Path(path).is_absolute() for path in paths)
     assert [(log["event"], log["objects"]) for log in logs] == [("study analysed", 7)]
@@ -200,7 +206,11 @@ def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(
     model = TinyModel()
     shadow = settings.model_copy(update={"worklist": Worklist(policy=Policy(shadow=(model.card.name,)))})
     analyzer(model, settings=shadow).run(STUDY, 1)
-    assert (study(queued)[0], found(queued), deliveries(queued)) == (StudyState.ANALYSED, ["Pneumothorax"], [])
+    assert (study(queued)[0], found(queued), delivery_states(queued)) == (
+        StudyState.ANALYSED,
+        ["Pneumothorax"],
+        [],
+    )
     with queued.read() as connection:
         assert len(connection.execute(select(RESULT)).all()) == 7
         story = study_view(connection, STUDY).as_json()
@@ -320,7 +330,7 @@ def test_an_analysis_is_written_down_when_the_ledger_takes_it_again(
     worker.ledger = Ledger(f"{queued.url}?timeout=0.01")
 
     def said(_logger: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if line["event"] == "what was done cannot be written down yet":
+        if line["event"] == "the result cannot be recorded yet":
             refused.append(line["reason"])
             if len(refused) == 3:
                 locked.__exit__(None, None, None)
@@ -330,7 +340,7 @@ def test_an_analysis_is_written_down_when_the_ledger_takes_it_again(
         worker.run(STUDY, 1)
     assert len(refused) == 3 and "locked" in refused[0]
     assert (study(queued)[0], events(queued).count("analysed")) == (StudyState.ANALYSED, 1)
-    assert deliveries(queued)
+    assert delivery_states(queued)
 
 
 def test_a_bug_of_ours_fails_the_study_and_says_no_value(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
@@ -344,7 +354,7 @@ def test_images_that_come_meanwhile_overtake_the_analysis(analyzer: Analyze, que
     before = item(queued)
     analyzer(TinyModel(before=lambda: receive(queued, tmp_path, 2))).run(STUDY, 1)
     assert study(queued) == (StudyState.RECEIVING, "")
-    assert (deliveries(queued), found(queued)) == ([], [])
+    assert (delivery_states(queued), found(queued)) == ([], [])
     assert item(queued) == before
     assert events(queued)[-2:] == ["analysing", "late images"]
 
@@ -367,12 +377,12 @@ def test_an_overtaken_failure_is_nobodys_failure(
 def test_a_second_message_does_nothing(analyzer: Analyze, queued: Ledger) -> None:
     worker = analyzer(TinyModel())
     worker.run(STUDY, 1)
-    before = events(queued), item(queued), deliveries(queued)
+    before = events(queued), item(queued), delivery_states(queued)
     with capture_logs() as logs:
         worker.run(STUDY, 1)
         worker.run(STUDY, 2)
         worker.run("1.2.99", 1)
-    assert (events(queued), item(queued), deliveries(queued)) == before
+    assert (events(queued), item(queued), delivery_states(queued)) == before
     assert logs == []
 
 
@@ -390,7 +400,7 @@ def test_two_workers_told_at_once_analyse_once(analyzer: Analyze, queued: Ledger
 
 def lease_until(ledger: Ledger) -> float:
     with ledger.read() as connection:
-        return float(connection.execute(select(STUDIES.c.lease_until)).scalar_one() or 0.0)
+        return float(connection.execute(select(JOB.c.lease_until).where(JOB.c.kind == "analysis")).scalar() or 0.0)
 
 
 def test_the_claim_is_for_20_seconds(analyzer: Analyze, queued: Ledger) -> None:
@@ -404,7 +414,7 @@ def test_the_claim_is_for_20_seconds(analyzer: Analyze, queued: Ledger) -> None:
 def test_the_claim_is_renewed_while_it_predicts(
     analyzer: Analyze, queued: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_RENEW", 0.01)
+    monkeypatch.setattr(lease, "_EXTEND_AGAIN", 0.01)
     seen: list[float] = []
 
     def wait_for_renewal() -> None:
@@ -436,8 +446,8 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
     assert study(ledger)[0] == StudyState.ANALYSED
     earlier = documents(ledger, tmp_path, 1)
     with ledger.write() as connection:
-        for row in outbox.claim(connection, STUDY, "folder", time.time(), LEASE):
-            outbox.settle(connection, row, "folder", "", time.time())
+        for row in deliveries.claim(connection, STUDY, "folder", time.time(), LEASE):
+            deliveries.record_sent(connection, row, "folder", "", time.time())
 
     assert association.send_c_store(second).Status == 0x0000
     assert study(ledger)[0] == StudyState.RECEIVING
@@ -469,7 +479,7 @@ def test_a_late_image_makes_results_that_name_their_predecessors(
         assert "PredecessorDocumentsSequence" not in newer[kind]
     assert "PredecessorDocumentsSequence" not in earlier["statement"]
     kinds = {
-        state: sorted({kind for _, kind, one in deliveries(ledger) if one == state})
+        state: sorted({kind for _, kind, one in delivery_states(ledger) if one == state})
         for state in ("pending", "superseded")
     }
     assert kinds["pending"] == ["regions", "segmentation", "statement"]

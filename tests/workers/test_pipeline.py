@@ -10,14 +10,17 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from models.prediction import Model
+from node.dicom.identity import is_uid
 from node.entities import AnalysisReport, StudyState
+from node.settings import Settings
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
+from workers.delivery.profiles import result_options
+from workers.dicom.references import Predecessor
 from workers.gate import rules
-from workers.gate.rules import Rule
-from workers.inputs.decode import Decoder
-from workers.pipeline import Instance, analyze
-from workers.results import registry
-from workers.results.sr import Predecessor
+from workers.gate.rules import Requirement
+from workers.inputs.decoding.decoder import Decoder
+from workers.pipeline import Environment, Instance, Study, analyze
+from workers.results.registry import kinds as every_kind
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
 
@@ -36,8 +39,8 @@ def run(
     predecessors: tuple[tuple[str, str, Predecessor], ...] = (),
 ) -> AnalysisReport:
     """The report of a study of these files; results lie in `folder`."""
-    instances = [Instance(path.stem, path, RECEIVED) for path in paths]
-    return analyze(instances, [model or TinyModel()], decoder, folder, "0.1.0", predecessors)
+    study = Study(tuple(Instance(path.stem, path, RECEIVED) for path in paths), folder, predecessors=predecessors)
+    return analyze(study, [model or TinyModel()], Environment(decoder, "0.1.0", result_options(Settings())))
 
 
 def kinds(report: AnalysisReport) -> list[str]:
@@ -109,7 +112,7 @@ def test_an_image_whose_pixels_are_cut_is_named_in_the_statement(decoder: Decode
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["segmentation", "regions", "statement"])
     (sentence,) = [line for line in said(report).splitlines() if line.startswith("Not analysed, because")]
     assert sentence.endswith(": series 1, image 2.")
-    assert f"the pixels of {torn.stem} cannot be decoded: The number of bytes" in sentence
+    assert f"the pixels of {torn.stem} cannot be decoded: its Pixel Data has" in sentence
     (note,) = report.notes
     assert note in sentence
     assert "image 1, PA view" in said(report)
@@ -188,10 +191,27 @@ def test_a_model_that_gives_no_number_analyses_nothing(decoder: Decoder, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
+@pytest.mark.parametrize("value", ["1.2.03.4", "1.2..3"])
+def test_a_source_whose_uids_have_leading_zeros_is_analysed_and_named_as_sent(
+    decoder: Decoder, tmp_path: Path, value: str
+) -> None:
+    uids = dict.fromkeys(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), value)
+    source = radiograph(tmp_path, **uids).rename(tmp_path / f"{value}.dcm")
+    report = run(decoder, tmp_path / "out", [source])
+    assert (report.state, report.reason) == (StudyState.ANALYSED, "")
+    assert [result.fault for result in report.results] == [""] * 3
+    for result in report.results:
+        made = dcmread(result.path)
+        assert made.StudyInstanceUID == value
+        assert is_uid(str(made.SOPInstanceUID))
+        assert is_uid(str(made.SeriesInstanceUID))
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
 def test_where_nothing_passes_the_gate_the_study_has_failed_and_all_is_quarantined(
     decoder: Decoder, tmp_path: Path
 ) -> None:
-    source = radiograph(tmp_path, StudyInstanceUID="1.2.03")  # an SCP refuses it; a file by hand is as bad
+    source = radiograph(tmp_path, StudyInstanceUID="1.2.x3")  # an SCP refuses it; a file by hand is as bad
     folder = tmp_path / "results" / "study"
     report = run(decoder, folder, [source])
     assert report.state == StudyState.FAILED
@@ -205,7 +225,7 @@ def test_where_nothing_passes_the_gate_the_study_has_failed_and_all_is_quarantin
 def test_one_object_that_fails_is_quarantined_and_the_others_are_results(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     folder = tmp_path / "results" / "study"
     report = run(decoder, folder, [radiograph(tmp_path)])
@@ -221,10 +241,14 @@ def fails(*_: object) -> bool:
     raise ZeroDivisionError
 
 
+def cannot_be_made(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(every_kind()[kind].writer.replace(":", "."), fails)
+
+
 def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are_results(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "RULES", (*rules.RULES, Rule(SegmentationStorage, fails, "")))
+    monkeypatch.setattr(rules, "RULES", (*rules.RULES, Requirement(SegmentationStorage, fails, "")))
     report = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert report.state == StudyState.ANALYSED
     reason = "Our own checks cannot read it (ZeroDivisionError); see the worker's log."
@@ -234,14 +258,14 @@ def test_one_object_that_a_check_stumbles_over_is_quarantined_and_the_others_are
 def test_an_object_that_cannot_be_made_is_a_fault_and_the_others_are_results(
     decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(registry.MAKERS, "segmentation", fails)
+    cannot_be_made(monkeypatch, "segmentation")
     report = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["regions", "statement", "segmentation"])
     fault = "no segmentation could be made: ZeroDivisionError in our software; see the worker's log"
     assert [result.fault for result in report.results] == ["", "", fault]
     assert report.notes == (fault,)
     for kind in ("regions", "statement"):
-        monkeypatch.setitem(registry.MAKERS, kind, fails)
+        cannot_be_made(monkeypatch, kind)
     nothing = run(decoder, tmp_path / "results" / "study", [radiograph(tmp_path)])
     assert nothing.state == StudyState.FAILED
     assert fault in nothing.reason

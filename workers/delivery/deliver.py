@@ -1,4 +1,4 @@
-"""The task `readfirst.deliver`: send what the outbox holds for one study and peer, and write down how it fared."""
+"""The task `readfirst.deliver`: send what is due for one study and peer, and record how it ended."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sqlalchemy import Connection, RowMapping
 
 from node.audit import Recorder
 from node.durable import replace_file
-from node.entities import DeliveryState
+from node.entities import JobState
 from node.errors import ReadFirstError
-from node.ledger import outbox
+from node.ledger import jobs
 from node.ledger.engine import Ledger, note, open_ledger
-from node.sending import scu
+from node.sending import deliveries, scu
 from node.sending.scu import Requestor, SendResult
 from node.settings import Settings
 from workers.delivery import fallback
-from workers.lease import LEASE, renewed, written
+from workers.lease import extended, record
 
 _log = structlog.get_logger(__name__)
 
@@ -43,26 +43,27 @@ class Deliverer:
     def run(self, study_instance_uid: str, peer: str) -> None:
         """Send what is due; safe to call any number of times."""
         with self.ledger.write() as connection:
-            rows = outbox.claim(connection, study_instance_uid, peer, time.time(), LEASE)
+            rows = deliveries.claim(connection, study_instance_uid, peer, time.time())
         if not rows:
             return
         paths = [self.settings.node.data / row["path"] for row in rows]
-        with renewed(self.ledger, lambda lease, until: outbox.renew(lease, study_instance_uid, peer, until)):
-            self._tell_begin(study_instance_uid, peer, rows)
+        ids = [row["id"] for row in rows]
+        with extended(self.ledger, lambda connection, until: jobs.extend(connection, ids, until)):
+            self._audit_begin(study_instance_uid, peer, rows)
             outcomes = self._outcomes(study_instance_uid, peer, paths)
-            self._tell_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is told again
-            written(self.ledger, lambda told: self._write_down(told, study_instance_uid, peer, rows, outcomes))
+            self._audit_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is audited again
+            record(self.ledger, lambda connection: self._record(connection, study_instance_uid, peer, rows, outcomes))
 
     @cached_property
     def audit(self) -> Recorder:
-        """Makes audit messages; the node tells them."""
+        """Makes audit messages; the node sends them."""
         return Recorder(self.settings, self.ledger)
 
-    def _tell_begin(self, uid: str, name: str, rows: Sequence[RowMapping]) -> None:
+    def _audit_begin(self, uid: str, name: str, rows: Sequence[RowMapping]) -> None:
         if peer := self.settings.receivers.get(name):
             self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows))
 
-    def _tell_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[SendResult]) -> None:
+    def _audit_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[SendResult]) -> None:
         errors = {outcome.path.stem: outcome.error for outcome in outcomes}
         stored, failed = Counter[str](), Counter[str]()
         for row in rows:
@@ -71,7 +72,7 @@ class Deliverer:
             self.audit.sent(peer, uid, stored, failed, next(filter(None, errors.values()), ""))
 
     def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[SendResult]:
-        """However sending ends, each object has an outcome: none is left claimed and unsaid."""
+        """However sending ends, each object has a result: none is left claimed and unrecorded."""
         try:
             return self._send(peer, paths)
         except SoftTimeLimitExceeded:
@@ -92,15 +93,15 @@ class Deliverer:
         node = self.settings.node
         return scu.store(Requestor(node.ae_title, node.tls), peer, paths)
 
-    def _write_down(
+    def _record(
         self, connection: Connection, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[SendResult]
     ) -> None:
-        now, told = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
-        errors = {row["sop_instance_uid"]: told[row["sop_instance_uid"]].error for row in rows}
+        now, sent = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
+        errors = {row["sop_instance_uid"]: sent[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
-        taken = DeliveryState.STORED if peer in self.settings.committers else DeliveryState.DELIVERED
+        taken = JobState.STORED if peer in self.settings.committers else JobState.DELIVERED
         for row in rows:
-            fallback.settle(connection, row, peer, told[row["sop_instance_uid"]], now, taken)
+            fallback.record_sent(connection, row, peer, sent[row["sop_instance_uid"]], now, taken)
         if stored:
             kinds = ", ".join(row["kind"] for row in stored)
             note(connection, uid, now, taken, f"{len(stored)} objects to {peer}: {kinds}")

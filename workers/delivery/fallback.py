@@ -1,4 +1,4 @@
-"""Down the ladder: what is sent where a peer does not take an object, or our own checks kept it back."""
+"""Fallbacks: what is sent where a peer does not take an object, or our own checks kept it back."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, RowMapping
 
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.entities import JobState
+from node.sending import deliveries
 from node.sending.scu import SendResult
-from workers.delivery.profiles import LADDER, below
+from workers.results.registry import fallbacks, kinds
 
-_NOT_TAKEN = {DeliveryState.REFUSED, DeliveryState.QUARANTINED}
+_NOT_TAKEN = {JobState.REFUSED, JobState.QUARANTINED}
 
 
-def settle(
+def record_sent(
     connection: Connection,
     row: RowMapping,
     peer: str,
     outcome: SendResult,
     now: float,
-    taken: DeliveryState = DeliveryState.DELIVERED,
+    taken: JobState = JobState.DELIVERED,
 ) -> None:
-    """Write down how one object fared at a peer; refused by its class, the next rung becomes due in its place.
+    """Record how sending one object to a peer ended; where its class is refused, its next fallback becomes due.
 
-    What has no rung below it is not given up: it stays in the outbox and is tried again. `taken` is the state of what
-    the peer took (`outbox.settle`).
+    What has no fallback is not given up: it is tried again. `taken` is the state of what the peer took
+    (`deliveries.record_sent`).
     """
     uid, package, kind = row["study_instance_uid"], row["package"], row["kind"]
-    if outcome.refused and _rungs(outbox.states_of_kinds(connection, uid, peer, package), kind):
-        outbox.refuse(connection, row, peer, outcome.error, now)
-        descend(connection, uid, peer, package, now)
+    if outcome.refused and _available(deliveries.states_of_kinds(connection, uid, peer, package), kind):
+        deliveries.refuse(connection, row, peer, outcome.error, now)
+        send_fallbacks(connection, uid, peer, package, now)
     else:
-        outbox.settle(connection, row, peer, outcome.error, now, taken=taken)
+        deliveries.record_sent(connection, row, peer, outcome.error, now, taken=taken)
 
 
-def descend(connection: Connection, study_instance_uid: str, peer: str, package: str, now: float) -> None:
-    """For each kind that the peer will not get, make the first rung below it due that it may get."""
-    kinds = outbox.states_of_kinds(connection, study_instance_uid, peer, package)
-    for kind in (kind for kind in LADDER if kinds.get(kind, set()) & _NOT_TAKEN):
-        rungs = _rungs(kinds, kind)
-        if rungs and kinds[rungs[0]] - _NOT_TAKEN == {DeliveryState.STANDBY}:
-            outbox.stand_in(connection, study_instance_uid, peer, package, rungs[0], now)
+def send_fallbacks(connection: Connection, study_instance_uid: str, peer: str, package: str, now: float) -> None:
+    """For each kind that the peer will not get, make its first fallback due that the peer may get."""
+    states = deliveries.states_of_kinds(connection, study_instance_uid, peer, package)
+    for kind in (kind for kind in kinds() if states.get(kind, set()) & _NOT_TAKEN):
+        available = _available(states, kind)
+        if available and states[available[0]] - _NOT_TAKEN == {JobState.STANDBY}:
+            deliveries.send_fallback(connection, study_instance_uid, peer, package, available[0], now)
 
 
-def _rungs(kinds: Mapping[str, set[str]], kind: str) -> list[str]:
-    """The kinds below that the peer holds, waits for, or has on standby, next first."""
-    return [rung for rung in below(kind) if kinds.get(rung, set()) - _NOT_TAKEN]
+def _available(states: Mapping[str, set[str]], kind: str) -> list[str]:
+    """The fallbacks of a kind that the peer holds, waits for, or has on standby, best first."""
+    return [other for other in fallbacks(kind) if states.get(other, set()) - _NOT_TAKEN]

@@ -1,4 +1,4 @@
-"""What peers take of our results: the SOP classes are proposed, and each kind's way down the ladder is told."""
+"""What peers take of our results: which SOP classes they accept, and each refused kind's fallback."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from node.errors import PeerError
 from node.sending import scu
 from node.sending.scu import Requestor
 from node.settings import Peer, Settings
-from workers.delivery.profiles import SOP_CLASSES, Kind, below, kinds_for
+from workers.delivery.profiles import kinds_for
+from workers.results.registry import fallbacks, kinds
 
 
 def lines(settings: Settings) -> Iterator[tuple[bool, str, str]]:
-    """(all right?, "peer NAME", detail) of each node that gets results; nothing of one that cannot be called.
+    """(all right?, "peer NAME", detail) of each node that gets results; nothing of one that cannot be reached.
 
-    `readfirst check` has then told why it cannot.
+    `readfirst check` names the reason elsewhere.
     """
     requestor = Requestor(settings.node.ae_title, settings.node.tls)
     for name, peer in settings.receivers.items():
@@ -37,16 +38,15 @@ def lines(settings: Settings) -> Iterator[tuple[bool, str, str]]:
 def _kinds(peer: Peer, accepted: frozenset[str], fallback: bool) -> Iterator[tuple[bool, str]]:
     """A line a kind that the peer's profile names."""
     for kind in kinds_for(peer):
-        sop_class = SOP_CLASSES[kind]
-        if sop_class in accepted:
-            yield True, f"accepts {sop_class.name} ({kind})"
+        if kinds()[kind].sop_class_uid in accepted:
+            yield True, f"accepts {_name(kind)}"
             continue
-        rung = _rung(kind, accepted) if fallback else None
-        if rung is None:
-            yield False, f"does NOT accept {sop_class.name} ({kind}), nor what could stand in for it: it will wait"
+        other = next((one for one in fallbacks(kind) if fallback and kinds()[one].sop_class_uid in accepted), None)
+        if other is None:
+            yield False, f"does NOT accept {_name(kind)}, nor a fallback of it: it will wait"
         else:
-            yield True, f"does not accept {sop_class.name} ({kind}): gets {SOP_CLASSES[rung].name} ({rung}) instead"
+            yield True, f"does not accept {_name(kind)}: gets {_name(other)} instead"
 
 
-def _rung(kind: Kind, accepted: frozenset[str]) -> Kind | None:
-    return next((rung for rung in below(kind) if SOP_CLASSES[rung] in accepted), None)
+def _name(kind: str) -> str:
+    return f"{kinds()[kind].sop_class_uid.name} ({kind})"

@@ -1,7 +1,8 @@
-"""Headers of instances (no pixels), and their values read with the mistrust that files from outside need."""
+"""Headers of instances (no pixels), and their values, read as those of untrusted files."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -52,10 +53,20 @@ def numbered(header: Dataset) -> str:
     return f"S:{number(header, 'SeriesNumber', 0):.0f} I:{number(header, 'InstanceNumber', 0):.0f}"
 
 
+def series_and_image(header: Dataset) -> str:
+    """Which instance of the study, in words: "series 2, image 1"."""
+    return f"series {number(header, 'SeriesNumber', 0):.0f}, image {number(header, 'InstanceNumber', 0):.0f}"
+
+
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     """The items of a sequence; none where it is missing."""
     value = _value(dataset, keyword)
     return tuple(value) if isinstance(value, Sequence) else ()
+
+
+def photometric(dataset: Dataset) -> str:
+    """Photometric Interpretation without what devices write around and between its letters ("monochrome 1")."""
+    return re.sub(r"[^A-Z0-9_]", "", text(dataset, "PhotometricInterpretation"))
 
 
 def _value(dataset: Dataset, keyword: str) -> object:

@@ -82,7 +82,7 @@ PERCENT = Code("%", "UCUM", "Percent")
 SQUARE_MILLIMETRE = Code("mm2", "UCUM", "square millimeter")
 CUBIC_MILLIMETRE = Code("mm3", "UCUM", "cubic millimeter")
 
-OPERATING_POINT = Code("OPERATING_POINT", PRIVATE, "Operating point")
+THRESHOLD = Code("OPERATING_POINT", PRIVATE, "Threshold")
 
 # A site with a side, where the side is known: CID 4031
 LATERAL_SITES = {
@@ -125,24 +125,3 @@ def scheme_identification() -> Dataset:
     item.CodingSchemeName = "ReadFirst private concepts"
     item.CodingSchemeResponsibleOrganization = "ReadFirst"
     return item
-
-
-def verhoeff(digits: str) -> bool:
-    """Whether a SNOMED CT identifier's check digit is right (Verhoeff's dihedral check)."""
-    check = 0
-    for place, digit in enumerate(reversed(digits)):
-        check = _product(check, _permuted(int(digit), place))
-    return check == 0
-
-
-def _product(a: int, b: int) -> int:
-    """In the dihedral group of the pentagon: 0..4 turn, 5..9 reflect."""
-    if a < 5:
-        return (a + b) % 5 if b < 5 else (a + b) % 5 + 5
-    return (a - b) % 5 + 5 if b < 5 else (a - b) % 5
-
-
-def _permuted(digit: int, times: int) -> int:
-    for _ in range(times % 8):
-        digit = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)[digit]
-    return digit

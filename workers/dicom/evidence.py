@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 
 from workers.dicom.attributes import numbers
+from workers.dicom.identity import AS_IT_IS, mended
 from workers.dicom.sequences import carried_on, valid
 
 # Type 2 of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1), which highdicom reads without asking.
@@ -16,17 +17,14 @@ _TYPE_2 = (
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
 
-# What the PACS files a result by: never dropped, however it is written.
-_IDENTITY = ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-
-# Of an animal; what is analysed is a human, and of a species that is named the breed must be told (PS3.3 C.7.1.1).
+# Of an animal; what is analysed is a human, and a species needs its breed beside it (PS3.3 C.7.1.1).
 _ANIMAL = (
     "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence",
     "BreedRegistrationSequence", "PatientSexNeutered", "StrainDescription", "StrainNomenclature",
     "StrainCodeSequence", "StrainAdditionalInformation",
 )  # fmt: skip
 
-# Words of the Patient and Patient Study modules that are enumerated: another one is dropped.
+# Values of the Patient and Patient Study modules that are enumerated: another one is dropped.
 _WORDS: Mapping[str, tuple[object, ...]] = {
     "PatientSex": ("M", "F", "O"),
     "PatientIdentityRemoved": ("YES", "NO"),
@@ -41,7 +39,7 @@ _OF_TRIAL = tuple(
 
 
 def prepared(header: Dataset) -> Dataset:
-    """A copy without values and sequences that are not allowed, and with each type 2 attribute of patient and study.
+    """A copy without values and sequences that are not allowed, mended, and with each type 2 attribute that is missing.
 
     highdicom copies the patient's and the study's attributes into results, and one bad age or study time in a source
     would keep every result from passing the gate. The text is written in UTF-8: highdicom refuses some character sets
@@ -53,8 +51,10 @@ def prepared(header: Dataset) -> Dataset:
             copy.pop(element.tag)
             if (carried := carried_on(element)) is not None:
                 copy.add(carried)
-        elif element.keyword not in _IDENTITY and not valid(element):
+        elif element.keyword not in AS_IT_IS:
             del copy[element.tag]
+            if valid(made := mended(element)):
+                copy.add(made)
     _drop_halves(copy)
     for keyword in _TYPE_2:
         if keyword not in copy:

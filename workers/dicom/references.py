@@ -19,7 +19,15 @@ class Predecessor:
     sop_instance_uid: str
 
 
-def predecessor_references(study_instance_uid: str, documents: Sequence[Predecessor]) -> Dataset:
+def name_predecessors(documents: Sequence[Dataset], predecessors: Sequence[Predecessor]) -> None:
+    """Write into each new document, in place, which older ones it replaces; those that are made again are none."""
+    again = {document.SOPInstanceUID for document in documents}
+    replaced = [one for one in predecessors if one.sop_instance_uid not in again]
+    for document in documents if replaced else ():
+        document.PredecessorDocumentsSequence = [_references(document.StudyInstanceUID, replaced)]
+
+
+def _references(study_instance_uid: str, documents: Sequence[Predecessor]) -> Dataset:
     """PS3.3 Table C.17-3: study, series, instances."""
     study = Dataset()
     study.StudyInstanceUID = study_instance_uid

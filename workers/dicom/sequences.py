@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from pydicom import DataElement, Dataset, config
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.valuerep import validate_value
+from pydicom.valuerep import DA, DT, TM, validate_value
 
 from node.dicom.value_representations import CHARACTER_STRINGS
 
+_TIMES: Mapping[str, Callable[[str], object]] = {"DA": DA, "DT": DT, "TM": TM}
 _IMAGE = ("ModalityLUTSequence", "VOILUTSequence")  # how the image is shown: they are read, not copied
 
 
@@ -25,7 +26,9 @@ def valid(element: DataElement) -> bool:
     try:
         for value in element.value if isinstance(element.value, MultiValue) else (element.value,):
             validate_value(element.VR, str(value), config.RAISE)
-    except ValueError:
+            if element.VR in _TIMES and str(value).strip():
+                _TIMES[element.VR](str(value).strip())  # 30 February has the right letters
+    except (ValueError, OverflowError):
         return False
     return True
 

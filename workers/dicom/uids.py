@@ -1,4 +1,4 @@
-"""UIDs of results, derived and never drawn: the same input gives the same instances (design, rule of the flow 3)."""
+"""UIDs of results, derived and never random: the same input gives the same instances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.card import Card
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "readfirst.results")
 
 
-def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str) -> UID:
+def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str, study: str = "") -> UID:
     """A UID below 2.25 (PS3.5 B.2) that depends on nothing but the arguments.
 
     Parameters
@@ -30,15 +30,19 @@ def derive(kind: str, *source_sop_instance_uids: str, digest: str, version: str)
         The model package's digest (card and weights).
     version
         ReadFirst's own version.
+    study
+        The Study Instance UID: devices send one SOP Instance UID in two studies, and each has its own results. Empty:
+        what is named is of no study.
     """
     sources = sorted({str(source) for source in source_sop_instance_uids})
-    name = json.dumps([kind, sources, digest, version], separators=(",", ":"))
+    parts = [kind, sources, digest, version, *([study] if study else [])]
+    name = json.dumps(parts, separators=(",", ":"))
     return UID(f"2.25.{uuid.uuid5(NAMESPACE, name).int}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What results say beside what was found, and what their identity depends on.
+    """What a result contains beside the findings, and what its identity depends on.
 
     Attributes
     ----------
@@ -51,6 +55,8 @@ class Context:
         bytes.
     headers
         Headers of the study's instances, without pixels, also of those left out; they name left-out images for people.
+    study_instance_uid
+        The study's, part of each result's identity.
     language, font
         Of text that is drawn or printed: "en" or "zh", and the font's file (None: DejaVu Sans).
     """
@@ -60,14 +66,17 @@ class Context:
     version: str
     now: datetime
     headers: tuple[Dataset, ...] = ()
+    study_instance_uid: str = ""
     language: str = "en"
     font: Path | None = None
 
     def uid(self, kind: str, *source_sop_instance_uids: str) -> UID:
-        """`derive` with this context's package name, digest and version; what says it in another language is another.
+        """`derive` with this context's package name, digest and version; another language gives another UID.
 
-        The device is the same whatever it speaks.
+        The device is the same in every language and for every study.
         """
         sources = source_sop_instance_uids
-        spoken = "" if self.language == "en" or kind == "device" else f"@{self.language}"
-        return derive(f"{self.card.name}/{kind}{spoken}", *sources, digest=self.digest, version=self.version)
+        language = "" if self.language == "en" or kind == "device" else f"@{self.language}"
+        study = "" if kind == "device" else self.study_instance_uid
+        name = f"{self.card.name}/{kind}{language}"
+        return derive(name, *sources, digest=self.digest, version=self.version, study=study)

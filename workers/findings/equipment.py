@@ -1,4 +1,4 @@
-"""Who made a result, said alike wherever it is asked for (IHE AI Results: equipment, observer, algorithm agree)."""
+"""Who made a result, in equipment, observer and algorithm alike (IHE AI Results)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def segment_algorithm(context: Context, label: Label) -> Any:
 
 
 def method(context: Context) -> str:
-    """How regions come to be, in words."""
+    """How regions are found, in words."""
     return LOCALIZERS.get(context.card.localizer).maps
 
 
@@ -82,7 +82,7 @@ def region_parameters(context: Context, label: Label) -> tuple[str, str]:
     """What decided that a region was drawn and where it ends."""
     return (
         f"{method(context)} >= {label.saliency_threshold:g} (raw scale)",
-        f"operating point {label.operating_point:g}",
+        f"{context.card.quantity} threshold {label.operating_point:g}",
     )
 
 
@@ -109,5 +109,5 @@ def sign(dataset: Dataset, context: Context) -> None:
 
 
 def series_description(context: Context, what: str) -> str:
-    """Says AI and research before all else; LO, 64 characters."""
+    """It begins with AI and research; LO, 64 characters."""
     return f"AI research: {what}, {context.card.name} {context.card.version}"[:64]

@@ -1,4 +1,4 @@
-"""Regions as geometry: their outlines, and the words for where they lie.
+"""Regions as geometry: their outlines, and where they lie.
 
 Coordinates of outlines are SCOORD's (PS3.3 C.18.6): (column, row), (0, 0) is the top left corner of the top left pixel,
 so that pixel (r, c) is centred at (c + 0.5, r + 0.5).
@@ -24,17 +24,17 @@ _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # (row, column) one pixel right, do
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a region is, as keys of the table of words (`workers.findings.wording`).
+    """Where a region is, as keys of the table of phrases (`workers.findings.wording`).
 
     Attributes
     ----------
     across
-        The patient's "right", "left", "central" or (volume) "midline"; where the image does not tell the patient's
-        sides, the "left part", "right part" or "middle part" of the picture.
+        The patient's "right", "left", "central" or (volume) "midline"; where the patient's sides are
+        unknown, the "left part", "right part" or "middle part" of the picture.
     zone
         "upper", "middle" or "lower" third; empty in a volume.
     of_patient
-        Whether the words are about the patient, or only about the picture.
+        Whether it is in the patient, or only in the picture.
     z, image
         Volume: LPS z in mm and Instance Number of the slice where the region is largest.
     """
@@ -74,12 +74,6 @@ def outline(mask: Mask) -> NDArray[np.float32]:
     return np.concatenate([points, points[:1]]).astype(np.float32)
 
 
-def enclosed_area(points: NDArray[np.float32]) -> float:
-    """Area of a closed polygon in pixels (shoelace formula)."""
-    x, y = points.astype(np.float64).T
-    return float(abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2)
-
-
 def image_location(mask: Mask, orientation: Sequence[str]) -> Location:
     """Where a region lies on a radiograph, for example right and lower.
 
@@ -88,8 +82,8 @@ def image_location(mask: Mask, orientation: Sequence[str]) -> Location:
     mask
         (rows, columns).
     orientation
-        Patient Orientation (0020,0020): where columns and rows grow to. Where it does not say left or right and head
-        or feet, the words are about the picture only: nothing is guessed about the patient.
+        Patient Orientation (0020,0020): where columns and rows grow to. Where it lacks left or right, or head or
+        feet, the location is in the picture only: nothing is guessed about the patient.
     """
     lines, columns = np.nonzero(mask)
     along = ((columns.mean() + 0.5) / mask.shape[1], (lines.mean() + 0.5) / mask.shape[0])
@@ -149,8 +143,8 @@ def _trace(part: Mask) -> NDArray[np.float64]:
         down, right = _STEPS[heading]
         points.append((column + right / 2, row + down / 2))
         corner = (row + down, column + right)
-        turns = ((*corner, (heading + turn) % 4) for turn in (1, 0, 3))  # right first: parts that touch stay apart
-        here = next(edge for edge in turns if edge in edges)
+        nexts = ((*corner, (heading + turn) % 4) for turn in (1, 0, 3))  # right first: parts that touch stay apart
+        here = next(edge for edge in nexts if edge in edges)
         if here == first:
             return np.array(points, dtype=np.float64)
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from pydicom import Dataset
 
-from workers.dicom.attributes import number, text
+from workers.dicom.attributes import series_and_image
 from workers.dicom.evidence import pixel_spacing
 from workers.dicom.uids import Context
 from workers.findings import wording
+from workers.findings.analysed import AnalysedStudy
 from workers.findings.equipment import RESEARCH
-from workers.findings.findings import Finding, Region, Source, source_headers
-from workers.inputs.volume import SourceVolume
+from workers.findings.findings import Finding, Region
+from workers.findings.source import Source
 
 _SUMMARY = (("PRESENT", True), ("Not present", False))
 _IN_TIME = {1: "minutes", 2: "hours", 3: "days"}  # CID 7035: when the finding should have been communicated
@@ -21,14 +22,14 @@ _IN_TIME = {1: "minutes", 2: "hours", 3: "days"}  # CID 7035: when the finding s
 def finding_sentences(
     finding: Finding, regions: Sequence[tuple[Region, Source]], quantity: str, several: bool = False
 ) -> str:
-    """One finding: present or not, its number and what the number was held against, then where it is.
+    """One finding: present or not, its number and its threshold, then where it is.
 
-    `several`: more than one image was analysed, so that regions say on which they lie.
+    `several`: more than one image was analysed, so that regions name theirs.
     """
-    name, (value, point) = finding.label.title, wording.compared(finding, quantity)
+    name, (value, threshold) = finding.label.title, wording.compared(finding, quantity)
     if not finding.present:
-        return f"{name}: not present. The {quantity} of {value} is below the operating point of {point}."
-    sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the operating point of {point}."]
+        return f"{name}: not present. The {quantity} of {value} is below the threshold of {threshold}."
+    sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the threshold of {threshold}."]
     sentences += [_region_sentence(region, source, several) for region, source in regions]
     if not regions:
         sentences.append("No region is drawn: the saliency map does not reach its threshold.")
@@ -53,38 +54,22 @@ def summary(findings: Sequence[Finding], quantity: str) -> tuple[str, ...]:
     )
 
 
-def closing(context: Context, sources: Sequence[Source], left_out: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Limits of the model, then what it saw and what not."""
-    analysed = tuple(f"Analysed: {_source_words(source)}." for source in sources)
-    limits = tuple(f"Limit: {limit}" for limit in context.card.limits)
-    return limits + analysed + _left_out_sentences(left_out, context.headers)
-
-
-def unseen(sources: Sequence[Source], left_out: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """(SOP Instance UID, reason) of all that was not analysed: of the study, and the slices that volumes left out."""
-    missing = dict(left_out)
-    missing |= dict(pair for source in sources if isinstance(source, SourceVolume) for pair in source.left_out)
-    return tuple(missing.items())
+def closing(study: AnalysedStudy) -> tuple[str, ...]:
+    """Limits of the model, then what it analysed and what not."""
+    analysed = tuple(f"Analysed: {each.source.description}." for each in study.sources)
+    limits = tuple(f"Limit: {limit}" for limit in study.context.card.limits)
+    return limits + analysed + _left_out_sentences(study.unseen, study.context.headers)
 
 
 def _region_sentence(region: Region, source: Source, several: bool) -> str:
     size = ""
-    where = f" ({series_and_image(source_headers(source)[0])})" if several else ""
+    where = f" ({series_and_image(source.headers[0])})" if several else ""
     if region.volume_mm3 is not None:
         size = f", volume {region.volume_mm3 / 1000:.2f} ml"
     elif region.area_mm2 is not None:
-        _, at_detector = pixel_spacing(source_headers(source)[0])
+        _, at_detector = pixel_spacing(source.headers[0])
         size = f", area {region.area_mm2 / 100:.1f} cm2" + (" at the detector" if at_detector else "")
-    return f"Region {region.tracking_id}{where}: {region.place}{size}."
-
-
-def _source_words(source: Source) -> str:
-    header = source_headers(source)[0]
-    if isinstance(source, SourceVolume):
-        distance = f"{source.spacing[0]:g} mm apart"
-        return f"{text(header, 'Modality')} series {_series(header)}, {len(source.headers)} slices {distance}"
-    view = text(header, "ViewPosition")
-    return f"{text(header, 'Modality')} {series_and_image(header)}" + (f", {view} view" if view else "")
+    return f"Region {region.tracking_id}{where}: {wording.place(region.location)}{size}."
 
 
 def _left_out_sentences(left_out: Iterable[tuple[str, str]], headers: Sequence[Dataset]) -> tuple[str, ...]:
@@ -99,12 +84,3 @@ def _left_out_sentences(left_out: Iterable[tuple[str, str]], headers: Sequence[D
 def _enumerated(names: Sequence[str], most: int = 5) -> str:
     shown = "; ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def series_and_image(header: Dataset) -> str:
-    """Which instance of the study, as viewers name it."""
-    return f"series {_series(header)}, image {number(header, 'InstanceNumber', 0):.0f}"
-
-
-def _series(header: Dataset) -> str:
-    return f"{number(header, 'SeriesNumber', 0):.0f}"

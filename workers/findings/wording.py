@@ -1,27 +1,25 @@
-"""Findings in words, by rule: by organ, with their places, in English or Chinese from one table.
+"""Findings in words, by rule: by organ, with their locations, in English or Chinese from one table.
 
-What the model did not call is said to be absent only where its card shows that it can exclude it, see `can_exclude`.
+A finding below its threshold is reported as not seen only where the card shows that the model can exclude it, see
+`can_exclude`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import sqrt
-from typing import TYPE_CHECKING
 
 from models.card import Card, Label
 from workers.dicom.uids import Context
+from workers.findings.findings import Finding, Region
 from workers.findings.location import Location
-
-if TYPE_CHECKING:
-    from workers.findings.findings import Finding, Region
 
 LEAST_SENSITIVITY = 0.90
 _Z = 1.959964  # of a two-sided 95 % interval
 
 LANGUAGES = ("en", "zh")
-# One line a thing to say: (English, Chinese).
+# Each phrase: (English, Chinese).
 PHRASES = {
     "research": (
         "Research software, not a medical device; not for diagnosis.",
@@ -33,19 +31,19 @@ PHRASES = {
         "按器官列出的所见,由模型数值按规则生成。",
     ),
     "present": ("{name}, {quantity} {value}: {places}.", "{name},{quantity} {value}:{places}。"),
-    "present nowhere": ("{name}, {quantity} {value}, no place shown.", "{name},{quantity} {value},未标出位置。"),
+    "present, no region": ("{name}, {quantity} {value}, no region shown.", "{name},{quantity} {value},未标出位置。"),
     "excluded": ("No {name} seen.", "未见{name}。"),
-    "open": (
-        "Not called, and not excluded: {names}.",
-        "未提示,但不能排除:{names}。",
+    "not excluded": (
+        "Below threshold, and not excluded: {names}.",
+        "低于阈值,但不能排除:{names}。",
     ),
-    "nothing": ("Nothing called.", "无提示。"),
+    "nothing": ("No finding reaches its threshold.", "无所见达到阈值。"),
     "rule": (
-        "A finding counts as excluded only where the model's sensitivity at the operating point, measured on images "
+        "A finding counts as excluded only where the model's sensitivity at its threshold, measured on images "
         "kept apart, is at least {least} at the lower end of its 95 % interval.",
-        "仅当在独立图像上测得的工作点灵敏度的 95 % 置信区间下限不低于 {least} 时,才表述为“未见”。",
+        "仅当在独立图像上测得的该阈值处灵敏度的 95 % 置信区间下限不低于 {least} 时,才表述为“未见”。",
     ),
-    "not called": ("Not called: {names}.", "未提示:{names}。"),
+    "below": ("Below threshold: {names}.", "低于阈值:{names}。"),
     "study": (
         "Patient ID {patient}, accession number {accession}, study of {date}.",
         "患者编号 {patient},检查号 {accession},检查日期 {date}。",
@@ -54,7 +52,6 @@ PHRASES = {
         "{title}: {package} {version}, ReadFirst {readfirst}",
         "{title}:{package} {version},ReadFirst {readfirst}",
     ),
-    "limit": ("Limit: {limit}", "局限:{limit}"),
     "probability": ("probability", "概率"),
     "score": ("score", "评分"),
     "zone": ("{side} {zone} zone", "{side}{zone}野"),
@@ -74,7 +71,7 @@ PHRASES = {
     "comma": (", ", "、"),
     "report": ("AI report", "人工智能报告"),
 }
-# By the code of the label's site. What is not here is called by the code's own meaning.
+# By the code of the label's site; of others the code's own meaning is used.
 ORGANS = {
     "39607008": ("Lungs", "肺"),
     "3120008": ("Pleura", "胸膜"),
@@ -82,7 +79,7 @@ ORGANS = {
     "72410000": ("Mediastinum", "纵隔"),
     "5798000": ("Diaphragm", "膈"),
 }
-# By the label's code; in English a label is called by its title.
+# By the label's code; in English the label's title is used.
 FINDINGS_ZH = {
     "46621007": "肺不张",
     "8186001": "心影增大",
@@ -103,9 +100,9 @@ FINDINGS_ZH = {
 }
 
 
-def say(phrase: str, language: str, **values: object) -> str:
-    """A line of the table with its values."""
-    return PHRASES[phrase][LANGUAGES.index(language)].format(**values)
+def phrase(key: str, language: str, **values: object) -> str:
+    """A phrase of the table with its values."""
+    return PHRASES[key][LANGUAGES.index(language)].format(**values)
 
 
 def name(label: Label, language: str) -> str:
@@ -119,15 +116,20 @@ def organ(label: Label, language: str) -> str:
     return words[LANGUAGES.index(language)] if words else label.site.meaning
 
 
-def place(location: Location, language: str) -> str:
-    """Where a region is. No side is said where the image does not tell the patient's."""
-    across = say(location.across, language)
+def place(location: Location, language: str = "en") -> str:
+    """Where a region is; without the patient's side where the image's orientation is unknown."""
+    across = phrase(location.across, language)
     if location.z is not None:
-        return say("slice", language, side=across, z=location.z, image=location.image)
-    zone = say(location.zone, language)
-    return say("zone", language, side=across, zone=zone) if location.of_patient else say(
+        return phrase("slice", language, side=across, z=location.z, image=location.image)
+    zone = phrase(location.zone, language)
+    return phrase("zone", language, side=across, zone=zone) if location.of_patient else phrase(
         "picture", language, part=across, zone=zone
     )  # fmt: skip
+
+
+def locations(regions: Iterable[Region], language: str = "en") -> str:
+    """Where they are, each place once: "right lower zone; left, slice at z = -125.0 mm (image 87)"."""
+    return phrase("and", language).join(dict.fromkeys(place(region.location, language) for region in regions))
 
 
 def amount(fraction: float, quantity: str, more: int = 0) -> str:
@@ -141,20 +143,20 @@ def value(finding: Finding, quantity: str) -> str:
 
 
 def compared(finding: Finding, quantity: str) -> tuple[str, str]:
-    """Its number and its operating point, with as many digits as it takes to see which one is larger."""
-    pair = finding.probability, finding.operating_point
+    """Its number and its threshold, with as many digits as it takes to see which one is larger."""
+    pair = finding.probability, finding.threshold
     for more in range(5):
-        number, point = (amount(each, quantity, more) for each in pair)
-        if number != point:
-            return number, point
+        number, threshold = (amount(each, quantity, more) for each in pair)
+        if number != threshold:
+            return number, threshold
     return amount(pair[0], quantity), amount(pair[1], quantity)
 
 
 def can_exclude(card: Card, label: Label) -> bool:
-    """Whether "not called" may be read as "not seen".
+    """Whether "below threshold" may be read as "not seen".
 
     All measurements of the label on the card that were not made on training images are put together: of their positive
-    images so many were called at the operating point, and the lower end of Wilson's 95 % interval of that share must
+    images so many reached the threshold, and the lower end of Wilson's 95 % interval of that share must
     reach `LEAST_SENSITIVITY`. It takes at least 35 positive images. Nothing is claimed from specificity, nor from a
     negative predictive value, which depends on how frequent the finding is where the node stands.
     """
@@ -164,8 +166,8 @@ def can_exclude(card: Card, label: Label) -> bool:
         if one.label == label.name and one.sensitivity is not None and not re.match(r"train(ing)?\b", one.data)
     ]
     positives = sum(one.positives for one in held_out)
-    called = sum(round((one.sensitivity or 0) * one.positives) for one in held_out)
-    return positives > 0 and _lower_end(called, positives) >= LEAST_SENSITIVITY
+    detected = sum(round((one.sensitivity or 0) * one.positives) for one in held_out)
+    return positives > 0 and _lower_end(detected, positives) >= LEAST_SENSITIVITY
 
 
 def report(
@@ -180,12 +182,12 @@ def report(
     """
     language = language or context.language
     organs = dict.fromkeys(organ(finding.label, language) for finding, _ in found)
-    lines = [say("heading", language)]
+    lines = [phrase("heading", language)]
     for each in organs:
         of_organ = [pair for pair in found if organ(pair[0].label, language) == each]
         colon, space = (":", "") if language == "zh" else (":", " ")
         lines.append(each + colon + space + space.join(_of_organ(of_organ, context, language)))
-    return (*lines, say("rule", language, least=f"{100 * LEAST_SENSITIVITY:.0f} %"))
+    return (*lines, phrase("rule", language, least=f"{100 * LEAST_SENSITIVITY:.0f} %"))
 
 
 def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str) -> Iterator[str]:
@@ -195,30 +197,29 @@ def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Contex
     yield from (present_sentence(finding, regions, context, language) for finding, regions in present)
     for label in absent:
         if can_exclude(card, label):
-            yield say("excluded", language, name=_inside(label, language))
+            yield phrase("excluded", language, name=_inside(label, language))
     unknown = [_inside(label, language) for label in absent if not can_exclude(card, label)]
     if unknown:
-        yield say("open", language, names=say("comma", language).join(unknown))
+        yield phrase("not excluded", language, names=phrase("comma", language).join(unknown))
 
 
 def present_sentence(finding: Finding, regions: Sequence[Region], context: Context, language: str) -> str:
-    """A called finding with its number and its places."""
+    """A present finding with its number and its places."""
     quantity = context.card.quantity
     words = {
         "name": name(finding.label, language),
-        "quantity": say(quantity, language),
+        "quantity": phrase(quantity, language),
         "value": value(finding, quantity),
     }
-    places = dict.fromkeys(place(region.location, language) for region in regions)
-    if not places:
-        return say("present nowhere", language, **words)
-    return say("present", language, places=say("and", language).join(places), **words)
+    if not regions:
+        return phrase("present, no region", language, **words)
+    return phrase("present", language, places=locations(regions, language), **words)
 
 
 def made_by(context: Context, language: str) -> str:
     """The model's name and version, and ours."""
     card = context.card
-    return say(
+    return phrase(
         "made by", language, title=card.title, package=card.name, version=card.version, readfirst=context.version
     )  # fmt: skip
 

@@ -21,7 +21,8 @@ from pydicom.uid import (
 
 from node.dicom.value_representations import EXTENDED_CHARACTERS
 from workers.dicom.codes import PRIVATE
-from workers.gate.rules import Rule, evidence, nodes, references
+from workers.dicom.content_tree import content_items, evidence_complete
+from workers.gate.rules import Requirement
 
 _DOCUMENTS = (
     str(Comprehensive3DSRStorage),
@@ -39,12 +40,6 @@ _FLAT = {
 _PLAIN = {
     "CONTAINER", "TEXT", "CODE", "DATETIME", "DATE", "TIME", "UIDREF", "PNAME", "COMPOSITE", "IMAGE", "WAVEFORM",
 }  # fmt: skip
-
-
-def broken_conditions(dataset: Dataset) -> tuple[str, ...]:
-    """Reasons of the conditions that do not hold."""
-    found = [one for one in CONDITIONS if one.sop_class_uid in ("", dataset.get("SOPClassUID"))]
-    return tuple(one.reason for one in found if not one.holds(dataset))
 
 
 def _names_patient_and_study(dataset: Dataset) -> bool:
@@ -74,10 +69,10 @@ def _codes_whole(dataset: Dataset) -> bool:
 
 
 def _our_scheme_identified(dataset: Dataset) -> bool:
-    """Ours alone: to identify a scheme is optional, and of a site's own (99LOCAL) we know nothing to say."""
+    """Ours alone: to identify a scheme is optional, and a site's own (99LOCAL) is unknown to us."""
     used = {str(item.CodingSchemeDesignator) for item in _code_items(dataset)}
-    told = {str(item.CodingSchemeDesignator) for item in dataset.get("CodingSchemeIdentificationSequence", ())}
-    return PRIVATE not in used or PRIVATE in told
+    identified = {str(item.CodingSchemeDesignator) for item in dataset.get("CodingSchemeIdentificationSequence", ())}
+    return PRIVATE not in used or PRIVATE in identified
 
 
 def _not_its_own_source(dataset: Dataset) -> bool:
@@ -105,11 +100,6 @@ def _frames_counted(dataset: Dataset) -> bool:
     return len(pixels) in (size, size + size % 2) and (per_frame is None or len(per_frame) == frames)
 
 
-def _evidence_complete(dataset: Dataset) -> bool:
-    there = evidence(dataset)
-    return len(there) == len(set(there)) and set(references(dataset)) <= set(there)
-
-
 def _state_of_ours(dataset: Dataset) -> bool:
     return (
         dataset.get("VerificationFlag") == "UNVERIFIED" and "VerifyingObserverSequence" not in dataset
@@ -117,7 +107,7 @@ def _state_of_ours(dataset: Dataset) -> bool:
 
 
 def _types_allowed(allowed: set[str]) -> Callable[[Dataset], bool]:
-    return lambda dataset: all(item.get("ValueType") in allowed for item in nodes(dataset))
+    return lambda dataset: all(item.get("ValueType") in allowed for item in content_items(dataset))
 
 
 def _points_inside(dataset: Dataset) -> bool:
@@ -141,33 +131,39 @@ def _layers_defined(dataset: Dataset) -> bool:
 
 
 def _lossy_stays_lossy(dataset: Dataset) -> bool:
-    """PS3.3 C.7.6.1.1.5: where it says that it was lossily compressed, "01" is the only word for it."""
+    """PS3.3 C.7.6.1.1.5: "01" is the only value for lossily compressed."""
     return dataset.get("LossyImageCompression") in (None, "00", "01")
 
 
-def _map_says_what(dataset: Dataset) -> bool:
+def _map_has_meaning(dataset: Dataset) -> bool:
     shared = dataset.SharedFunctionalGroupsSequence[0]
     frames = (shared, *dataset.PerFrameFunctionalGroupsSequence)
     return bool(dataset.get("FrameOfReferenceUID")) and any("RealWorldValueMappingSequence" in one for one in frames)
 
 
 CONDITIONS = (
-    Rule("", _names_patient_and_study, "It does not name patient, study and series (PS3.3 C.7.1.1, C.7.2.1)."),
-    Rule("", _declares_its_characters, "It has letters beyond ASCII and no Specific Character Set (PS3.3 C.12.1.1.2)."),
-    Rule("", _codes_whole, "A code in it lacks value, scheme or meaning, or they are too long (PS3.3 8.8)."),
-    Rule("", _our_scheme_identified, "Our private coding scheme is not identified (PS3.3 C.12.1.1.7)."),
-    Rule("", _not_its_own_source, "It refers to itself."),
-    Rule(_SEG, _segments_numbered, "Segments are not numbered from 1, or one is not drawn (PS3.3 C.8.20.2)."),
-    *(Rule(uid, _frames_counted, "Pixel Data is not as long as it says.") for uid in (_SEG, _CAPTURE, _MAP)),
+    Requirement("", _names_patient_and_study, "It does not name patient, study and series (PS3.3 C.7.1.1, C.7.2.1)."),
+    Requirement(
+        "", _declares_its_characters, "It has letters beyond ASCII and no Specific Character Set (PS3.3 C.12.1.1.2)."
+    ),
+    Requirement("", _codes_whole, "A code in it lacks value, scheme or meaning, or they are too long (PS3.3 8.8)."),
+    Requirement("", _our_scheme_identified, "Our private coding scheme is not identified (PS3.3 C.12.1.1.7)."),
+    Requirement("", _not_its_own_source, "It refers to itself."),
+    Requirement(_SEG, _segments_numbered, "Segments are not numbered from 1, or one is not drawn (PS3.3 C.8.20.2)."),
+    *(Requirement(uid, _frames_counted, "Pixel Data is not as long as it says.") for uid in (_SEG, _CAPTURE, _MAP)),
     *(
-        Rule(uid, _evidence_complete, "Evidence lacks a reference, or has it twice (PS3.3 C.17.2).")
+        Requirement(uid, evidence_complete, "Evidence lacks a reference, or has it twice (PS3.3 C.17.2).")
         for uid in _DOCUMENTS[2:]
     ),
-    *(Rule(uid, _state_of_ours, "It says that someone verified it (PS3.3 C.17.2).") for uid in _DOCUMENTS),
-    Rule(_DOCUMENTS[1], _types_allowed(_FLAT), "It has a value type that no Comprehensive SR has (PS3.3 A.35.3)."),
-    Rule(_DOCUMENTS[2], _types_allowed(_PLAIN), "It has a value type that no Basic Text SR has (PS3.3 A.35.1)."),
-    Rule(_STATE, _points_inside, "A graphic lies outside of the image (PS3.3 C.10.5)."),
-    Rule(_STATE, _layers_defined, "A graphic lies on a layer that is not defined (PS3.3 C.10.7)."),
-    Rule(_CAPTURE, _lossy_stays_lossy, "Lossy Image Compression is neither 00 nor 01 (PS3.3 C.7.6.1.1.5)."),
-    Rule(_MAP, _map_says_what, "It has no Frame of Reference, or does not say what its values mean (PS3.3 C.7.6.16)."),
+    *(Requirement(uid, _state_of_ours, "It says that someone verified it (PS3.3 C.17.2).") for uid in _DOCUMENTS),
+    Requirement(
+        _DOCUMENTS[1], _types_allowed(_FLAT), "It has a value type that no Comprehensive SR has (PS3.3 A.35.3)."
+    ),
+    Requirement(_DOCUMENTS[2], _types_allowed(_PLAIN), "It has a value type that no Basic Text SR has (PS3.3 A.35.1)."),
+    Requirement(_STATE, _points_inside, "A graphic lies outside of the image (PS3.3 C.10.5)."),
+    Requirement(_STATE, _layers_defined, "A graphic lies on a layer that is not defined (PS3.3 C.10.7)."),
+    Requirement(_CAPTURE, _lossy_stays_lossy, "Lossy Image Compression is neither 00 nor 01 (PS3.3 C.7.6.1.1.5)."),
+    Requirement(
+        _MAP, _map_has_meaning, "It has no Frame of Reference, or does not say what its values mean (PS3.3 C.7.6.16)."
+    ),
 )

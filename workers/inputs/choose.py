@@ -1,4 +1,4 @@
-"""Which instances of a study a model may see. "None" is an answer; every instance that is left out has its reason."""
+"""Which instances of a study a model may see. It may be none; every instance that is left out has its reason."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from workers.dicom.attributes import number, text
 from workers.inputs.eligibility import refusal
+from workers.inputs.passes import Pass, passes
 from workers.inputs.stack import Stack, VolumeError, stack
 from workers.inputs.views import view_unknown
 
@@ -36,25 +37,27 @@ class Choice:
 
     targets: tuple[Target, ...]
     left_out: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()  # what was decided that the reader of the results must know
 
 
 def choose(headers: Sequence[Dataset], rules: Input) -> Choice:
     """The images, or the one best volume, that a model of these rules may see in a study."""
     reasons: Reasons = {}
-    welcome = []
+    accepted = []
     for header in headers:
         reason = refusal(header, rules)
         if reason:
             reasons[_uid(header)] = reason
         else:
-            welcome.append(header)
-    targets = _images(welcome, rules, reasons) if rules.kind == "image" else _volume(welcome, rules, reasons)
+            accepted.append(header)
+    notes: list[str] = []
+    targets = _images(accepted, rules, reasons) if rules.kind == "image" else _volume(accepted, rules, reasons, notes)
     in_order = dict.fromkeys(_uid(header) for header in headers)
-    return Choice(tuple(targets), tuple((uid, reasons[uid]) for uid in in_order if uid in reasons))
+    return Choice(tuple(targets), tuple((uid, reasons[uid]) for uid in in_order if uid in reasons), tuple(notes))
 
 
 def _images(headers: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[Target]:
-    """An image whose view nobody tells is taken only if the study has no other: two are probably PA and lateral."""
+    """An image of unknown view is used only if the study has no other: two are probably PA and lateral."""
     targets = []
     for header in headers:
         if rules.views and view_unknown(header) and len(headers) > 1:
@@ -64,21 +67,60 @@ def _images(headers: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[
     return targets
 
 
-def _volume(headers: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[Target]:
-    stacks = []
-    for series in _by_series(headers):
+def _volume(headers: Sequence[Dataset], rules: Input, reasons: Reasons, notes: list[str]) -> list[Target]:
+    stacks = [found for series in _by_series(headers) for found in _stacks(series, rules, reasons)]
+    longest = max((_length(found) for found, _ in stacks), default=0.0)
+    ranked = sorted(stacks, key=lambda found: _rank(found[0], longest))
+    for other, name in ranked[1:]:
+        why = _why_not(other, ranked[0][0], longest)
+        if name and _series(other.headers[0]) == _series(ranked[0][0].headers[0]):
+            why = why.replace("another series was chosen", f"another pass of the series was chosen, not {name}")
+        reasons.update((_uid(header), why) for header in other.headers)
+    if ranked and ranked[0][1]:
+        notes.append(_which(ranked, reasons))
+    return [Target("volume", tuple(map(_uid, best.headers)), _series(best.headers[0])) for best, _ in ranked[:1]]
+
+
+def _stacks(series: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[tuple[Stack, str]]:
+    """The volumes in a series with the names of their passes.
+
+    All slices together are taken where no pass is a regular volume, or where they are one that covers more.
+    """
+    parts = passes(series)
+    found = _regular(parts, rules, reasons)
+    if len(parts) == 1 or not parts[0].name:
+        return found
+    whole_reasons = dict(reasons)
+    whole = _regular((Pass(tuple(series)),), rules, whole_reasons)
+    longest = max((_length(one) for one, _ in found), default=0.0)
+    if not found or (whole and longest < COVERAGE * _length(whole[0][0])):
+        reasons.update(whole_reasons)
+        for header in whole[0][0].headers if whole else ():
+            reasons.pop(_uid(header), None)
+        return whole
+    return found
+
+
+def _regular(parts: Sequence[Pass], rules: Input, reasons: Reasons) -> list[tuple[Stack, str]]:
+    found = []
+    for part in parts:
         try:
-            found = stack(series, rules)
+            one = stack(part.headers, rules)
         except VolumeError as error:
-            reasons.update((_uid(header), str(error)) for header in series)
+            reasons.update((_uid(header), str(error)) for header in part.headers)
         else:
-            reasons.update(found.left_out)
-            stacks.append(found)
-    longest = max((_length(found) for found in stacks), default=0.0)
-    ranked = sorted(stacks, key=lambda found: _rank(found, longest))
-    for other in ranked[1:]:
-        reasons.update((_uid(header), _why_not(other, ranked[0], longest)) for header in other.headers)
-    return [Target("volume", tuple(map(_uid, best.headers)), _series(best.headers[0])) for best in ranked[:1]]
+            reasons.update(one.left_out)
+            found.append((one, part.name))
+    return found
+
+
+def _which(ranked: Sequence[tuple[Stack, str]], reasons: Reasons) -> str:
+    """Which pass was taken and why, in a sentence."""
+    best, name = ranked[0]
+    rejected = next((reasons[_uid(other.headers[0])] for other, _ in ranked[1:] if _series(other.headers[0])
+                     == _series(best.headers[0])), "")  # fmt: skip
+    why = rejected.partition(": ")[2] or "the others are no regular volume"
+    return f"the series of the volume holds several passes; analysed was {name} ({len(best.headers)} slices): {why}"
 
 
 def _by_series(headers: Sequence[Dataset]) -> Iterable[list[Dataset]]:
@@ -106,7 +148,7 @@ def _why_not(found: Stack, best: Stack, longest: float) -> str:
         )
     if len(found.headers) < len(best.headers):
         return "another series was chosen: it has more slices"
-    return "another series was chosen: it is alike and comes first"
+    return "another series was chosen: it is alike and is the first"
 
 
 def _length(found: Stack) -> float:

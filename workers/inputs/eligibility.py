@@ -1,4 +1,4 @@
-"""Why a model may not see an instance, by its header alone: one question a function, each answered in words or None.
+"""Why a model may not see an instance, by its header alone: one check a function, each returns a reason or None.
 
 A reason is read by people and written to logs: it quotes code strings and single words, never free text of a patient.
 """
@@ -13,7 +13,7 @@ from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from workers.dicom.attributes import items, number, text, words
+from workers.dicom.attributes import items, number, photometric, text, words
 from workers.inputs.views import WORDS as VIEW_WORDS
 from workers.inputs.views import view_refusal
 
@@ -24,6 +24,8 @@ OURS = "READFIRST"
 OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
 STORAGE = "1.2.840.10008.5.1.4.1.1."
+RADIOGRAPHS = {STORAGE + "1": "CR", STORAGE + "1.1": "DX"}
+OF_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "XR", "CXR", "XRAY", "OT"})  # words that deny no radiograph
 READ = {"image": frozenset({STORAGE + "1", STORAGE + "1.1"}), "volume": frozenset({STORAGE + "2"})}
 # SOP classes of PS3.4 B.5 that are no acquired image, by the beginning of what follows STORAGE; the first that fits.
 NO_IMAGE = (
@@ -45,7 +47,7 @@ RECONSTRUCTED = frozenset(
     {"MIP", "MINIP", "MPR", "PROJECTION IMAGE", "VOLUME RENDERED", "VRT", "SSD", "REFORMATTED", "AVERAGE", "RESAMPLED"}
 )
 DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription", "StudyDescription")
-PLACES = ("InstitutionName", "InstitutionalDepartmentName")
+INSTITUTIONS = ("InstitutionName", "InstitutionalDepartmentName")
 ANIMAL = re.compile(r"\b(CANINE|FELINE|EQUINE|MURINE|RODENT|DOGS?|ANIMALS?|VETERINAR\w*|TIER[AÄ]RZT\w*|KLEINTIER\w*)\b")
 CHEST = frozenset({"CHEST", "THORAX", "LUNG"})
 CHEST_WORDS = CHEST | {"LUNGS", "TORAX", "CXR", "POUMON", "POUMONS", "LUNGE"}
@@ -57,7 +59,7 @@ OTHER_PARTS = frozenset(
 
 def refusal(dataset: Dataset, rules: Input) -> str | None:
     """The first reason why a model of these rules may not see the instance, or None."""
-    return next((reason for question in QUESTIONS if (reason := question(dataset, rules))), None)
+    return next((reason for check in CHECKS if (reason := check(dataset, rules))), None)
 
 
 def _our_own(dataset: Dataset, _: Input) -> str | None:
@@ -77,8 +79,14 @@ def _begins(rest: str, beginnings: tuple[str, ...]) -> bool:
     return any(rest == one or rest.startswith(one if one.endswith(".") else one + ".") for one in beginnings)
 
 
+def modality_of(dataset: Dataset) -> str:
+    """Modality, where a device has its own word for a radiograph the one of its SOP class (OHDSI/ImageWG#11: DR)."""
+    written, sop_class_uid = text(dataset, "Modality"), text(dataset, "SOPClassUID")
+    return RADIOGRAPHS.get(sop_class_uid, written) if written in OF_RADIOGRAPHS else written
+
+
 def _modality(dataset: Dataset, rules: Input) -> str | None:
-    modality = text(dataset, "Modality")
+    modality = modality_of(dataset)
     if modality in rules.modalities:
         return None
     return f"modality {modality or 'unknown'}, the model reads {' and '.join(rules.modalities)}"
@@ -105,7 +113,7 @@ def _species(dataset: Dataset, _: Input) -> str | None:
 
 
 def _animal_words(dataset: Dataset, _: Input) -> str | None:
-    for keyword in DESCRIPTIONS + PLACES:
+    for keyword in DESCRIPTIONS + INSTITUTIONS:
         found = ANIMAL.search(text(dataset, keyword))
         if found:
             return f"not a human ({dictionary_description(keyword)}: {found.group()})"
@@ -122,9 +130,9 @@ def _body_part(dataset: Dataset, rules: Input) -> str | None:
     part = text(dataset, "BodyPartExamined") or regions
     if part:
         return None if _is_part(part, wanted, rules.kind) else f"body part {part[:40]}"
-    said = set(re.findall(r"\w+", " ".join(text(dataset, keyword) for keyword in DESCRIPTIONS)))
-    other = sorted(said & OTHER_PARTS)
-    if said & wanted:
+    found = set(re.findall(r"\w+", " ".join(text(dataset, keyword) for keyword in DESCRIPTIONS)))
+    other = sorted(found & OTHER_PARTS)
+    if found & wanted:
         return None
     return f"body part {other[0]}" if other else None if rules.kind == "volume" else "body part unknown"
 
@@ -157,7 +165,7 @@ def _view(dataset: Dataset, rules: Input) -> str | None:
 
 
 def _pixels(dataset: Dataset, rules: Input) -> str | None:
-    if number(dataset, "SamplesPerPixel", 1) != 1 or not text(dataset, "PhotometricInterpretation").startswith("MONO"):
+    if number(dataset, "SamplesPerPixel", 1) != 1 or not photometric(dataset).startswith("MONO"):
         return "colour image"
     if number(dataset, "NumberOfFrames", 1) > 1:
         return "image of several frames"
@@ -168,7 +176,7 @@ def _pixels(dataset: Dataset, rules: Input) -> str | None:
     return f"only {rows} x {columns} pixels, at least {low[0]} x {low[1]} are needed"
 
 
-QUESTIONS: tuple[Callable[[Dataset, Input], str | None], ...] = (
+CHECKS: tuple[Callable[[Dataset, Input], str | None], ...] = (
     _our_own,
     _no_image,
     _modality,

@@ -52,7 +52,7 @@ class Grid:
         `spacing` is the distance between rows, then between columns (as in PixelSpacing): only its ratio counts.
         `orientation` is PatientOrientation; one that names no frontal view (or is missing) counts as the standard one.
         """
-        transpose, flip_rows, flip_columns = turns(orientation)
+        transpose, flip_rows, flip_columns = to_standard(orientation)
         oriented = np.array([rows, columns], dtype=np.float64)
         distance = np.array(spacing, dtype=np.float64)
         if transpose:
@@ -93,14 +93,6 @@ class Grid:
         columns = _expansion(cells.shape[1], width, self.input_columns, self.column_scale, self.column_offset)
         return self._turn_back(columns.apply(lines.apply(cells).T).T)
 
-    def source_point(self, row: float, column: float) -> tuple[float, float]:
-        """The stored (row, column) coordinate of an input coordinate; both with the top left corner at 0."""
-        height, width = (self.columns, self.rows) if self.transpose else (self.rows, self.columns)
-        row, column = (row - self.row_offset) * self.row_scale, (column - self.column_offset) * self.column_scale
-        row = height - row if self.flip_rows else row
-        column = width - column if self.flip_columns else column
-        return (column, row) if self.transpose else (row, column)
-
     def _turn(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         image = image.T if self.transpose else image
         return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
@@ -110,7 +102,7 @@ class Grid:
         return np.ascontiguousarray(image.T if self.transpose else image)
 
 
-def turns(orientation: Sequence[str]) -> tuple[bool, bool, bool]:
+def to_standard(orientation: Sequence[str]) -> tuple[bool, bool, bool]:
     """(transpose, flip_rows, flip_columns) from PatientOrientation to the standard view; none if it is not frontal."""
     first, second = (str(word)[:1].upper() for word in orientation) if len(orientation) == 2 else STANDARD
     transpose = first in "HF"

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from node.errors import AnalysisError
-from workers.dicom.attributes import header, items, number, numbers, text, words
-from workers.inputs.decode import Decoder, Stored
+from workers.dicom.attributes import header, items, number, numbers, photometric, text, words
+from workers.dicom.geometry import drop_invalid
+from workers.inputs.decoding.decoder import Decoder, Stored
 from workers.inputs.grid import Grid
+from workers.inputs.lut import Curve, LookupTable, lookup_table
 
 MOST_VALUES = 1 << 20  # between the smallest and the largest stored value: a radiograph has at most 16 bits
 PERCENTILES = (0.5, 99.5)
-Curve = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +38,7 @@ class SourceImage:
 
 def load_image(path: Path, decoder: Decoder) -> SourceImage:
     """Decode and present a radiograph. AnalysisError: colour or several frames; DecodeError: by the decoder."""
-    dataset = header(path)
+    dataset = drop_invalid(header(path))
     require_monochrome(dataset)
     stored = decoder.decode(path)
     valid = ~padded(stored, dataset)
@@ -70,7 +71,7 @@ def aspect_of(dataset: Dataset) -> tuple[float, float]:
 
 def require_monochrome(dataset: Dataset) -> None:
     """AnalysisError unless the header declares one frame of one grey sample."""
-    interpretation = text(dataset, "PhotometricInterpretation")
+    interpretation = photometric(dataset)
     if number(dataset, "SamplesPerPixel", 1) != 1 or interpretation not in ("MONOCHROME1", "MONOCHROME2"):
         raise AnalysisError(f"a colour image ({interpretation or 'no Photometric Interpretation'}) is not analysed")
     if number(dataset, "NumberOfFrames", 1) > 1:
@@ -111,23 +112,21 @@ def presentation(stored: Stored, valid: NDArray[np.bool_], dataset: Dataset) -> 
 
 def modality(values: Curve, dataset: Dataset) -> Curve:
     """Stored values to manufacturer-independent ones: the Modality LUT Sequence, else slope and intercept."""
-    tables = items(dataset, "ModalityLUTSequence")
-    table = lookup(tables[0], dataset) if tables else None
+    table = first_table(dataset, "ModalityLUTSequence", number(dataset, "PixelRepresentation", 0) == 1)
     if table is not None:
-        return table[1][np.clip(values - table[0], 0, len(table[1]) - 1).astype(np.intp)]
-    slope = number(dataset, "RescaleSlope", 1.0)
-    return values * (slope or 1.0) + number(dataset, "RescaleIntercept", 0.0)
+        return table.of(values)
+    slope, intercept = number(dataset, "RescaleSlope", 1.0), number(dataset, "RescaleIntercept", 0.0)
+    return values * slope + intercept if slope else values  # of a slope of 0 viewers ignore the intercept, too
 
 
 def contrast(values: Curve, counts: NDArray[np.intp], dataset: Dataset) -> tuple[Curve, str]:
     """0..1 by the first VOI LUT, else the first window, else percentiles of the valid pixels (`counts` a value)."""
-    tables = items(dataset, "VOILUTSequence")
-    table = lookup(tables[0], dataset, after_modality=True) if tables else None
+    may_be_negative = values.min() < 0 or number(dataset, "PixelRepresentation", 0) == 1
+    table = first_table(dataset, "VOILUTSequence", may_be_negative or number(dataset, "RescaleIntercept", 0.0) < 0)
     if table is not None:
-        first, data, top = table
-        return data[np.clip(np.floor(values) - first, 0, len(data) - 1).astype(np.intp)] / top, "VOI LUT"
+        return table.of(values) / table.largest, "VOI LUT"
     centre, width = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
-    function = text(dataset, "VOILUTFunction") or "LINEAR"
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip()  # viewers take another spelling as LINEAR
     if centre and width and (width[0] >= 1 if function == "LINEAR" else width[0] > 0):
         return window(values, centre[0], width[0], function), f"window {centre[0]:g}/{width[0]:g} {function}"
     low, high = percentiles(values, counts)
@@ -136,6 +135,12 @@ def contrast(values: Curve, counts: NDArray[np.intp], dataset: Dataset) -> tuple
         curve,
         f"percentiles {PERCENTILES[0]:g} and {PERCENTILES[1]:g} (the image has no VOI LUT and no valid window)",
     )
+
+
+def first_table(dataset: Dataset, keyword: str, negative: bool) -> LookupTable | None:
+    """The first table of a sequence, or None; `negative` whether values below 0 are looked up."""
+    tables = items(dataset, keyword)
+    return lookup_table(tables[0], negative, dataset.original_encoding[1] is False) if tables else None
 
 
 def window(values: Curve, centre: float, width: float, function: str) -> Curve:
@@ -158,36 +163,9 @@ def percentiles(values: Curve, counts: NDArray[np.intp]) -> tuple[float, float]:
 
 
 def inverted(dataset: Dataset) -> bool:
-    """Whether the smallest value is white. MONOCHROME1 and INVERSE say the same, once (PS3.3 C.8.11.3.1.2)."""
-    return (
-        text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
-        or text(dataset, "PresentationLUTShape") == "INVERSE"
-    )
+    """Whether the smallest value is white: MONOCHROME1 and INVERSE mean the same (PS3.3 C.8.11.3.1.2).
 
-
-def lookup(item: Dataset, dataset: Dataset, after_modality: bool = False) -> tuple[float, Curve, float] | None:
-    """(first value mapped, table, largest value its bits can hold) of a LUT item (C.11.1.1); None where unusable."""
-    descriptor = numbers(item, "LUTDescriptor", 3)
-    data = _table(item)
-    if descriptor is None or not data.size:
-        return None
-    length = (int(descriptor[0]) & 0xFFFF) or 1 << 16  # 65,536 entries are written as 0
-    first, bits = int(descriptor[1]), int(descriptor[2])
-    if bits <= 8 and data.size < length:  # two entries of 8 bits in each word
-        data = data.astype("<u2").view(np.uint8).astype(np.float64)
-    signed = number(dataset, "PixelRepresentation", 0) == 1 or (after_modality and _may_be_negative(dataset))
-    first = first - (1 << 16) if signed and first >= 1 << 15 else first
-    top = float((1 << bits) - 1) if 1 <= bits <= 16 else 65535.0
-    data = data[:length]
-    return first, data, top if data.max() <= top else 65535.0
-
-
-def _may_be_negative(dataset: Dataset) -> bool:
-    return number(dataset, "RescaleIntercept", 0.0) < 0
-
-
-def _table(item: Dataset) -> Curve:
-    value = item.get("LUTData")
-    if isinstance(value, bytes):  # OW: pydicom leaves the words in the file's byte order, which was made little endian
-        return np.frombuffer(value[: len(value) // 2 * 2], dtype="<u2").astype(np.float64)
-    return np.array([] if value is None else value, dtype=np.float64).reshape(-1)
+    Where they contradict each other the shape counts, as in DCMTK and dcm4che.
+    """
+    shape = text(dataset, "PresentationLUTShape")
+    return shape == "INVERSE" if shape in ("INVERSE", "IDENTITY") else photometric(dataset) == "MONOCHROME1"

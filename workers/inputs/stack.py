@@ -1,4 +1,4 @@
-"""Which slices make one regular stack, from their headers alone: sorted, without strangers, without holes.
+"""Which slices make one regular stack, from their headers alone: sorted, of one kind, without gaps.
 
 Positions are LPS millimetres of the centre of the first pixel (PS3.3 C.7.6.2.1.1). What does not belong is left out
 with a reason; what belongs but is no regular grid raises VolumeError: a finding at a wrong place is worse than none.
@@ -26,11 +26,12 @@ SAME_PLACE = 0.02  # mm: nearer slices are duplicates
 HOLE = 1.5  # times the usual distance: a slice is missing
 UNEVEN = 0.05  # of the usual distance; rounding in the header is forgiven up to ROUNDING
 ROUNDING = 0.05  # mm
+OFF_GRID = 0.06  # mm from the places of an even grid: what positions lose that are written with one decimal
 SAME_ORIENTATION = 2e-3  # of a direction cosine
 
 
 class VolumeError(AnalysisError):
-    """The slices are no volume that can be analysed; the text says why and where."""
+    """The slices are no volume that can be analysed; the text has the reason and the place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,9 +166,16 @@ def _require_regular(slices: Sequence[Slice], gaps: Floats) -> None:
     if gaps[widest] > HOLE * usual:
         raise VolumeError(f"slices are missing {between}: {gaps[widest]:.2f} mm apart where {usual:.2f} mm is usual")
     worst = int(np.argmax(np.abs(gaps - usual)))
-    if abs(gaps[worst] - usual) > max(UNEVEN * usual, ROUNDING):
+    if abs(gaps[worst] - usual) > max(UNEVEN * usual, ROUNDING) and _off_grid(gaps) > OFF_GRID:
         between = f"between {where(slices[worst])} and {where(slices[worst + 1])}"
         raise VolumeError(f"uneven slice spacing {between}: {gaps[worst]:.2f} mm where {usual:.2f} mm is usual")
+
+
+def _off_grid(gaps: Floats) -> float:
+    """How far the slice that lies worst is from its place in the evenly spaced stack that fits best, in mm."""
+    positions = np.concatenate([[0.0], np.cumsum(gaps)])
+    index = np.arange(len(positions))
+    return float(np.abs(positions - np.polyval(np.polyfit(index, positions, 1), index)).max())
 
 
 def _require_straight(slices: Sequence[Slice]) -> None:

@@ -1,4 +1,4 @@
-"""From which side a radiograph was taken, by all that its header says of it."""
+"""From which side a radiograph was taken, by every attribute of its header that names a view."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessin
 
 
 def view_refusal(dataset: Dataset, views: Sequence[str]) -> str | None:
-    """Why this is none of the `views` (of View Position; empty: all are welcome), or None.
+    """Why this is none of the `views` (of View Position; empty: all are accepted), or None.
 
-    One witness against is enough. None is returned too where no witness says anything: see `view_unknown`.
+    One attribute with another view is enough. None is returned, too, where no attribute names one: see `view_unknown`.
     """
     if not views:
         return None
-    found = witnesses(dataset)
+    found = named_views(dataset)
     foreign = next((view for view in found if view not in FRONTAL), None)
     if foreign:
         return f"{foreign} view"
@@ -40,12 +40,12 @@ def view_refusal(dataset: Dataset, views: Sequence[str]) -> str | None:
 
 
 def view_unknown(dataset: Dataset) -> bool:
-    """Whether nothing in the header tells the view."""
-    return not witnesses(dataset)
+    """Whether no attribute of the header names a view."""
+    return not named_views(dataset)
 
 
-def witnesses(dataset: Dataset) -> list[str]:
-    """The views told by View Position, View Code Sequence, Patient Orientation and the descriptions, in that order."""
+def named_views(dataset: Dataset) -> list[str]:
+    """The views by View Position, View Code Sequence, Patient Orientation and the descriptions, in that order."""
     position = text(dataset, "ViewPosition")
     found = [view_in(position) or f"unknown ({position})"] if position else []
     codes = [text(item, "CodeMeaning") for item in items(dataset, "ViewCodeSequence")]

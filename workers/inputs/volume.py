@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from workers.dicom.attributes import header, numbers
-from workers.inputs.decode import Decoder, Stored
+from workers.dicom.geometry import drop_invalid
+from workers.inputs.decoding.decoder import Decoder, Stored
 from workers.inputs.grid import stretch
 from workers.inputs.pixels import padded, require_monochrome
 from workers.inputs.stack import Floats, Stack, VolumeError, stack
@@ -43,7 +44,7 @@ class SourceVolume:
 
         LPS: slices towards the head, rows towards the back, columns towards the patient's left.
         """
-        order, flips = turns(self.direction)
+        order, flips = axis_order(self.direction)
         z, y, x = (self.spacing[axis] for axis in order)
         return np.ascontiguousarray(self.array.transpose(order)[flips]), (z, y, x)
 
@@ -52,7 +53,7 @@ class SourceVolume:
 
         A map of another shape that covers the same volume is interpolated linearly (pixel-centre convention).
         """
-        order, flips = turns(self.direction)
+        order, flips = axis_order(self.direction)
         depth, height, width = (self.array.shape[axis] for axis in order)
         if values.shape != (depth, height, width):
             values = stretch(values, (depth, height, width))
@@ -70,14 +71,16 @@ def load_volume(paths: Sequence[Path], decoder: Decoder, rules: Input | None = N
     Raises
     ------
     VolumeError
-        They are no regular stack, or none within the rules; the sentence says why and where in mm.
+        They are no regular stack, or none within the rules; the sentence has the reason and the place in mm.
     DecodeError
         By the decoder.
     """
-    files = {id(one): (one, path) for one, path in ((header(path), path) for path in paths)}
+    files = {id(one): (one, path) for one, path in ((drop_invalid(header(path)), path) for path in paths)}
     found = stack([one for one, _ in files.values()], rules)
     for one in found.headers:
         require_monochrome(one)
+        if "SliceThickness" not in one:  # results must say one
+            one.SliceThickness = f"{found.spacing[0]:.4f}"
     array = np.empty((len(found.headers), int(found.headers[0].Rows), int(found.headers[0].Columns)), dtype=np.float32)
     in_order = [files[id(one)][1] for one in found.headers]
     for index, stored in enumerate(decoder.decode_many(in_order)):
@@ -97,7 +100,7 @@ def hounsfield(stored: Stored, dataset: Dataset) -> NDArray[np.float32]:
     return values
 
 
-def turns(direction: Floats) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
+def axis_order(direction: Floats) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
     """(which array axis runs along z, y, x; slices that flip the permuted axes which run against them)."""
     along = np.asarray(direction)[:, ::-1]  # (array axis, patient's axis z, y, x)
     z, y, x = max(permutations(range(3)), key=lambda order: sum(abs(along[axis, i]) for i, axis in enumerate(order)))

@@ -15,7 +15,7 @@ SAMPLE = {"en": "A9 %", "zh": "未见气胸胸腔积液"}  # what a font must be
 
 
 def font_file(chosen: Path | None) -> Path:
-    """`results.font`, else DejaVu Sans, which comes with matplotlib (a free licence; Latin, Greek, Cyrillic)."""
+    """`results.font`, else DejaVu Sans, which is part of matplotlib (a free licence; Latin, Greek, Cyrillic)."""
     if chosen:
         return chosen
     found = find_spec("matplotlib")

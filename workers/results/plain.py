@@ -10,46 +10,45 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
-from pydicom.uid import UID, ComprehensiveSRStorage
+from pydicom.uid import ComprehensiveSRStorage
 
 from workers.dicom import codes
-from workers.dicom.references import Predecessor, predecessor_references
+from workers.dicom.content_tree import content_items
+from workers.dicom.references import name_predecessors
 from workers.dicom.uids import Context
-from workers.gate.rules import nodes
-
-SERIES_STEP = 10  # the plain document of series 9102 has number 9112
-
-
-def comprehensive(
-    documents: Sequence[Dataset], kind: str, context: Context, predecessors: Sequence[Predecessor] = ()
-) -> tuple[Dataset, ...]:
-    """The same documents as Comprehensive SR, under UIDs of their own.
-
-    Parameters
-    ----------
-    kind
-        What they are filed as, part of their UIDs.
-    predecessors
-        The documents of the older generation. Those that are made again are no predecessors.
-    """
-    made = tuple(_as_class(document, ComprehensiveSRStorage, kind, context) for document in documents)
-    again = {document.SOPInstanceUID for document in made}
-    replaced = [one for one in predecessors if one.sop_instance_uid not in again]
-    for document in made if replaced else ():
-        document.PredecessorDocumentsSequence = [predecessor_references(document.StudyInstanceUID, replaced)]
-    return made
+from workers.findings.analysed import AnalysedStudy
+from workers.results.regions import regions_documents
+from workers.results.registry import series_number
+from workers.results.statement import statement_documents
 
 
-def _as_class(document: Dataset, sop_class: UID, kind: str, context: Context) -> Dataset:
+def plain_regions(study: AnalysedStudy) -> tuple[Dataset, ...]:
+    """The regions documents."""
+    return _comprehensive(study.once(regions_documents), "regions-2d", study)
+
+
+def plain_statements(study: AnalysedStudy) -> tuple[Dataset, ...]:
+    """The statement."""
+    return _comprehensive(study.once(statement_documents), "statement-2d", study)
+
+
+def _comprehensive(documents: Sequence[Dataset], kind: str, study: AnalysedStudy) -> tuple[Dataset, ...]:
+    """The same documents under UIDs of their own: `kind` is part of them."""
+    plain = tuple(_as_comprehensive(document, kind, study.context) for document in documents)
+    name_predecessors(plain, study.predecessors_of(kind))
+    return plain
+
+
+def _as_comprehensive(document: Dataset, kind: str, context: Context) -> Dataset:
     plain = copied(document)
     origin = str(document.SOPInstanceUID)
-    plain.SOPClassUID = plain.file_meta.MediaStorageSOPClassUID = sop_class
+    plain.SOPClassUID = plain.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
     plain.SOPInstanceUID = context.uid(f"{kind}/instance", origin)
     plain.file_meta.MediaStorageSOPInstanceUID = plain.SOPInstanceUID
     plain.SeriesInstanceUID = context.uid(f"{kind}/series", origin)
-    plain.SeriesNumber = int(document.SeriesNumber) + SERIES_STEP
+    plain.SeriesNumber = series_number(kind)
     plain.pop("PredecessorDocumentsSequence", None)
-    for item in nodes(plain):
+    for item in content_items(plain):
         if item.ValueType == "SCOORD":
             for image in item.ContentSequence:
                 image.ConceptNameCodeSequence = [codes.coded(codes.ORIGINAL_SOURCE)]

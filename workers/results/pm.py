@@ -6,6 +6,8 @@ in it: all slices of a thorax would be a hundred megabytes a finding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
@@ -14,39 +16,36 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
-from workers.dicom.attributes import numbers
 from workers.dicom.evidence import prepared
+from workers.dicom.geometry import require_frame_of_reference
 from workers.dicom.uids import Context
 from workers.findings import equipment
+from workers.findings.analysed import AnalysedStudy
 from workers.findings.findings import Finding
-from workers.inputs.volume import SourceVolume
+from workers.findings.source import Source
+from workers.results.registry import series_number
 
-SERIES_NUMBER = 9107
+
+def saliency_maps(study: AnalysedStudy) -> Iterator[Dataset]:
+    """Of each finding of a volume that has regions its map in the source's own pixels."""
+    for each in study.sources:
+        for finding, saliency in zip(each.findings, each.saliency, strict=False):
+            if finding.regions:
+                yield _saliency_map(finding, saliency, each.source, each.context)
 
 
-def saliency_map(
-    finding: Finding, saliency: NDArray[np.float32], source: SourceVolume, context: Context
-) -> Dataset | None:
-    """One finding's map in the source's own pixels; None where it has no region.
-
-    Parameters
-    ----------
-    saliency
-        (d, h, w) as the model gave it, raw scale.
-    """
-    if not finding.regions:
-        return None
+def _saliency_map(finding: Finding, saliency: NDArray[np.float32], source: Source, context: Context) -> Dataset:
+    require_frame_of_reference(source.headers[0], "a Parametric Map")
     touched = np.flatnonzero(np.any([region.mask.any(axis=(1, 2)) for region in finding.regions], axis=0))
     values = source.to_source(saliency)[touched].astype(np.float32)
-    first, *others = (source.headers[index] for index in touched)
-    name, uids = finding.label.name, [str(header.SOPInstanceUID) for header in source.headers]
-    thickness = numbers(first, "SliceThickness")
+    first, *others = (source.headers[frame] for frame in touched)
+    name, uids = finding.label.name, source.sop_instance_uids
     low, high = float(values.min()), float(values.max())
     dataset: Dataset = hd.pm.ParametricMap(
         source_images=[prepared(first), *others],
         pixel_array=values,
         series_instance_uid=context.uid(f"saliency-map/{name}/series", *uids),
-        series_number=SERIES_NUMBER,
+        series_number=series_number("saliency-map"),
         sop_instance_uid=context.uid(f"saliency-map/{name}/instance", *uids),
         instance_number=1,
         manufacturer=equipment.MANUFACTURER,
@@ -62,11 +61,7 @@ def saliency_map(
                 voi_lut_function="LINEAR_EXACT",  # LINEAR allows no width below 1
             )
         ],
-        pixel_measures=hd.PixelMeasuresSequence(
-            pixel_spacing=source.spacing[1:],
-            slice_thickness=thickness[0] if thickness else source.spacing[0],
-            spacing_between_slices=source.spacing[0],
-        ),
+        pixel_measures=hd.PixelMeasuresSequence(**source.pixel_measures._asdict()),
         content_label="SALIENCY",
         content_description=equipment.RESEARCH,
         transfer_syntax_uid=ExplicitVRLittleEndian,

@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import highdicom as hd
 import numpy as np
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from models.regions import Mask
 from workers.dicom import codes
 from workers.dicom.evidence import prepared
 from workers.dicom.uids import Context
 from workers.findings import equipment, wording
-from workers.findings.findings import Finding, Region, Source, largest_slice, source_headers, source_uids
+from workers.findings.analysed import AnalysedSource, AnalysedStudy
+from workers.findings.findings import Finding, Region
 from workers.findings.location import outline
 from workers.inputs.pixels import inverted
-from workers.inputs.volume import SourceVolume
+from workers.results.registry import series_number
 
-SERIES_NUMBER = 9106
 _ABOVE = 0.02  # of the image's height: how far above a region its text begins
 
 
-def presentation_state(findings: Sequence[Finding], source: Source, context: Context) -> Dataset | None:
-    """The outlines of one source's regions, a layer a finding; None where there is no region."""
-    pairs = [(finding, region) for finding in findings for region in finding.regions]
-    if not pairs:
-        return None
-    headers = source_headers(source)
+def presentation_states(study: AnalysedStudy) -> Iterator[Dataset]:
+    """The outlines of each source that has regions, a layer a finding."""
+    return (_presentation_state(each) for each in study.sources if each.regions)
+
+
+def _presentation_state(analysed: AnalysedSource) -> Dataset:
+    pairs, context, headers = analysed.regions, analysed.context, analysed.source.headers
     layers = {
-        finding.label.name: hd.pr.GraphicLayer(
-            f"FINDING {number}", number, finding.label.title, codes.cielab(finding.label.colour)
-        )
-        for number, (finding, _) in enumerate({one.label.name: (one, None) for one, _ in pairs}.values(), start=1)
+        label.name: hd.pr.GraphicLayer(f"FINDING {number}", number, label.title, codes.cielab(label.colour))
+        for number, label in enumerate(dict.fromkeys(finding.label for finding, _ in pairs), start=1)
     }
-    drawn = [(finding, region, *_plane(region, source)) for finding, region in pairs]
-    images = {index: headers[index] for *_, index in drawn}
-    first, *others = images.values()
-    uids = source_uids(source)
+    first, *others = (headers[frame] for frame in analysed.shown)
+    uids = analysed.source.sop_instance_uids
     dataset: Dataset = hd.pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[prepared(first), *others],
         series_instance_uid=context.uid("presentation-state/series", *uids),
-        series_number=SERIES_NUMBER,
+        series_number=series_number("presentation-state"),
         sop_instance_uid=context.uid("presentation-state/instance", *uids),
         instance_number=1,
         manufacturer=equipment.MANUFACTURER,
@@ -53,8 +49,8 @@ def presentation_state(findings: Sequence[Finding], source: Source, context: Con
         content_description=equipment.RESEARCH,
         graphic_layers=list(layers.values()),
         graphic_annotations=[
-            _annotation(finding, region, plane, headers[index], layers[finding.label.name], context)
-            for finding, region, plane, index in drawn
+            _annotation(finding, region, headers[region.frame], layers[finding.label.name], context)
+            for finding, region in pairs
         ],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         series_description=equipment.series_description(context, "outlines"),
@@ -64,17 +60,8 @@ def presentation_state(findings: Sequence[Finding], source: Source, context: Con
     return dataset
 
 
-def _plane(region: Region, source: Source) -> tuple[Mask, int]:
-    if not isinstance(source, SourceVolume):
-        return region.mask, 0
-    index = largest_slice(region.mask)
-    return region.mask[index], index
-
-
-def _annotation(
-    finding: Finding, region: Region, plane: Mask, header: Dataset, layer: object, context: Context
-) -> object:
-    points = outline(plane)
+def _annotation(finding: Finding, region: Region, header: Dataset, layer: object, context: Context) -> object:
+    points = outline(region.plane)
     top = points[np.argmin(points[:, 1])]
     height = float(header.Rows)
     beginning = (float(top[0]), max(float(top[1]) - _ABOVE * height, 0.0))
@@ -105,7 +92,7 @@ def _annotation(
 def _complete(dataset: Dataset, header: Dataset, context: Context) -> None:
     """What highdicom leaves out or takes from the clock, in place.
 
-    A presentation state overrides the image's Photometric Interpretation (PS3.3 C.11.6.1), so it must say itself that
+    A presentation state overrides the image's Photometric Interpretation (PS3.3 C.11.6.1), so it must declare that
     the smallest value is white.
     """
     dataset.PresentationLUTShape = "INVERSE" if inverted(header) else "IDENTITY"

@@ -17,12 +17,13 @@ from starlette.responses import Response
 
 from node.admin import queries
 from node.admin import retry as retrying
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.dispatch.broker import TASKS
-from node.entities import DeliveryState, StudyState
+from node.entities import JobState, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import outbox
-from node.ledger.tables import FINDING, OUTBOX, STUDY
+from node.ledger.tables import FINDING, STUDY
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.web.context import PageContext, context_of
 from node.web.pages import failures
 from node.web.pages.forms import Form
@@ -51,7 +52,7 @@ def panel(request: Request) -> Response:
 def retry(request: Request, _form: Form) -> Response:
     """`POST /status/retry/UID`: what `readfirst retry UID` does."""
     context, uid = context_of(request), request.path_params["uid"]
-    if not is_uid(uid):
+    if not is_received_uid(uid):
         raise HTTPException(404, "No such study is known here.")
     with context.ledger.write() as connection:
         done = retrying.retry(connection, uid, context.clock())
@@ -95,7 +96,8 @@ def _values(context: PageContext) -> dict[str, Any]:
             "models": _models(connection, context),
             "failures": failures.find(connection),
             "triage": queries.triage(connection, context.settings.worklist.policy),
-            "notices": notices.untaken(connection),
+            "notices": notices.open_counts(connection),
+            "waiting": failures.waiting(connection),
         }
 
 
@@ -128,20 +130,20 @@ def _peers(connection: Connection, context: PageContext) -> list[dict[str, Any]]
 
 
 def _deliveries() -> Select[Any]:
-    pending = OUTBOX.c.state == DeliveryState.PENDING
+    pending = DELIVERY.c.state == JobState.PENDING
     return select(
-        OUTBOX.c.peer,
-        func.sum(case((OUTBOX.c.state == DeliveryState.DELIVERED, 1), else_=0)).label("delivered"),
-        func.sum(case((or_(pending, OUTBOX.c.state == DeliveryState.STORED), 1), else_=0)).label("waiting"),
-        func.max(OUTBOX.c.delivered_at).label("last_delivered_at"),
-        func.min(case((pending, OUTBOX.c.next_attempt_at))).label("next_attempt_at"),
-        func.max(case((pending, OUTBOX.c.attempts), else_=0)).label("tries"),
-    ).group_by(OUTBOX.c.peer)
+        DELIVERY.c.peer,
+        func.sum(case((DELIVERY.c.state == JobState.DELIVERED, 1), else_=0)).label("delivered"),
+        func.sum(case((or_(pending, DELIVERY.c.state == JobState.STORED), 1), else_=0)).label("waiting"),
+        func.max(DELIVERY.c.delivered_at).label("last_delivered_at"),
+        func.min(case((pending, DELIVERY.c.next_attempt_at))).label("next_attempt_at"),
+        func.max(case((pending, DELIVERY.c.attempts), else_=0)).label("tries"),
+    ).group_by(DELIVERY.c.peer)
 
 
 def _error(connection: Connection, peer: str) -> str:
-    query = select(OUTBOX.c.last_error).where(OUTBOX.c.peer == peer, outbox.FAILING)
-    return connection.execute(query.order_by(OUTBOX.c.id.desc()).limit(1)).scalar() or ""
+    query = select(DELIVERY.c.last_error).where(DELIVERY.c.peer == peer, deliveries.FAILING)
+    return connection.execute(query.order_by(DELIVERY.c.id.desc()).limit(1)).scalar() or ""
 
 
 def _disk(context: PageContext) -> dict[str, float]:

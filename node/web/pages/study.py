@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, Response
 
 from node.admin import feedback
 from node.admin.study_view import StudyView, study_view
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.ledger.tables import PICTURE
 from node.web.context import address_of, context_of
 from node.web.pages import claims
@@ -131,7 +131,7 @@ def _change(request: Request, change: claims.Change) -> Response:
 
 def _uid(request: Request) -> str:
     uid: str = request.path_params["uid"]
-    if not is_uid(uid):
+    if not is_received_uid(uid):
         raise HTTPException(404, _UNKNOWN)
     return uid
 

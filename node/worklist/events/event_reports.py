@@ -1,31 +1,43 @@
-"""Event reports on their way: kept in the ledger until the subscriber has answered, or until they are too old."""
+"""Event reports: jobs that report one event of a work item to one subscriber, in order, until it has answered.
+
+Lane: the subscriber's AE title; reference: the work item's SOP Instance UID.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping
 
-from node.ledger.outbox import LONGEST_PAUSE, pause_after
-from node.ledger.tables import EVENT_REPORT
+from node.entities import JobKind
+from node.ledger import jobs
+from node.ledger.jobs import NewJob
+from node.ledger.tables import JOB
 from node.worklist.events.subscription_states import GLOBAL_SUBSCRIPTION
 from node.worklist.items.changes import Event, EventType
 from node.worklist.items.json_model import Json
 
+KINDS = (JobKind.EVENT_REPORT, JobKind.WEB_EVENT_REPORT)
 MOST_REFUSALS = 3  # failure statuses of one report before it is given up, so that the next ones get through
+LONGEST_PAUSE = 900.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subscriber:
-    """Who is told: an AE title, over associations that we open, or (`web`) over the WebSocket that it opened."""
+    """Who is notified: an AE title, over associations that we open, or (`web`) over the WebSocket that it opened."""
 
     ae_title: str
     web: bool = False
 
+    @property
+    def kind(self) -> JobKind:
+        """The kind of its jobs."""
+        return KINDS[self.web]
+
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EventReport:
     """One event report for one subscriber; `id` is their order."""
 
     id: int
@@ -38,75 +50,62 @@ class Report:
 def put(
     connection: Connection, sop_instance_uid: str, events: Iterable[Event], to: Iterable[Subscriber], now: float
 ) -> None:
-    """Queue each event for each subscriber."""
+    """Put each event for each subscriber."""
     to = tuple(to)
-    rows = [_row(subscriber, sop_instance_uid, event, now) for event in events for subscriber in to]
-    if rows:
-        connection.execute(insert(EVENT_REPORT), rows)
+    jobs.put_all(connection, [_job(one, sop_instance_uid, event) for event in events for one in to], now)
 
 
 def put_status(connection: Connection, event: Event, to: Iterable[Subscriber], now: float) -> None:
-    """Queue an SCP Status Change; one that a subscriber has not yet heard of is replaced."""
+    """Put an SCP Status Change; one that still waits for a subscriber is replaced."""
     for subscriber in to:
-        old = and_(_of(subscriber), EVENT_REPORT.c.event_type == EventType.SCP_STATUS_CHANGE.value)
-        connection.execute(delete(EVENT_REPORT).where(old))
+        jobs.remove(connection, _of(subscriber), JOB.c.reference == GLOBAL_SUBSCRIPTION)
         put(connection, GLOBAL_SUBSCRIPTION, (event,), (subscriber,), now)
 
 
 def put_many(connection: Connection, to: Subscriber, found: Iterable[tuple[str, Event]], now: float) -> None:
-    """Queue one event each for many work items, given with their UIDs, for one subscriber."""
-    if rows := [_row(to, uid, event, now) for uid, event in found]:
-        connection.execute(insert(EVENT_REPORT), rows)
+    """Put one event each for many work items, given with their UIDs, for one subscriber."""
+    jobs.put_all(connection, [_job(to, uid, event) for uid, event in found], now)
 
 
 def due(connection: Connection, now: float) -> tuple[Subscriber, ...]:
     """The subscribers to associate with: those whose oldest report is due."""
-    oldest = select(func.min(EVENT_REPORT.c.id)).where(EVENT_REPORT.c.web.is_(False)).group_by(EVENT_REPORT.c.ae_title)
-    query = select(EVENT_REPORT.c.ae_title).where(EVENT_REPORT.c.id.in_(oldest), EVENT_REPORT.c.next_attempt_at <= now)
-    return tuple(Subscriber(ae_title) for ae_title in connection.execute(query).scalars())
+    return tuple(map(Subscriber, jobs.lanes_in_order(connection, JobKind.EVENT_REPORT, now)))
 
 
-def waiting(connection: Connection, subscriber: Subscriber, limit: int) -> tuple[Report, ...]:
+def waiting(connection: Connection, subscriber: Subscriber, limit: int) -> tuple[EventReport, ...]:
     """The subscriber's oldest reports, in order."""
-    query = select(EVENT_REPORT).where(_of(subscriber)).order_by(EVENT_REPORT.c.id).limit(limit)
-    return tuple(_report(row) for row in connection.execute(query))
+    return tuple(_report(row) for row in jobs.find(connection, _of(subscriber), limit=limit))
 
 
-def answered(connection: Connection, report: Report) -> None:
+def answered(connection: Connection, report: EventReport) -> None:
     """The subscriber has it."""
-    connection.execute(delete(EVENT_REPORT).where(EVENT_REPORT.c.id == report.id))
+    jobs.remove(connection, JOB.c.id == report.id)
 
 
-def postponed(connection: Connection, subscriber: Subscriber, now: float, jitter: float) -> float:
+def postponed(
+    connection: Connection, subscriber: Subscriber, error: str, now: float, jitter: float | None = None
+) -> float:
     """The subscriber was not reached: when its oldest report is tried again, in seconds from now."""
-    head = waiting(connection, subscriber, 1)
-    if not head:
-        return 0.0
-    pause = min(pause_after(head[0].attempts + 1, jitter), LONGEST_PAUSE / 24)
-    values = {"attempts": EVENT_REPORT.c.attempts + 1, "next_attempt_at": now + pause}
-    connection.execute(update(EVENT_REPORT).where(EVENT_REPORT.c.id == head[0].id).values(values))
-    return pause
+    for head in waiting(connection, subscriber, 1):
+        return jobs.postpone(connection, head.id, head.attempts, error, now, longest=LONGEST_PAUSE, jitter=jitter)
+    return 0.0
 
 
 def forget(connection: Connection, subscriber: Subscriber, sop_instance_uid: str = "") -> None:
     """Drop what waits for a subscriber that wants no more: of one work item, or of all."""
-    clauses = [_of(subscriber), EVENT_REPORT.c.event_type != EventType.SCP_STATUS_CHANGE.value]
-    if sop_instance_uid:
-        clauses.append(EVENT_REPORT.c.sop_instance_uid == sop_instance_uid)
-    connection.execute(delete(EVENT_REPORT).where(*clauses))
+    of_item = JOB.c.reference == sop_instance_uid if sop_instance_uid else JOB.c.reference != GLOBAL_SUBSCRIPTION
+    jobs.remove(connection, _of(subscriber), of_item)
 
 
-def _row(subscriber: Subscriber, sop_instance_uid: str, event: Event, now: float) -> dict[str, object]:
-    return {
-        "ae_title": subscriber.ae_title, "web": subscriber.web, "sop_instance_uid": sop_instance_uid,
-        "event_type": event.type.value, "information": event.information, "created_at": now,
-        "attempts": 0, "next_attempt_at": now,
-    }  # fmt: skip
+def _job(subscriber: Subscriber, sop_instance_uid: str, event: Event) -> NewJob:
+    payload = {"event_type": event.type.value, "information": event.information}
+    return NewJob(subscriber.kind, subscriber.ae_title, payload=payload, reference=sop_instance_uid)
 
 
 def _of(subscriber: Subscriber) -> ColumnElement[bool]:
-    return and_(EVENT_REPORT.c.ae_title == subscriber.ae_title, EVENT_REPORT.c.web.is_(subscriber.web))
+    return jobs.of(subscriber.kind, subscriber.ae_title)
 
 
-def _report(row: Row[tuple[object, ...]]) -> Report:
-    return Report(row.id, row.sop_instance_uid, EventType(row.event_type), row.information, row.attempts)
+def _report(row: RowMapping) -> EventReport:
+    event_type, information = EventType(row["payload"]["event_type"]), row["payload"]["information"]
+    return EventReport(row["id"], row["reference"], event_type, information, row["attempts"])

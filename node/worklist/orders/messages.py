@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid
 from node.hl7.charsets import is_known
 from node.hl7.er7 import SEPARATORS, UNREADABLE, Message, Segment, escape
 from node.settings import Orders
@@ -78,7 +78,7 @@ def remarks(message: Message, table: Orders) -> Iterator[str]:
     unknown = {code[:20] for group in _groups(message) for code in _codes(group, known) if _word(code) not in known}
     if unknown:
         yield f"priority {', '.join(sorted(unknown))} is not in worklist.orders.priorities, it does not count"
-    if not all(is_uid(uid) for group in _groups(message) for uid in _studies(group)):
+    if not all(is_received_uid(uid) for group in _groups(message) for uid in _studies(group)):
         yield "a Study Instance UID is none"
 
 
@@ -145,7 +145,7 @@ def _codes(group: Group, known: Mapping[str, Priority]) -> Iterator[str]:
 
 
 def _study(group: Group) -> str:
-    return next(filter(is_uid, _studies(group)), "")
+    return next(filter(is_received_uid, _studies(group)), "")
 
 
 def _studies(group: Group) -> list[str]:

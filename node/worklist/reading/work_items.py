@@ -13,7 +13,8 @@ from pydicom import Dataset
 from sqlalchemy import Connection, func, select
 
 from node.ledger.engine import note
-from node.ledger.tables import INSTANCE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.ledger.tables import INSTANCE, RESULT, STUDY, WORK_ITEM
+from node.sending.deliveries import DELIVERY
 from node.settings import Policy
 from node.worklist.events.writing import add, save
 from node.worklist.items.json_model import Json, accession_number, has_value, put, text
@@ -193,7 +194,8 @@ def _images(connection: Connection, study_instance_uid: str) -> list[Reference]:
 
 
 def _results(connection: Connection, study_instance_uid: str) -> list[Reference]:
-    delivered = select(OUTBOX.c.sop_instance_uid).where(OUTBOX.c.delivered_at.is_not(None))
+    of_study = DELIVERY.c.study_instance_uid == study_instance_uid
+    delivered = select(DELIVERY.c.sop_instance_uid).where(of_study, DELIVERY.c.delivered_at.is_not(None))
     there = (RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.sop_instance_uid.in_(delivered))
     newest = select(func.max(RESULT.c.generation)).where(*there).scalar_subquery()
     columns = (RESULT.c.study_instance_uid, RESULT.c.series_instance_uid)

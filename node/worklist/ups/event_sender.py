@@ -7,8 +7,6 @@ from the ledger when it was answered: a crash in between sends it a second time,
 
 from __future__ import annotations
 
-import random
-import threading
 import time
 from collections.abc import Callable
 
@@ -17,55 +15,46 @@ from pynetdicom import Association, build_context
 from pynetdicom.sop_class import UnifiedProcedureStepEvent, UnifiedProcedureStepPush
 
 from node.dicom.contexts import PLAIN_TRANSFER_SYNTAXES
+from node.dicom.dimse import is_performed
 from node.errors import PeerError, ReadFirstError
-from node.ledger import expiry
+from node.ledger import jobs
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT_REPORT
-from node.loops import OneAtATime, going_on
+from node.loops import LaneLoop
 from node.sending.scu import Requestor, associate
 from node.settings import Peer, Settings
 from node.worklist.events import event_reports, subscriptions
-from node.worklist.events.event_reports import MOST_REFUSALS, Report, Subscriber
+from node.worklist.events.event_reports import MOST_REFUSALS, EventReport, Subscriber
 from node.worklist.items.changes import restarted
 from node.worklist.items.json_model import to_dataset
 
 _log = structlog.get_logger(__name__)
 _TICK = 0.1  # seconds between looks
 _BATCH = 100  # reports of one association
-_AT_ONCE = 8  # subscribers served at the same time
 _ANSWER_SECONDS = 10.0  # to answer one report; nothing has to be done for it
 _HOUR = 3600.0
+_WAIT = "event reports wait"  # the log's word
 
 SOP_CLASSES: tuple[str, ...] = (UnifiedProcedureStepEvent,)
 
 
-class Notifier:
-    """The loop that tells subscribers; `run` in a thread of its own until `stop`."""
+class EventSender(LaneLoop[Subscriber]):
+    """The loop that sends event reports; `run` in a thread of its own until `stop`."""
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
-        self._settings, self._ledger, self._clock = settings, ledger, clock
+        super().__init__("event", _WAIT, _TICK, clock)
+        self._settings, self._ledger = settings, ledger
         self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
-        self._stopping = threading.Event()
-        self._turns = OneAtATime(self._serve, _AT_ONCE, "event", self._stopping)
+        self._restart_reported = False
 
-    def run(self) -> None:
-        """Tell until stopped; begins with SCP Status Change."""
-        started = False
-        while not self._stopping.is_set():
-            with going_on("event reports wait", self._stopping):
-                if not started:
-                    self.say_restarted(self._clock())
-                    started = True
-                self.look(self._clock())
-            self._stopping.wait(_TICK)
+    def step(self) -> float:
+        """Begins with SCP Status Change."""
+        if not self._restart_reported:
+            self.report_restart(self._clock())
+            self._restart_reported = True
+        return super().step()
 
-    def stop(self) -> None:
-        """End `run` soon; what is being sent is answered within 10 s, or sent again at the next start."""
-        self._stopping.set()
-        self._turns.close()
-
-    def say_restarted(self, now: float) -> None:
-        """Queue SCP Status Change for every subscriber and for those whom the settings name."""
+    def report_restart(self, now: float) -> None:
+        """Put SCP Status Change for every subscriber and for those whom the settings name."""
         named = [Subscriber(ae_title) for ae_title in self._settings.worklist.status_to]
         event = restarted(subscriptions_kept=True, items_kept=True)
         with self._ledger.write() as connection:
@@ -73,42 +62,27 @@ class Notifier:
                 connection, event, sorted({*named, *subscriptions.all_subscribers(connection)}), now
             )
 
-    def look(self, now: float) -> None:
-        """Begin to serve whoever is due, and drop what is too old."""
-        oldest = now - self._settings.worklist.event_hours * _HOUR
+    def due(self, now: float) -> tuple[Subscriber, ...]:
+        """Whoever is to be sent something; what is too old is dropped first."""
+        for kind in event_reports.KINDS:
+            missed = jobs.drop_older(self._ledger, kind, now - self._settings.worklist.event_hours * _HOUR)
+            for ae_title, number in missed.items():
+                _log.warning("event reports dropped, nobody answered in time", peer=ae_title, reports=number)
         with self._ledger.read() as connection:
-            old = expiry.has_older(connection, EVENT_REPORT, oldest)
-        if old:
-            self._expire(oldest)
-        with self._ledger.read() as connection:
-            due = event_reports.due(connection, now)
-        for subscriber in due:
-            self._turns.begin(subscriber)
+            return event_reports.due(connection, now)
 
-    def _expire(self, before: float) -> None:
-        with self._ledger.write() as connection:
-            missed = expiry.expire(connection, EVENT_REPORT, before)
-        for ae_title, number in missed.items():
-            _log.warning("event reports dropped, nobody answered in time", peer=ae_title, reports=number)
-
-    def _serve(self, subscriber: Subscriber) -> None:
-        try:
-            self.serve(subscriber)
-        except Exception:  # noqa: BLE001  # outermost of the pool's threads
-            _log.exception("event reports wait", peer=subscriber.ae_title)
-
-    def serve(self, subscriber: Subscriber) -> None:
+    def serve(self, lane: Subscriber) -> None:
         """Send what waits for one subscriber, over one association; put it off where that fails."""
         try:
-            peer = self._settings.peer_called(subscriber.ae_title)
+            peer = self._settings.peer_called(lane.ae_title)
             if peer is None:
-                raise PeerError(f"no [peers.…] table has ae_title = {subscriber.ae_title}")
-            self._send(subscriber, peer)
+                raise PeerError(f"no [peers.…] table has ae_title = {lane.ae_title}")
+            self._send(lane, peer)
         except ReadFirstError as error:
             with self._ledger.write() as connection:
-                pause = event_reports.postponed(connection, subscriber, self._clock(), random.random())  # noqa: S311
+                pause = event_reports.postponed(connection, lane, str(error), self._clock())
             seconds = round(pause, 1)
-            _log.warning("event reports wait", peer=subscriber.ae_title, reason=str(error), again_in_seconds=seconds)
+            _log.warning(_WAIT, peer=lane.ae_title, reason=str(error), again_in_seconds=seconds)
 
     def _send(self, subscriber: Subscriber, peer: Peer) -> None:
         contexts = [build_context(sop_class, list(PLAIN_TRANSFER_SYNTAXES)) for sop_class in SOP_CLASSES]
@@ -122,7 +96,7 @@ class Notifier:
                 for report in waiting:
                     self._send_one(association, subscriber, report)
 
-    def _send_one(self, association: Association, subscriber: Subscriber, report: Report) -> None:
+    def _send_one(self, association: Association, subscriber: Subscriber, report: EventReport) -> None:
         if not association.is_established:
             raise PeerError("the peer ended the association")
         answer, _ = association.send_n_event_report(
@@ -133,7 +107,7 @@ class Notifier:
         if status is None:
             association.abort()
             raise PeerError("the peer did not answer an event report")
-        if status != 0 and status & 0xF000 != 0xB000 and report.attempts + 1 < MOST_REFUSALS:
+        if not is_performed(status) and report.attempts + 1 < MOST_REFUSALS:
             raise PeerError(f"the peer answered an event report with 0x{status:04X}")
         with self._ledger.write() as connection:
             event_reports.answered(connection, report)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from node.dicom.identity import is_uid
+from node.dicom.identity import is_received_uid, is_uid
 from node.ledger.engine import Ledger, note
 from node.ledger.tables import WORK_ITEM
 from node.worklist.events.subscriptions import publish, watchers
@@ -195,7 +195,7 @@ def _study(attributes: Json) -> str:
         *items(attributes, "InputInformationSequence"),
     ]
     uids = (text(holder, "StudyInstanceUID") for holder in holders)
-    return next(filter(is_uid, uids), "")
+    return next(filter(is_received_uid, uids), "")
 
 
 def _note(connection: Connection, item: Item, now: float, detail: str) -> None:

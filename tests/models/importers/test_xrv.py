@@ -24,10 +24,12 @@ from models.errors import PackageError
 from models.importers import foreign, xrv
 from models.loaded import LoadedModel
 from node.entities import StudyState
+from node.settings import Settings
 from tests.models import xrv_phantoms as theirs
 from tests.models.test_card import verhoeff_is_right
-from workers.inputs.decode import Decoder
-from workers.pipeline import Instance, analyze
+from workers.delivery.profiles import result_options
+from workers.inputs.decoding.decoder import Decoder
+from workers.pipeline import Environment, Instance, Study, analyze
 
 SAMPLE = next((Path(__file__).parents[3] / "deploy" / "samples" / "chest-xray-effusion").glob("*.dcm"))
 
@@ -112,7 +114,8 @@ def test_a_study_goes_through_the_pipeline_and_the_gate(tmp_path: Path, monkeypa
     model, _ = built("densenet121-res224-all", tmp_path, monkeypatch)
     with Decoder() as decoder:
         instance = Instance(str(dcmread(SAMPLE).SOPInstanceUID), SAMPLE, 1_767_348_930.0)
-        report = analyze([instance], [model], decoder, tmp_path / "out", "0.1.0")
+        environment = Environment(decoder, "0.1.0", result_options(Settings()))
+        report = analyze(Study((instance,), tmp_path / "out"), [model], environment)
     assert (report.state, report.left_out, report.notes) == (StudyState.ANALYSED, (), ())
     assert [finding.label for finding in report.findings] == [label.title for label in model.card.labels]
     assert all(0 <= finding.probability <= 1 and finding.quantity == "score" for finding in report.findings)

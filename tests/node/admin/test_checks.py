@@ -93,7 +93,7 @@ def test_where_all_is_well_every_line_is_ok(settings: Settings, start: Start) ->
     assert [line for line in lines if not line.ok] == []
     assert [line.what for line in lines] == [
         "configuration", "disk", "database", "queue", "address", "audit file", *["peer pacs"] * 7, "model chest-ct",
-        "device",
+        "pixel decoder", "device",
     ]  # fmt: skip
     said = [line.detail for line in lines if line.what == "peer pacs"]
     assert said[0].endswith("answers C-ECHO")
@@ -207,9 +207,7 @@ def test_a_query_class_that_is_not_accepted_is_one_failure(settings: Settings, s
 def test_a_peer_that_takes_neither_a_class_nor_what_could_stand_in_fails(settings: Settings, start: Start) -> None:
     peer = start(Pacs((Comprehensive3DSRStorage, FIND)))
     line = the_failure(check(settings, pacs=peer))
-    assert line.detail == (
-        "does NOT accept Segmentation Storage (segmentation), nor what could stand in for it: it will wait"
-    )
+    assert line.detail == ("does NOT accept Segmentation Storage (segmentation), nor a fallback of it: it will wait")
     no_fallback = settings.model_copy(update={"results": Results(fallback=False)})
     other = start(Pacs(tuple(uid for uid in ALL if uid != SegmentationStorage)))
     assert the_failure(check(no_fallback, pacs=other)).detail == line.detail

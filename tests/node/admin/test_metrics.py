@@ -13,16 +13,18 @@ from node import scp
 from node.admin.metrics import Metrics
 from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
-from node.entities import DeliveryState
+from node.entities import JobState
 from node.errors import QueueUnavailable
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
+from node.sending import deliveries
 from node.settings import Settings
 from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, result, save, stored
+from tests.waiting import wait_until
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
 
@@ -40,11 +42,8 @@ def read(metrics: Metrics, name: str, **labels: str) -> float | None:
     return None
 
 
-def until(metrics: Metrics, value: float, name: str) -> float | None:
-    deadline = time.monotonic() + 10
-    while (found := read(metrics, name)) != value and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
+def wait_for(metrics: Metrics, name: str, value: float) -> None:
+    wait_until(lambda: read(metrics, name) == value, lambda: read(metrics, name))
 
 
 def test_associations_and_instances_are_counted(
@@ -58,15 +57,15 @@ def test_associations_and_instances_are_counted(
     server = scp.start(house.receiver)
     try:
         association = associate(house, CT)
-        assert until(metrics, 1, "readfirst_associations_open") == 1
+        wait_for(metrics, "readfirst_associations_open", 1)
         assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
         assert associate(house, CT, calling="READER").send_c_store(save(tmp_path / "sent", image())).Status == 0x0124
         assert not associate(house, CT, calling="STRANGER").is_established
         association.release()
-        assert until(metrics, 1, "readfirst_associations_open") == 1
+        wait_for(metrics, "readfirst_associations_open", 1)
     finally:
         server.ae.shutdown()
-    assert until(metrics, 0, "readfirst_associations_open") == 0
+    wait_for(metrics, "readfirst_associations_open", 0)
     assert read(metrics, "readfirst_associations_rejected_total") == 1
     assert read(metrics, "readfirst_instances_total", peer="modality", status="0x0000") == 1
     assert read(metrics, "readfirst_instances_total", peer="reader", status="0x0124") == 1
@@ -87,13 +86,13 @@ def test_what_the_ledger_says_is_asked_when_it_is_scraped(ledger: Ledger, metric
     assert read(metrics, "readfirst_delivery_seconds_count", peer="pacs") is None
     with ledger.write() as connection:
         instances.record_instance(connection, stored(), "MODALITY", now - 40)
-        outbox.put(connection, STUDY, 1, [result("2.25.1"), result("2.25.2")], ["pacs"], now)
-        (first, _) = outbox.claim(connection, STUDY, "pacs", now, 10)
-        outbox.settle(connection, first, "pacs", "", now + 2)
+        deliveries.put(connection, STUDY, 1, [result("2.25.1"), result("2.25.2")], ["pacs"], now)
+        (first, _) = deliveries.claim(connection, STUDY, "pacs", now, 10)
+        deliveries.record_sent(connection, first, "pacs", "", now + 2)
     assert read(metrics, "readfirst_studies", state="receiving") == 1
-    assert read(metrics, "readfirst_outbox", state=DeliveryState.PENDING) == 1
-    assert read(metrics, "readfirst_outbox", state=DeliveryState.DELIVERED) == 1
-    assert read(metrics, "readfirst_outbox", state=DeliveryState.REJECTED) == 0
+    assert read(metrics, "readfirst_outbox", state=JobState.PENDING) == 1
+    assert read(metrics, "readfirst_outbox", state=JobState.DELIVERED) == 1
+    assert read(metrics, "readfirst_outbox", state=JobState.REJECTED) == 0
     for _ in range(2):  # a second scrape observes nothing twice
         assert read(metrics, "readfirst_delivery_seconds_count", peer="pacs") == 1
         assert read(metrics, "readfirst_delivery_seconds_sum", peer="pacs") == pytest.approx(42)

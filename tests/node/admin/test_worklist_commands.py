@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 from node.admin.study_view import study_view
 from node.cli import app
 from node.errors import NotAccepted, ReadFirstError
-from node.ledger import outbox
 from node.ledger.engine import Ledger
 from node.receiving import instances
+from node.sending import deliveries
 from node.worklist.sinks import notices
-from node.worklist.sinks.courier import Courier
+from node.worklist.sinks.sender import SinkSender
 from tests.node.phantoms import stored
 from tests.node.worklist.sinks.phantoms import STUDY, raised
-from tests.node.worklist.sinks.test_courier import Told
+from tests.node.worklist.sinks.test_sender import Told
 
 SINKS = """[worklist]
 sinks = ["ups", "hl7", "webhook"]
@@ -80,13 +80,13 @@ def readfirst(*words: str) -> str:
 def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path, ledger: Ledger) -> None:
     with ledger.write() as connection:
         instances.record_instance(connection, stored(study_instance_uid=STUDY), "CT", time.time())
-    Courier("hl7", Told(), ledger).go_round()
-    Courier("webhook", Told([NotAccepted("the server refused the resource with HTTP 422")]), ledger).go_round()
+    SinkSender("hl7", Told(), ledger).step()
+    SinkSender("webhook", Told([NotAccepted("the server refused the resource with HTTP 422")]), ledger).step()
     options = ("--config", str(config))
     shown = readfirst("study", STUDY, *options)
     with ledger.read() as connection:
         story = study_view(connection, STUDY).as_json()
-        assert outbox.undelivered(connection) == 0
+        assert deliveries.undelivered(connection) == 0
     assert story is not None
     told = {notice["sink"]: notice for notice in story["notices"]}
     assert told["hl7"]["acknowledgement"] == f"taken {told['hl7']['control_id']}"
@@ -96,4 +96,4 @@ def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path,
     assert "0 not yet delivered, 1 rejected" in readfirst("status", *options)
     assert readfirst("retry", STUDY, *options) == "1 deliveries due now\n"
     with ledger.read() as connection:
-        assert notices.untaken(connection) == {"pending": 1, "rejected": 0}
+        assert notices.open_counts(connection) == {"pending": 1, "rejected": 0}

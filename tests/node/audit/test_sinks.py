@@ -1,4 +1,4 @@
-"""The sinks, each with a real file or a real receiver; the couriers that feed them."""
+"""The sinks, each with a real file or a real receiver; the senders that feed them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import ssl
 import stat
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import RowMapping
 from structlog.testing import capture_logs
 
-from node.audit import recording, spool
-from node.audit.courier import Courier, Sink, make_sinks
+from node.audit import recording
+from node.audit import waiting as count_waiting
+from node.audit.sender import AuditSender, Sink, make_sinks
 from node.audit.trail import Trail
+from node.entities import JobKind
 from node.errors import NotTaken
+from node.ledger import jobs
 from node.ledger.engine import Ledger
+from node.ledger.jobs import NewJob
 from node.settings import Settings, Tls
 from node.settings.audit import Audit, Repository
 from tests.node.audit.schema import faults
@@ -33,17 +37,18 @@ XML = '<AuditMessage note="Größe">%d</AuditMessage>'
 
 def fill(ledger: Ledger, sink: str, numbers: range) -> None:
     with ledger.write() as connection:
-        spool.put(connection, [sink], [(1000.0 + one, XML % one, one == 0) for one in numbers])
+        messages = [{"at": 1000.0 + one, "message": XML % one, "warning": one == 0} for one in numbers]
+        jobs.put_all(connection, [NewJob(JobKind.AUDIT_MESSAGE, sink, payload=one) for one in messages], 1000.0)
 
 
 def waiting(ledger: Ledger) -> dict[str, int]:
     with ledger.read() as connection:
-        return spool.waiting(connection)
+        return count_waiting(connection)
 
 
-def rows(ledger: Ledger, sink: str) -> list[RowMapping]:
+def rows(ledger: Ledger, sink: str) -> list[Mapping[str, Any]]:
     with ledger.read() as connection:
-        return list(spool.oldest(connection, sink, 100))
+        return [row["payload"] for row in jobs.find(connection, jobs.of(JobKind.AUDIT_MESSAGE, sink))]
 
 
 def mode(path: Path) -> int:
@@ -54,7 +59,7 @@ def test_the_file_has_a_line_a_message_for_us_alone(ledger: Ledger, tmp_path: Pa
     fill(ledger, "file", range(3))
     before = os.umask(0)
     try:
-        Courier("file", Trail(tmp_path / "audit", 1 << 20), ledger).go_round()
+        AuditSender("file", Trail(tmp_path / "audit", 1 << 20), ledger).step()
     finally:
         os.umask(before)
     file = tmp_path / "audit" / "audit.log"
@@ -81,7 +86,7 @@ def test_a_torn_line_is_ended_and_the_next_one_is_whole(ledger: Ledger, tmp_path
 def test_a_full_file_is_put_aside_and_none_is_lost(ledger: Ledger, tmp_path: Path) -> None:
     for number in range(5):
         fill(ledger, "file", range(number, number + 1))
-        Courier("file", Trail(tmp_path, 60), ledger).go_round()
+        AuditSender("file", Trail(tmp_path, 60), ledger).step()
     files = sorted(tmp_path.glob("audit*.log"))
     assert len(files) > 2
     lines = [line for file in files for line in file.read_text().splitlines()]
@@ -89,18 +94,18 @@ def test_a_full_file_is_put_aside_and_none_is_lost(ledger: Ledger, tmp_path: Pat
     assert {mode(file) for file in files} == {0o600}
 
 
-def test_a_disk_that_takes_nothing_keeps_the_messages_in_the_spool(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_disk_that_takes_nothing_keeps_the_messages_waiting(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "audit").write_text("a file where the folder should be")
     fill(ledger, "file", range(2))
-    courier = Courier("file", Trail(tmp_path / "audit", 1 << 20), ledger)
+    sender = AuditSender("file", Trail(tmp_path / "audit", 1 << 20), ledger)
     with capture_logs() as logged:
-        pauses = [courier.go_round() for _ in range(4)]
+        pauses = [sender.step() for _ in range(4)]
     assert pauses == sorted(pauses)
     assert pauses[-1] <= 60
     assert [(line["event"], line["waiting"]) for line in logged] == [("audit messages wait, none is lost", 2)]
     (tmp_path / "audit").unlink()
     with capture_logs() as logged:
-        courier.go_round()
+        sender.step()
     assert [line["event"] for line in logged] == ["audit messages are taken again"]
     assert waiting(ledger) == {}
 
@@ -176,7 +181,7 @@ def test_syslog_over_tls_frames_each_message_by_its_octets(
 ) -> None:
     fill(ledger, "syslog", range(3))
     with receiver.once(manners):
-        Courier("syslog", sink_to(receiver, tls, settings), ledger).go_round()
+        AuditSender("syslog", sink_to(receiver, tls, settings), ledger).step()
     assert waiting(ledger) == {}
     lines = frames(receiver.got[0])
     header = r"<(84|85)>1 1970-01-01T00:16:4\d\.000Z \S+ readfirst \d+ DICOM\+RFC3881 - \ufeff(.*)"
@@ -190,13 +195,14 @@ def test_a_receiver_that_resets_gets_all_of_them_again(
     receiver: Receiver, tls: Tls, ledger: Ledger, settings: Settings
 ) -> None:
     with ledger.write() as connection:  # more than lies in the sockets' buffers
-        spool.put(connection, ["syslog"], [(1.0, "x" * 100_000, False)] * 100)
-    courier = Courier("syslog", sink_to(receiver, tls, settings), ledger)
+        large = NewJob(JobKind.AUDIT_MESSAGE, "syslog", payload={"at": 1.0, "message": "x" * 100_000, "warning": False})
+        jobs.put_all(connection, [large] * 100, 1.0)
+    sender = AuditSender("syslog", sink_to(receiver, tls, settings), ledger)
     with receiver.once("resets"):
-        courier.go_round()
+        sender.step()
     assert (waiting(ledger), receiver.got) == ({"syslog": 100}, [])
     with receiver.once("polite"):
-        courier.go_round()
+        sender.step()
     assert (waiting(ledger), len(frames(receiver.got[0]))) == ({}, 100)
 
 
@@ -220,7 +226,7 @@ def test_syslog_over_udp_is_a_datagram_a_message(ledger: Ledger, settings: Setti
         table = Repository(host="127.0.0.1", port=listener.getsockname()[1], transport="udp")
         audit = Audit(sinks=("syslog",), syslog=table)
         sink = make_sinks(settings.model_copy(update={"audit": audit}))["syslog"]
-        Courier("syslog", sink, ledger).go_round()
+        AuditSender("syslog", sink, ledger).step()
         got = [listener.recv(65536).decode() for _ in range(2)]
     assert [one.endswith(f"\ufeff{XML % number}") for number, one in enumerate(got)] == [True, True]
 

@@ -18,14 +18,14 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetri
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy import select, update
 
-from node.commitment import Loop
-from node.commitment.asker import Asker
-from node.commitment.messages import INSTANCE, Reference, Report, Request, read_request, write_report
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.commitment.messages import INSTANCE, CommitmentResult, Reference, Request, read_request, write_result
+from node.commitment.scu import CommitmentScu
+from node.entities import JobState
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX
+from node.ledger.tables import EVENT, JOB
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Node, Peer, Settings
 from node.settings.commitment import Commitment
 from tests.node.conftest import House, free_port, ledger, listen
@@ -36,13 +36,6 @@ COMMITMENT, FIND = StorageCommitmentPushModel, StudyRootQueryRetrieveInformation
 UIDS = ("2.25.1", "2.25.2", "2.25.3")
 PATIENCE = 30.0
 LONG_AGO = 7200.0  # seconds
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @dataclass
@@ -65,10 +58,10 @@ class Pacs:
     def peer(self) -> Peer:
         return Peer(ae_title="PACS", host="127.0.0.1", port=self.port, receive=("results",), query=True)
 
-    def report(self, request: Request) -> Report:
+    def report(self, request: Request) -> CommitmentResult:
         failed = {one: self.refuses[one.sop_instance_uid] for one in request.references
                   if one.sop_instance_uid in self.refuses}  # fmt: skip
-        return Report(request.transaction_uid, frozenset(request.references) - failed.keys(), failed)
+        return CommitmentResult(request.transaction_uid, frozenset(request.references) - failed.keys(), failed)
 
     def on_action(self, event: Any) -> tuple[int, None]:
         request = read_request(event.action_information)
@@ -82,13 +75,13 @@ class Pacs:
         time.sleep(0.05)  # behind the answer to N-ACTION; nothing is tested by it
         self.send(association, self.report(request))
 
-    def send(self, association: Association, report: Report) -> None:
-        event_type, information = write_report(report)
+    def send(self, association: Association, report: CommitmentResult) -> None:
+        event_type, information = write_result(report)
         status, _ = association.send_n_event_report(information, event_type, COMMITMENT, INSTANCE)
         self.answers.append(status.get("Status"))
 
-    def call(self, node: Beside, report: Report, calling: str = "PACS", *, roles: bool = True) -> int | None:
-        """Report over an association of its own, with or without role selection."""
+    def call(self, node: Beside, report: CommitmentResult, calling: str = "PACS", *, roles: bool = True) -> int | None:
+        """CommitmentResult over an association of its own, with or without role selection."""
         ae = AE(calling)
         ae.add_requested_context(COMMITMENT)
         negotiation = [build_role(COMMITMENT, scp_role=True)] if roles else []
@@ -155,9 +148,9 @@ class Beside:
     def ask(self, **changes: float) -> None:
         """Serve the peer as the loop does when it is due."""
         settings = self.settings.model_copy(update={"commitment": Commitment(**({"stay_seconds": 0.0} | changes))})
-        asker = Asker(settings, self.ledger, threading.Event(), lambda: self.now)
-        for name in asker.due(self.now):
-            asker.serve(name)
+        scu = CommitmentScu(settings, self.ledger, lambda: self.now)
+        for name in scu.due(self.now):
+            scu.serve(name)
 
     @property
     def states(self) -> list[str]:
@@ -170,7 +163,7 @@ class Beside:
     @property
     def rows(self) -> list[Any]:
         with self.ledger.read() as connection:
-            return list(connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)))
+            return list(connection.execute(select(DELIVERY).order_by(DELIVERY.c.id)))
 
     def story(self, kind: str) -> list[str]:
         with self.ledger.read() as connection:
@@ -181,8 +174,8 @@ class Beside:
         """As the worker does, when the pause is over."""
         self.now += LONG_AGO
         with self.ledger.write() as connection:
-            for row in outbox.claim(connection, STUDY, "pacs", self.now, 20.0):
-                outbox.settle(connection, row, "pacs", "", self.now, taken=DeliveryState.STORED)
+            for row in deliveries.claim(connection, STUDY, "pacs", self.now, 20.0):
+                deliveries.record_sent(connection, row, "pacs", "", self.now, taken=JobState.STORED)
 
 
 @pytest.fixture
@@ -193,21 +186,21 @@ def beside(tmp_path: Path, ledger: Ledger, listen: Callable[[Settings], House]) 
         objects = [replace(result(uid), sop_class_uid=f"1.2.840.{number}") for number, uid in enumerate(UIDS)]
         with ledger.write() as connection:
             instances.record_instance(connection, stored(), "MODALITY", node.now)
-            outbox.put(connection, STUDY, 1, objects, ["pacs"], node.now)
-            for row in outbox.claim(connection, STUDY, "pacs", node.now, 20.0):
-                outbox.settle(connection, row, "pacs", "", node.now, taken=DeliveryState.STORED)
+            deliveries.put(connection, STUDY, 1, objects, ["pacs"], node.now)
+            for row in deliveries.claim(connection, STUDY, "pacs", node.now, 20.0):
+                deliveries.record_sent(connection, row, "pacs", "", node.now, taken=JobState.STORED)
         return node
 
     return beside
 
 
 @pytest.fixture
-def looping() -> Iterator[Callable[[Beside], Loop]]:
+def looping() -> Iterator[Callable[[Beside], CommitmentScu]]:
     """The loop of a node, stopped when the test ends."""
     with ExitStack() as stack:
 
-        def looping(node: Beside) -> Loop:
-            loop = Loop(node.settings, node.ledger)
+        def looping(node: Beside) -> CommitmentScu:
+            loop = CommitmentScu(node.settings, node.ledger)
             thread = threading.Thread(target=loop.run)
             thread.start()
             stack.callback(thread.join)
@@ -223,4 +216,4 @@ def references(*uids: str) -> tuple[Reference, ...]:
 
 def make_due(ledger: Ledger) -> None:
     with ledger.write() as connection:
-        connection.execute(update(OUTBOX).values(next_attempt_at=0.0))
+        connection.execute(update(JOB).values(due_at=0.0))

@@ -14,19 +14,19 @@ from pacs import Orthanc
 from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 
-from node.commitment import keeping_promises
-from node.entities import DeliveryState
-from node.ledger import outbox
+from node.commitment import committing
+from node.entities import JobState
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX
+from node.ledger.tables import EVENT
 from node.receiving import instances
-from node.sending import scu
+from node.sending import deliveries, scu
+from node.sending.deliveries import DELIVERY
 from node.sending.scu import Requestor
 from node.settings import Node, Peer, Settings
 from tests.conftest import need
-from tests.node.commitment.conftest import until
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import SERIES, STUDY, image, result, save, stored
+from tests.waiting import wait_until
 
 UIDS = ("1.2.826.1", "1.2.826.2")
 
@@ -53,7 +53,7 @@ def beside(
     settings = settings.model_copy(update={"peers": {"pacs": peer}})
     listen(settings)
     with ExitStack() as stack:
-        stack.enter_context(keeping_promises(settings, ledger))
+        stack.enter_context(committing(settings, ledger))
         yield settings
 
 
@@ -68,14 +68,14 @@ def take(ledger: Ledger) -> None:
     now = time.time()
     with ledger.write() as connection:
         instances.record_instance(connection, stored(), "MODALITY", now)
-        outbox.put(connection, STUDY, 1, objects, ["pacs"], now)
-        for row in outbox.claim(connection, STUDY, "pacs", now, 20.0):
-            outbox.settle(connection, row, "pacs", "", now, taken=DeliveryState.STORED)
+        deliveries.put(connection, STUDY, 1, objects, ["pacs"], now)
+        for row in deliveries.claim(connection, STUDY, "pacs", now, 20.0):
+            deliveries.record_sent(connection, row, "pacs", "", now, taken=JobState.STORED)
 
 
 def rows(ledger: Ledger) -> list[Any]:
     with ledger.read() as connection:
-        return list(connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)))
+        return list(connection.execute(select(DELIVERY).order_by(DELIVERY.c.id)))
 
 
 def story(ledger: Ledger, kind: str) -> list[str]:
@@ -86,7 +86,7 @@ def story(ledger: Ledger, kind: str) -> list[str]:
 def test_orthanc_commits_to_what_it_has(beside: Settings, orthanc: Orthanc, ledger: Ledger, tmp_path: Path) -> None:
     send(beside, *(save(tmp_path / f"{uid}.dcm", image(uid)) for uid in UIDS))
     take(ledger)
-    until(lambda: [row.state for row in rows(ledger)] == ["delivered"] * 2)
+    wait_until(lambda: [row.state for row in rows(ledger)] == ["delivered"] * 2)
     assert story(ledger, "delivered") == ["2 objects to pacs, which committed to them: statement, statement"]
 
 
@@ -95,7 +95,7 @@ def test_orthanc_names_what_it_lost_and_that_is_due_again(
 ) -> None:
     send(beside, save(tmp_path / "one.dcm", image(UIDS[0])))
     take(ledger)
-    until(lambda: [row.state for row in rows(ledger)] == ["delivered", "pending"])
+    wait_until(lambda: [row.state for row in rows(ledger)] == ["delivered", "pending"])
     assert rows(ledger)[1].last_error == "the peer does not commit to it: no such object instance (0x0112)"
 
 
@@ -104,14 +104,14 @@ def test_orthanc_asks_what_we_have(beside: Settings, orthanc: Orthanc, ledger: L
     (series,) = orthanc.rest("/series")
     job = orthanc.rest("/modalities/readfirst/store", {"Resources": [series], "StorageCommitment": True})
     transaction = job["StorageCommitmentTransactionUID"]
-    until(lambda: orthanc.rest(f"/storage-commitment/{transaction}")["Status"] != "Pending")
+    wait_until(lambda: orthanc.rest(f"/storage-commitment/{transaction}")["Status"] != "Pending")
     report = orthanc.rest(f"/storage-commitment/{transaction}")
     assert report["Status"] == "Success"
     assert sorted(one["SOPInstanceUID"] for one in report["Success"]) == list(UIDS)
 
     asked = {"DicomInstances": [{"SOPClassUID": CTImageStorage, "SOPInstanceUID": uid} for uid in (*UIDS, "1.2.404")]}
     path = orthanc.rest("/modalities/readfirst/storage-commitment", asked)["Path"]
-    until(lambda: orthanc.rest(path)["Status"] != "Pending")
+    wait_until(lambda: orthanc.rest(path)["Status"] != "Pending")
     report = orthanc.rest(path)
     assert (report["Status"], len(report["Success"])) == ("Failure", 2)
     assert [(one["SOPInstanceUID"], one["FailureReason"]) for one in report["Failures"]] == [("1.2.404", 0x0112)], (

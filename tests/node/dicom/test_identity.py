@@ -13,7 +13,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.dicom.identity import identify, is_uid
+from node.dicom.identity import identify, is_received_uid, is_uid
 from node.errors import Mismatch, NotUnderstood
 from tests.node.phantoms import INSTANCE, encoded, image, key
 
@@ -29,6 +29,25 @@ def test_these_are_uids(value: str) -> None:
 def test_these_are_not(value: str) -> None:
     assert not is_uid(value)
     assert not is_uid(None)
+
+
+@pytest.mark.parametrize("value", ["1.2.3", "1.02", "01", "00", "1..2", "1.", "1.2.840.0000.00010.20", "1." + "0" * 62])
+def test_received_ones_are_kept_with_leading_zeros_and_empty_components(value: str) -> None:
+    assert is_received_uid(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", ".", "..", ".1", "../x", "1/2", "1\\2", "1.2\n", "1.2 ", "1.²", "1.a", "1\0", "1." + "2" * 63, None]
+)
+def test_what_could_name_another_file_is_no_received_uid(value: str | None) -> None:
+    assert not is_received_uid(value)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_an_instance_whose_uids_have_leading_zeros_is_identified_as_sent(keyword: str) -> None:
+    found = identify(encoded(image(**{keyword: "1.2.03.4"})), ExplicitVRLittleEndian, CTImageStorage, INSTANCE)
+    assert "1.2.03.4" in (found.study_instance_uid, found.series_instance_uid)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +80,7 @@ def test_a_missing_uid_is_named(keyword: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
-@pytest.mark.parametrize("value", ["../x", "1.02", "1." + "2" * 63, ["1.2", "1.3"]])
+@pytest.mark.parametrize("value", ["../x", "1.A2", "1." + "2" * 63, ["1.2", "1.3"]])
 def test_what_is_no_uid_is_named_but_not_quoted(keyword: str, value: str | list[str]) -> None:
     with pytest.raises(NotUnderstood, match=f"{keyword} is not a valid UID$"):
         identify(encoded(image(**{keyword: value})), ExplicitVRLittleEndian, CTImageStorage, INSTANCE)

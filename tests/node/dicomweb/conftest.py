@@ -13,7 +13,7 @@ from node import web
 from node.dicomweb import routes
 from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger, sqlite_url
-from node.ledger.tables import EVENT, EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM
+from node.ledger.tables import EVENT, GLOBAL_SUBSCRIPTION, JOB, SUBSCRIPTION, WORK_ITEM
 from node.settings import Settings, Web
 from tests.node.conftest import free_port
 from tests.node.worklist.conftest import header
@@ -45,7 +45,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, in
 def served(house: tuple[Ledger, int]) -> Ledger:
     """The server's ledger, emptied."""
     with house[0].write() as connection:
-        for table in (EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM, EVENT):
+        for table in (JOB, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM, EVENT):
             connection.execute(delete(table))
     return house[0]
 

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT_REPORT
+from node.ledger.tables import JOB
 from node.settings import Web
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.work_items import ensure_item, raise_priority
@@ -81,7 +81,7 @@ def test_what_comes_while_nobody_listens_waits(client: httpx.Client, served: Led
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         with served.read() as connection:
-            if not connection.execute(select(func.count()).select_from(EVENT_REPORT)).scalar_one():
+            if not connection.execute(select(func.count()).select_from(JOB)).scalar_one():
                 return
     pytest.fail("a report that was sent is still there")
 

@@ -1,4 +1,4 @@
-"""The node's rounds on a real ledger and a real Redis; the clock is given, nothing waits."""
+"""The node's dispatcher on a real ledger and a real Redis; the clock is given, nothing waits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from structlog.testing import capture_logs
 
 from node.admission.associations import RELEASED
 from node.dispatch.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
-from node.dispatch.dispatcher import MOST_WAITING, RING_AGAIN, Rounds
+from node.dispatch.dispatcher import MOST_WAITING, NOTIFY_AGAIN, Dispatcher
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import HIGH, LOW, MEDIUM, AnalysisReport, FoundFinding, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import STUDY
 from node.receiving import instances
+from node.sending import deliveries
 from node.settings import Peer, Policy, Settings, Worklist
 from node.worklist.events import writing
 from node.worklist.items import rows
@@ -49,17 +50,17 @@ def broker(redis_server: EmbeddedRedis) -> Broker:
 
 
 @pytest.fixture
-def rounds(settings: Settings, ledger: Ledger, broker: Broker) -> Rounds:
-    return Rounds(settings, ledger, broker, nothing, lambda: NOW)
+def dispatcher(settings: Settings, ledger: Ledger, broker: Broker) -> Dispatcher:
+    return Dispatcher(settings, ledger, broker, nothing, lambda: NOW)
 
 
-def receive(rounds: Rounds, ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID) -> None:
+def receive(dispatcher: Dispatcher, ledger: Ledger, sop_instance_uid: str = "1.1", study: str = UID) -> None:
     """One instance over an association of its own, which is released at once."""
-    association = opened(rounds.associations)
-    rounds.associations.receiving(association, study)
+    association = opened(dispatcher.associations)
+    dispatcher.associations.receiving(association, study)
     with ledger.write() as connection:
         instances.record_instance(connection, stored(sop_instance_uid, study_instance_uid=study), "MODALITY", NOW)
-    rounds.associations.end(association, RELEASED, closed=True)
+    dispatcher.associations.end(association, RELEASED, closed=True)
 
 
 def states(ledger: Ledger) -> dict[str, str]:
@@ -73,71 +74,73 @@ def empty(server: EmbeddedRedis) -> None:
             client.delete(*lists_of(queue))
 
 
-def test_a_quiet_study_is_queued_and_the_bell_rung_once(rounds: Rounds, ledger: Ledger, broker: Broker) -> None:
-    receive(rounds, ledger)
-    rounds.go_round(NOW + QUIET - 0.1)
+def test_a_quiet_study_is_queued_and_the_workers_notified_once(
+    dispatcher: Dispatcher, ledger: Ledger, broker: Broker
+) -> None:
+    receive(dispatcher, ledger)
+    dispatcher.dispatch(NOW + QUIET - 0.1)
     assert (states(ledger)[UID], broker.waiting(ANALYZE)) == (StudyState.RECEIVING, 0)
-    rounds.go_round(NOW + QUIET)
-    rounds.go_round(NOW + QUIET + 0.1)
+    dispatcher.dispatch(NOW + QUIET)
+    dispatcher.dispatch(NOW + QUIET + 0.1)
     assert (states(ledger)[UID], broker.waiting(ANALYZE)) == (StudyState.QUEUED, 1)
 
 
 def test_a_study_whose_message_was_lost_is_sent_again(
-    rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
+    dispatcher: Dispatcher, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
 ) -> None:
-    receive(rounds, ledger)
-    rounds.go_round(NOW + QUIET)
+    receive(dispatcher, ledger)
+    dispatcher.dispatch(NOW + QUIET)
     empty(redis_server)
-    rounds.go_round(NOW + QUIET + RING_AGAIN - 1)
+    dispatcher.dispatch(NOW + QUIET + NOTIFY_AGAIN - 1)
     assert broker.waiting(ANALYZE) == 0
-    rounds.go_round(NOW + QUIET + RING_AGAIN + 1)
-    rounds.go_round(NOW + QUIET + 3 * RING_AGAIN)  # this one still waits in the queue: no second message
+    dispatcher.dispatch(NOW + QUIET + NOTIFY_AGAIN + 1)
+    dispatcher.dispatch(NOW + QUIET + 3 * NOTIFY_AGAIN)  # this one still waits in the queue: no second message
     assert broker.waiting(ANALYZE) == 1
 
 
-def test_a_study_whose_worker_died_is_queued_again(rounds: Rounds, ledger: Ledger, broker: Broker) -> None:
-    receive(rounds, ledger)
-    rounds.go_round(NOW + QUIET)
+def test_a_study_whose_worker_died_is_queued_again(dispatcher: Dispatcher, ledger: Ledger, broker: Broker) -> None:
+    receive(dispatcher, ledger)
+    dispatcher.dispatch(NOW + QUIET)
     with ledger.write() as connection:
         assert studies.claim(connection, UID, 1, NOW + 3, 20.0)
-    rounds.go_round(NOW + 22)
+    dispatcher.dispatch(NOW + 22)
     assert states(ledger)[UID] == StudyState.ANALYSING
-    rounds.go_round(NOW + 24)
+    dispatcher.dispatch(NOW + 24)
     assert (states(ledger)[UID], broker.waiting(ANALYZE)) == (StudyState.QUEUED, 2)
 
 
-def test_a_delivery_is_rung_and_rung_again_when_lost(
-    rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
+def test_workers_are_notified_of_a_delivery_and_again_when_lost(
+    dispatcher: Dispatcher, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
 ) -> None:
-    receive(rounds, ledger)
+    receive(dispatcher, ledger)
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result()], ["reader"], NOW)
-    rounds.go_round(NOW)
-    rounds.go_round(NOW + 1)
+        deliveries.put(connection, UID, 1, [result()], ["reader"], NOW)
+    dispatcher.dispatch(NOW)
+    dispatcher.dispatch(NOW + 1)
     assert broker.waiting(DELIVER) == 1
     empty(redis_server)
-    rounds.go_round(NOW + RING_AGAIN + 1)
+    dispatcher.dispatch(NOW + NOTIFY_AGAIN + 1)
     assert broker.waiting(DELIVER) == 1
 
 
-def test_without_its_queue_the_node_keeps_the_study_and_rings_later(
-    rounds: Rounds, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+def test_without_its_queue_the_node_keeps_the_study_and_notifies_later(
+    dispatcher: Dispatcher, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive(rounds, ledger)
+    receive(dispatcher, ledger)
     assert redis_server.process is not None
     redis_server.process.terminate()
     redis_server.process.wait(10)
-    monkeypatch.delattr("kombu.utils.functional.sleep")  # the rounds are not held up by pauses between retries
+    monkeypatch.delattr("kombu.utils.functional.sleep")  # the dispatcher are not held up by pauses between retries
     with pytest.raises(QueueUnavailable):
-        rounds.go_round(NOW + QUIET)
+        dispatcher.dispatch(NOW + QUIET)
     assert states(ledger)[UID] == StudyState.QUEUED
     redis_server.start()
-    rounds.go_round(NOW + QUIET + 1)
+    dispatcher.dispatch(NOW + QUIET + 1)
     assert broker.waiting(ANALYZE) == 1
 
 
 def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: Ledger, broker: Broker) -> None:
-    """A bug that one study meets: the rounds go on."""
+    """A bug that one study meets: the dispatcher go on."""
     calls, again = itertools.count(), threading.Event()
 
     def fail_once(_connection: Connection, _row: RowMapping) -> None:
@@ -145,12 +148,12 @@ def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: 
             raise ZeroDivisionError
         again.set()
 
-    rounds = Rounds(settings, ledger, broker, lambda row: lambda connection: fail_once(connection, row))
-    receive(rounds, ledger)
-    thread = threading.Thread(target=rounds.run)
+    dispatcher = Dispatcher(settings, ledger, broker, lambda row: lambda connection: fail_once(connection, row))
+    receive(dispatcher, ledger)
+    thread = threading.Thread(target=dispatcher.run)
     thread.start()
     assert again.wait(10)
-    rounds.stop()
+    dispatcher.stop()
     thread.join()
     assert states(ledger)[UID] == StudyState.QUEUED
 
@@ -162,25 +165,27 @@ def test_a_study_that_meets_a_bug_does_not_hold_the_others_back(
         if row["study_instance_uid"] == UID:
             raise ZeroDivisionError
 
-    rounds = Rounds(settings, ledger, broker, lambda row: lambda connection: fail(connection, row), lambda: NOW)
-    receive(rounds, ledger)
-    receive(rounds, ledger, "1.2", study="1.2.99")
-    rounds.go_round(NOW + QUIET)
+    dispatcher = Dispatcher(settings, ledger, broker, lambda row: lambda connection: fail(connection, row), lambda: NOW)
+    receive(dispatcher, ledger)
+    receive(dispatcher, ledger, "1.2", study="1.2.99")
+    dispatcher.dispatch(NOW + QUIET)
     assert states(ledger) == {UID: StudyState.RECEIVING, "1.2.99": StudyState.QUEUED}
     assert broker.waiting(ANALYZE) == 1
 
 
-def test_a_study_that_workers_die_of_has_failed_and_the_worklist_says_so(rounds: Rounds, ledger: Ledger) -> None:
-    receive(rounds, ledger)
+def test_a_study_that_workers_die_of_has_failed_and_the_worklist_says_so(
+    dispatcher: Dispatcher, ledger: Ledger
+) -> None:
+    receive(dispatcher, ledger)
     header = Dataset()
     header.StudyInstanceUID = UID
     with ledger.write() as connection:
         work_items.ensure_item(connection, header, NOW)
-    rounds.go_round(NOW + QUIET)
+    dispatcher.dispatch(NOW + QUIET)
     for attempt in range(studies.MOST_ATTEMPTS):
         with ledger.write() as connection:
             assert studies.claim(connection, UID, 1, NOW + 100 * attempt, 20.0)
-        rounds.go_round(NOW + 100 * attempt + 50)
+        dispatcher.dispatch(NOW + 100 * attempt + 50)
     assert states(ledger)[UID] == StudyState.FAILED
     with ledger.read() as connection:
         (row,) = work_items.listing(connection)
@@ -213,17 +218,17 @@ def archive() -> Iterator[Callable[[int], Peer]]:
 def test_the_archives_count_completes_a_study_before_it_is_quiet(
     settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer], count: int, state: StudyState
 ) -> None:
-    rounds = Rounds(
+    dispatcher = Dispatcher(
         settings.model_copy(update={"peers": {"pacs": archive(count)}}),
         ledger,
         broker,
         nothing,
     )
-    receive(rounds, ledger, "1.1")
-    receive(rounds, ledger, "1.2")
-    rounds.counts._pool.shutdown(wait=True)  # asked when the association ended
-    assert rounds.counts.of(UID) == (("pacs", count),)
-    rounds.go_round(NOW + 0.1)
+    receive(dispatcher, ledger, "1.1")
+    receive(dispatcher, ledger, "1.2")
+    dispatcher.counts._pool.shutdown(wait=True)  # asked when the association ended
+    assert dispatcher.counts.of(UID) == (("pacs", count),)
+    dispatcher.dispatch(NOW + 0.1)
     assert states(ledger)[UID] == state
     with ledger.read() as connection:
         evidence = connection.execute(select(STUDY.c.evidence)).scalar_one()
@@ -234,7 +239,7 @@ def test_an_archive_that_refuses_the_question_is_logged(
     settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer]
 ) -> None:
     refuses = archive(-1)
-    rounds = Rounds(
+    dispatcher = Dispatcher(
         settings.model_copy(update={"peers": {"pacs": refuses}}),
         ledger,
         broker,
@@ -242,13 +247,13 @@ def test_an_archive_that_refuses_the_question_is_logged(
         lambda: NOW,
     )
     with capture_logs() as logged:
-        rounds.counts.ask(frozenset({UID}))
-        rounds.counts._pool.shutdown(wait=True)
+        dispatcher.counts.ask(frozenset({UID}))
+        dispatcher.counts._pool.shutdown(wait=True)
     assert "answered C-FIND with status 0xA700" in logged[0]["reason"]
-    assert rounds.counts.of(UID) == ()
+    assert dispatcher.counts.of(UID) == ()
 
 
-def send(rounds: Rounds, ledger: Ledger, uid: str, sender: str, at: float, rank: int = MEDIUM) -> None:
+def send(dispatcher: Dispatcher, ledger: Ledger, uid: str, sender: str, at: float, rank: int = MEDIUM) -> None:
     """A study comes, is complete, and waits for its analysis."""
     with ledger.write() as connection:
         instances.record_instance(connection, stored(f"{uid}.1", study_instance_uid=uid), sender, at, rank)
@@ -256,14 +261,14 @@ def send(rounds: Rounds, ledger: Ledger, uid: str, sender: str, at: float, rank:
         assert studies.complete(connection, row, "quiet", at)
 
 
-def work_off(rounds: Rounds, ledger: Ledger, server: EmbeddedRedis, late: Callable[[int], None]) -> list[str]:
+def work_off(dispatcher: Dispatcher, ledger: Ledger, server: EmbeddedRedis, late: Callable[[int], None]) -> list[str]:
     """What a worker does, one message after another, while the node goes its rounds; the order of the studies."""
     taken: list[str] = []
     app = make_app(server.url, 60.0)
     with app.connection_for_read() as connection, connection.SimpleQueue(TASKS[ANALYZE]) as queue:
         for number in itertools.count():
             late(number)
-            rounds.go_round(NOW + number)
+            dispatcher.dispatch(NOW + number)
             try:
                 message = queue.get(timeout=0.5)
             except queue.Empty:
@@ -278,21 +283,21 @@ def work_off(rounds: Rounds, ledger: Ledger, server: EmbeddedRedis, late: Callab
 
 
 def test_an_urgent_study_is_first_and_a_small_sender_is_not_held_up(
-    rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
+    dispatcher: Dispatcher, ledger: Ledger, redis_server: EmbeddedRedis
 ) -> None:
     for number in range(20):
-        send(rounds, ledger, f"1.1.{number}", "MANY", NOW - 100 + number)
-    send(rounds, ledger, "1.2.0", "FEW", NOW - 10)
-    send(rounds, ledger, "1.3.0", "MANY", NOW - 9, LOW)
-    send(rounds, ledger, "1.4.0", "MANY", NOW - 8, HIGH)
+        send(dispatcher, ledger, f"1.1.{number}", "MANY", NOW - 100 + number)
+    send(dispatcher, ledger, "1.2.0", "FEW", NOW - 10)
+    send(dispatcher, ledger, "1.3.0", "MANY", NOW - 9, LOW)
+    send(dispatcher, ledger, "1.4.0", "MANY", NOW - 8, HIGH)
 
     def late(number: int) -> None:
         if number == 5:  # four routine studies are in the queue already
-            send(rounds, ledger, "1.5.0", "FEW", NOW, HIGH)
+            send(dispatcher, ledger, "1.5.0", "FEW", NOW, HIGH)
         if number == 8:
-            send(rounds, ledger, "1.6.0", "OTHER", NOW)
+            send(dispatcher, ledger, "1.6.0", "OTHER", NOW)
 
-    order = work_off(rounds, ledger, redis_server, late)
+    order = work_off(dispatcher, ledger, redis_server, late)
     assert len(order) == len(set(order)) == 25
     assert order[:3] == ["1.4.0", "1.2.0", "1.1.0"]  # the urgent one was a turn of its sender
     assert order[5] == "1.5.0"
@@ -302,25 +307,25 @@ def test_an_urgent_study_is_first_and_a_small_sender_is_not_held_up(
 
 
 def test_one_who_sends_all_as_urgent_does_not_hold_up_anothers_urgent_study(
-    rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
+    dispatcher: Dispatcher, ledger: Ledger, redis_server: EmbeddedRedis
 ) -> None:
     for number in range(20):
-        send(rounds, ledger, f"1.1.{number}", "MANY", NOW - 100 + number, HIGH)
+        send(dispatcher, ledger, f"1.1.{number}", "MANY", NOW - 100 + number, HIGH)
 
     def late(number: int) -> None:
         if number == 5:
-            send(rounds, ledger, "1.2.0", "FEW", NOW, HIGH)
+            send(dispatcher, ledger, "1.2.0", "FEW", NOW, HIGH)
 
-    order = work_off(rounds, ledger, redis_server, late)
+    order = work_off(dispatcher, ledger, redis_server, late)
     assert len(order) == len(set(order)) == 21
     assert order.index("1.2.0") <= 5 + MOST_WAITING + 1
 
 
 def test_a_study_that_a_person_orders_stat_overtakes_those_that_wait(
-    rounds: Rounds, ledger: Ledger, redis_server: EmbeddedRedis
+    dispatcher: Dispatcher, ledger: Ledger, redis_server: EmbeddedRedis
 ) -> None:
     for number in range(6):
-        send(rounds, ledger, f"1.1.{number}", "MODALITY", NOW - 100 + number)
+        send(dispatcher, ledger, f"1.1.{number}", "MODALITY", NOW - 100 + number)
 
     def late(number: int) -> None:
         if number in (1, 2):
@@ -333,7 +338,7 @@ def test_a_study_that_a_person_orders_stat_overtakes_those_that_wait(
                 source = Source.HUMAN if number == 1 else Source.TRIAGE
                 writing.save(connection, replace(item, priority=Priority.HIGH, source=source), NOW)
 
-    order = work_off(rounds, ledger, redis_server, late)
+    order = work_off(dispatcher, ledger, redis_server, late)
     assert order == ["1.1.0", "1.1.3", "1.1.1", "1.1.2", "1.1.4", "1.1.5"]
 
 
@@ -349,28 +354,28 @@ def find_two(ledger: Ledger, policy: Policy) -> None:
             decisions.decide_study(connection, decisions.Analysed(uid, 1, found), policy, NOW)
 
 
-def test_alerts_that_waited_and_items_that_ended_are_seen_to(rounds: Rounds, ledger: Ledger) -> None:
+def test_alerts_that_waited_and_items_that_ended_are_seen_to(dispatcher: Dispatcher, ledger: Ledger) -> None:
     policy = Policy(alerts_an_hour=1)
-    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(policy=policy)})
+    dispatcher._settings = dispatcher._settings.model_copy(update={"worklist": Worklist(policy=policy)})
     find_two(ledger, policy)
-    rounds.go_round(NOW + 3599)
+    dispatcher.dispatch(NOW + 3599)
     assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}
-    rounds.go_round(NOW + 3605)
+    dispatcher.dispatch(NOW + 3605)
     assert priorities(ledger) == {"1.1": "HIGH", "1.2": "HIGH"}
     with ledger.write() as connection:
         (item,) = rows.of_study(connection, "1.1")
         writing.save(connection, replace(item, state=State.COMPLETED), NOW)
-    rounds.go_round(NOW + 89 * 86400)
+    dispatcher.dispatch(NOW + 89 * 86400)
     assert set(priorities(ledger)) == {"1.1", "1.2"}
-    rounds.go_round(NOW + 91 * 86400)
+    dispatcher.dispatch(NOW + 91 * 86400)
     assert priorities(ledger) == {}
 
 
-def test_no_alert_that_waited_is_raised_where_triage_is_off(rounds: Rounds, ledger: Ledger) -> None:
+def test_no_alert_that_waited_is_raised_where_triage_is_off(dispatcher: Dispatcher, ledger: Ledger) -> None:
     policy = Policy(alerts_an_hour=1)
     find_two(ledger, policy)
-    rounds._settings = rounds._settings.model_copy(update={"worklist": Worklist(sinks=(), policy=policy)})
-    rounds.go_round(NOW + 3605)
+    dispatcher._settings = dispatcher._settings.model_copy(update={"worklist": Worklist(sinks=(), policy=policy)})
+    dispatcher.dispatch(NOW + 3605)
     assert priorities(ledger) == {"1.1": "HIGH", "1.2": "MEDIUM"}
     with ledger.read() as connection:
         assert decisions.waiting(connection) == 0

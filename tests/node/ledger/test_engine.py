@@ -16,7 +16,12 @@ from node.entities import MEDIUM
 from node.errors import ConfigurationError, OutOfResources
 from node.ledger.engine import Ledger, note, open_ledger, sqlite_url
 from node.ledger.tables import EVENT, METADATA, STUDY
+from node.sending.deliveries import DELIVERY
 from node.settings import Database, Node, Settings
+
+NOT_CARRIED = {("outbox", name) for name in ("id", "rung_at", "lease_until")} | {
+    ("study", name) for name in ("rung_at", "rung_rank", "lease_until", "attempts")
+}
 
 
 def count(ledger: Ledger) -> int:
@@ -49,7 +54,7 @@ def test_the_migrated_schema_is_what_the_tables_say(ledger: Ledger) -> None:
 def test_a_ledger_of_the_first_version_comes_over_whole(tmp_path: Path) -> None:
     ledger = Ledger(sqlite_url(tmp_path))
     config = Config()
-    config.set_main_option("script_location", str(Path(node.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(node.__file__).parent / "ledger" / "migrations"))
     with ledger.write() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
@@ -63,11 +68,13 @@ def test_a_ledger_of_the_first_version_comes_over_whole(tmp_path: Path) -> None:
     ledger.migrate()
     with ledger.read() as connection:
         for table in tables:
-            after = connection.execute(select(*(METADATA.tables[table.name].c[column.name] for column in table.c)))
-            assert after.mappings().all() == before[table.name], table.name
+            now = DELIVERY if table.name == "outbox" else METADATA.tables[table.name]
+            kept = [name for name in table.c.keys() if (table.name, name) not in NOT_CARRIED]  # noqa: SIM118
+            after = connection.execute(select(*(now.c[name] for name in kept)))
+            assert after.mappings().all() == [{name: row[name] for name in kept} for row in before[table.name]]
         assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-        assert connection.execute(select(STUDY.c.sent_rank, STUDY.c.rung_rank)).all() == [(MEDIUM, None)] * 2
+        assert connection.execute(select(STUDY.c.sent_rank)).scalars().all() == [MEDIUM] * 2
     ledger.close()
 
 

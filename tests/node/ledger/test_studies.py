@@ -9,12 +9,13 @@ from pydicom import Dataset
 from sqlalchemy import RowMapping, insert, select
 
 from node.dispatch import notifications
-from node.entities import HIGH, MEDIUM, AnalysisReport, FoundFinding, StudyState
-from node.ledger import outbox, studies
+from node.entities import HIGH, MEDIUM, AnalysisReport, FoundFinding, JobKind, StudyState
+from node.ledger import jobs, studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT, FINDING, STUDY
 from node.receiving import instances
 from node.receiving.instances import Recorded
+from node.sending import deliveries
 from node.worklist.events import writing
 from node.worklist.items import rows
 from node.worklist.items.priority import Priority, Source
@@ -34,6 +35,12 @@ def record(ledger: Ledger, sop_instance_uid: str = "1.1", sha256: str = "a" * 64
 def study(ledger: Ledger) -> RowMapping:
     with ledger.read() as connection:
         return connection.execute(select(STUDY)).mappings().one()
+
+
+def analysis(ledger: Ledger) -> RowMapping | None:
+    """The job, while the study waits for its analysis or is analysed."""
+    with ledger.read() as connection:
+        return next(iter(jobs.find(connection, jobs.of(JobKind.ANALYSIS))), None)
 
 
 def story(ledger: Ledger) -> list[str]:
@@ -69,7 +76,7 @@ def analysed(ledger: Ledger) -> None:
     claim(ledger)
     assert finish(ledger, 1, AnalysisReport(StudyState.ANALYSED))
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result("2.25.1")], ["pacs"], NOW)
+        deliveries.put(connection, UID, 1, [result("2.25.1")], ["pacs"], NOW)
 
 
 def test_the_first_instance_opens_the_study_and_the_next_joins(ledger: Ledger) -> None:
@@ -101,7 +108,7 @@ def test_a_late_image_opens_the_next_generation(ledger: Ledger) -> None:
     analysed(ledger)
     assert record(ledger, "1.2", now=NOW + 9) == Recorded(new=True, conflict=False, generation=2, reopened=True)
     row = study(ledger)
-    assert (row["generation"], row["state"], row["attempts"], row["finished_at"]) == (2, "receiving", 0, None)
+    assert (row["generation"], row["state"], analysis(ledger), row["finished_at"]) == (2, "receiving", None, None)
     assert story(ledger)[-1] == "late images"
 
 
@@ -113,10 +120,10 @@ def test_only_what_a_peer_has_is_a_predecessor(ledger: Ledger) -> None:
     analysed(ledger)
     assert named() == []  # it waits: the next generation takes its place
     with ledger.write() as connection:
-        (row,) = outbox.claim(connection, UID, "pacs", NOW, LEASE)
+        (row,) = deliveries.claim(connection, UID, "pacs", NOW, LEASE)
     assert named() == ["2.25.1"]  # it is on its way
     with ledger.write() as connection:
-        outbox.settle(connection, row, "pacs", "", NOW)
+        deliveries.record_sent(connection, row, "pacs", "", NOW)
     assert named() == ["2.25.1"]
 
 
@@ -150,8 +157,9 @@ def test_a_claim_is_exclusive(ledger: Ledger) -> None:
     complete(ledger)
     assert not claim(ledger, generation=2)
     assert [claim(ledger), claim(ledger)] == [True, False]
-    row = study(ledger)
-    assert (row["state"], row["lease_until"], row["attempts"]) == ("analysing", NOW + LEASE, 1)
+    job = analysis(ledger)
+    assert job is not None
+    assert (study(ledger)["state"], job["lease_until"], job["attempts"]) == ("analysing", NOW + LEASE, 1)
 
 
 def test_a_lost_lease_is_queued_again_and_fails_in_the_end(ledger: Ledger) -> None:
@@ -172,7 +180,9 @@ def test_a_lost_lease_is_queued_again_and_fails_in_the_end(ledger: Ledger) -> No
     with ledger.write() as connection:
         assert studies.retry(connection, UID, now)
         assert not studies.retry(connection, UID, now)
-    assert (study(ledger)["state"], study(ledger)["attempts"], study(ledger)["reason"]) == ("queued", 0, "")
+    job = analysis(ledger)
+    assert job is not None
+    assert (study(ledger)["state"], job["attempts"], study(ledger)["reason"]) == ("queued", 0, "")
 
 
 def test_a_renewed_lease_is_not_lost(ledger: Ledger) -> None:
@@ -180,7 +190,7 @@ def test_a_renewed_lease_is_not_lost(ledger: Ledger) -> None:
     complete(ledger)
     claim(ledger)
     with ledger.write() as connection:
-        studies.renew(connection, UID, 1, NOW + 10 * LEASE)
+        studies.extend(connection, UID, 1, NOW + 10 * LEASE)
         assert studies.lost(connection, NOW + 2 * LEASE) == []
 
 
@@ -189,7 +199,7 @@ def test_the_workers_are_notified_once_until_the_message_counts_as_lost(ledger: 
     complete(ledger)
     with ledger.write() as connection:
         assert len(notifications.unnotified(connection, NOW)) == 1
-        notifications.mark_notified(connection, UID, NOW)
+        notifications.mark_notified(connection, UID, 1, NOW)
         assert notifications.unnotified(connection, NOW) == []
         assert len(notifications.unnotified(connection, NOW + 10)) == 1
 
@@ -234,7 +244,7 @@ def test_a_finished_analysis_is_written_down(ledger: Ledger) -> None:
         details = connection.execute(select(EVENT.c.detail).where(EVENT.c.kind == "left out")).scalars().all()
         assert studies.unfinished(connection) == 0
     assert details == ["2 instances: a localizer", "1 instance: no pixels"]
-    assert (study(ledger)["state"], study(ledger)["lease_until"], study(ledger)["finished_at"]) == (
+    assert (study(ledger)["state"], analysis(ledger), study(ledger)["finished_at"]) == (
         "analysed",
         None,
         NOW + 5,
@@ -274,7 +284,9 @@ def test_what_is_postponed_waits_and_costs_no_attempt(ledger: Ledger) -> None:
             studies.postpone(connection, UID, 1, NOW)
             assert not notifications.unnotified(connection, NOW)  # notified again later, as where the message was lost
             assert notifications.unnotified(connection, NOW + 1)
-    assert (study(ledger)["state"], study(ledger)["attempts"], study(ledger)["lease_until"]) == ("queued", 0, None)
+    job = analysis(ledger)
+    assert job is not None
+    assert (study(ledger)["state"], job["attempts"], job["lease_until"]) == ("queued", 0, None)
 
 
 def test_findings_of_an_older_generation_are_replaced(ledger: Ledger) -> None:

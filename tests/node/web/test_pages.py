@@ -15,10 +15,12 @@ from structlog.testing import capture_logs
 
 from node.entities import AnalysisReport, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import outbox, studies
+from node.ledger import studies
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX, STUDY, WORK_ITEM
+from node.ledger.tables import EVENT, STUDY, WORK_ITEM
 from node.receiving import instances
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.web.pages import claims
 from node.worklist.items.json_model import Json, items, put, text
 from node.worklist.items.rows import load
@@ -261,13 +263,13 @@ def test_retry_starts_a_failed_analysis_again(site: Site, ledger: Ledger, tmp_pa
 
 def test_a_delivery_that_failed_is_a_failure_and_can_be_retried(site: Site, ledger: Ledger, analysed: str) -> None:
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result()], ["reader"], 1.0)
-        (row,) = outbox.claim(connection, UID, "reader", 1.0, 20.0)
-        outbox.settle(connection, row, "reader", "refused with 0xA700", 4e9)
+        deliveries.put(connection, UID, 1, [result()], ["reader"], 1.0)
+        (row,) = deliveries.claim(connection, UID, "reader", 1.0, 20.0)
+        deliveries.record_sent(connection, row, "reader", "refused with 0xA700", 4e9)
     assert "not delivered to reader: refused with 0xA700" in site.client.get("/status").text
     assert site.post(f"/status/retry/{UID}").status_code == 200
     with ledger.read() as connection:
-        assert connection.execute(select(OUTBOX.c.next_attempt_at)).scalar_one() < 4e9
+        assert connection.execute(select(DELIVERY.c.next_attempt_at)).scalar_one() < 4e9
 
 
 def test_check_runs_the_command(site: Site) -> None:

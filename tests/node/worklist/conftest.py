@@ -14,9 +14,9 @@ from pynetdicom.sop_class import UnifiedProcedureStepEvent
 from sqlalchemy import delete
 
 from node.ledger.engine import Ledger, sqlite_url
-from node.ledger.tables import EVENT, EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM
+from node.ledger.tables import EVENT, GLOBAL_SUBSCRIPTION, JOB, SUBSCRIPTION, WORK_ITEM
 from node.settings import Peer, Settings
-from node.worklist.ups.event_sender import Notifier
+from node.worklist.ups.event_sender import EventSender
 from node.worklist.ups.scp import SOP_CLASSES, contexts, handlers
 from tests.node.worklist.scu import NOW, STATION, STUDY, WATCHING
 
@@ -86,7 +86,7 @@ def house(
 def served(house: tuple[Ledger, Address]) -> Ledger:
     """The running SCP's ledger, emptied."""
     with house[0].write() as connection:
-        for table in (EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM, EVENT):
+        for table in (JOB, GLOBAL_SUBSCRIPTION, SUBSCRIPTION, WORK_ITEM, EVENT):
             connection.execute(delete(table))
     return house[0]
 
@@ -142,13 +142,13 @@ def monitor(listening: Monitor) -> Monitor:
 
 
 @pytest.fixture
-def notifier(served: Ledger, monitor: Monitor) -> Notifier:
+def notifier(served: Ledger, monitor: Monitor) -> EventSender:
     """What sends the served ledger's events; not running: tests call `serve`."""
     peers = {
         "reader": Peer(ae_title="READER", host="127.0.0.1", port=monitor.port),
         "gone": Peer(ae_title="MONITOR", host="127.0.0.1", port=1),
     }
-    return Notifier(Settings(peers=peers), served, lambda: NOW + 1000)
+    return EventSender(Settings(peers=peers), served, lambda: NOW + 1000)
 
 
 @pytest.fixture

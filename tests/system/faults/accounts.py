@@ -8,18 +8,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, RowMapping, Table, select
+from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy.sql.selectable import NamedFromClause
 
 from node.durable import PART
-from node.entities import DeliveryState, StudyState
-from node.ledger.tables import EVENT, INSTANCE, NOTICE, OUTBOX, RESULT, STUDY, WORK_ITEM
+from node.entities import JobState, StudyState
+from node.ledger.tables import EVENT, INSTANCE, RESULT, STUDY, WORK_ITEM
 from node.receiving.store import dataset_sha256
+from node.sending.deliveries import DELIVERY
+from node.worklist.sinks.notices import NOTICE
 from tests.node.worklist.sinks.phantoms import control_id
 from tests.system.faults.house import House, uids
 from tests.system.faults.studies import Image, Study
 
 _ENDED = {StudyState.ANALYSED, StudyState.NOT_ANALYSED, StudyState.FAILED}
-_NOTHING_LEFT = {DeliveryState.DELIVERED, DeliveryState.SUPERSEDED, DeliveryState.STANDBY, DeliveryState.REFUSED}
+_NOTHING_LEFT = {JobState.DELIVERED, JobState.SUPERSEDED, JobState.STANDBY, JobState.REFUSED}
 _PATIENCE = 180.0  # seconds: three leases of 20 s, and pauses of 5, 15 and 45 s before deliveries
 
 
@@ -52,7 +55,7 @@ class Held:
     rows: Mapping[str, list[RowMapping]]
     """By table."""
 
-    def of(self, table: Table, study: str) -> list[RowMapping]:
+    def of(self, table: NamedFromClause, study: str) -> list[RowMapping]:
         return [row for row in self.rows[table.name] if row["study_instance_uid"] == study]
 
 
@@ -95,7 +98,7 @@ def count(house: House, sent: Collection[Study]) -> Accounts:
 
 def _read(connection: Connection, data: Path, wanted: Collection[str]) -> Held:
     rows = {}
-    for table in (STUDY, INSTANCE, EVENT, RESULT, OUTBOX, WORK_ITEM, NOTICE):
+    for table in (STUDY, INSTANCE, EVENT, RESULT, DELIVERY, WORK_ITEM, NOTICE):
         query = select(table).where(table.c.study_instance_uid.in_(wanted))
         rows[table.name] = list(connection.execute(query).mappings())
     return Held(data, rows)
@@ -108,10 +111,8 @@ def _waiting(held: Held, study: str) -> bool:
     if studies[0]["state"] != StudyState.ANALYSED:
         return False
     notices = held.of(NOTICE, study)
-    deliveries = held.of(OUTBOX, study)
-    return (
-        not notices or not deliveries or any(row["state"] == DeliveryState.PENDING for row in (*notices, *deliveries))
-    )
+    deliveries = held.of(DELIVERY, study)
+    return not notices or not deliveries or any(row["state"] == JobState.PENDING for row in (*notices, *deliveries))
 
 
 def _count_instances(accounts: Accounts, held: Held, answered: Iterable[Image]) -> None:
@@ -158,19 +159,19 @@ def _count_results(accounts: Accounts, held: Held, study: str, archived: Mapping
     results = {row["sop_instance_uid"]: row for row in held.of(RESULT, study)}
     kinds = Counter((row["generation"], row["package"], row["kind"]) for row in results.values())
     accounts.duplicated += [f"study {study} has {n} objects {kind}" for kind, n in kinds.items() if n > 1]
-    for row in held.of(OUTBOX, study):
+    for row in held.of(DELIVERY, study):
         uid = row["sop_instance_uid"]
         result = results[uid]
         if row["state"] not in _NOTHING_LEFT:
             accounts.lost.append(f"study {study}: {result['kind']} is {row['state']}: {row['last_error']}")
-        if row["state"] == DeliveryState.DELIVERED and uid not in archived:
+        if row["state"] == JobState.DELIVERED and uid not in archived:
             accounts.lost.append(f"study {study}: {result['kind']} is said to be delivered, and the PACS has it not")
         contents = archived.get(uid, [])
         if len(contents) > 1:
             accounts.duplicated.append(f"study {study}: {result['kind']} reached the PACS in {len(contents)} contents")
         elif contents and _sha256(held.data / result["path"]) != contents[0]:
             accounts.torn.append(f"study {study}: {result['kind']} is another in the PACS than here")
-    if not any(row["state"] == DeliveryState.DELIVERED for row in held.of(OUTBOX, study)):
+    if not any(row["state"] == JobState.DELIVERED for row in held.of(DELIVERY, study)):
         accounts.lost.append(f"study {study}: nothing was delivered")
 
 
@@ -182,7 +183,7 @@ def _count_worklist(accounts: Accounts, held: Held, study: str, told: Mapping[st
         if len(rows) > 1:
             accounts.duplicated.append(f"study {study} has {len(rows)} of {name}")
     for row in held.of(NOTICE, study):
-        if row["state"] != DeliveryState.DELIVERED or not told.get(row["control_id"]):
+        if row["state"] != JobState.DELIVERED or not told.get(row["control_id"]):
             accounts.lost.append(f"study {study}: the RIS was not told; its notice is {row['state']}")
 
 

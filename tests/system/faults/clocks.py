@@ -9,12 +9,13 @@ import time
 
 from sqlalchemy import select
 
-from node.entities import DeliveryState
-from node.ledger.tables import OUTBOX
+from node.entities import JobState
+from node.sending.deliveries import DELIVERY
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
-from tests.system.faults.house import House, uids, until
+from tests.system.faults.house import House, uids
 from tests.system.faults.studies import Study
+from tests.waiting import wait_until
 
 HOUR = 3600
 
@@ -52,9 +53,9 @@ def pacs_down(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
         study = house.patients.next()
         house.sender.push(study)
         sent.append(study)
-        until(lambda: _tried(house, study) >= 2, "nothing was tried twice")  # noqa: B023
+        wait_until(lambda: _tried(house, study) >= 2, "nothing was tried twice")  # noqa: B023
         house.clock.move(HOUR)
-        until(lambda: _tried(house, study) >= 3, "an hour later nothing was tried")  # noqa: B023
+        wait_until(lambda: _tried(house, study) >= 3, "an hour later nothing was tried")  # noqa: B023
         house.archive.start()
         house.clock.move(HOUR // 2)
     return count(house, sent)
@@ -66,8 +67,8 @@ def _tried(house: House, study: Study) -> int:
     ledger = house.ledger()
     try:
         with ledger.read() as connection:
-            ours = OUTBOX.c.study_instance_uid == uid, OUTBOX.c.state == DeliveryState.PENDING
-            return max(connection.execute(select(OUTBOX.c.attempts).where(*ours)).scalars(), default=0)
+            ours = DELIVERY.c.study_instance_uid == uid, DELIVERY.c.state == JobState.PENDING
+            return max(connection.execute(select(DELIVERY.c.attempts).where(*ours)).scalars(), default=0)
     finally:
         ledger.close()
 

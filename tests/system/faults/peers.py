@@ -6,12 +6,14 @@ import random
 
 from sqlalchemy import select
 
-from node.entities import DeliveryState
-from node.ledger.tables import OUTBOX, RESULT
+from node.entities import JobState
+from node.ledger.tables import RESULT
+from node.sending.deliveries import DELIVERY
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
-from tests.system.faults.house import House, uids, until
+from tests.system.faults.house import House, uids
 from tests.system.faults.studies import Study
+from tests.waiting import wait_until
 
 
 def refuses_segmentations(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
@@ -24,7 +26,7 @@ def refuses_segmentations(ground: Ground, tries: int, _rng: random.Random) -> Ac
     house.archive.behave("")
     for uid in sorted(uids(stream.studies)):
         states = _states(house, uid)
-        if states.get("segmentation") != DeliveryState.REFUSED or states.get("capture") != DeliveryState.DELIVERED:
+        if states.get("segmentation") != JobState.REFUSED or states.get("capture") != JobState.DELIVERED:
             accounts.lost.append(f"study {uid}: nothing stood in for the Segmentation: {states}")
     return accounts
 
@@ -37,14 +39,16 @@ def aborts(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
         house.archive.behave("abort")
         sent.append(house.patients.next())
         house.sender.push(sent[-1])
-        until(lambda: house.archive.aborted() > before, "it never aborted")  # noqa: B023
+        wait_until(lambda: house.archive.aborted() > before, "it never aborted")  # noqa: B023
         house.archive.behave("")
     return count(house, sent)
 
 
 def _states(house: House, study: str) -> dict[str, str]:
     ledger = house.ledger()
-    query = select(RESULT.c.kind, OUTBOX.c.state).join(OUTBOX, OUTBOX.c.sop_instance_uid == RESULT.c.sop_instance_uid)
+    query = select(RESULT.c.kind, DELIVERY.c.state).join(
+        DELIVERY, DELIVERY.c.sop_instance_uid == RESULT.c.sop_instance_uid
+    )
     try:
         with ledger.read() as connection:
             rows = connection.execute(query.where(RESULT.c.study_instance_uid == study))

@@ -21,12 +21,14 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from node import durable
-from node.entities import DeliveryState, ResultObject
-from node.ledger import outbox
+from node.entities import JobState, ResultObject
+from node.ledger import jobs
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX
+from node.ledger.jobs import LEASE
+from node.ledger.tables import EVENT, JOB
 from node.receiving import instances
-from node.sending import scu
+from node.sending import deliveries, scu
+from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
 from tests.node import phantoms
 from tests.node.audit.test_recorder import counts, event, told, users
@@ -35,7 +37,6 @@ from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import image, part10
 from workers import lease
 from workers.delivery.deliver import Deliverer
-from workers.lease import LEASE
 
 KINDS = (
     ("2.25.1", "segmentation", SegmentationStorage),
@@ -102,7 +103,7 @@ def due(ledger: Ledger, tmp_path: Path) -> Ledger:
     now = time.time()
     with ledger.write() as connection:
         instances.record_instance(connection, phantoms.stored(), "MODALITY", now)
-        outbox.put(connection, UID, 1, results(tmp_path), ["pacs"], now)
+        deliveries.put(connection, UID, 1, results(tmp_path), ["pacs"], now)
     return ledger
 
 
@@ -121,7 +122,7 @@ def deliverer(settings: Settings, due: Ledger) -> Iterator[Callable[..., Deliver
 
 @dataclass(frozen=True)
 class Row:
-    """How one object stands in the outbox."""
+    """How the delivery of one object stands."""
 
     state: str
     attempts: int
@@ -131,7 +132,7 @@ class Row:
 
 
 def rows(ledger: Ledger) -> list[Row]:
-    query = select(*(OUTBOX.c[name] for name in Row.__dataclass_fields__)).order_by(OUTBOX.c.id)
+    query = select(*(DELIVERY.c[name] for name in Row.__dataclass_fields__)).order_by(DELIVERY.c.id)
     with ledger.read() as connection:
         return [Row(*row) for row in connection.execute(query)]
 
@@ -152,14 +153,14 @@ def story(ledger: Ledger, kind: str) -> list[str]:
 def assert_all_wait(ledger: Ledger, said: str) -> None:
     """Nothing is delivered, nothing stays claimed, and each object says why."""
     for row in rows(ledger):
-        assert (row.state, row.attempts, row.lease_until) == (DeliveryState.PENDING, 1, None)
+        assert (row.state, row.attempts, row.lease_until) == (JobState.PENDING, 1, None)
         assert said in row.last_error
         assert row.next_attempt_at > time.time() - 60
 
 
 def retry(ledger: Ledger) -> int:
     with ledger.write() as connection:
-        return outbox.retry(connection, UID, time.time())
+        return jobs.retry(connection, UID, time.time())
 
 
 def test_a_study_goes_out_over_one_association(deliverer: Callable[..., Deliverer], due: Ledger, pacs: Pacs) -> None:
@@ -183,7 +184,7 @@ def test_what_a_receiver_took_that_can_be_asked_is_not_delivered_yet_and_not_sen
     assert (story(due, "delivered"), len(story(due, "stored"))) == ([], 1)
     assert len(pacs.came) == 3
     with due.write() as connection:  # the very same results once more: nothing is sent again
-        outbox.put(connection, UID, 1, known_results(), ["pacs"], time.time())
+        deliveries.put(connection, UID, 1, known_results(), ["pacs"], time.time())
     assert states(due) == ["stored", "pending", "stored"]
 
 
@@ -214,7 +215,7 @@ def test_a_refused_object_waits_longer_each_time_and_says_the_status(
         worker.run(UID, "pacs")
         after = time.time()
         for row in rows(due):
-            assert (row.state, row.attempts, row.lease_until) == (DeliveryState.PENDING, attempt, None)
+            assert (row.state, row.attempts, row.lease_until) == (JobState.PENDING, attempt, None)
             assert row.last_error == f"the peer refused it with status 0x{status:04X}"
             assert before + 0.75 * pause <= row.next_attempt_at <= after + 1.25 * pause
         worker.run(UID, "pacs")  # not yet: nothing is sent before its time
@@ -266,10 +267,10 @@ def test_a_peer_that_is_down_is_said_and_retry_makes_it_due_at_once(
     deliverer(pacs=pacs.peer.model_copy(update={"port": free_port()})).run(UID, "pacs")
     assert_all_wait(due, "cannot be reached")
     with due.read() as connection:
-        assert outbox.due(connection, time.time(), time.time()) == []
+        assert deliveries.due(connection, time.time(), time.time()) == []
     assert retry(due) == 3
     with due.read() as connection:
-        assert outbox.due(connection, time.time(), time.time()) == [(UID, "pacs")]
+        assert deliveries.due(connection, time.time(), time.time()) == [(UID, "pacs")]
     deliverer(pacs=pacs.peer).run(UID, "pacs")
     assert states(due) == ["delivered"] * 3
 
@@ -330,13 +331,13 @@ def test_what_a_dead_worker_had_claimed_is_due_again_after_its_lease(
     assert LEASE == 20.0
     now = time.time()
     with due.write() as connection:
-        assert len(outbox.claim(connection, UID, "pacs", now, LEASE)) == 3  # and then it dies
-        assert outbox.due(connection, now + LEASE - 1, now + LEASE - 1) == []
-        assert outbox.due(connection, now + LEASE + 1, now + LEASE + 1) == [(UID, "pacs")]
+        assert len(deliveries.claim(connection, UID, "pacs", now, LEASE)) == 3  # and then it dies
+        assert deliveries.due(connection, now + LEASE - 1, now + LEASE - 1) == []
+        assert deliveries.due(connection, now + LEASE + 1, now + LEASE + 1) == [(UID, "pacs")]
     deliverer(pacs=pacs.peer).run(UID, "pacs")
     assert pacs.associations == []  # it may still live
     with due.write() as connection:
-        connection.execute(OUTBOX.update().values(lease_until=time.time() - 0.001))
+        connection.execute(JOB.update().values(lease_until=time.time() - 0.001))
     deliverer(pacs=pacs.peer).run(UID, "pacs")
     assert states(due) == ["delivered"] * 3
 
@@ -355,10 +356,10 @@ def test_the_claim_is_for_20_seconds(deliverer: Callable[..., Deliverer], due: L
     assert all(until and before + 20 <= until <= time.time() + 20 for until in seen)
 
 
-def test_the_claim_is_renewed_while_it_sends(
+def test_the_lease_is_extended_while_it_sends(
     deliverer: Callable[..., Deliverer], due: Ledger, pacs: Pacs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "_RENEW", 0.01)
+    monkeypatch.setattr(lease, "_EXTEND_AGAIN", 0.01)
     seen: list[float] = []
 
     def wait_for_renewal(_event: evt.Event) -> int:
@@ -391,7 +392,7 @@ def test_what_was_sent_is_written_down_when_the_ledger_takes_it_again(
 
     def said(_logger: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         events.append(line["event"])
-        if line["event"].startswith("what was done"):
+        if line["event"].startswith("the result cannot"):
             locked.__exit__(None, None, None)
         raise structlog.DropEvent
 
@@ -399,19 +400,19 @@ def test_what_was_sent_is_written_down_when_the_ledger_takes_it_again(
     with capture_logs(processors=[said]):
         worker.run(UID, "pacs")
     told = [event for event in events if "audit" not in event]
-    assert told == ["what was done cannot be written down yet", "delivered"]
+    assert told == ["the result cannot be recorded yet", "delivered"]
     assert (states(due), len(pacs.came)) == (["delivered"] * 3, 3)
 
 
 def test_nobody_renews_when_the_work_is_over(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "_RENEW", 0.001)
+    monkeypatch.setattr(lease, "_EXTEND_AGAIN", 0.001)
     renewals, enough, before = [], threading.Event(), threading.active_count()
 
     def renew(_connection: object, until: float) -> None:
         renewals.append(until)
         enough.set()
 
-    with pytest.raises(ZeroDivisionError), lease.renewed(ledger, renew):
+    with pytest.raises(ZeroDivisionError), lease.extended(ledger, renew):
         assert enough.wait(10)
         raise ZeroDivisionError
     assert threading.active_count() == before
@@ -496,7 +497,7 @@ def test_files_in_a_folder_are_as_readable_as_the_folder(
     folder.mkdir()
     folder.chmod(0o750)
     with due.write() as connection:
-        connection.execute(update(OUTBOX).values(peer="files"))
+        connection.execute(update(JOB).values(lane="files"))
     before = os.umask(0o077)
     try:
         deliverer(files=Peer(folder=folder, receive=("results",))).run(UID, "files")

@@ -1,4 +1,4 @@
-"""Down the ladder with real peers: DCMTK's storescp and pynetdicom, each told which SOP classes it takes."""
+"""Fallbacks with real peers: DCMTK's storescp and pynetdicom, each set to the SOP classes that it takes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ from typer.testing import CliRunner
 from node.admin.study_view import study_view
 from node.cli import app
 from node.dicom.headers import read_header
-from node.ledger import outbox
+from node.ledger import jobs
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, OUTBOX, RESULT
+from node.ledger.tables import EVENT, RESULT
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
 from tests.node.conftest import free_port
 from tests.workers.study_phantoms import STUDY, TinyModel
@@ -39,9 +41,7 @@ from tests.workers.test_analyze import close, complete, receive, with_packages
 from workers.analyze import Analyzer
 from workers.delivery.deliver import Deliverer
 from workers.gate import rules
-from workers.gate.rules import Rule
-from workers.results import registry
-from workers.results.registry import Made
+from workers.gate.rules import Requirement
 
 STORESCP = Path("/usr/bin/storescp")  # DCMTK's; pynetdicom has a program of the same name
 ALL = (
@@ -96,7 +96,7 @@ class House:
         """As the node's rounds do: while something is due, ring; what failed waits longer than this test lasts."""
         for _ in range(at_most):
             with self.ledger.read() as connection:
-                due = outbox.due(connection, time.time(), time.time())
+                due = deliveries.due(connection, time.time(), time.time())
             if not due:
                 return
             for uid, peer in due:
@@ -105,7 +105,8 @@ class House:
 
     def states(self) -> dict[str, str]:
         """Kind to state."""
-        query = select(RESULT.c.kind, OUTBOX.c.state).join(OUTBOX)
+        query = select(RESULT.c.kind, DELIVERY.c.state).order_by(DELIVERY.c.id)
+        query = query.join(DELIVERY, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid)
         with self.ledger.read() as connection:
             return {row.kind: row.state for row in connection.execute(query)}
 
@@ -193,7 +194,7 @@ def test_what_has_no_rung_left_waits_and_goes_when_the_peer_has_learnt(analysed:
     learnt = Pacs(ALL)
     house.deliverer.settings.peers["pacs"] = start(learnt)
     with house.ledger.write() as connection:
-        assert outbox.retry(connection, STUDY, time.time()) == 2
+        assert jobs.retry(connection, STUDY, time.time()) == 2
     house.deliver()
     assert sorted(learnt.came) == sorted([SegmentationStorage, SecondaryCaptureImageStorage])
     assert house.states()["segmentation"] == "delivered"
@@ -205,7 +206,7 @@ def test_a_class_that_is_refused_by_its_status_is_refused_too(analysed: Analysed
     house = analysed(start(pacs))
     house.deliver()
     assert (house.states()["segmentation"], house.states()["capture"]) == ("refused", "delivered")
-    assert house.events("stands in") == ["capture goes to pacs instead"]
+    assert house.events("fallback") == ["capture goes to pacs instead"]
     (refused,) = house.events("refused")
     assert refused == "segmentation by pacs: the peer refused it with status 0x0122"
 
@@ -229,7 +230,7 @@ def test_without_fallback_nothing_stands_by(
 def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     pacs = Pacs(ALL)
     house = analysed(start(pacs))
@@ -251,10 +252,10 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
 def test_for_what_could_not_be_made_the_next_rung_is_sent(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_made: Made) -> Iterable[Dataset | None]:
+    def fails(_study: object) -> Iterable[Dataset | None]:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(registry.MAKERS, "segmentation", fails)
+    monkeypatch.setattr("workers.results.seg.segmentations", fails)
     house = analysed(start(Pacs(ALL)))
     house.deliver()
     assert (house.states()["segmentation"], house.states()["capture"]) == ("quarantined", "delivered")
@@ -267,19 +268,19 @@ def test_one_rung_that_was_kept_back_does_not_hold_the_others(
     def holds(capture: Dataset) -> bool:
         return not str(capture.SourceImageSequence[0].ReferencedSOPInstanceUID).endswith(".1")
 
-    broken = Rule(SecondaryCaptureImageStorage, holds, "A rule that the first image's picture breaks.")
+    broken = Requirement(SecondaryCaptureImageStorage, holds, "A rule that the first image's picture breaks.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     pacs = Pacs((Comprehensive3DSRStorage, SecondaryCaptureImageStorage))
     house = analysed(start(pacs), images=2)
     house.deliver()
     assert pacs.came.count(SecondaryCaptureImageStorage) == 1
-    assert house.events("stands in") == ["capture goes to pacs instead"]
+    assert house.events("fallback") == ["capture goes to pacs instead"]
 
 
 def test_the_command_study_shows_what_was_kept_back(
     analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    broken = Rule(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+    broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
     monkeypatch.setattr(rules, "RULES", (*rules.RULES, broken))
     analysed(start(Pacs(ALL)))
     config = tmp_path / "readfirst.toml"

@@ -2,28 +2,31 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from node.dicom.contexts import RESULT_SOP_CLASSES
-from node.entities import DeliveryState
+from node.entities import JobState
+from node.errors import ConfigurationError
 from node.settings import Peer, Results, Settings
+from workers.cli import check
+from workers.delivery import profiles as table
 from workers.delivery.profiles import (
-    LADDER,
-    PROFILES,
-    SOP_CLASSES,
-    Kind,
-    Wishes,
-    below,
+    Profile,
+    ResultOptions,
     kinds_for,
     plan_of,
+    profiles,
+    require_known,
+    result_options,
     standby_for,
-    wishes_of,
 )
-from workers.results.registry import MAKERS
+from workers.results.registry import fallbacks, kinds
 
 CONFORMANCE = (Path(__file__).parents[3] / "deploy" / "CONFORMANCE.md").read_text()
+
+
+WITH_FALLBACK = sorted(name for name, kind in kinds().items() if kind.fallback)
 
 
 def peer(viewer: str = "ohif", *also: str, folder: Path | None = None) -> Peer:
@@ -32,65 +35,102 @@ def peer(viewer: str = "ohif", *also: str, folder: Path | None = None) -> Peer:
 
 
 def test_there_is_a_profile_for_each_viewer_and_a_maker_and_a_class_for_each_kind() -> None:
-    assert set(PROFILES) == set(get_args(Peer.model_fields["viewer"].annotation))
-    assert set(SOP_CLASSES) == set(MAKERS) == set(Kind)
-    assert set(RESULT_SOP_CLASSES) == set(SOP_CLASSES.values())
+    assert {"ohif", "stone", "weasis", "basic"} <= set(profiles())
+    assert {kind for profile in profiles().values() for kind in profile.kinds} <= set(kinds())
+    assert set(RESULT_SOP_CLASSES) == {kind.sop_class_uid for kind in kinds().values()}
 
 
 def test_what_may_be_asked_for_beside_a_profile_is_a_kind_that_is_made() -> None:
-    (options, *_) = get_args(Peer.model_fields["also"].annotation)
-    assert set(get_args(options)) <= set(Kind)
-    assert kinds_for(peer("basic", "report-pdf", "saliency-map")) == (Kind.CAPTURE, Kind.REPORT_PDF, Kind.SALIENCY_MAP)
-    assert kinds_for(peer("ohif", "capture")) == (*PROFILES["ohif"].kinds, Kind.CAPTURE)
-    assert Kind.CAPTURE not in standby_for(peer("ohif", "capture"))
-    assert kinds_for(peer("weasis", "key-objects")).count(Kind.KEY_OBJECTS) == 1
+    require_known(Settings(peers={"all": peer("basic", *kinds())}))
+    assert kinds_for(peer("basic", "report-pdf", "saliency-map")) == ("capture", "report-pdf", "saliency-map")
+    assert kinds_for(peer("ohif", "capture")) == (*profiles()["ohif"].kinds, "capture")
+    assert "capture" not in standby_for(peer("ohif", "capture"))
+    assert kinds_for(peer("weasis", "key-objects")).count("key-objects") == 1
 
 
-@pytest.mark.parametrize("kind", sorted(LADDER))
-def test_every_way_down_ends_with_a_picture(kind: Kind) -> None:
-    rungs = list(below(kind))
-    assert rungs[-1] == Kind.CAPTURE
+@pytest.mark.parametrize("kind", WITH_FALLBACK)
+def test_every_way_down_ends_with_a_picture(kind: str) -> None:
+    rungs = list(fallbacks(kind))
+    assert rungs[-1] == "capture"
     assert len(rungs) == len(set(rungs))
     assert kind not in rungs
 
 
 def test_a_report_of_findings_falls_by_class_to_words_and_then_to_the_picture() -> None:
-    assert list(below(Kind.STATEMENT)) == [Kind.STATEMENT_2D, Kind.REPORT_TEXT, Kind.CAPTURE]
-    assert list(below(Kind.SEGMENTATION)) == [Kind.CAPTURE]
-    assert list(below(Kind.CAPTURE)) == []
+    assert list(fallbacks("statement")) == ["statement-2d", "report-text", "capture"]
+    assert list(fallbacks("segmentation")) == ["capture"]
+    assert list(fallbacks("capture")) == []
 
 
 def test_a_folder_refuses_nothing_so_nothing_stands_by(tmp_path: Path) -> None:
     assert standby_for(peer(folder=tmp_path)) == ()
-    assert standby_for(peer()) == (Kind.CAPTURE, Kind.REGIONS_2D, Kind.STATEMENT_2D, Kind.REPORT_TEXT)
+    assert standby_for(peer()) == ("capture", "regions-2d", "statement-2d", "report-text")
 
 
 def test_each_peer_gets_what_its_profile_names() -> None:
-    settings = Settings(peers={viewer: peer(viewer) for viewer in PROFILES} | {"only": peer("basic", "report-text")})
+    settings = Settings(peers={viewer: peer(viewer) for viewer in profiles()} | {"only": peer("basic", "report-text")})
     plan = plan_of(settings)
-    for viewer, profile in PROFILES.items():
-        pending = {kind for kind in Kind if plan(viewer, kind) == DeliveryState.PENDING}
+    for viewer, profile in profiles().items():
+        pending = {kind for kind in kinds() if plan(viewer, kind) == JobState.PENDING}
         assert pending == set(profile.kinds)
-    assert plan("ohif", Kind.CAPTURE) == DeliveryState.STANDBY
-    assert plan("basic", Kind.SEGMENTATION) is None
-    assert plan("only", Kind.REPORT_TEXT) == DeliveryState.PENDING
+    assert plan("ohif", "capture") == JobState.STANDBY
+    assert plan("basic", "segmentation") is None
+    assert plan("only", "report-text") == JobState.PENDING
 
 
 def test_only_what_someone_may_get_is_made() -> None:
-    assert wishes_of(Settings()).kinds == set(PROFILES["ohif"].kinds)  # nobody: to be looked at on disk
-    assert wishes_of(Settings(peers={"pacs": peer("basic")})).kinds == {Kind.CAPTURE}
+    assert result_options(Settings()).kinds == set(profiles()["ohif"].kinds)  # nobody: to be looked at on disk
+    assert result_options(Settings(peers={"pacs": peer("basic")})).kinds == {"capture"}
     alone = Settings(peers={"pacs": peer("ohif")}, results=Results(fallback=False, language="zh"))
-    assert wishes_of(alone) == Wishes(frozenset(PROFILES["ohif"].kinds), "zh", None)
+    assert result_options(alone) == ResultOptions(frozenset(profiles()["ohif"].kinds), "zh", None)
     both = Settings(peers={"pacs": peer("ohif"), "other": peer("basic", "saliency-map")})
-    assert wishes_of(both).kinds == {
-        *PROFILES["ohif"].kinds, Kind.CAPTURE, Kind.REGIONS_2D, Kind.STATEMENT_2D, Kind.REPORT_TEXT, Kind.SALIENCY_MAP
+    assert result_options(both).kinds == {
+        *profiles()["ohif"].kinds, "capture", "regions-2d", "statement-2d", "report-text", "saliency-map"
     }  # fmt: skip
 
 
 def test_the_conformance_statement_tells_what_each_profile_gets() -> None:
     section = CONFORMANCE.split("## Table: what a viewer's profile gets", 1)[1].split("\n## ", 1)[0]
-    profiles, ladders = (table.split("| --- |", 1)[1] for table in section.split("ladder", 1))
-    told = re.findall(r"\| `(\w+)` \| ([a-z0-9, -]+) \|", profiles)
-    assert told == [(name, ", ".join(profile.kinds)) for name, profile in PROFILES.items()]
-    ladder = dict(re.findall(r"\| ([a-z0-9-]+) \| ([a-z0-9, -]+) \|", ladders))
-    assert ladder == {kind: ", ".join(below(kind)) for kind in LADDER}
+    gets, instead = (table.split("| --- |", 1)[1] for table in section.split("| kind |", 1))
+    told = re.findall(r"\| `(\w+)` \| ([a-z0-9, -]+) \| ([^|]+) \|", gets)
+    assert {name: (kinds_, reason) for name, kinds_, reason in told} == {
+        name: (", ".join(profile.kinds), profile.reason) for name, profile in profiles().items()
+    }
+    fallback_table = dict(re.findall(r"\| ([a-z0-9-]+) \| ([a-z0-9, -]+) \|", instead))
+    assert fallback_table == {kind: ", ".join(fallbacks(kind)) for kind in WITH_FALLBACK}
+
+
+def test_the_conformance_statement_has_every_kind_with_its_sop_class() -> None:
+    section = CONFORMANCE.split("## Results", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| [^|]+ \| ([a-z0-9, -]+) \| ([^|]+) \|", section, re.MULTILINE)
+    table = {
+        kind: iod
+        for names, iods in rows[2:]
+        for kind, iod in zip(names.split(", "), iods.split(", ") * len(names.split(", ")), strict=False)
+    }
+    names = {name: kind.sop_class_uid.name.removesuffix(" Storage") for name, kind in kinds().items()}
+    assert table == names
+
+
+def test_a_viewer_is_one_profile_that_registers_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A toy: no table is edited."""
+    monkeypatch.setattr(table, "_PROFILES", dict(profiles()))
+    table.register("toy", Profile(("statement", "capture"), "For this test."))
+    settings = Settings(peers={"reader": peer("toy")})
+    require_known(settings)
+    assert result_options(settings).kinds == {"statement", "statement-2d", "report-text", "capture"}
+    assert plan_of(settings)("reader", "statement") == JobState.PENDING
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (peer("osirix"), "peers.pacs.viewer: there is no profile osirix, only basic, ohif, stone, weasis"),
+        (peer("ohif", "film"), "peers.pacs.also: there is no kind film, only segmentation, regions"),
+    ],
+)
+def test_what_no_file_registers_is_a_wrong_setting(wrong: Peer, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        require_known(Settings(peers={"pacs": wrong}))
+    (line,) = [line for line in check(Settings(peers={"pacs": wrong})) if line[1] == "peers"]
+    assert line[0] is False

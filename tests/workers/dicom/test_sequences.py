@@ -11,11 +11,9 @@ from pydicom.datadict import dictionary_VR
 
 from tests.workers import results_phantoms as phantoms
 from tests.workers.gate.test_gate import needs_dciodvfy
-from workers.delivery.profiles import Kind
 from workers.dicom.evidence import prepared
-from workers.findings.findings import source_headers
 from workers.gate import gate
-from workers.results.registry import objects
+from workers.results.registry import kinds
 
 
 def item(**values: Any) -> Dataset:
@@ -121,16 +119,14 @@ HEADERS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 def test_every_result_of_such_a_header_passes_the_gate(source: str, what: str, tmp_path: Path) -> None:
     attributes, carried = HEADERS[what]
     made = phantoms.made(source)
-    for header in (one for each in made.sources for one in source_headers(each)):
+    for header in made.headers:
         for keyword, value in attributes.items():
             setattr(header, keyword, value)
-    found = objects(made, set(Kind))
-    assert {kind for kind, _ in found} == set(Kind) - ({Kind.SALIENCY_MAP} if source == "image" else set())
-    verdicts = gate.judge([(one, tmp_path / f"{number}.dcm") for number, (_, one) in enumerate(found)], None)
-    assert [
-        (kind, verdict.reasons) for (kind, _), verdict in zip(found, verdicts, strict=True) if verdict.reasons
-    ] == []
-    (statement,) = [one for kind, one in found if kind == Kind.STATEMENT]
+    found = phantoms.objects(made, set(kinds()))
+    assert {kind for kind, _ in found} == set(kinds()) - ({"saliency-map"} if source == "image" else set())
+    checked = gate.check([(one, tmp_path / f"{n}.dcm") for n, (_, one) in enumerate(found)], tmp_path / "quarantine")
+    assert [(kind, each.faults) for (kind, _), each in zip(found, checked, strict=True) if each.faults] == []
+    (statement,) = [one for kind, one in found if kind == "statement"]
     assert {keyword for keyword in attributes if keyword in statement} == set(carried)
 
 

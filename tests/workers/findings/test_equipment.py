@@ -46,7 +46,7 @@ def test_method_and_threshold_are_named() -> None:
     context = phantoms.context()
     assert equipment.region_parameters(context, context.card.labels[0]) == (
         "class activation map >= 1 (raw scale)",
-        "operating point 0.3",
+        "probability threshold 0.3",
     )
 
 

@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 
 from node.errors import AnalysisError
 from tests.workers import results_phantoms as phantoms
-from workers.findings.findings import Finding, Source, findings_of, largest_slice
+from workers.findings import wording
+from workers.findings.findings import Finding, largest_slice
+from workers.findings.source import Source
 
 SIZE = (64, 64)
 NOTHING = np.zeros((8, 8), dtype=np.float32)
@@ -15,9 +17,7 @@ NOTHING = np.zeros((8, 8), dtype=np.float32)
 def _found(
     source: Source, saliency: NDArray[np.float32], probabilities: tuple[float, ...] = (0.9, 0.1, 0.1)
 ) -> tuple[Finding, ...]:
-    kind = "image" if saliency.ndim == 3 else "volume"
-    context = phantoms.context(kind)
-    return findings_of(phantoms.prediction(saliency, probabilities), context.card, source, context)
+    return phantoms.found_in(source, saliency, probabilities)
 
 
 def test_present_from_the_operating_point_on() -> None:
@@ -25,7 +25,7 @@ def test_present_from_the_operating_point_on() -> None:
     findings = _found(source, np.stack([NOTHING] * 3), (0.5, 0.39, 0.5))
     assert [finding.label.name for finding in findings] == ["Pneumothorax", "Nodule", "Pleural_Thickening"]
     assert [finding.present for finding in findings] == [True, False, True]
-    assert findings[1].operating_point == 0.4
+    assert findings[1].threshold == 0.4
 
 
 def test_present_without_a_region_where_the_saliency_never_reaches_its_threshold() -> None:
@@ -76,7 +76,7 @@ def test_a_lesion_at_a_known_cell_comes_back_at_its_place(
     expected = np.array(centre) * (rows, columns)
     assert region.mask.shape == (rows, columns)
     assert np.argwhere(region.mask).mean(axis=0) + 0.5 == pytest.approx(expected, abs=1.0)
-    assert region.place == "left upper zone"
+    assert wording.place(region.location) == "left upper zone"
     assert region.score == pytest.approx(saliency[0].max(), abs=0.2)
 
 
@@ -113,12 +113,14 @@ def test_an_area_is_told_only_where_a_spacing_is_known(
 
 def test_a_region_of_a_volume_says_side_position_and_image_number() -> None:
     source = phantoms.ct_source()
-    saliency = np.zeros((3, *source.array.shape), dtype=np.float32)
-    saliency[1] = phantoms.blob(source.array.shape, (6.5, 30.0, 60.0), 4.0)
+    saliency = np.zeros((3, *source.volume.array.shape), dtype=np.float32)
+    saliency[1] = phantoms.blob(source.volume.array.shape, (6.5, 30.0, 60.0), 4.0)
     (region,) = _found(source, saliency, (0.1, 0.9, 0.1))[1].regions
-    assert largest_slice(region.mask) == 6
+    assert largest_slice(region.mask) == region.frame == 6
     assert np.argwhere(region.mask).mean(axis=0) + 0.5 == pytest.approx([6.5, 30, 60], abs=0.3)
-    assert region.place == "left, slice at z = -85.0 mm (image 6)"  # -100 + 6 * 2.5; numbered from the head down
+    assert (
+        wording.place(region.location) == "left, slice at z = -85.0 mm (image 6)"
+    )  # -100 + 6 * 2.5; numbered from the head down
     assert region.site.meaning == "Left lung"
     assert region.area_mm2 is None
     assert region.volume_mm3 == pytest.approx(region.mask.sum() * 2.5)

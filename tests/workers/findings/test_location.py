@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
 from models.regions import Mask
+from tests.workers.results_phantoms import enclosed_area
 from workers.findings import location as regions
 from workers.findings import wording
 
@@ -24,7 +25,7 @@ def test_the_outline_of_a_rectangle_follows_its_pixel_borders() -> None:
     assert points.min(axis=0).tolist() == [10, 4]  # (column, row): corners of pixels, not their centres
     assert points.max(axis=0).tolist() == [22, 9]
     assert len(points) == 9  # the corners are cut off by half a pixel, everything between is one line
-    assert regions.enclosed_area(points) == 5 * 12 - 0.5
+    assert enclosed_area(points) == 5 * 12 - 0.5
 
 
 def test_a_single_pixel_has_an_outline() -> None:
@@ -41,7 +42,7 @@ def test_parts_that_touch_at_a_corner_stay_apart() -> None:
     mask = _rectangle((10, 10), slice(0, 3), slice(0, 3)) | _rectangle((10, 10), slice(3, 9), slice(3, 9))
     points = regions.outline(mask)
     assert points.min() == 3
-    assert regions.enclosed_area(points) == 36 - 0.5
+    assert enclosed_area(points) == 36 - 0.5
 
 
 def test_an_empty_mask_has_no_outline() -> None:
@@ -62,7 +63,7 @@ def test_the_outline_encloses_the_mask_within_half_a_pixel(mask: Mask) -> None:
     largest = max(int(part.sum()) for part in parts)
     filled = {int(ndimage.binary_fill_holes(part, corners).sum()) for part in parts if int(part.sum()) == largest}
     points = regions.outline(mask)
-    assert regions.enclosed_area(points) + 0.5 in filled
+    assert enclosed_area(points) + 0.5 in filled
     assert (points >= 0).all()
     assert (points <= mask.shape[::-1]).all()
 
@@ -74,7 +75,7 @@ def test_a_ragged_outline_is_thinned_until_graphic_data_can_hold_it() -> None:
     points = regions.outline(mask)
     assert 100 < len(points) <= regions.MOST_POINTS + 1
     assert np.array_equal(points[0], points[-1])
-    assert regions.enclosed_area(points) == pytest.approx(mask.sum(), rel=0.01)
+    assert enclosed_area(points) == pytest.approx(mask.sum(), rel=0.01)
 
 
 def image_place(mask: Mask, orientation: tuple[str, ...]) -> tuple[str | None, str]:

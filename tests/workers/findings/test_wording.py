@@ -71,7 +71,8 @@ def test_findings_are_told_by_organ_with_their_places() -> None:
     heading, pleura, lungs, rule = lines("en")
     assert heading == "Findings by organ, worded by rule from the model's numbers."
     assert pleura == (
-        "Pleura: Pneumothorax, probability 87 %: right middle zone. Not called, and not excluded: pleural thickening."
+        "Pleura: Pneumothorax, probability 87 %: right middle zone. "
+        "Below threshold, and not excluded: pleural thickening."
     )
     assert lungs == "Lungs: Nodule, probability 50 %: central middle zone."
     assert "at least 90 % at the lower end" in rule
@@ -81,14 +82,14 @@ def test_findings_are_told_by_organ_with_their_places() -> None:
 def test_seen_to_be_absent_is_said_only_of_what_the_model_can_exclude() -> None:
     assert not [line for line in lines("en", present=False) if re.search(r"\bNo \w+ seen", line)]
     _, pleura, _, _ = lines("en", measured(("validation", 40, 1.0)), present=False)
-    assert pleura == "Pleura: No pneumothorax seen. Not called, and not excluded: pleural thickening."
+    assert pleura == "Pleura: No pneumothorax seen. Below threshold, and not excluded: pleural thickening."
     _, pleura, _, _ = lines("zh", measured(("validation", 40, 1.0)), present=False)
-    assert pleura == "胸膜:未见气胸。未提示,但不能排除:胸膜增厚。"
+    assert pleura == "胸膜:未见气胸。低于阈值,但不能排除:胸膜增厚。"
 
 
 def test_the_same_in_chinese() -> None:
     _, pleura, lungs, _ = lines("zh")
-    assert pleura == "胸膜:气胸,概率 87 %:右侧中野。未提示,但不能排除:胸膜增厚。"
+    assert pleura == "胸膜:气胸,概率 87 %:右侧中野。低于阈值,但不能排除:胸膜增厚。"
     assert lungs == "肺:肺结节,概率 50 %:中央中野。"
 
 
@@ -134,7 +135,7 @@ def test_a_side_is_said_of_the_patient_alone() -> None:
     for finding in phantoms.two_findings(unknown):
         for region in finding.regions:
             assert region.location.side is None
-            assert region.place.endswith("of the picture")
+            assert wording.place(region.location).endswith("of the picture")
             assert wording.place(region.location, "zh").startswith("图像")
 
 
@@ -154,9 +155,9 @@ def test_a_score_is_no_percentage() -> None:
         ((0.5, 0.5), "score", ("0.50", "0.50")),
     ],
 )
-def test_a_number_and_its_operating_point_never_read_alike_where_they_differ(
+def test_a_number_and_its_threshold_never_read_alike_where_they_differ(
     values: tuple[float, float], quantity: str, expected: tuple[str, str]
 ) -> None:
     finding, *_ = phantoms.two_findings(phantoms.ct_source())
-    probability, point = values
-    assert wording.compared(replace(finding, probability=probability, operating_point=point), quantity) == expected
+    probability, threshold = values
+    assert wording.compared(replace(finding, probability=probability, threshold=threshold), quantity) == expected

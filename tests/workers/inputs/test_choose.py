@@ -208,7 +208,11 @@ THIN, THICK = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 2, 4, 6, 8]
         (ct_series(THIN, "1.1"), ct_series(THICK, "1.2"), "its slices are 1.00 mm, not 2.00 mm apart"),
         (ct_series(THICK, "1.1"), ct_series([0, 0.5, 1, 1.5, 2], "1.2"), "it covers more of the patient"),
         (ct_series(THIN, "1.1"), ct_series(THIN[:9], "1.2"), "it has more slices"),
-        (ct_series(THIN, "1.1", SeriesNumber=2), ct_series(THIN, "1.2", SeriesNumber=5), "it is alike and comes first"),
+        (
+            ct_series(THIN, "1.1", SeriesNumber=2),
+            ct_series(THIN, "1.2", SeriesNumber=5),
+            "it is alike and is the first",
+        ),
         (
             ct_series(THICK, "1.1"),
             [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.inputs.grid import Grid, stretch, turns
+from workers.inputs.grid import Grid, stretch, to_standard
 
 ORIENTATIONS = [*product("LR", "HF"), *product("HF", "LR")]
 SHAPES = [(300, 300, (1.0, 1.0)), (401, 257, (1.0, 1.0)), (233, 350, (0.2, 0.31)), (1023, 777, (0.5, 0.2))]
@@ -35,6 +35,15 @@ def centroid(image: np.ndarray) -> np.ndarray:
     return np.array([(rows * image).sum(), (columns * image).sum()]) / image.sum()
 
 
+def source_point(grid: Grid, row: float, column: float) -> tuple[float, float]:
+    """The stored (row, column) coordinate of an input coordinate; both with the top left corner at 0."""
+    height, width = (grid.columns, grid.rows) if grid.transpose else (grid.rows, grid.columns)
+    row, column = (row - grid.row_offset) * grid.row_scale, (column - grid.column_offset) * grid.column_scale
+    row = height - row if grid.flip_rows else row
+    column = width - column if grid.flip_columns else column
+    return (column, row) if grid.transpose else (row, column)
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS, ids="".join)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("cells", [16, 13])
@@ -48,7 +57,7 @@ def test_a_lesion_goes_to_the_input_and_its_saliency_comes_back_to_it(orientatio
     width, height = 320 - 2 * grid.column_offset, 320 - 2 * grid.row_offset
     assert (column - grid.column_offset) / width == pytest.approx(0.7, abs=0.003)
     assert (row - grid.row_offset) / height == pytest.approx(0.3, abs=0.003)
-    assert grid.source_point(row, column) == pytest.approx(tuple(centroid(image)), abs=0.5)
+    assert source_point(grid, row, column) == pytest.approx(tuple(centroid(image)), abs=0.5)
     edges = np.linspace(0, 320, cells + 1).astype(int)
     spans = [slice(*span) for span in pairwise(edges)]
     saliency = np.array([[seen[lines, across].mean() for across in spans] for lines in spans])
@@ -133,7 +142,7 @@ def test_the_contents_corners_are_the_images_corners(rows, columns, ratio, orien
     grid = Grid.fit(rows, columns, (224, 320), (1.0, ratio), orientation)
     assert min(grid.row_offset, grid.column_offset) == pytest.approx(0, abs=1e-9)
     corners = {
-        tuple(np.round(grid.source_point(row, column), 6) + 0.0)
+        tuple(np.round(source_point(grid, row, column), 6) + 0.0)
         for row in (grid.row_offset, 224 - grid.row_offset)
         for column in (grid.column_offset, 320 - grid.column_offset)
     }
@@ -142,7 +151,7 @@ def test_the_contents_corners_are_the_images_corners(rows, columns, ratio, orien
 
 @pytest.mark.parametrize("orientation", [(), ("", ""), ("L",), ("A", "F"), ("L", "L"), ("LA", "FP"), "L"])
 def test_an_orientation_that_says_nothing_of_a_frontal_view_counts_as_the_standard_one(orientation):
-    assert turns(orientation) == (False, False, False)
+    assert to_standard(orientation) == (False, False, False)
 
 
 def test_another_image_is_refused():

@@ -19,14 +19,15 @@ from sqlalchemy import select
 
 from node.admin.study_view import study_view
 from node.dicom.headers import read_header
-from node.ledger import outbox
 from node.ledger.engine import Ledger
-from node.ledger.tables import OUTBOX, RESULT
+from node.ledger.tables import RESULT
+from node.sending import deliveries
+from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
 from tests.node.conftest import House
 from tests.workers.study_phantoms import STUDY, TinyModel, radiograph
 from tests.workers.test_analyze import Analyze, analyzer, complete, study
-from workers.delivery.profiles import SOP_CLASSES, Kind
+from workers.results.registry import kinds
 
 __all__ = ["analyzer"]
 ALSO = ("presentation-state", "key-objects", "report-text", "report-pdf")
@@ -35,7 +36,7 @@ CONTEXTS = [
     for uid in (
         ComputedRadiographyImageStorage,
         DigitalXRayImageStorageForPresentation,
-        *dict.fromkeys(SOP_CLASSES.values()),
+        *dict.fromkeys(kind.sop_class_uid for kind in kinds().values()),
     )
 ]
 
@@ -71,7 +72,7 @@ def test_results_that_come_back_open_nothing(
     complete(ledger, read_header(image))
     analyzer(TinyModel()).run(STUDY, 1)
     files = made(ledger, tmp_path)
-    assert set(files) == set(Kind) - {Kind.SALIENCY_MAP}
+    assert set(files) == set(kinds()) - {"saliency-map"}
     before = told(ledger)
     for path in files.values():
         assert association.send_c_store(path).Status == 0x0000
@@ -93,8 +94,8 @@ def test_to_a_node_that_never_made_them_they_are_no_input_either(
     worker = analyzer(TinyModel())
     worker.run(STUDY, 1)
     with ledger.write() as connection:
-        for row in outbox.claim(connection, STUDY, "pacs", time.time(), 20.0):
-            outbox.settle(connection, row, "pacs", "", time.time())
+        for row in deliveries.claim(connection, STUDY, "pacs", time.time(), 20.0):
+            deliveries.record_sent(connection, row, "pacs", "", time.time())
     first = {kind: path.read_bytes() for kind, path in made(ledger, tmp_path).items()}
 
     foreign = [renamed(path, f"2.25.7{number}") for number, path in enumerate(made(ledger, tmp_path).values())]
@@ -113,7 +114,7 @@ def test_to_a_node_that_never_made_them_they_are_no_input_either(
     left_out = [event["detail"] for event in story["events"] if event["kind"] == "left out"]  # type: ignore[attr-defined]
     assert left_out == [f"{len(foreign) + 1} instances: our own result"]
     with ledger.read() as connection:
-        waiting = connection.execute(select(OUTBOX.c.id).where(OUTBOX.c.state == "pending")).all()
+        waiting = connection.execute(select(DELIVERY.c.id).where(DELIVERY.c.state == "pending")).all()
     assert waiting == []  # no document tells of them: between two nodes that would never end
     assert {kind: path.read_bytes() for kind, path in made(ledger, tmp_path).items()} == first
 

@@ -12,8 +12,8 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from node.errors import ConfigurationError
 from tests.workers import results_phantoms as phantoms
 from workers.findings import wording
-from workers.results.drawing import panel, stacked
 from workers.results.fonts import drawable_language, draws, font_file
+from workers.results.legend import legend_of, stacked
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +52,21 @@ def test_a_font_of_ones_own_draws_chinese(chinese: Path) -> None:
     assert drawable_language(chinese, "zh") == "zh"
     source = phantoms.image_source(phantoms.radiograph())
     context = phantoms.context(language="zh", font=chinese)
-    legend = panel(phantoms.two_findings(source), context)
-    assert legend.rows[0].text == "人工智能报告: 仅供研究使用,不得用于诊断"
-    assert [row.text for row in legend.rows if row.colour] == [
+    below = legend_of(phantoms.two_findings(source), context)
+    assert below.rows[0].text == "人工智能报告: 仅供研究使用,不得用于诊断"
+    assert [row.text for row in below.rows if row.colour] == [
         "1  气胸,概率 87 %:右侧中野。",
         "2  肺结节,概率 50 %:中央中野。",
     ]
-    strip = stacked(np.zeros((10, 200, 3), dtype=np.uint8), legend)
+    strip = stacked(np.zeros((10, 200, 3), dtype=np.uint8), below)
     assert strip.shape[1] == 200
     assert strip[10:].any()
 
 
 def test_without_such_a_font_the_picture_speaks_english() -> None:
     source = phantoms.image_source(phantoms.radiograph())
-    legend = panel(phantoms.two_findings(source), phantoms.context(language="zh"))
-    assert legend.rows[0].text == "AI report: research use, not for diagnosis"
+    below = legend_of(phantoms.two_findings(source), phantoms.context(language="zh"))
+    assert below.rows[0].text == "AI report: research use, not for diagnosis"
 
 
 def test_what_is_no_font_is_said(tmp_path: Path) -> None:

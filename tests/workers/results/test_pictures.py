@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from node.entities import Picture
-from tests.workers.results_phantoms import ct_source, image_source, no_findings, radiograph, two_findings
-from workers.findings.findings import Finding, Source, largest_slice
+from tests.workers.results_phantoms import analysed, ct_source, image_source, no_findings, radiograph, two_findings
+from workers.findings import wording
+from workers.findings.findings import Finding, largest_slice
+from workers.findings.source import Source
 from workers.results import pictures
 
 
@@ -20,7 +22,7 @@ def pixels(picture: Picture) -> NDArray[np.uint8]:
 
 
 def drawn(source: Source, folder: Path, found: Callable[[Source], tuple[Finding, ...]] = two_findings) -> list[Picture]:
-    return list(pictures.draw(found(source), source, "test", folder / "study"))
+    return list(pictures.draw(analysed(source, found(source)), folder / "study"))
 
 
 def test_a_layer_is_the_regions_of_its_finding_in_its_colour(tmp_path: Path) -> None:
@@ -35,7 +37,7 @@ def test_a_layer_is_the_regions_of_its_finding_in_its_colour(tmp_path: Path) -> 
         assert np.array_equal(shown[..., 3] > 0, inside)
         assert {tuple(one) for one in shown[inside][:, :3]} == {finding.label.colour}
         assert layer.colour == "#{:02x}{:02x}{:02x}".format(*finding.label.colour)
-        assert layer.caption == finding.regions[0].place
+        assert layer.caption == wording.place(finding.regions[0].location)
 
 
 def test_a_large_image_is_made_smaller_and_says_so(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pydicom import Dataset
 
 from models.regions import Mask
 from tests.workers import results_phantoms as phantoms
-from workers.findings.findings import Source, findings_of
+from workers.findings.findings import Finding
+from workers.findings.source import Source
 from workers.results.drawing import Mark, drawn
 from workers.results.sc import captures
 
@@ -30,9 +31,8 @@ def coloured(picture: NDArray[np.uint8]) -> Mask:
     return spread
 
 
-def of(source: Source, kind: str = "image") -> list[Dataset]:
-    context = phantoms.context(kind)
-    return captures(phantoms.two_findings(source), source, context)
+def of(source: Source, found: tuple[Finding, ...] | None = None) -> list[Dataset]:
+    return list(captures(phantoms.study_of(phantoms.analysed(source, found))))
 
 
 @pytest.mark.parametrize("at", [(slice(30, 60), slice(20, 50)), (slice(240, 270), slice(300, 330))])
@@ -110,7 +110,7 @@ def test_the_picture_is_the_source_with_its_legend_below_it() -> None:
 
 def test_a_volume_has_one_picture_a_slice_with_regions_in_the_lung_window() -> None:
     source = phantoms.ct_source(12, 64, 80)
-    (one,) = of(source, "volume")
+    (one,) = of(source)
     picture = one.pixel_array[:64]
     assert (picture[1, 40] == round(255 * (-1000 + 600 + 750) / 1499)).all() or abs(int(picture[1, 40, 0]) - 59) <= 1
     assert abs(int(picture[60, 40, 0]) - 59) <= 1  # air, at -1000 HU in -600/1500
@@ -123,22 +123,20 @@ def test_the_window_of_the_slice_is_kept() -> None:
     source = phantoms.ct_source(12, 64, 80)
     for header in source.headers:
         header.WindowCenter, header.WindowWidth = [0, 40], [2000, 400]
-    (one,) = of(source, "volume")
+    (one,) = of(source)
     assert abs(int(one.pixel_array[50, 40, 0]) - 128) <= 1
 
 
 def test_a_volume_without_a_region_shows_its_middle() -> None:
     source = phantoms.ct_source(12, 64, 80)
-    (one,) = captures(phantoms.no_findings(source), source, phantoms.context("volume"))
+    (one,) = of(source, phantoms.no_findings(source))
     assert one.SourceImageSequence[0].ReferencedSOPInstanceUID == source.headers[6].SOPInstanceUID
 
 
 def test_regions_on_two_slices_are_two_pictures_of_one_series() -> None:
     source = phantoms.ct_source(12, 64, 80)
     maps = np.stack([phantoms.blob((12, 64, 80), (z, 25.0, 30.0), 3.0) for z in (3.0, 9.0, 6.0)])
-    context = phantoms.context("volume")
-    findings = findings_of(phantoms.prediction(maps, (0.9, 0.8, 0.1)), context.card, source, context)
-    found: Sequence[Dataset] = captures(findings, source, context)
+    found: Sequence[Dataset] = of(source, phantoms.found_in(source, maps, (0.9, 0.8, 0.1)))
     assert [int(one.InstanceNumber) for one in found] == [1, 2]
     assert len({one.SeriesInstanceUID for one in found}) == 1
     assert len({one.SOPInstanceUID for one in found}) == 2

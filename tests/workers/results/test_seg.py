@@ -11,24 +11,26 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import SegmentationStorage
 
 from tests.workers import results_phantoms as phantoms
-from workers.findings.findings import Finding, Source, source_headers
-from workers.gate import gate
-from workers.results.seg import segmentation
+from workers.findings.findings import Finding
+from workers.findings.source import Source, VolumeSource
+from workers.results.seg import segmentations
+
+
+def _segmentations(source: Source, found: tuple[Finding, ...] | None = None) -> list[Dataset]:
+    return list(segmentations(phantoms.study_of(phantoms.analysed(source, found))))
 
 
 def _image(**attributes: object) -> tuple[Source, tuple[Finding, ...], Dataset]:
     source = phantoms.image_source(phantoms.radiograph(**attributes))
     found = phantoms.two_findings(source)
-    dataset = segmentation(found, source, phantoms.context())
-    assert dataset is not None
+    (dataset,) = _segmentations(source, found)
     return source, found, dataset
 
 
 def _volume() -> tuple[Source, tuple[Finding, ...], Dataset]:
     source = phantoms.ct_source()
     found = phantoms.two_findings(source)
-    dataset = segmentation(found, source, phantoms.context("volume"))
-    assert dataset is not None
+    (dataset,) = _segmentations(source, found)
     return source, found, dataset
 
 
@@ -40,29 +42,29 @@ def _bytes(dataset: Dataset) -> bytes:
 
 def test_nothing_present_gives_no_segmentation() -> None:
     source = phantoms.image_source(phantoms.radiograph())
-    assert segmentation(phantoms.no_findings(source), source, phantoms.context()) is None
+    assert _segmentations(source, phantoms.no_findings(source)) == []
 
 
 def test_the_masks_of_a_radiograph_come_back_as_they_were(tmp_path: Path) -> None:
     source, found, dataset = _image()
-    written = hd.seg.segread(gate.check(dataset, tmp_path / "seg.dcm"))
+    written = hd.seg.segread(phantoms.passed(dataset, tmp_path / "seg.dcm"))
     masks = [region.mask for finding in found for region in finding.regions]
     assert len(masks) == 2
     assert (masks[0] & masks[1]).any(), "the phantom's regions overlap"
-    pixels = written.get_pixels_by_source_instance([str(source_headers(source)[0].SOPInstanceUID)])
+    pixels = written.get_pixels_by_source_instance([str(source.headers[0].SOPInstanceUID)])
     assert np.array_equal(pixels[0], np.stack(masks, axis=-1))
 
 
 def test_the_masks_of_a_ct_come_back_on_their_slices(tmp_path: Path) -> None:
     source, found, dataset = _volume()
-    written = hd.seg.segread(gate.check(dataset, tmp_path / "seg.dcm"))
+    written = hd.seg.segread(phantoms.passed(dataset, tmp_path / "seg.dcm"))
     masks = np.stack([region.mask for finding in found for region in finding.regions], axis=-1)
     touched = np.flatnonzero(masks.any(axis=(1, 2, 3)))
     assert 0 < len(touched) < masks.shape[0]
-    uids = [str(source_headers(source)[index].SOPInstanceUID) for index in touched]
+    uids = [str(source.headers[index].SOPInstanceUID) for index in touched]
     pixels = written.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
     assert np.array_equal(pixels, masks[touched])
-    assert written.FrameOfReferenceUID == source_headers(source)[0].FrameOfReferenceUID
+    assert written.FrameOfReferenceUID == source.headers[0].FrameOfReferenceUID
     assert written.NumberOfFrames == int(masks.any(axis=(1, 2)).sum())
 
 
@@ -113,7 +115,7 @@ def test_a_radiograph_gets_the_plane_that_viewers_need(attributes: dict[str, obj
 )
 def test_a_careless_modality_still_gets_a_valid_object(attributes: dict[str, object], tmp_path: Path) -> None:
     _, _, dataset = _image(**attributes)
-    written = dcmread(gate.check(dataset, tmp_path / "seg.dcm"))
+    written = dcmread(phantoms.passed(dataset, tmp_path / "seg.dcm"))
     assert "PatientOrientation" in written
 
 
@@ -121,17 +123,17 @@ def test_a_careless_modality_still_gets_a_valid_object(attributes: dict[str, obj
 def test_the_same_input_gives_the_same_bytes_and_leaves_the_source_alone(make: object) -> None:
     assert callable(make)
     source, _, first = make()
-    before = [header.to_json() for header in source_headers(source)]
+    before = [header.to_json() for header in source.headers]
     _, _, second = make()
     assert _bytes(first) == _bytes(second)
-    assert [header.to_json() for header in source_headers(source)] == before
+    assert [header.to_json() for header in source.headers] == before
 
 
 def test_a_volume_that_grew_is_segmented_anew_in_the_same_series_and_comes_last() -> None:
     whole = phantoms.ct_source()
-    part = replace(whole, headers=whole.headers[:-1], array=whole.array[:-1])
-    made = [segmentation(phantoms.two_findings(source), source, phantoms.context("volume")) for source in (part, whole)]
-    first, second = (one for one in made if one is not None)
+    volume = whole.volume
+    part = VolumeSource(replace(volume, headers=volume.headers[:-1], array=volume.array[:-1]))
+    (first,), (second,) = (_segmentations(source) for source in (part, whole))
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
     assert first.SOPInstanceUID != second.SOPInstanceUID
     assert first.InstanceNumber < second.InstanceNumber

@@ -11,12 +11,15 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage
 
 from tests.workers import results_phantoms as phantoms
+from tests.workers.results_phantoms import enclosed_area
+from workers.dicom.references import Predecessor
+from workers.findings.analysed import AnalysedStudy
 from workers.findings.equipment import RESEARCH
-from workers.findings.findings import Finding, Source, findings_of, largest_slice, source_headers
-from workers.findings.location import enclosed_area
-from workers.gate import gate
-from workers.results.seg import segmentation
-from workers.results.sr import Predecessor, regions_document, regions_documents, statement_document
+from workers.findings.findings import Finding, largest_slice
+from workers.findings.source import Source
+from workers.results.regions import regions_documents
+from workers.results.seg import segmentations
+from workers.results.statement import statement_documents
 
 KINDS = ("image", "volume")
 
@@ -28,14 +31,21 @@ def _source(kind: str, **attributes: object) -> Source:
 def _regions(kind: str, **attributes: object) -> tuple[Source, tuple[Finding, ...], Dataset]:
     source = _source(kind, **attributes)
     found = phantoms.two_findings(source)
-    dataset = regions_document([found], [source], phantoms.context(kind))
-    assert dataset is not None
+    (dataset,) = regions_documents(_study(source, found))
     return source, found, dataset
 
 
 def _statement(kind: str, **more: object) -> Dataset:
-    source = _source(kind)
-    return statement_document([phantoms.two_findings(source)], [source], phantoms.context(kind), **more)
+    (dataset,) = statement_documents(_study(_source(kind), **more))
+    return dataset
+
+
+def _study(source: Source, found: tuple[Finding, ...] | None = None, **more: object) -> AnalysedStudy:
+    return phantoms.study_of(phantoms.analysed(source, found), **more)
+
+
+def _predecessors(kind: str, *documents: Predecessor) -> tuple[tuple[str, str, Predecessor], ...]:
+    return tuple(("test-image", kind, document) for document in documents)
 
 
 def _items(dataset: Dataset) -> Iterator[Dataset]:
@@ -60,11 +70,11 @@ def _bytes(dataset: Dataset) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_region_gives_no_regions_document_but_a_statement(kind: str, tmp_path: Path) -> None:
-    source, context = _source(kind), phantoms.context(kind)
-    found = phantoms.no_findings(source)
-    assert regions_document([found], [source], context) is None
-    statement = statement_document([found], [source], context)
-    gate.check(statement, tmp_path / "statement.dcm")
+    source = _source(kind)
+    study = _study(source, phantoms.no_findings(source))
+    assert regions_documents(study) == ()
+    (statement,) = statement_documents(study)
+    phantoms.passed(statement, tmp_path / "statement.dcm")
     assert "PRESENT: none." in _texts(statement)
 
 
@@ -103,14 +113,13 @@ def test_the_outline_encloses_the_mask_on_the_image_that_it_names(kind: str) -> 
         middle = np.argwhere(plane).mean(axis=0)[::-1] + 0.5
         assert (points.min(axis=0) + points.max(axis=0)) / 2 == pytest.approx(middle, abs=2.0)
         image = outline.ContentSequence[0].ReferencedSOPSequence[0]
-        assert image.ReferencedSOPInstanceUID == source_headers(source)[index].SOPInstanceUID
+        assert image.ReferencedSOPInstanceUID == source.headers[index].SOPInstanceUID
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_regions_and_segments_share_their_tracking(kind: str) -> None:
     source, found, dataset = _regions(kind)
-    segments = segmentation(found, source, phantoms.context(kind))
-    assert segments is not None
+    (segments,) = segmentations(_study(source, found))
     identifiers = [(item.TextValue, uid.UID) for item, uid in zip(_named(dataset, "112039"), _named(dataset, "112040"), strict=True)]  # fmt: skip  # noqa: E501
     assert identifiers == [(segment.TrackingID, segment.TrackingUID) for segment in segments.SegmentSequence]
 
@@ -144,10 +153,10 @@ def test_the_statement_names_every_finding_in_sentences_that_read_alone(kind: st
     assert texts[0] == RESEARCH
     assert f"PRESENT: Pneumothorax {high}, Nodule {half}." in texts
     assert f"Not present: Pleural Thickening {low}." in texts
-    start = f"Pneumothorax: PRESENT. The {quantity} of {high} reaches the operating point of {point}. Region Pneu"
+    start = f"Pneumothorax: PRESENT. The {quantity} of {high} reaches the threshold of {point}. Region Pneu"
     (pneumothorax,) = (text for text in texts if text.startswith(start))
     assert pneumothorax.endswith("ACR category 1, actionable within minutes.")
-    assert f"Pleural Thickening: not present. The {quantity} of {low} is below the operating point of {half}." in texts
+    assert f"Pleural Thickening: not present. The {quantity} of {low} is below the threshold of {half}." in texts
     presence = [item.ConceptCodeSequence[0].CodeValue for item in _named(dataset, "705057003")]
     assert presence == ["52101004", "52101004", "272519000"]
     points = [item.MeasuredValueSequence[0].NumericValue for item in _named(dataset, "OPERATING_POINT")]
@@ -157,20 +166,19 @@ def test_the_statement_names_every_finding_in_sentences_that_read_alone(kind: st
 
 
 def test_a_finding_without_a_region_says_so() -> None:
-    source, context = _source("image"), phantoms.context()
-    faint = phantoms.prediction(np.zeros((3, 8, 8)), (0.9, 0.1, 0.1))
-    found = findings_of(faint, context.card, source, context)
-    assert regions_document([found], [source], context) is None
-    (text,) = (one for one in _texts(statement_document([found], [source], context)) if "Pneumothorax: PRESENT" in one)
+    source = _source("image")
+    study = _study(source, phantoms.found_in(source, np.zeros((3, 8, 8), dtype=np.float32), (0.9, 0.1, 0.1)))
+    assert regions_documents(study) == ()
+    (text,) = (one for one in _texts(*statement_documents(study)) if "Pneumothorax: PRESENT" in one)
     assert "No region is drawn: the saliency map does not reach its threshold." in text
 
 
 def test_the_statement_says_what_was_seen_and_what_not() -> None:
     source = _source("image")
     lateral = phantoms.radiograph(SOPInstanceUID="1.2.3.4", SeriesNumber=2, InstanceNumber=7)
-    context = phantoms.context(headers=(*source_headers(source), lateral))
-    left_out = [("1.2.3.4", "lateral view"), ("1.2.3.5", "dose report")]
-    dataset = statement_document([phantoms.two_findings(source)], [source], context, left_out)
+    left_out = (("1.2.3.4", "lateral view"), ("1.2.3.5", "dose report"))
+    analysed = phantoms.analysed(source, headers=(*source.headers, lateral))
+    (dataset,) = statement_documents(phantoms.study_of(analysed, left_out=left_out))
     assert _texts(dataset)[-3:] == [
         "Analysed: CR series 1, image 1, PA view.",
         "Not analysed, because lateral view: series 2, image 7.",
@@ -181,17 +189,17 @@ def test_the_statement_says_what_was_seen_and_what_not() -> None:
 def test_of_two_images_the_higher_probability_counts_and_each_region_is_drawn(tmp_path: Path) -> None:
     first = phantoms.image_source(phantoms.radiograph())
     second = phantoms.image_source(phantoms.radiograph(SOPInstanceUID="1.2.826.0.1.3680043.8.498.0.2"))
-    context = phantoms.context()
     saliency = np.stack([phantoms.blob((8, 8), (4, 4), 2.0)] * 3)
-    found = [
-        findings_of(phantoms.prediction(saliency, probabilities), context.card, source, context)
-        for source, probabilities in ((first, (0.2, 0.5, 0.1)), (second, (0.7, 0.45, 0.2)))
-    ]
-    regions = regions_document(found, [first, second], context)
-    statement = statement_document(found, [first, second], context)
-    assert regions is not None
-    gate.check_all([(regions, tmp_path / "regions.dcm"), (statement, tmp_path / "statement.dcm")])
-    assert len(_named(regions, "125007")) == 3  # Pneumothorax on the second, Nodule on both
+    study = phantoms.study_of(
+        *(
+            phantoms.analysed(source, phantoms.found_in(source, saliency, probabilities))
+            for source, probabilities in ((first, (0.2, 0.5, 0.1)), (second, (0.7, 0.45, 0.2)))
+        )
+    )
+    regions, (statement,) = regions_documents(study), statement_documents(study)
+    for number, one in enumerate((*regions, statement)):
+        phantoms.passed(one, tmp_path / f"{number}.dcm")
+    assert [len(_named(one, "125007")) for one in regions] == [1, 2]  # Nodule; on the second Pneumothorax, too
     assert "PRESENT: Pneumothorax 70 %, Nodule 50 %." in _texts(statement)
     (evidence,) = statement.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     assert len(evidence.ReferencedSOPSequence) == 2
@@ -207,17 +215,17 @@ def test_each_source_has_a_regions_document_of_its_own_and_a_late_one_replaces_n
         )
         for number in (1, 2)
     )
-    context = phantoms.context()
-    found = [phantoms.two_findings(source) for source in (first, second)]
-    (alone,) = regions_documents(found[:1], [first], [context])
-    earlier = [Predecessor(str(alone.SeriesInstanceUID), str(alone.SOPClassUID), str(alone.SOPInstanceUID))]
-    documents = regions_documents(found, [first, second], [context, context], earlier)
-    gate.check_all([(one, tmp_path / f"{one.SOPInstanceUID}.dcm") for one in documents])
+    (alone,) = regions_documents(_study(first))
+    earlier = Predecessor(str(alone.SeriesInstanceUID), str(alone.SOPClassUID), str(alone.SOPInstanceUID))
+    both = phantoms.analysed(first), phantoms.analysed(second)
+    documents = regions_documents(phantoms.study_of(*both, predecessors=_predecessors("regions", earlier)))
+    for one in documents:
+        phantoms.passed(one, tmp_path / f"{one.SOPInstanceUID}.dcm")
     assert _bytes(documents[0]) == _bytes(alone)
     for document, source in zip(documents, (first, second), strict=True):
         assert "PredecessorDocumentsSequence" not in document
         (image,) = {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in _named(document, "260753009")}
-        assert image == source_headers(source)[0].SOPInstanceUID
+        assert image == source.headers[0].SOPInstanceUID
     assert "S:1 I:2 regions" in documents[1].SeriesDescription
 
 
@@ -234,7 +242,7 @@ def test_oblong_pixels_have_no_outline_that_ohif_would_draw_elsewhere(
     attributes: dict[str, object], documents: int
 ) -> None:
     source = phantoms.image_source(phantoms.radiograph(**attributes))
-    made = regions_documents([phantoms.two_findings(source)], [source], [phantoms.context()])
+    made = regions_documents(_study(source))
     assert len(made) == documents
 
 
@@ -242,8 +250,8 @@ def test_oblong_pixels_have_no_outline_that_ohif_would_draw_elsewhere(
 def test_both_documents_pass_the_gate_and_are_read_by_highdicom(kind: str, tmp_path: Path) -> None:
     source, _, dataset = _regions(kind)
     statement = _statement(kind)
-    paths = gate.check_all([(dataset, tmp_path / "regions.dcm"), (statement, tmp_path / "statement.dcm")])
-    read = hd.sr.srread(paths[0])
+    phantoms.passed(statement, tmp_path / "statement.dcm")
+    read = hd.sr.srread(phantoms.passed(dataset, tmp_path / "regions.dcm"))
     assert len(read.content.get_planar_roi_measurement_groups()) == 2
     for document in (dataset, statement):
         assert (document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag) == (
@@ -258,7 +266,7 @@ def test_both_documents_pass_the_gate_and_are_read_by_highdicom(kind: str, tmp_p
         instances = (
             document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
         )
-        assert len(instances) == len(source_headers(source))
+        assert len(instances) == len(source.headers)
         assert {item.UID for item in _named(document, "121012")} == {document.DeviceUID}
         assert all(item.TextValue == phantoms.card(kind).name for item in _named(document, "111001"))
         assert len(_named(document, "111001")) == len(_named(document, "125007")), "TID 4019 in every group"
@@ -276,32 +284,29 @@ def test_predecessors_are_named_but_never_the_document_itself(tmp_path: Path) ->
     own = _statement("image")
     older = Predecessor("1.2.3", str(Comprehensive3DSRStorage), "1.2.3.4")
     itself = Predecessor(str(own.SeriesInstanceUID), str(own.SOPClassUID), str(own.SOPInstanceUID))
-    dataset = _statement("image", predecessors=(older, itself))
-    written = dcmread(gate.check(dataset, tmp_path / "statement.dcm"))
+    dataset = _statement("image", predecessors=_predecessors("statement", older, itself))
+    written = dcmread(phantoms.passed(dataset, tmp_path / "statement.dcm"))
     (study,) = written.PredecessorDocumentsSequence
     assert study.StudyInstanceUID == written.StudyInstanceUID
     (series,) = study.ReferencedSeriesSequence
     assert series.SeriesInstanceUID == "1.2.3"
     assert [one.ReferencedSOPInstanceUID for one in series.ReferencedSOPSequence] == ["1.2.3.4"]
-    assert _bytes(_statement("image", predecessors=(itself,))) == _bytes(own)
+    assert _bytes(_statement("image", predecessors=_predecessors("statement", itself))) == _bytes(own)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_input_gives_the_same_bytes_and_leaves_the_source_alone(kind: str) -> None:
-    source, found = _source(kind), phantoms.two_findings(_source(kind))
-    before = [header.to_json() for header in source_headers(source)]
-    context = phantoms.context(kind)
-    documents = [
-        (regions_document([found], [source], context), statement_document([found], [source], context)) for _ in range(2)
-    ]
+    source = _source(kind)
+    before = [header.to_json() for header in source.headers]
+    studies = [_study(source) for _ in range(2)]
+    documents = [(*regions_documents(study), *statement_documents(study)) for study in studies]
+    assert len(documents[0]) == 2
     for first, second in zip(*documents, strict=True):
-        assert first is not None
-        assert second is not None
         assert _bytes(first) == _bytes(second)
-    assert [header.to_json() for header in source_headers(source)] == before
+    assert [header.to_json() for header in source.headers] == before
 
 
 def test_what_was_left_out_is_part_of_the_statements_identity() -> None:
     assert (
-        _statement("image").SOPInstanceUID != _statement("image", left_out=[("1.2.3", "lateral view")]).SOPInstanceUID
+        _statement("image").SOPInstanceUID != _statement("image", left_out=(("1.2.3", "lateral view"),)).SOPInstanceUID
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from node.entities import QUARANTINE, DeliveryState, FoundFinding
-from node.ledger import outbox
+from node.entities import QUARANTINE, FoundFinding, JobState
 from node.ledger.engine import Ledger
-from node.ledger.tables import NOTICE, RESULT
+from node.ledger.tables import JOB, RESULT
+from node.sending import deliveries
 from node.settings import Policy
 from node.web.pages import failures
 from node.worklist.sinks import notices
@@ -51,21 +51,21 @@ def test_a_message_that_the_receiver_refused_is_a_failure_and_can_be_retried(
     assert '0 not yet delivered, <span class="bad">1 rejected</span>' in page
     assert site.post(f"/status/retry/{UID}").status_code == 200
     with ledger.read() as connection:
-        assert connection.execute(select(NOTICE.c.state)).scalar_one() == DeliveryState.PENDING
+        assert connection.execute(select(JOB.c.state).where(JOB.c.kind == "notice")).scalar_one() == JobState.PENDING
 
 
 def test_a_message_that_could_not_be_sent_is_a_failure_until_it_is(site: Site, ledger: Ledger, raised: str) -> None:
     assert "None." in site.client.get("/status").text  # it only waits
     answer(ledger, refused=False)
-    assert "not told to hl7: connection refused" in site.client.get("/status").text
+    assert "hl7 is not notified: connection refused" in site.client.get("/status").text
     with ledger.write() as connection:
-        connection.execute(update(NOTICE).values(state=DeliveryState.DELIVERED, last_error=""))
+        connection.execute(update(JOB).where(JOB.c.kind == "notice").values(state=JobState.DELIVERED, last_error=""))
     assert "None." in site.client.get("/status").text
 
 
 def test_objects_in_quarantine_are_a_failure_that_no_retry_mends(site: Site, ledger: Ledger, raised: str) -> None:
     with ledger.write() as connection:
-        outbox.put(connection, UID, 1, [result()], [], 1.0)
+        deliveries.put(connection, UID, 1, [result()], [], 1.0)
         connection.execute(update(RESULT).values(path=f"{QUARANTINE}/1.dcm"))
         (failure,) = failures.find(connection)
     assert "1 object did not pass our own checks" in failure["why"]

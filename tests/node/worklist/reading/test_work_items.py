@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, INSTANCE, OUTBOX, RESULT, WORK_ITEM
+from node.ledger.tables import EVENT, INSTANCE, JOB, RESULT, WORK_ITEM
 from node.ledger.tables import STUDY as STUDIES
 from node.worklist.items import rows
 from node.worklist.items.json_model import from_dataset, text
@@ -197,7 +197,7 @@ def add_study(connection: Connection) -> None:
     connection.execute(
         insert(STUDIES).values(
             study_instance_uid=STUDY, generation=2, state="analysed", reason="", evidence="", calling_ae_title="CR1",
-            first_received_at=NOW, last_received_at=NOW, attempts=1,
+            first_received_at=NOW, last_received_at=NOW,
         )
     )  # fmt: skip
     for number, (series, conflict) in enumerate([("1.1", False), ("1.1", False), ("1.2", False), ("1.2", True)]):
@@ -219,9 +219,9 @@ def add_result(connection: Connection, uid: str, generation: int, delivered_at: 
         )
     )  # fmt: skip
     connection.execute(
-        insert(OUTBOX).values(
-            sop_instance_uid=uid, study_instance_uid=STUDY, peer="pacs", state="delivered", attempts=1,
-            next_attempt_at=NOW, last_error="", delivered_at=delivered_at,
+        insert(JOB).values(
+            kind="delivery", key=uid, study_instance_uid=STUDY, lane="pacs", state="delivered", attempts=1,
+            due_at=NOW, last_error="", created_at=NOW, done_at=delivered_at, payload={},
         )
     )  # fmt: skip
 

@@ -11,14 +11,14 @@ from pynetdicom import Association
 from sqlalchemy import delete, select
 
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT_REPORT, GLOBAL_SUBSCRIPTION, SUBSCRIPTION
+from node.ledger.tables import GLOBAL_SUBSCRIPTION, JOB, SUBSCRIPTION
 from node.worklist.events import event_reports
 from node.worklist.events.event_reports import Subscriber
 from node.worklist.items.json_model import put
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.ups import event_sender as notifier_module
-from node.worklist.ups.event_sender import Notifier
+from node.worklist.ups.event_sender import EventSender
 from node.worklist.ups.watch import Watching
 from node.worklist.ups.watch import act as watch_act
 from tests.node.worklist.conftest import Monitor
@@ -60,13 +60,13 @@ def global_state(ledger: Ledger) -> bool | None:
 
 def queued(ledger: Ledger) -> list[tuple[str, int]]:
     with ledger.read() as connection:
-        query = select(EVENT_REPORT.c.sop_instance_uid, EVENT_REPORT.c.event_type).order_by(EVENT_REPORT.c.id)
+        query = select(JOB.c.reference, JOB.c.payload["event_type"].as_integer()).order_by(JOB.c.id)
         return [(uid, event_type) for uid, event_type in connection.execute(query)]
 
 
 def forget(ledger: Ledger) -> None:
     with ledger.write() as connection:
-        connection.execute(delete(EVENT_REPORT))
+        connection.execute(delete(JOB))
 
 
 def prepare(association: Association, ledger: Ledger, state: str) -> str:
@@ -191,7 +191,7 @@ def test_a_lock_that_is_not_granted(served: Ledger) -> None:
     assert global_state(served) is False
 
 
-def test_the_whole_life_of_a_reading_is_told_in_order(scp: Scp, notifier: Notifier, monitor: Monitor) -> None:
+def test_the_whole_life_of_a_reading_is_told_in_order(scp: Scp, notifier: EventSender, monitor: Monitor) -> None:
     association = scp()
     watch(association, SUBSCRIBE, ALL)
     uid = reach(association, "IN PROGRESS")
@@ -219,7 +219,7 @@ def test_the_whole_life_of_a_reading_is_told_in_order(scp: Scp, notifier: Notifi
 
 
 def test_a_cancel_request_reaches_those_who_watch(
-    scp: Scp, served: Ledger, notifier: Notifier, monitor: Monitor
+    scp: Scp, served: Ledger, notifier: EventSender, monitor: Monitor
 ) -> None:
     association = scp()
     uid = reach(association, "IN PROGRESS")
@@ -236,7 +236,7 @@ def test_a_cancel_request_reaches_those_who_watch(
     assert (what.ReasonForCancellation, what.ContactURI) == ("ordered twice", "tel:1")
 
 
-def test_canceling_what_nobody_claimed_is_told_step_by_step(scp: Scp, notifier: Notifier, monitor: Monitor) -> None:
+def test_canceling_what_nobody_claimed_is_told_step_by_step(scp: Scp, notifier: EventSender, monitor: Monitor) -> None:
     association = scp()
     uid = create(association)
     watch(association, SUBSCRIBE, uid)
@@ -247,7 +247,7 @@ def test_canceling_what_nobody_claimed_is_told_step_by_step(scp: Scp, notifier: 
 
 
 def test_a_subscriber_hears_of_a_raised_priority_within_a_second(
-    scp: Scp, served: Ledger, header: Dataset, notifier: Notifier, monitor: Monitor, run_thread: Callable[..., None]
+    scp: Scp, served: Ledger, header: Dataset, notifier: EventSender, monitor: Monitor, run_thread: Callable[..., None]
 ) -> None:
     with served.write() as connection:
         uid = ensure_item(connection, header, NOW, STATION)
@@ -269,7 +269,7 @@ def test_a_subscriber_hears_of_a_raised_priority_within_a_second(
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 )
 def test_one_that_cannot_be_reached_holds_nobody_up_and_is_tried_again(
-    scp: Scp, served: Ledger, notifier: Notifier, monitor: Monitor
+    scp: Scp, served: Ledger, notifier: EventSender, monitor: Monitor
 ) -> None:
     association = scp()
     for receiver in ("MONITOR", "READER"):
@@ -286,7 +286,7 @@ def test_one_that_cannot_be_reached_holds_nobody_up_and_is_tried_again(
 
 
 def test_a_failure_status_is_tried_again_and_then_passed_over(
-    scp: Scp, served: Ledger, notifier: Notifier, monitor: Monitor
+    scp: Scp, served: Ledger, notifier: EventSender, monitor: Monitor
 ) -> None:
     association = scp()
     watch(association, SUBSCRIBE, ALL)
@@ -299,15 +299,15 @@ def test_a_failure_status_is_tried_again_and_then_passed_over(
 
 
 def test_events_and_subscriptions_outlive_the_node(
-    scp: Scp, served: Ledger, notifier: Notifier, monitor: Monitor
+    scp: Scp, served: Ledger, notifier: EventSender, monitor: Monitor
 ) -> None:
     association = scp()
     watch(association, SUBSCRIBE, ALL)
     uid = create(association)
     again = Ledger(served.url)
-    other = Notifier(notifier._settings, again, lambda: NOW + 2000)
-    other.say_restarted(NOW + 2000)
-    other.say_restarted(NOW + 2001)
+    other = EventSender(notifier._settings, again, lambda: NOW + 2000)
+    other.report_restart(NOW + 2000)
+    other.report_restart(NOW + 2001)
     other.serve(READER)
     again.close()
     assert [(event, told) for event, told, _ in monitor.told] == [(1, uid), (4, ALL)]
@@ -316,11 +316,11 @@ def test_events_and_subscriptions_outlive_the_node(
     assert status.UnifiedProcedureStepListStatus == "WARM START"
 
 
-def test_old_reports_are_dropped(scp: Scp, served: Ledger, notifier: Notifier) -> None:
+def test_old_reports_are_dropped(scp: Scp, served: Ledger, notifier: EventSender) -> None:
     association = scp()
     watch(association, SUBSCRIBE, ALL, "MONITOR")
     create(association)
-    notifier.look(NOW + 25 * 3600)
+    notifier.due(NOW + 25 * 3600)
     assert queued(served) == []
     assert global_state(served) is False
 
@@ -333,7 +333,7 @@ def test_the_watch_class_finds_and_gets_too(scp: Scp) -> None:
 
 
 def test_one_that_does_not_answer_is_left_and_tried_again(
-    scp: Scp, served: Ledger, notifier: Notifier, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+    scp: Scp, served: Ledger, notifier: EventSender, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier_module, "_ANSWER_SECONDS", 0.3)
     association = scp()

@@ -1,0 +1,251 @@
+"""What a model analysed, one image or one volume, as findings and results see it: alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from models.card import Label
+from models.regions import Mask
+from workers.dicom.attributes import number, numbered, numbers, series_and_image, text, words
+from workers.dicom.evidence import pixel_spacing
+from workers.findings.location import Location, image_location, volume_side
+from workers.inputs.grid import Grid
+from workers.inputs.pixels import SourceImage, window
+from workers.inputs.volume import SourceVolume
+
+Floats = NDArray[np.float32]
+LUNG_WINDOW = (-600.0, 1500.0)  # centre and width in HU, where a CT names none
+
+
+class PixelMeasures(NamedTuple):
+    """Values of the Pixel Measures Sequence (0028,9110) in mm, by highdicom's names."""
+
+    pixel_spacing: tuple[float, float]
+    slice_thickness: float
+    spacing_between_slices: float | None
+
+
+class Source(Protocol):
+    """One image, or the slices of one volume; each instance is a frame, in the order of `headers`.
+
+    A mask or map "of the source" is (rows, columns) of an image and (slices, rows, columns) of a volume, as stored.
+
+    Attributes
+    ----------
+    headers
+        Of all instances that were analysed, without pixels.
+    left_out
+        (SOP Instance UID, reason) of slices that are not part of the volume.
+    valid
+        Mask of the pixels that may belong to a region; None: all.
+    pixel_spacing
+        mm between rows, between columns; None where unknown.
+    description
+        For people: "CR series 1, image 1, PA view".
+    """
+
+    is_volume: ClassVar[bool]
+
+    @property
+    def headers(self) -> tuple[Dataset, ...]: ...
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]: ...
+
+    @property
+    def valid(self) -> Mask | None: ...
+
+    @property
+    def pixel_spacing(self) -> tuple[float, float] | None: ...
+
+    @property
+    def pixel_measures(self) -> PixelMeasures: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def sop_instance_uids(self) -> tuple[str, ...]:
+        """Of `headers`."""
+        return tuple(str(header.SOPInstanceUID) for header in self.headers)
+
+    def to_model(self) -> tuple[Floats, tuple[float, ...] | None]:
+        """What `models.prediction.Model.predict` takes: the array, and a volume's spacing."""
+        ...
+
+    def to_source(self, saliency: NDArray[Any]) -> Floats:
+        """A map of the model's output in the source's pixels."""
+        ...
+
+    def smallest_region(self, label: Label) -> float:
+        """Pixels or voxels of the label's smallest region."""
+        ...
+
+    def size(self, mask: Mask) -> tuple[float | None, float | None]:
+        """(area of an image in mm2, where its spacing is known; volume in mm3)."""
+        ...
+
+    def location(self, mask: Mask, frame: int) -> Location:
+        """Where a region is that is largest on `frame`."""
+        ...
+
+    def presented(self, frame: int) -> Floats:
+        """(rows, columns), 0 black .. 1 white: a frame as its header asks for."""
+        ...
+
+    def pictured(self, frame: int) -> tuple[Floats, str]:
+        """The same in one window for all slices, and what it is in words."""
+        ...
+
+    def series_name(self, what: str) -> str:
+        """A result in the list of series: a study may hold one for each image, "S:2 I:1 regions"."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageSource(Source):
+    """One image, and the way back from the network's input to its pixels."""
+
+    is_volume = False
+
+    image: SourceImage
+    grid: Grid
+
+    @property
+    def _header(self) -> Dataset:
+        return self.image.dataset
+
+    @property
+    def headers(self) -> tuple[Dataset, ...]:
+        return (self._header,)
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    @property
+    def valid(self) -> Mask:
+        return self.image.valid
+
+    @property
+    def pixel_spacing(self) -> tuple[float, float] | None:
+        return pixel_spacing(self._header)[0]
+
+    @property
+    def pixel_measures(self) -> PixelMeasures:
+        """1 mm where no spacing is known, since OHIF's page fails on a radiograph without Pixel Measures.
+
+        highdicom's reader then needs a slice thickness, which a projection has not: 1 mm, too.
+        """
+        return PixelMeasures(self.pixel_spacing or (1.0, 1.0), 1.0, None)
+
+    @property
+    def description(self) -> str:
+        view = text(self._header, "ViewPosition")
+        name = f"{text(self._header, 'Modality')} {series_and_image(self._header)}"
+        return name + (f", {view} view" if view else "")
+
+    def to_model(self) -> tuple[Floats, None]:
+        return self.grid.to_input(self.image.intensity), None
+
+    def to_source(self, saliency: NDArray[Any]) -> Floats:
+        return self.grid.to_source(saliency)
+
+    def smallest_region(self, label: Label) -> float:
+        return label.smallest_region_fraction * self.image.intensity.size
+
+    def size(self, mask: Mask) -> tuple[float | None, None]:
+        spacing = self.pixel_spacing
+        return (float(mask.sum()) * spacing[0] * spacing[1] if spacing else None), None
+
+    def location(self, mask: Mask, frame: int) -> Location:
+        return image_location(mask, words(self._header, "PatientOrientation"))
+
+    def presented(self, frame: int) -> Floats:
+        return self.image.intensity
+
+    def pictured(self, frame: int) -> tuple[Floats, str]:
+        return self.image.intensity, self.image.voi
+
+    def series_name(self, what: str) -> str:
+        return f"{numbered(self._header)} {what}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VolumeSource(Source):
+    """The slices of one volume."""
+
+    is_volume = True
+
+    volume: SourceVolume
+
+    @property
+    def headers(self) -> tuple[Dataset, ...]:
+        return self.volume.headers
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        return self.volume.left_out
+
+    @property
+    def valid(self) -> None:
+        return None
+
+    @property
+    def pixel_spacing(self) -> tuple[float, float]:
+        _, rows, columns = self.volume.spacing
+        return rows, columns
+
+    @property
+    def pixel_measures(self) -> PixelMeasures:
+        between = self.volume.spacing[0]
+        thickness = numbers(self.headers[0], "SliceThickness")
+        return PixelMeasures(self.pixel_spacing, thickness[0] if thickness else between, between)
+
+    @property
+    def description(self) -> str:
+        series = f"series {number(self.headers[0], 'SeriesNumber', 0):.0f}"
+        distance = f"{self.volume.spacing[0]:g} mm apart"
+        return f"{text(self.headers[0], 'Modality')} {series}, {len(self.headers)} slices {distance}"
+
+    def to_model(self) -> tuple[Floats, tuple[float, ...]]:
+        return self.volume.to_model()
+
+    def to_source(self, saliency: NDArray[Any]) -> Floats:
+        return self.volume.to_source(saliency)
+
+    def smallest_region(self, label: Label) -> float:
+        return label.smallest_region_mm3 / float(np.prod(self.volume.spacing))
+
+    def size(self, mask: Mask) -> tuple[None, float]:
+        return None, float(mask.sum() * np.prod(self.volume.spacing))
+
+    def location(self, mask: Mask, frame: int) -> Location:
+        direction, (_, rows, columns) = self.volume.direction, self.volume.spacing
+        towards_left = (direction[1, 0] * rows, direction[2, 0] * columns)
+        side = volume_side(mask[frame], self.volume.array[frame], towards_left)
+        z = self.volume.position((frame, 0, 0))[2]
+        return Location(side or "midline", z=z, image=self._instance_number(frame))
+
+    def presented(self, frame: int) -> Floats:
+        header = self.headers[frame]
+        centre, width = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
+        chosen = (centre[0], width[0]) if centre and width and width[0] > 1 else LUNG_WINDOW
+        function = text(header, "VOILUTFunction") or "LINEAR"
+        return window(self.volume.array[frame].astype(np.float64), *chosen, function).astype(np.float32)
+
+    def pictured(self, frame: int) -> tuple[Floats, str]:
+        centre, width = LUNG_WINDOW
+        shown: Floats = np.clip((self.volume.array[frame] - (centre - width / 2)) / width, 0, 1)
+        return shown, f"image {self._instance_number(frame):.0f}, window {centre:g}/{width:g} HU"
+
+    def series_name(self, what: str) -> str:
+        return what
+
+    def _instance_number(self, frame: int) -> float:
+        return number(self.headers[frame], "InstanceNumber", frame + 1)
