@@ -85,7 +85,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         )
         stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))
         stack.enter_context(sending(sinks, ledger))
-        stack.enter_context(listening(settings.worklist.orders, ledger))
+        stack.enter_context(listening(settings.worklist.orders, ledger, settings.node.tls))
         stack.enter_context(commitment.committing(settings, ledger))
         associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
         server = scp.start(Receiver(settings, ledger, store, associations), recorder)

@@ -41,7 +41,8 @@ def test_each_key_has_its_row_with_a_meaning_and_each_row_its_key() -> None:
     for name, field in Settings.model_fields.items():
         known |= set().union(*(keys(one, name) for one in models(field.annotation))) if name != "peers" else set()
     rows = dict(re.findall(r"^\| `(.*?)` \| .*? \| (.*) \|$", PATH.read_text(), re.MULTILINE))
-    tables = {"node.tls", "web.tls", "worklist.ups", "worklist.hl7", "worklist.webhook", "worklist.orders",
+    tables = {"node.tls", "web.tls", "worklist.ups", "worklist.hl7", "worklist.hl7.tls", "worklist.orders.tls",
+              "worklist.webhook", "worklist.orders",
               "worklist.policy.rules", "audit.syslog", "audit.syslog.tls"}  # fmt: skip
     assert rows.keys() - tables == known
     assert {key for key, meaning in rows.items() if meaning in ("", "None")} == set()

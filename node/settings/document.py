@@ -41,7 +41,7 @@ def keys(section: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]
     """Each key of a section and of the tables in it, with what it is."""
     for name, field in section.model_fields.items():
         inner = _section_of(field.annotation)
-        if inner is None or field.default is None or field.default == ():  # a table that need not be there
+        if inner is None or field.default in (None, False, ()):  # a table that need not be there
             yield f"{prefix}.{name}", field
         if inner is not None:
             yield from keys(inner, f"{prefix}.{name}")

@@ -55,8 +55,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> Settings:
         wanting = self.peers_that(lambda peer: peer.tls)
-        if self.worklist.hl7 and self.worklist.hl7.tls and self.node.tls is None:
-            raise ValueError("worklist.hl7.tls is true: node.tls must name certificate, key and ca")
+        for name, table in (("hl7", self.worklist.hl7), ("orders", self.worklist.orders)):
+            if table and table.tls is True and self.node.tls is None:
+                raise ValueError(f"worklist.{name}.tls is true: node.tls must name certificate, key and ca")
         if self.audit.syslog and self.audit.syslog.transport == "tls" and not (self.audit.syslog.tls or self.node.tls):
             raise ValueError("audit.syslog speaks TLS: node.tls or audit.syslog.tls must name certificate, key and ca")
         if wanting and self.node.tls is None:

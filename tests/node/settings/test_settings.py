@@ -87,6 +87,7 @@ def test_peers_are_told_apart(tmp_path: Path) -> None:
             '[worklist]\nsinks = ["hl7"]\n[worklist.hl7]\nhost = "h"\ntls = true',
             "worklist.hl7.tls is true: node.tls must name",
         ),
+        ("[worklist.orders]\ntls = true", "worklist.orders.tls is true: node.tls must name"),
         ('[worklist.hl7]\nhost = "h"\npriorities = { URGENT = "S" }', "worklist.hl7.priorities.URGENT"),
         ('[worklist.webhook]\nurl = "ftp://h/"', "worklist.webhook: url must be http://host/path or https://host/path"),
         ('[worklist.webhook]\nurl = "https://u:p@h/"', "worklist.webhook: url must be"),
