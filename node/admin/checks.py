@@ -190,7 +190,7 @@ def _is_ours(settings: Settings) -> bool:
 
 
 def _peers(settings: Settings) -> Iterator[Line]:
-    requestor = Requestor(settings.node.ae_title, settings.node.tls)
+    requestor = Requestor.of(settings)
     if not settings.peers:
         yield Line(settings.node.accept_unknown, "peers", "none: name your PACS in a [peers.…] table")
     for name, peer in settings.peers.items():
