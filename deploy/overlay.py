@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset, dcmread
 
 from node.dicom.headers import read_header
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.pixels import load_image
 
 _SIZE = 900  # pixels of the longer side
