@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.cardfile import read_card
-from models.errors import InputError, ModelsError, PackageError
+from models.errors import InputError, ModelsError, PackageError, UnknownPackage
 from models.localizers.registry import LOCALIZERS
 
 if TYPE_CHECKING:
@@ -92,15 +92,17 @@ def find(name: str, folders: Sequence[Path] = ()) -> Path:
 
     Raises
     ------
+    UnknownPackage
+        No such package; the sentence names those that there are.
     PackageError
-        No such package; the sentence names those that there are. Or a folder cannot be read.
+        A folder cannot be read.
     """
     for folder in folders:
         if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
             raise PackageError(f"The folder of model packages {folder} cannot be read: permission denied.")
     there = {path.name: path for path in available(folders)}
     if name not in there:
-        raise PackageError(f"There is no model package named {name!r}; there are: {', '.join(sorted(there))}.")
+        raise UnknownPackage(f"There is no model package named {name!r}; there are: {', '.join(sorted(there))}.")
     return there[name]
 
 

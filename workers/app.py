@@ -35,6 +35,7 @@ def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
         analyzer = Analyzer(settings)
         app.task(name=ANALYZE, shared=False)(_as_function(analyzer.run))
         worker_process_init.connect(lambda **_: analyzer.warm(), weak=False)
+        worker_process_shutdown.connect(lambda **_: analyzer.close(), weak=False)
     return app
 
 

@@ -225,7 +225,7 @@ class Dispatcher(Loop):
 
     def _notify_of_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
-            rows = notifications.unnotified(connection, now - NOTIFY_AGAIN, MOST_WAITING)
+            rows = notifications.unnotified(connection, now - NOTIFY_AGAIN, MOST_WAITING, now)
             busy, urgent = notifications.notified_by_sender(connection), notifications.notified_as(connection, HIGH)
         if not rows:
             return

@@ -43,7 +43,10 @@ def peers() -> Iterator[dict[str, Peer]]:
             ae.add_supported_context(uid, ExplicitVRLittleEndian)
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, lambda _event: 0)])
         stack.callback(ae.shutdown)
-        found = {name: stack.enter_context(hanging(how)) for name, how in zip(PEERS[:3], (crawls, dribbles, never_answers), strict=True)}
+        found = {
+            name: stack.enter_context(hanging(how))
+            for name, how in zip(PEERS[:3], (crawls, dribbles, never_answers), strict=True)
+        }
         found["refuses"] = Peer(ae_title="NOBODY", host="127.0.0.1", port=free_port(), receive=("results",))
         port = server.server_address[1]
         found["healthy"] = Peer(ae_title="PACS", host="127.0.0.1", port=port, receive=("results",))
