@@ -38,7 +38,6 @@ class Fault:
 
     package: str
     reason: str
-    attempts: int
     again_at: float
     card: Card | None
 
@@ -100,6 +99,7 @@ class ModelSet:
         self.device_lost = False
         """Whether a GPU failed that worked before: only a new process can use it again."""
         self._failed: dict[str, set[str]] = {}  # the studies with which a package failed since it last worked
+        self._attempts: dict[str, int] = {}  # how often it was set aside since then
 
     def refresh(self) -> None:
         """Load what is not loaded, unless it failed a short time ago."""
@@ -139,6 +139,7 @@ class ModelSet:
     def worked(self, name: str) -> None:
         """A package predicted something of a study."""
         self._failed.pop(name, None)
+        self._attempts.pop(name, None)
 
     def on_cpu(self, name: str, error: DeviceError) -> Model | None:
         """The package on the CPU, after the GPU failed; None where the settings ask for the GPU."""
@@ -184,9 +185,9 @@ class ModelSet:
 
     def _set_aside(self, name: str, reason: str) -> None:
         self.loaded.pop(name, None)
-        attempts = self.faults[name].attempts + 1 if name in self.faults else 1
+        attempts = self._attempts[name] = self._attempts.get(name, 0) + 1
         again_at = self._clock() + pause_after(attempts, longest=LONGEST_PAUSE)
-        self.faults[name] = Fault(name, reason, attempts, again_at, _card(name, self._settings))
+        self.faults[name] = Fault(name, reason, again_at, _card(name, self._settings))
         _log.error("the model package cannot be used", package=name, reason=reason, attempts=attempts)
 
 

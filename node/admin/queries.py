@@ -40,7 +40,8 @@ def triage(connection: Connection, policy: Policy) -> dict[str, Any]:
 def failing_receivers(connection: Connection) -> list[dict[str, Any]]:
     """The receivers that fail again and again and are only probed, and how many objects wait for each."""
     pending = select(DELIVERY.c.peer, func.count()).where(DELIVERY.c.state == JobState.PENDING)
-    waiting = {peer: count for peer, count in connection.execute(pending.group_by(DELIVERY.c.peer))}
+    rows = connection.execute(pending.group_by(DELIVERY.c.peer))
+    waiting: dict[str, int] = {row[0]: row[1] for row in rows}
     return [
         {"peer": row["lane"], "failures": row["failures"], "last_error": row["last_error"],
          "since": moment(row["since"]), "probe_at": moment(row["probe_at"]), "waiting": waiting.get(row["lane"], 0)}

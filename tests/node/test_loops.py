@@ -6,6 +6,7 @@ import threading
 import time
 
 from node.loops import KeyedExecutor
+from tests.waiting import wait_until
 
 PATIENCE = 10.0
 
@@ -50,9 +51,7 @@ def test_a_key_is_served_once_at_a_time_and_once_more_where_that_is_asked() -> N
     for _ in range(5):
         executor.submit("pacs", again=True)
     release.set()
-    until = time.monotonic() + PATIENCE
-    while len(calls) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: len(calls) == 2)
     executor.close(PATIENCE)
     assert calls == ["pacs"] * 2
 

@@ -15,12 +15,12 @@ from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
 from node.entities import JobState
 from node.errors import QueueUnavailable
-from node.ledger import studies
+from node.ledger import studies, workers
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
-from node.sending import deliveries
+from node.sending import circuits, deliveries
 from node.settings import Settings
 from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, result, save, stored
@@ -112,3 +112,17 @@ def test_without_a_queue_the_others_are_told(settings: Settings, ledger: Ledger)
     assert value is not None
     assert value != value  # NaN
     assert read(metrics, "readfirst_disk_free_bytes") is not None
+
+
+def test_workers_and_failing_receivers_are_counted(ledger: Ledger, metrics: Metrics) -> None:
+    now = time.time()
+    assert read(metrics, "readfirst_workers", readiness="ready") == 0
+    assert read(metrics, "readfirst_receiver_failing", peer="pacs") == 0
+    with ledger.write() as connection:
+        workers.beat(connection, "here:1", now, ready=True, reason="")
+        workers.beat(connection, "here:2", now, ready=False, reason="no GPU")
+        workers.beat(connection, "here:3", now - 300, ready=False, reason="it loads its model packages")
+        for uid in ("1.1", "1.2", "1.3"):
+            circuits.record_failure(connection, "pacs", uid, "it does not answer", now)
+    assert [read(metrics, "readfirst_workers", readiness=one) for one in ("ready", "not ready", "gone")] == [1, 1, 1]
+    assert read(metrics, "readfirst_receiver_failing", peer="pacs") == 1

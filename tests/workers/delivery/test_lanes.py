@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tests.node.conftest import free_port
 from tests.node.phantoms import image, part10
 from tests.node.phantoms import result as known_result
 from tests.node.slow_peers import crawls, dribbles, hanging, never_answers
+from tests.waiting import wait_until
 from workers.delivery.deliver import Deliverer
 
 STUDIES = [f"1.2.{number}" for number in range(5)]
@@ -75,15 +76,6 @@ def states(ledger: Ledger, peer: str) -> dict[str, int]:
         return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def until(condition: Callable[[], bool], seconds: float) -> float:
-    """The seconds that it took."""
-    before = time.monotonic()
-    while not condition():
-        assert time.monotonic() - before < seconds
-        time.sleep(0.02)
-    return time.monotonic() - before
-
-
 def delivered(ledger: Ledger) -> bool:
     return states(ledger, "healthy") == {JobState.DELIVERED: len(STUDIES)}
 
@@ -97,15 +89,15 @@ def test_a_healthy_peer_has_its_results_while_all_others_hang(
         for study in STUDIES:
             for peer in PEERS:
                 deliverer.notify(study, peer)
-        assert until(lambda: delivered(due), SECONDS) < SECONDS
+        wait_until(lambda: delivered(due), seconds=SECONDS)
         troubled = [peer for peer in PEERS if peer != "healthy"]
 
         def all_wait() -> bool:
             with due.read() as connection:
                 return {row["lane"] for row in circuits.open_circuits(connection)} == set(troubled)
 
-        until(all_wait, 5 * SECONDS)  # three studies each, then its circuit is open
-        until(lambda: not deliverer.lanes._again, 2 * SECONDS)
+        wait_until(all_wait, seconds=10 * SECONDS)  # three studies each, then its circuit is open
+        wait_until(lambda: not deliverer.lanes._again)
         for peer in troubled:
             assert states(due, peer) == {JobState.PENDING: len(STUDIES)}
             with due.read() as connection:
