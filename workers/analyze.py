@@ -78,11 +78,11 @@ class Analyzer:
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
-        """Says in the ledger how this worker stands, and tries again what could not be loaded."""
+        """Records how this worker stands, and tries again what could not be loaded."""
         return Heartbeat(self.name, self.ledger, self.models)
 
     def warm(self) -> None:
-        """Open and load everything, so that the first study does not wait for it, and say how that went."""
+        """Open and load everything, so that the first study does not wait for it, and record how that went."""
         self.heartbeat.begin()
         self.models.refresh()
         if not self.models.faults:

@@ -38,13 +38,13 @@ class Heartbeat(Loop):
     def __init__(
         self, name: str, ledger: Ledger, models: ModelSet, end_process: Callable[[int], object] = os._exit
     ) -> None:
-        super().__init__("the worker cannot say how it stands")
+        super().__init__("the worker cannot record how it stands")
         self._name, self._ledger, self._models, self._end_process = name, ledger, models, end_process
         self._working = threading.Lock()
         self._thread = threading.Thread(target=self.run, name="heartbeat", daemon=True)
 
     def begin(self) -> None:
-        """Say that this process loads its packages: one that dies of it (memory, driver) is seen to have done so."""
+        """Record that this process loads its packages: one that dies of it (memory, driver) is seen to have done so."""
         self._beat(ready=False, reason=_LOADING)
 
     def start(self) -> None:

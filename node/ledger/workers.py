@@ -1,4 +1,4 @@
-"""The processes that analyse: whether each is ready, and when it last said so."""
+"""The processes that analyse: whether each is ready, and its latest beat."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Readiness(StrEnum):
 
     READY = "ready"
     NOT_READY = "not ready"
-    GONE = "gone"  # it does not say anything any more
+    GONE = "gone"  # it does not beat any more
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A worker; `reason` says why it is not ready, or is less than it should be."""
+    """A worker; `reason`: why it is not ready, or works less well than it should."""
 
     name: str
     readiness: Readiness
@@ -34,7 +34,7 @@ class WorkerState:
 
 
 def beat(connection: Connection, name: str, now: float, *, ready: bool, reason: str) -> None:
-    """A worker says how it stands; those that are gone for long are forgotten."""
+    """Record a worker's beat; those that are gone for long are forgotten."""
     known = connection.execute(select(WORKER).where(WORKER.c.name == name)).mappings().first()
     values = {"ready": ready, "reason": reason, "beat_at": now}
     if known is None:

@@ -247,7 +247,7 @@ def test_the_status_page_shows_queues_peers_disk_models_and_failures(
 
 
 def test_the_status_page_shows_workers_and_receivers_that_are_only_probed(site: Site, ledger: Ledger) -> None:
-    assert "No worker that analyses has said anything" in site.client.get("/status").text
+    assert "No worker that analyses is running" in site.client.get("/status").text
     now = time.time()
     with ledger.write() as connection:
         workers.beat(connection, "here:1", now, ready=False, reason="<b>no GPU")
