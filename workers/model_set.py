@@ -83,7 +83,7 @@ def _working(model: Model) -> Model:
 
 
 class ModelSet:
-    """The configured packages; safe to share between the thread that analyses and the one that says how it stands.
+    """The configured packages; safe to share between the thread that analyses and the one that records how it stands.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class ModelSet:
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Those that can be used, in the order of the settings; those that cannot say which studies are not theirs."""
+        """Those that can be used, in the order of the settings; those that cannot explain what is not theirs."""
         found: list[Model] = []
         for name in self._settings.models.packages:
             fault = self.faults.get(name)
@@ -211,7 +211,7 @@ class _NotUsable:
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A loaded package whose failures are told from its answers."""
+    """A loaded package whose failures are distinguished from its predictions."""
 
     name: str
     model: Model

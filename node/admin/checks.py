@@ -233,7 +233,7 @@ def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
 
 
 def _running(settings: Settings) -> Iterator[Line]:
-    """What the workers of a running node say, and which receivers fail again and again."""
+    """How the workers of a running node stand, and which receivers fail again and again."""
     try:
         with closing(open_ledger(settings)) as ledger, ledger.read() as connection:
             workers = queries.workers_by_name(connection, time.time())

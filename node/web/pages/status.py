@@ -128,8 +128,10 @@ def _peers(connection: Connection, context: PageContext) -> list[dict[str, Any]]
         roles += ["answers queries"] * peer.query
         where = f"folder {peer.folder}" if peer.folder else f"{peer.ae_title}@{peer.host}:{peer.port}"
         own = rows.get(name, nothing)
-        known = {"name": name, "where": where, "roles": ", ".join(roles), "error": _error(connection, name)}
-        found.append(known | own | {"failing": failing.get(name)})
+        circuit = failing.get(name)
+        error = circuit["last_error"] if circuit else _error(connection, name)
+        known = {"name": name, "where": where, "roles": ", ".join(roles), "error": error}
+        found.append(known | own | {"failing": circuit})
     return found
 
 

@@ -21,7 +21,7 @@ from node.receiving import instances
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
 from node.sending import circuits, deliveries
-from node.settings import Settings
+from node.settings import Peer, Settings
 from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, result, save, stored
 from tests.waiting import wait_until
@@ -114,7 +114,9 @@ def test_without_a_queue_the_others_are_told(settings: Settings, ledger: Ledger)
     assert read(metrics, "readfirst_disk_free_bytes") is not None
 
 
-def test_workers_and_failing_receivers_are_counted(ledger: Ledger, metrics: Metrics) -> None:
+def test_workers_and_failing_receivers_are_counted(settings: Settings, ledger: Ledger) -> None:
+    peers = {"pacs": Peer(ae_title="PACS", host="127.0.0.1", receive=("results",))}
+    metrics = Metrics(settings.model_copy(update={"peers": peers}), ledger, len)
     now = time.time()
     assert read(metrics, "readfirst_workers", readiness="ready") == 0
     assert read(metrics, "readfirst_receiver_failing", peer="pacs") == 0
