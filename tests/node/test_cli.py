@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from node import __version__, cli
 from node.admin import feedback
 from node.dispatch import notifications
 from node.entities import AnalysisReport, FoundFinding, StudyState
-from node.ledger import studies
-from node.ledger.engine import Ledger
+from node.ledger import studies, workers
+from node.ledger.engine import Ledger, open_ledger
 from node.receiving import instances
-from node.sending import deliveries
-from node.settings import Policy
+from node.sending import circuits, deliveries
+from node.settings import Policy, load
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
@@ -193,6 +194,21 @@ def test_status_shows_states_reasons_and_what_waits(readfirst: Readfirst, known:
     assert "the analysis failed: [bold] is a fault" in lines[FAILED]  # printed as it is
     assert "not analysed, because: modality MG" in lines[REFUSED]
     assert "0 studies unfinished, 1 objects not yet delivered" in done.out
+
+
+def test_status_shows_workers_that_are_not_ready_and_receivers_that_are_only_probed(
+    readfirst: Readfirst, known: Path
+) -> None:
+    with closing(open_ledger(load(known))) as ledger, ledger.write() as connection:
+        workers.beat(connection, "here:1", time.time(), ready=False, reason="no GPU")
+        for uid in ("1.1", "1.2", "1.3"):
+            circuits.record_failure(connection, "pacs", uid, "it does not answer", time.time())
+    out = " ".join(readfirst("status", "--config", known).out.split())
+    assert "worker here:1 is not ready since " in out and ": no GPU" in out
+    assert "pacs failed 3 times in a row (it does not answer): 1 objects wait, it is probed at" in out
+    found = readfirst("status", "--json", "--config", known).json
+    assert [one["readiness"] for one in found["workers"]] == ["not ready"]
+    assert [(one["peer"], one["waiting"]) for one in found["receivers_failing"]] == [("pacs", 1)]
 
 
 def test_status_as_json(readfirst: Readfirst, known: Path) -> None:

@@ -43,7 +43,7 @@ class EventSender(LaneLoop[Subscriber]):
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         super().__init__("event", _WAIT, _TICK, clock)
         self._settings, self._ledger = settings, ledger
-        self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+        self._requestor = Requestor.of(settings)
         self._restart_reported = False
 
     def step(self) -> float:
