@@ -21,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     make_url,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -102,6 +103,23 @@ class Ledger:
             return False
 
     @property
+    def is_new(self) -> bool:
+        """Whether the database is not there yet, or has no tables."""
+        file = make_url(self.url).database if self.is_sqlite else None
+        if file and not Path(file).exists():
+            return True
+        try:
+            with self.read() as connection:
+                return not inspect(connection).get_table_names()
+        except OutOfResources:  # `migrate` says why
+            return False
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of this machine's."""
+        return self.engine.dialect.name == "sqlite"
+
+    @property
     def display(self) -> str:
         """The URL without its password."""
         return make_url(self.url).render_as_string(hide_password=True)
@@ -160,18 +178,20 @@ def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...]
     return str(compiled), tuple(compiled.positiontup or ()), constants
 
 
-def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
+def open_ledger(settings: Settings, *, make: bool = True, reindexing: bool = False) -> Ledger:
     """The ledger of these settings, with its schema up to date.
 
     Parameters
     ----------
     make
         Whether a ledger that is not there is made; else it is an error.
+    reindexing
+        It is made also where there are instances already, which is to say that it was lost.
 
     Raises
     ------
     ConfigurationError
-        The data folder or the database cannot be used.
+        The data folder or the database cannot be used, or the ledger of its instances is gone.
     """
     data = settings.node.data
     if not make and not settings.database.url and not (data / SQLITE).exists():
@@ -181,8 +201,18 @@ def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
     except OSError as error:
         raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
     ledger = Ledger(settings.database.url or sqlite_url(data))
+    if not reindexing and _is_lost(ledger, data):
+        raise ConfigurationError(
+            f"there is no ledger ({ledger.display}), but there are instances in {data / 'instances'}: put the ledger "
+            "back (a copy that `readfirst backup` made, if there is one) and run `readfirst reindex`"
+        )
     ledger.migrate()
     return ledger
+
+
+def _is_lost(ledger: Ledger, data: Path) -> bool:
+    """Looked at twice, for another process may make the ledger, and receive an instance, in between."""
+    return ledger.is_new and next((data / "instances").glob("*/*/*.dcm"), None) is not None and ledger.is_new
 
 
 def note(connection: Connection, study_instance_uid: str, at: float, kind: str, detail: str) -> None:
