@@ -43,7 +43,6 @@ def back_up(ledger: Ledger, to: Path) -> None:
 def _copy(source: str, to: Path) -> None:
     with closing(sqlite3.connect(source)) as ledger, closing(sqlite3.connect(to)) as copy:
         ledger.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")  # one file, with nothing beside it
         (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(f"the copy is not whole: {found}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,7 @@ class Ledger:
             if make_url(url).get_backend_name() == "sqlite":
                 timeout = float(str(make_url(url).query.get("timeout", _BUSY_SECONDS)))
                 options = {"connect_args": {"timeout": timeout, "check_same_thread": False}}
-            self.engine = create_engine(url, pool_pre_ping=not options, **options)
+            self.engine = create_engine(url, pool_pre_ping=not options, json_deserializer=read_json, **options)
         except (ImportError, ValueError, ArgumentError) as error:
             raise ConfigurationError(f"database.url cannot be used: {error}") from error
         if options:
@@ -176,6 +177,26 @@ def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...]
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return str(compiled), tuple(compiled.positiontup or ()), constants
+
+
+def read_json(text: str) -> Any:
+    """A value of a JSON column, without what no JSON text may hold: NaN and infinities are null, half a surrogate `?`.
+
+    Versions before this one kept such values, and nobody could be sent them.
+    """
+    found = json.loads(text, parse_constant=lambda _constant: None)
+    return _without_surrogates(found) if "\\ud" in text.lower() else found
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [_without_surrogates(one) for one in value]
+        case dict():
+            return {key: _without_surrogates(one) for key, one in value.items()}
+    return value
 
 
 def open_ledger(settings: Settings, *, make: bool = True, reindexing: bool = False) -> Ledger:
