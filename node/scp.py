@@ -58,6 +58,7 @@ def start(receiver: Receiver, audit: Recorder | None = None) -> AssociationListe
             scp.handlers(
                 receiver.ledger, station(settings), watching(settings),
                 may=_may(receiver, audit), on_query=lambda event: on_query(event, audit),
+                most_items=settings.limits.work_items_per_peer,
             ),
         ),
     ]  # fmt: skip

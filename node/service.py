@@ -83,7 +83,11 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         key = web.read_key(settings.node.data)
         pages = web.PageContext(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
         worklist = WorklistService(
-            ledger, station(settings), settings.worklist.deletion_locks, on_query=partial(_searched, recorder)
+            ledger,
+            station(settings),
+            settings.worklist.deletion_locks,
+            on_query=partial(_searched, recorder),
+            most_items=settings.limits.work_items_per_peer,
         )
         stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))
         stack.enter_context(sending(sinks, ledger))

@@ -17,6 +17,7 @@ from models import packages
 from models.errors import ModelsError
 from models.prediction import Model
 from node import __version__
+from node.data_folder import SpaceGuard
 from node.entities import AnalysisReport, StudyState
 from node.errors import AnalysisError, OutOfResources
 from node.ledger import studies
@@ -100,6 +101,7 @@ class Analyzer:
     def _report(self, uid: str, generation: int) -> AnalysisReport | None:
         """How the analysis ended; None where it cannot be done just now."""
         try:
+            SpaceGuard(self.settings.node.data, self.settings.node.min_free_mb << 20).check()
             with self.ledger.read() as connection:
                 rows = studies.inputs(connection, uid)
                 earlier = studies.predecessors(connection, uid, generation)

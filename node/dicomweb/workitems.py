@@ -19,6 +19,7 @@ from node.dicomweb.media_types import accepts_json
 from node.dicomweb.payload import MEDIA_TYPE, read
 from node.errors import OutOfResources
 from node.ledger.engine import Ledger
+from node.settings import Limits
 from node.worklist.events import subscriptions
 from node.worklist.events.event_reports import Subscriber
 from node.worklist.items.encoding import PassedOver
@@ -47,6 +48,7 @@ class WorklistService:
     locks: bool = True
     clock: Callable[[], float] = time.time
     on_query: Callable[[Request], None] = lambda _request: None
+    most_items: int = Limits().work_items_per_peer
     passed_over: PassedOver = field(default_factory=PassedOver)
 
     @property
@@ -124,8 +126,9 @@ def create(service: WorklistService, request: WorkitemRequest) -> Response:
     given = {tag: entry for tag, entry in given.items() if tag != tag_of("SOPInstanceUID")}
     if not is_uid(uid):
         raise UpsRefused(Status.INVALID_INSTANCE, "workitem")
-    with service.ledger.write() as connection:
-        status = operations.create(connection, uid, given, service.station, service.clock())
+    pusher = operations.Pusher(request.http.client.host if request.http.client else "", service.most_items)
+    with service.ledger.write(adds=True) as connection:
+        status = operations.create(connection, uid, given, service.station, service.clock(), pusher)
     status = Status.CREATED_WITH_MODIFICATIONS if dropped else status
     return responses.done(status, 201, Location=f"{_base(request.http)}/workitems/{uid}")
 
@@ -146,7 +149,7 @@ def update(service: WorklistService, request: WorkitemRequest) -> Response:
     given, dropped = request.payload()
     if transaction := request.parameter(_TRANSACTION):
         put(given, "TransactionUID", transaction)
-    with service.ledger.write() as connection:
+    with service.ledger.write(adds=True) as connection:
         status = operations.modify(connection, request.uid, given, service.clock())
     return responses.done(Status.NOT_ALL_SUPPORTED if dropped else status, 200)
 
@@ -167,7 +170,7 @@ def request_cancel(service: WorklistService, request: WorkitemRequest) -> Respon
     """Request Cancellation (11.8)."""
     given, _ = request.payload()
     requester = request.http.query_params.get("requester", "")[:16] or _NOBODY
-    with service.ledger.write() as connection:
+    with service.ledger.write(adds=True) as connection:
         status = operations.request_cancel(connection, request.uid, given, service.clock(), requester)
     return responses.done(status, 202)
 
@@ -221,7 +224,7 @@ def _watch(
     for keyword, value in {"ReceivingAE": request.ae_title, **more}.items():
         put(given, keyword, value)
 
-    with service.ledger.write() as connection:
+    with service.ledger.write(adds=True) as connection:
         return watch.act(connection, action, request.uid, given, service.watching, service.clock(), web=True)
 
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from node.data_folder import SpaceGuard
 from node.errors import ConfigurationError, OutOfResources
 from node.ledger.group_commit import GroupCommit
 from node.ledger.tables import EVENT
@@ -51,10 +52,12 @@ class Ledger:
     ----------
     url
         Any URL that SQLAlchemy takes. SQLite runs in WAL mode with `synchronous=FULL`: a commit is on disk.
+    space
+        Of its disk; None where that is another machine's.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, space: SpaceGuard | None = None) -> None:
+        self.url, self._space = url, space
         self._turn = threading.Lock()
         self.grouped = GroupCommit(self.write)
         """Writes of which many are asked for at once."""
@@ -126,14 +129,21 @@ class Ledger:
         return make_url(self.url).render_as_string(hide_password=True)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, adds: bool = False) -> Iterator[Connection]:
         """One read-write transaction, begun at once; committed on leaving, rolled back on an error.
+
+        Parameters
+        ----------
+        adds
+            It adds what a peer sends, or what its doings leave behind: `node.min_free_mb` stay free.
 
         Raises
         ------
         OutOfResources
             The database is locked, full, read-only or gone.
         """
+        if adds and self._space:
+            self._space.check()
         if not self._turn.acquire(timeout=_BUSY_SECONDS):  # SQLite would have the second one sleep and look again
             raise OutOfResources("the ledger did not take a write: another one of this process takes too long")
         try:
@@ -221,7 +231,8 @@ def open_ledger(settings: Settings, *, make: bool = True, reindexing: bool = Fal
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
-    ledger = Ledger(settings.database.url or sqlite_url(data))
+    space = None if settings.database.url else SpaceGuard(data, settings.node.min_free_mb << 20)
+    ledger = Ledger(settings.database.url or sqlite_url(data), space)
     if not reindexing and _is_lost(ledger, data):
         raise ConfigurationError(
             f"there is no ledger ({ledger.display}), but there are instances in {data / 'instances'}: put the ledger "

@@ -6,7 +6,7 @@ Each function works inside the caller's write transaction, which is the lock: of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -16,6 +16,7 @@ from node.ledger.engine import Ledger, note
 from node.ledger.tables import WORK_ITEM
 from node.worklist.events.subscriptions import publish, watchers
 from node.worklist.events.writing import add, save
+from node.worklist.items import rows
 from node.worklist.items.attributes import check_creation, check_modification, missing_for, settable
 from node.worklist.items.changes import cancel_requested
 from node.worklist.items.encoding import PassedOver, require_sendable
@@ -36,18 +37,37 @@ _CHUNK = 100  # work items read at once for the responses to a C-FIND
 _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID")))  # not by N-GET, Table CC.2.5-3
 
 
-def create(connection: Connection, sop_instance_uid: str, given: Json, station: Station, now: float) -> Status:
+@dataclass(frozen=True, slots=True)
+class Pusher:
+    """Who makes a work item: the AE title or address under which its work items are counted, and the most of them."""
+
+    name: str
+    most: int
+
+
+def create(
+    connection: Connection,
+    sop_instance_uid: str,
+    given: Json,
+    station: Station,
+    now: float,
+    pusher: Pusher | None = None,
+) -> Status:
     """N-CREATE. The priority of a pushed work item is a person's (CC.2.5); an order that is known may raise it."""
     if load(connection, sop_instance_uid):
         raise UpsRefused(transition(Requested.CREATE, State.SCHEDULED).status)
     attributes, filled = check_creation(given, station.worklist_label)
     attributes.pop(tag_of("TransactionUID"), None)
     require_sendable(attributes)
+    if pusher and rows.count_pushed(connection, pusher.name) >= pusher.most:
+        raise UpsRefused(Status.RESOURCE_LIMITATION)
     priority = Priority(text(attributes, "ScheduledProcedureStepPriority"))
     study = _study(attributes)
     reason = f"{priority}, as pushed"
     item = Item(sop_instance_uid, study, State.SCHEDULED, priority, Source.HUMAN, reason, None, "", attributes, now)
     add(connection, item)
+    if pusher:
+        rows.set_pushed(connection, sop_instance_uid, pusher.name)
     _note(connection, item, now, f"work item {sop_instance_uid} pushed, {priority}")
     raised = orders.apply(connection, study, now, pushed=sop_instance_uid) if study else 0
     return Status.CREATED_WITH_MODIFICATIONS if filled or raised else Status.SUCCESS

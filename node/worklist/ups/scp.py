@@ -29,6 +29,7 @@ from node.dicom.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.dicom.identity import is_uid
 from node.errors import OutOfResources
 from node.ledger.engine import Ledger
+from node.settings import Limits
 from node.worklist.items.encoding import PassedOver, sendable
 from node.worklist.items.json_model import Json, from_dataset
 from node.worklist.items.matching import compile_query
@@ -39,6 +40,7 @@ from node.worklist.ups.watch import Watching
 
 _LOG = structlog.get_logger(__name__)
 _HERE = Station()
+_MOST_ITEMS = Limits().work_items_per_peer
 _NOBODY = Watching(reachable=lambda _ae_title: False)
 
 May = Callable[[Any, Right], bool]
@@ -78,6 +80,7 @@ def contexts() -> list[PresentationContext]:
 def handlers(
     ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time, *,
     may: May = lambda _association, _right: True, on_query: Callable[[Any], None] = lambda _event: None,
+    most_items: int = _MOST_ITEMS,
 ) -> list[Handler]:  # fmt: skip
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
@@ -89,8 +92,10 @@ def handlers(
         Called before each operation.
     on_query
         Called with the event of each C-FIND and N-GET before the first response.
+    most_items
+        Work items of one peer that are kept.
     """
-    scp = UpsProvider(ledger, station, watching, clock, may, on_query)
+    scp = UpsProvider(ledger, station, watching, clock, may, on_query, most_items)
     return [
         (evt.EVT_N_CREATE, scp.n_create),
         (evt.EVT_N_SET, scp.n_set),
@@ -110,6 +115,7 @@ class UpsProvider:
     clock: Callable[[], float]
     may: May
     on_query: Callable[[Any], None] = lambda _event: None
+    most_items: int = _MOST_ITEMS
     passed_over: PassedOver = field(default_factory=PassedOver)
 
     def n_create(self, event: Any) -> Response:
@@ -120,10 +126,11 @@ class UpsProvider:
             if event.request.AffectedSOPClassUID != UnifiedProcedureStepPush:
                 raise UpsRefused(Status.NO_SUCH_CLASS)
             given, dropped = _given(event, "attribute_list")
-            status = operations.create(connection, uid, given, self.station, self.clock())
+            pusher = operations.Pusher(event.assoc.requestor.ae_title, self.most_items)
+            status = operations.create(connection, uid, given, self.station, self.clock(), pusher)
             return (Status.CREATED_WITH_MODIFICATIONS if dropped else status), None
 
-        return self._respond("N-CREATE", event, uid, self.ledger.write, work)
+        return self._respond("N-CREATE", event, uid, self._add, work)
 
     def n_set(self, event: Any) -> Response:
         """Change attributes of a work item (CC.2.6)."""
@@ -134,7 +141,7 @@ class UpsProvider:
             status = operations.modify(connection, uid, given, self.clock())
             return (Status.NOT_ALL_SUPPORTED if dropped else status), None
 
-        return self._respond("N-SET", event, uid, self.ledger.write, work)
+        return self._respond("N-SET", event, uid, self._add, work)
 
     def n_action(self, event: Any) -> Response:
         """Change the state, request a cancel, subscribe, unsubscribe or suspend (CC.2.1 to CC.2.3)."""
@@ -152,7 +159,8 @@ class UpsProvider:
             acts_for = partial(self._acts_for, event.assoc)
             return watch.act(connection, action, uid, given, self.watching, self.clock(), acts_for=acts_for), None
 
-        return self._respond("N-ACTION", event, uid, self.ledger.write, work)
+        transaction = self.ledger.write if action == _CHANGE_STATE else self._add
+        return self._respond("N-ACTION", event, uid, transaction, work)
 
     def n_get(self, event: Any) -> Response:
         """Read attributes of a work item (CC.2.7)."""
@@ -226,6 +234,9 @@ class UpsProvider:
             return _status(Status.PROCESSING_FAILURE), None
         _log(operation, event, uid, status)
         return _status(status), response
+
+    def _add(self) -> AbstractContextManager[Connection]:
+        return self.ledger.write(adds=True)
 
     def _acts_for(self, association: Any, ae_title: str) -> bool:
         return association.requestor.ae_title == ae_title or self.may(association, "subscriptions")
