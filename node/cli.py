@@ -125,7 +125,7 @@ def _run(config: Path | None, *, verbose: bool, with_workers: bool) -> None:
     from node.settings import load
 
     logs.configure(verbose=verbose)
-    service.run_node(load(config), config, with_workers=with_workers)
+    service.run_node(load(config, required=True), config, with_workers=with_workers)
 
 
 @app.command()

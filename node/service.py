@@ -87,6 +87,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
             station(settings),
             settings.worklist.deletion_locks,
             on_query=partial(_searched, recorder),
+            acts_for=web.acts_for,
             most_items=settings.limits.work_items_per_peer,
         )
         stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))

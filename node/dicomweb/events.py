@@ -38,7 +38,7 @@ class Channel:
         the next one.
         """
         ae_title = str(socket.path_params["aetitle"]).strip()
-        if not is_ae_title(ae_title):
+        if not is_ae_title(ae_title) or not self._service.acts_for(socket, ae_title):
             await socket.close(_POLICY)
             return
         await socket.accept()

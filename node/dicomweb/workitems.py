@@ -6,11 +6,12 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import structlog
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from node.dicom.identity import is_uid
@@ -48,6 +49,7 @@ class WorklistService:
     locks: bool = True
     clock: Callable[[], float] = time.time
     on_query: Callable[[Request], None] = lambda _request: None
+    acts_for: Callable[[HTTPConnection, str], bool] = lambda _request, _ae_title: True
     most_items: int = Limits().work_items_per_peer
     passed_over: PassedOver = field(default_factory=PassedOver)
 
@@ -224,8 +226,11 @@ def _watch(
     for keyword, value in {"ReceivingAE": request.ae_title, **more}.items():
         put(given, keyword, value)
 
+    acts_for = partial(service.acts_for, request.http)
     with service.ledger.write(adds=True) as connection:
-        return watch.act(connection, action, request.uid, given, service.watching, service.clock(), web=True)
+        return watch.act(
+            connection, action, request.uid, given, service.watching, service.clock(), web=True, acts_for=acts_for
+        )
 
 
 def _base(request: Request) -> str:
