@@ -1,4 +1,4 @@
-"""The DICOM side of ReadFirst: receives studies, remembers them, calls the workers, delivers what comes back."""
+"""The DICOM side of ReadFirst: receives studies, keeps them in the ledger, notifies the workers, delivers results."""
 
 from importlib.metadata import version
 

@@ -87,7 +87,7 @@ class FoundFinding:
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """A DICOM object that we made and that lies on disk, ready to be sent unless `fault` says what is wrong with it."""
+    """A DICOM object that we made and that lies on disk, ready to be sent unless it has a `fault`."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -112,7 +112,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisReport:
-    """What an analysis says to the ledger.
+    """What an analysis hands to the ledger.
 
     `reason` explains NOT_ANALYSED and FAILED; `left_out` are (SOP Instance UID, reason) pairs.
     """

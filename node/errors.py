@@ -31,7 +31,7 @@ class ConfigurationError(ReadFirstError):
 
 
 class Refused(ReadFirstError):
-    """An instance was not kept; `status` says why in the standard's words (PS3.4 Table B.2-1)."""
+    """An instance was not kept; `status` is the standard's reason (PS3.4 Table B.2-1)."""
 
 
 class NotUnderstood(Refused):
@@ -65,7 +65,7 @@ class NotRecognized(PeerError):
 
 
 class NotTaken(ReadFirstError):
-    """A worklist sink did not take a notice; it is tried again. The text quotes nothing that the peer said."""
+    """A worklist sink did not take a notice; it is tried again. The text quotes nothing of the peer's answer."""
 
 
 class SinkUnreachable(NotTaken):

@@ -1,4 +1,4 @@
-"""Alerts that repeat: the first of its kind is told at once, the others are counted and told together."""
+"""Alerts that repeat: the first of its kind is recorded at once, the others are counted and recorded together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOW = 60.0  # seconds in which alerts of one address count as one
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """What happened, through whom, and how often since it was last told."""
+    """What happened, through whom, and how often since it was last recorded."""
 
     kind: Code
     peer: Participant
@@ -23,22 +23,22 @@ class Alarm:
     @property
     def description(self) -> str:
         """For people."""
-        return self.reason + (f" ({self.times} times within {WINDOW:g} s, the last one is told)" * (self.times > 1))
+        return self.reason + (f" ({self.times} times within {WINDOW:g} s, the last one is recorded)" * (self.times > 1))
 
 
-_MOST_OF_ONE = 16  # different alarms of one address within the window; the others are told together
+_MOST_OF_ONE = 16  # different alarms of one address within the window; the others are recorded together
 _Key = tuple[Code, str, str, str]  # with address, AE title and reason
 
 
 class Alarms:
-    """Who knocks a thousand times a second fills no audit trail; safe to use from many threads."""
+    """A caller that tries a thousand times a second does not fill the audit trail; safe to use from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._quiet: dict[_Key, tuple[float, int, Alarm]] = {}  # until when, how many, the last one
 
-    def rise(self, alarm: Alarm, now: float) -> tuple[Alarm, ...]:
-        """The alarms to tell now, this one among them unless one like it was told just before."""
+    def add(self, alarm: Alarm, now: float) -> tuple[Alarm, ...]:
+        """The alarms to record now, this one among them unless one like it was recorded just before."""
         with self._lock:
             key = self._key(alarm)
             until, count, _ = self._quiet.get(key, (0.0, 0, alarm))
@@ -49,7 +49,7 @@ class Alarms:
         return (Alarm(alarm.kind, alarm.peer, alarm.reason, count + 1),)
 
     def _key(self, alarm: Alarm) -> _Key:
-        """What is told together: the same of the same; of an address that says ever new things, the rest."""
+        """What is recorded together: equal alarms; of an address with ever new ones, the rest."""
         address = alarm.peer.address
         key = alarm.kind, address, alarm.peer.ae_title, alarm.reason
         if key in self._quiet or sum(known[1] == address for known in self._quiet) < _MOST_OF_ONE:

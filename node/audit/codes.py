@@ -56,7 +56,7 @@ class Action(StrEnum):
     EXECUTE = "E"
 
 
-class Outcome(StrEnum):
+class EventOutcome(StrEnum):
     """EventOutcomeIndicator."""
 
     SUCCESS = "0"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from node.audit import codes
-from node.audit.codes import Action, Code, Kind, Outcome, Role
+from node.audit.codes import Action, Code, EventOutcome, Kind, Role
 from node.audit.message import Message, Participant, Thing
 
 Counts = Mapping[str, int]
@@ -29,7 +29,7 @@ def transfer_begins(us: Participant, peer: Participant, at: float, study: str, p
 
 def transferred(
     source: Participant, destination: Participant, at: float, study: str, patient: str, counts: Counts,
-    action: Action, outcome: Outcome = Outcome.SUCCESS, description: str = "",
+    action: Action, outcome: EventOutcome = EventOutcome.SUCCESS, description: str = "",
 ) -> Message:  # fmt: skip
     """DICOM Instances Transferred (A.5.3.7), of one study; the source asked for the transfer.
 
@@ -67,12 +67,12 @@ def alert(us: Participant, peer: Participant, at: float, kind: Code, description
     """Security Alert (A.5.3.11): a node was not let in, or not allowed something; what guards us worked."""
     details = (("Alert Description", description.encode()),)
     subject = Thing(Kind.SYSTEM, Role.SECURITY_RESOURCE, codes.NODE_ID, peer.address, details=details)
-    return Message(codes.SECURITY_ALERT, Action.EXECUTE, at, (us, peer), (subject,), (kind,), Outcome.SERIOUS)
+    return Message(codes.SECURITY_ALERT, Action.EXECUTE, at, (us, peer), (subject,), (kind,), EventOutcome.SERIOUS)
 
 
 def authentication(us: Participant, who: Participant, at: float, *, comes: bool, known: bool = True) -> Message:
     """User Authentication (A.5.3.12): somebody logs in, tries to, or logs out."""
-    kind, outcome = codes.LOGIN if comes else codes.LOGOUT, Outcome.SUCCESS if known else Outcome.MINOR
+    kind, outcome = codes.LOGIN if comes else codes.LOGOUT, EventOutcome.SUCCESS if known else EventOutcome.MINOR
     parties = replace(who, requestor=True), us
     return Message(codes.USER_AUTHENTICATION, Action.EXECUTE, at, parties, types=(kind,), outcome=outcome)
 

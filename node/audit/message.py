@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from node.audit.codes import Action, Code, Kind, Outcome, Role
+from node.audit.codes import Action, Code, EventOutcome, Kind, Role
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 _MACHINE_NAME, _IP_ADDRESS = "1", "2"  # NetworkAccessPointTypeCode
@@ -69,7 +69,7 @@ class Message:
     participants: tuple[Participant, ...]
     things: tuple[Thing, ...] = ()
     types: tuple[Code, ...] = ()
-    outcome: Outcome = Outcome.SUCCESS
+    outcome: EventOutcome = EventOutcome.SUCCESS
     description: str = ""
 
 

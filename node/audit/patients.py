@@ -15,7 +15,7 @@ _PATIENT_ID = "00100020"
 
 
 def patient_id(connection: Connection, data: Path, study_instance_uid: str) -> str:
-    """The Patient ID of a study that came here, else of its work item; `UNKNOWN` where neither says it."""
+    """The Patient ID of a study that was received, else of its work item; `UNKNOWN` where neither has it."""
     of_study = INSTANCE.c.study_instance_uid == study_instance_uid
     query = select(INSTANCE.c.path).where(of_study).order_by(INSTANCE.c.id).limit(1)
     path = connection.execute(query).scalar()

@@ -17,7 +17,7 @@ from node.admission.associations import StudyCounts
 from node.admission.policy import Caller
 from node.audit import events, unaudited
 from node.audit.alarms import Alarm, Alarms
-from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, Outcome
+from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, EventOutcome
 from node.audit.message import Message, Participant, Source, as_xml
 from node.audit.patients import UNKNOWN, WITHHELD, patient_id
 from node.audit.viewings import Viewings
@@ -32,22 +32,22 @@ _log = structlog.get_logger(__name__)
 _MOST_UNKEPT = 10_000  # messages in memory while the ledger takes none
 _KILLED = "the node ended before the association did; counted from what is kept"
 
-_Told = ParamSpec("_Told")
+_Arguments = ParamSpec("_Arguments")
 _Messages = Iterable[Message]
 
 
 def _recorded(
-    method: Callable[Concatenate[Recorder, _Told], _Messages],
-) -> Callable[Concatenate[Recorder, _Told], None]:
+    method: Callable[Concatenate[Recorder, _Arguments], _Messages],
+) -> Callable[Concatenate[Recorder, _Arguments], None]:
     """The method's messages are kept; where none are wanted it is not called."""
 
     @functools.wraps(method)
-    def record(self: Recorder, /, *told: _Told.args, **more: _Told.kwargs) -> None:
+    def record(self: Recorder, /, *arguments: _Arguments.args, **more: _Arguments.kwargs) -> None:
         if not self.sinks:
             return
         try:
-            self.keep(method(self, *told, **more))
-        except Exception:  # noqa: BLE001  # outermost: a bug of ours must not hinder what is told of
+            self.keep(method(self, *arguments, **more))
+        except Exception:  # noqa: BLE001  # outermost: a bug of ours must not hinder what is recorded
             _log.exception("an audit message could not be made", of=method.__name__)
 
     return record
@@ -73,7 +73,7 @@ class Recorder:
         self._troubled = False
 
     def started(self) -> None:
-        """The application starts; what it was killed before it could tell is told."""
+        """The application starts; what it was killed before it could record is recorded."""
         self._starts()
         self._remember(lambda connection: unaudited.begin(connection, self._clock()))
 
@@ -123,11 +123,11 @@ class Recorder:
         """A message a study, and a further one for what did not succeed (A.5.2)."""
         for study, counts in studies.items():
             patient = self._patient(study)
-            said = ", ".join(f"{count} with 0x{status:04X}" for status, count in sorted(counts.statuses.items()))
+            refused = ", ".join(f"{count} with 0x{status:04X}" for status, count in sorted(counts.statuses.items()))
             outcomes = (
-                (counts.new, Action.CREATE, Outcome.SUCCESS, ""),
-                (counts.duplicate, Action.READ, Outcome.SUCCESS, ""),
-                (counts.refused, Action.CREATE, Outcome.MINOR, f"refused: {said}"),
+                (counts.new, Action.CREATE, EventOutcome.SUCCESS, ""),
+                (counts.duplicate, Action.READ, EventOutcome.SUCCESS, ""),
+                (counts.refused, Action.CREATE, EventOutcome.MINOR, f"refused: {refused}"),
             )
             for which, action, outcome, why in outcomes:
                 if which:
@@ -146,11 +146,11 @@ class Recorder:
         """We sent; what the peer took and what it did not are a message each (A.5.2)."""
         us, there, now, study = self._us, _peer(peer), self._clock(), study_instance_uid
         patient = self._patient(study)
-        outcomes = ((stored, Outcome.SUCCESS, ""), (failed, Outcome.MINOR, reason))
-        for counts, outcome, said in outcomes:
+        outcomes = ((stored, EventOutcome.SUCCESS, ""), (failed, EventOutcome.MINOR, reason))
+        for counts, outcome, detail in outcomes:
             if counts:
                 yield events.transferred(
-                    us, there, now, study_instance_uid, patient, counts, Action.READ, outcome, said
+                    us, there, now, study_instance_uid, patient, counts, Action.READ, outcome, detail
                 )
 
     @_recorded
@@ -165,25 +165,26 @@ class Recorder:
     def was_asked(self, caller: Caller, sop_class_uid: str, keys: bytes, syntax: str) -> _Messages:
         """A peer asked us by C-FIND."""
         peer = _node(caller.ae_title, caller.address)
-        yield events.query(peer, self._us, self._clock(), sop_class_uid, self._told(keys), syntax)
+        yield events.query(peer, self._us, self._clock(), sop_class_uid, self._allowed(keys), syntax)
 
     @_recorded
     def asked(self, peer: Peer, sop_class_uid: str, keys: bytes, syntax: str) -> _Messages:
         """We asked a peer by C-FIND."""
-        yield events.query(self._us, _peer(peer), self._clock(), sop_class_uid, self._told(keys), syntax)
+        yield events.query(self._us, _peer(peer), self._clock(), sop_class_uid, self._allowed(keys), syntax)
 
     @_recorded
     def searched(self, address: str, path: str, query: str, *, part: bool = False) -> _Messages:
         """Somebody, or a program, asked for the worklist by HTTP; `part`: a page that asks again by itself."""
         if not self._viewings.is_new(address, f"{path}?{query}", self._clock()) and part:
             return
-        keys = self._told(query.encode())
+        keys = self._allowed(query.encode())
         yield events.search(_person(address), self._us, self._clock(), path, keys)
 
     def keep(self, messages: _Messages) -> None:
         """Put messages into the ledger, with those that it did not take before."""
         made = [
-            (message.at, as_xml(message, self._source), message.outcome is not Outcome.SUCCESS) for message in messages
+            (message.at, as_xml(message, self._source), message.outcome is not EventOutcome.SUCCESS)
+            for message in messages
         ]
         if not made and not self._unkept:
             return
@@ -193,7 +194,7 @@ class Recorder:
                 with self._ledger.write(adds=True) as connection:
                     jobs.put_all(connection, self._jobs(), self._clock())
             except ReadFirstError as error:
-                self._say(error)
+                self._warn_once(error)
                 return
             self._unkept.clear()
             self._troubled = False
@@ -208,16 +209,16 @@ class Recorder:
         self.keep(self._alerts(self._alarms.due(self._clock())))
 
     def _remember(self, work: Callable[[Connection], None]) -> None:
-        """Once messages are kept, what they speak of; killed before, they are made again."""
+        """Once messages are kept, what they cover; killed before, they are made again."""
         if not self.sinks or self._unkept:
             return
         try:
             with self._ledger.write() as connection:
                 work(connection)
         except ReadFirstError as error:
-            self._say(error)
+            self._warn_once(error)
 
-    def _say(self, error: ReadFirstError) -> None:
+    def _warn_once(self, error: ReadFirstError) -> None:
         if not self._troubled:
             _log.error(
                 "audit messages are in memory only until the ledger takes them", most=_MOST_UNKEPT, reason=str(error)
@@ -225,13 +226,13 @@ class Recorder:
         self._troubled = True
 
     def _alert(self, kind: Code, peer: Participant, reason: str) -> _Messages:
-        return self._alerts(self._alarms.rise(Alarm(kind, peer, reason), self._clock()))
+        return self._alerts(self._alarms.add(Alarm(kind, peer, reason), self._clock()))
 
     def _alerts(self, alarms: Iterable[Alarm]) -> _Messages:
         for alarm in alarms:
             yield events.alert(self._us, alarm.peer, self._clock(), alarm.kind, alarm.description)
 
-    def _told(self, keys: bytes) -> bytes:
+    def _allowed(self, keys: bytes) -> bytes:
         """Keys of a query may be a patient's."""
         return keys if self._settings.audit.patients else b""
 

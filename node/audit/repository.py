@@ -1,4 +1,4 @@
-"""The sink `syslog`: an audit record repository, told over TLS (RFC 5425) or UDP (RFC 5426); PS3.15 A.6, A.7."""
+"""The sink `syslog`: an audit record repository, reached over TLS (RFC 5425) or UDP (RFC 5426); PS3.15 A.6, A.7."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ class Repository:
         return f"syslog {self.table.transport} {host}:{port}"
 
     def reach(self) -> str:
-        """Whether it could be told something; nothing is."""
+        """Whether it can be reached; nothing is sent."""
         if self.table.transport == "tls":
-            self._told(b"")
+            self._send_all(b"")
         return f"{self.where} {'answers' if self.table.transport == 'tls' else 'is not asked: UDP has no answer'}"
 
     def send(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Tell the messages; NotTaken where it is not certain that they were read: all are given again."""
+        """Send the messages; NotTaken where it is not certain that they were read: all are given again."""
         lines = [_line(row) for row in rows]
         if self.table.transport == "tls":
-            self._told(b"".join(b"%d %s" % (len(line), line) for line in lines))  # RFC 5425 4.3
+            self._send_all(b"".join(b"%d %s" % (len(line), line) for line in lines))  # RFC 5425 4.3
         else:
             self._cast(lines)
 
-    def _told(self, frames: bytes) -> None:
+    def _send_all(self, frames: bytes) -> None:
         assert self.tls is not None
         context, (host, port) = renewed_client_context(self.tls).context(), self.table.address
         try:
@@ -83,12 +83,12 @@ class Repository:
             raise self._not_taken(error) from error
 
     def _not_taken(self, error: OSError) -> NotTaken:
-        said = (getattr(error, "reason", None) or error.strerror or str(error)).replace("_", " ").lower()
-        return NotTaken(f"{self.where} did not take audit messages: {said}")
+        reason = (getattr(error, "reason", None) or error.strerror or str(error)).replace("_", " ").lower()
+        return NotTaken(f"{self.where} did not take audit messages: {reason}")
 
 
 def _end(sock: ssl.SSLSocket) -> None:
-    """Say that it is all, and wait until the receiver has read it: it answers (RFC 5425 4.4) and closes.
+    """Announce the end, and wait until the receiver has read all: it answers (RFC 5425 4.4) and closes.
 
     OpenSSL takes an alert for an answer, and Python a connection that was closed: so what its system does counts.
     """

@@ -1,4 +1,4 @@
-"""Instances that were kept, but of which no audit message speaks, since the node was killed before it was made."""
+"""Instances that were kept and that no audit message covers, since the node was killed before it was made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 7 * 86400.0  # seconds; no association lasts so long
 
 @dataclass(frozen=True, slots=True)
 class Unaudited:
-    """What one peer brought of one study."""
+    """What one peer sent of one study."""
 
     study_instance_uid: str
     calling_ae_title: str
@@ -24,7 +24,7 @@ class Unaudited:
 
 
 def covered(connection: Connection, studies: Iterable[str], calling_ae_title: str, now: float) -> None:
-    """Messages are kept of what this peer brought of the studies until now."""
+    """Messages cover what this peer sent of the studies until now."""
     for study_instance_uid in studies:
         _put(connection, (study_instance_uid, calling_ae_title), now)
     old = now - _LONGEST
@@ -33,13 +33,13 @@ def covered(connection: Connection, studies: Iterable[str], calling_ae_title: st
 
 
 def begin(connection: Connection, now: float) -> None:
-    """Messages are kept of all that came until now."""
+    """Messages cover all that was received until now."""
     connection.execute(delete(AUDITED))
     _put(connection, _SINCE, now)
 
 
 def find(connection: Connection) -> tuple[Unaudited, ...]:
-    """What no message speaks of; nothing at the very first start."""
+    """What no message covers; nothing at the very first start."""
     since = connection.execute(select(AUDITED.c.until).where(_is(_SINCE))).scalar()
     if since is None:
         return ()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from tests.fuzz import wire
 from tests.fuzz.cases import CASES, Case
 from tests.node.conftest import free_port
 from tests.node.phantoms import INSTANCE, encoded, image, part10
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 GROWTH = 10 << 10  # KiB of resident memory that all of the cases together may leave
@@ -143,16 +144,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 def healthy(node: Node) -> Iterator[Healthy]:
     healthy = Healthy(node.port)
     healthy.start()
-    until(lambda: len(healthy.kept) > 20)
+    wait_until(lambda: len(healthy.kept) > 20)
     yield healthy
     healthy.end()
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def play(node: Node, case: Case) -> list[str]:
@@ -179,10 +173,10 @@ def test_each_gets_its_answer_and_a_sentence_in_the_log(node: Node, healthy: Hea
     before, kept = len(node.lines), len(healthy.kept)
     assert play(node, case) == list(case.ends)
     if case.says:
-        until(lambda: any(case.says in line for line in node.lines[before:]))
+        wait_until(lambda: any(case.says in line for line in node.lines[before:]))
     for line in node.lines[before:]:
         assert "exception" not in json.loads(line)
-    until(lambda: len(healthy.kept) > kept or bool(healthy.failed))
+    wait_until(lambda: len(healthy.kept) > kept or bool(healthy.failed))
     assert not healthy.failed
 
 
@@ -193,7 +187,7 @@ def test_strangers_take_no_place_of_those_that_are_known(node: Node, healthy: He
         with stranger.sock:
             stranger.send(b"GET / HTTP/1.1\r\n\r\n")
             assert stranger.read() == "ended"
-    until(lambda: node.status("Threads") <= 6)
+    wait_until(lambda: node.status("Threads") <= 6)
     known = Caller(node.port)
     with known.sock:
         known.send(wire.association_request())
@@ -214,11 +208,11 @@ def test_a_program_in_the_preamble_of_a_file_is_not_passed_on(node: Node, health
 def test_afterwards_nothing_is_lost_and_nothing_is_left(node: Node, healthy: Healthy) -> None:
     for case in CASES[1::3]:  # what is imported and allocated once
         play(node, case)
-    until(lambda: node.status("Threads") <= 6)
+    wait_until(lambda: node.status("Threads") <= 6)
     memory, threads, descriptors = node.status("VmRSS"), node.status("Threads"), node.descriptors
     for case in CASES[::3]:
         play(node, case)
-    until(lambda: node.status("Threads") <= threads and node.descriptors <= descriptors)
+    wait_until(lambda: node.status("Threads") <= threads and node.descriptors <= descriptors)
     growth, peak = (node.status(key) - memory for key in ("VmRSS", "VmHWM"))
     assert growth < GROWTH
     assert peak < PEAK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -131,10 +130,3 @@ def called(peer: Callable[[Said], None], maximum: int = 16384, seconds: float = 
             thread.join(20)
         if failed:
             raise failed[0]
-
-
-def wait_until(done: Callable[[], object]) -> None:
-    until = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.005)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +39,7 @@ from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE as UID_1
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, SERIES, encoded, image, save
 from tests.node.phantoms import STUDY as STUDY_UID
+from tests.waiting import wait_until
 
 Associate = Callable[..., Association]
 CT = (CTImageStorage, ExplicitVRLittleEndian)
@@ -255,7 +255,7 @@ def test_an_unknown_caller_is_rejected_and_named(house: House, associate: Associ
     with capture_logs() as logs:
         association = associate(house, CT, calling="STRANGER")
         assert association.is_rejected
-        assert wait_until(lambda: bool(logs))
+        wait_until(lambda: bool(logs))
     assert [(log["event"], log["peer"]) for log in logs] == [("association rejected", "STRANGER")]
 
 
@@ -300,10 +300,10 @@ def test_an_open_association_counts_as_sending_until_it_ends(
     for association in (first, second):
         send(association, save(tmp_path / "sent", image()))
     first.release()
-    assert wait_until(lambda: len(house.released) == 1)
+    wait_until(lambda: len(house.released) == 1)
     assert house.receiver.associations.is_sending(STUDY_UID)
     second.abort()
-    assert wait_until(lambda: len(house.released) == 2)
+    wait_until(lambda: len(house.released) == 2)
     assert not house.receiver.associations.is_sending(STUDY_UID)
     assert house.released == [frozenset({STUDY_UID})] * 2
     with ledger.read() as connection:
@@ -364,7 +364,7 @@ def test_one_association_too_many_is_rejected_and_the_log_says_how_many_there_ma
     with capture_logs() as logs:
         third = associate(house, CT)
         assert third.is_rejected
-        assert wait_until(lambda: bool(logs))
+        wait_until(lambda: bool(logs))
     answer = third.acceptor.primitive
     assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)  # PS3.8 9.3.4: transient, limit
     (log,) = logs
@@ -395,13 +395,6 @@ def test_storescu_of_dcmtk_is_taken(house: House, tmp_path: Path, ledger: Ledger
 def test_an_address_in_use_is_a_sentence(house: House) -> None:
     with pytest.raises(ConfigurationError, match=r"node\.host and node\.port: .* cannot be listened on"):
         scp.start(house.receiver)
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return holds()
 
 
 @pytest.mark.parametrize(("priority", "rank"), [(1, HIGH), (0, MEDIUM), (2, LOW)])

@@ -40,18 +40,12 @@ from node.sending.deliveries import DELIVERY
 from tests.node.commitment.conftest import serve
 from tests.node.conftest import free_port, redis_server
 from tests.node.phantoms import STUDY, image, result, save, stored
+from tests.waiting import wait_until
 
 __all__ = ["redis_server"]
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 COMMITMENT = StorageCommitmentPushModel
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @dataclass
@@ -98,7 +92,7 @@ class Node:
     def start(self) -> None:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=ROOT)
-        until(lambda: "readfirst: ready" in self.log.read_text() or self.process.poll() is not None)
+        wait_until(lambda: "readfirst: ready" in self.log.read_text() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
 
     def kill(self) -> None:
@@ -192,6 +186,6 @@ def test_a_question_is_answered_though_the_node_was_killed_behind_it(
     with ledger.write() as connection:  # as some seconds later: until then that association might still take the report
         connection.execute(update(JOB).where(JOB.c.kind == "commitment result").values(due_at=0.0))
     node.start()
-    until(lambda: pacs.heard)
+    wait_until(lambda: pacs.heard)
     one, other = question.references
     assert pacs.heard == [CommitmentResult("2.25.77", frozenset({one}), {other: 0x0112})]

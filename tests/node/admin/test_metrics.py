@@ -24,6 +24,7 @@ from node.sending import deliveries
 from node.settings import Settings
 from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, result, save, stored
+from tests.waiting import wait_until
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
 
@@ -41,11 +42,8 @@ def read(metrics: Metrics, name: str, **labels: str) -> float | None:
     return None
 
 
-def until(metrics: Metrics, value: float, name: str) -> float | None:
-    deadline = time.monotonic() + 10
-    while (found := read(metrics, name)) != value and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
+def wait_for(metrics: Metrics, name: str, value: float) -> None:
+    wait_until(lambda: read(metrics, name) == value, lambda: read(metrics, name))
 
 
 def test_associations_and_instances_are_counted(
@@ -59,15 +57,15 @@ def test_associations_and_instances_are_counted(
     server = scp.start(house.receiver)
     try:
         association = associate(house, CT)
-        assert until(metrics, 1, "readfirst_associations_open") == 1
+        wait_for(metrics, "readfirst_associations_open", 1)
         assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
         assert associate(house, CT, calling="READER").send_c_store(save(tmp_path / "sent", image())).Status == 0x0124
         assert not associate(house, CT, calling="STRANGER").is_established
         association.release()
-        assert until(metrics, 1, "readfirst_associations_open") == 1
+        wait_for(metrics, "readfirst_associations_open", 1)
     finally:
         server.ae.shutdown()
-    assert until(metrics, 0, "readfirst_associations_open") == 0
+    wait_for(metrics, "readfirst_associations_open", 0)
     assert read(metrics, "readfirst_associations_rejected_total") == 1
     assert read(metrics, "readfirst_instances_total", peer="modality", status="0x0000") == 1
     assert read(metrics, "readfirst_instances_total", peer="reader", status="0x0124") == 1

@@ -18,7 +18,7 @@ from node.settings import Limits, Node, Settings
 from tests.node.authority import Authority
 from tests.node.conftest import PEERS, House, free_port
 from tests.node.pdus import CT, answer, associate_request, item, pdu, read
-from tests.node.upperlayer.test_acceptor import wait_until
+from tests.waiting import wait_until
 
 Listen = Callable[[Settings], House]
 ACCEPTED, REJECTED, ABORTED = 2, 3, 7

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 
 from node.audit import events
-from node.audit.codes import NODE_AUTHENTICATION, Action, Outcome
+from node.audit.codes import NODE_AUTHENTICATION, Action, EventOutcome
 from node.audit.message import Message, Participant, Source, as_xml
 from tests.node.audit.schema import faults
 
@@ -25,7 +25,9 @@ MESSAGES: dict[str, Message] = {
     "stop": events.activity(US, AT, starts=False),
     "begin": events.transfer_begins(US, PEER, AT, STUDY, PATIENT, {CT: 2}),
     "stored": events.transferred(PEER, US, AT, STUDY, PATIENT, {CT: 2}, Action.CREATE),
-    "failed": events.transferred(US, PEER, AT, STUDY, PATIENT, {CT: 1}, Action.READ, Outcome.MINOR, "it\nwas refused"),
+    "failed": events.transferred(
+        US, PEER, AT, STUDY, PATIENT, {CT: 1}, Action.READ, EventOutcome.MINOR, "it\nwas refused"
+    ),
     "accessed": events.accessed(US, PERSON, AT, STUDY, PATIENT),
     "query": events.query(PEER, US, AT, FIND, KEYS, SYNTAX),
     "search": events.search(PERSON, US, AT, "/dicomweb/workitems", b"PatientID=4711"),

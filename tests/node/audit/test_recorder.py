@@ -33,6 +33,7 @@ from node.settings.audit import Audit
 from tests.node.audit.schema import faults
 from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE, PATIENT_ID, STUDY, image, save
+from tests.waiting import wait_until
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
 MODALITY = Caller("READFIRST", "MODALITY", "127.0.0.1")
@@ -65,12 +66,10 @@ def told(ledger: Ledger) -> list[Element]:
     return [fromstring(row["message"]) for row in rows]
 
 
-def until(ledger: Ledger, count: int) -> list[Element]:
-    """An association's end is told by its thread."""
-    deadline = time.monotonic() + 10
-    while len(found := told(ledger)) < count and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
+def when_told(ledger: Ledger, count: int) -> list[Element]:
+    """An association's end is recorded by its thread."""
+    wait_until(lambda: len(told(ledger)) >= count)
+    return told(ledger)
 
 
 def event(message: Element) -> tuple[str, str, str]:
@@ -113,7 +112,7 @@ def test_an_association_is_one_message_a_study_and_a_second_time_a_read(
         association = associate(audited, CT)
         assert [association.send_c_store(path).Status for path in paths] == [0, 0]
         association.release()
-    new, held = until(ledger, 2)
+    new, held = when_told(ledger, 2)
     assert [event(new), event(held)] == [("110104", "C", "0"), ("110104", "R", "0")]
     assert things(new) == things(held) == [STUDY, PATIENT_ID]
     assert counts(new) == counts(held) == {CTImageStorage: "2"}
@@ -126,13 +125,13 @@ def test_an_aborted_association_is_told_too(
     association = associate(audited, CT)
     assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
     association.abort()
-    (message,) = until(ledger, 1)
+    (message,) = when_told(ledger, 1)
     assert (event(message), counts(message)) == (("110104", "C", "0"), {CTImageStorage: "1"})
 
 
 def test_who_is_not_let_in_is_an_alert(audited: House, associate: Callable[..., Association], ledger: Ledger) -> None:
     assert not associate(audited, CT, calling="STRANGER").is_established
-    (message,) = until(ledger, 1)
+    (message,) = when_told(ledger, 1)
     assert event(message) == ("110113", "E", "8")
     assert message[0][1].attrib["csd-code"] == "110126"
     assert (users(message), things(message)) == (["READFIRST", "STRANGER"], ["127.0.0.1"])
@@ -147,7 +146,7 @@ def test_a_query_of_the_worklist_is_told_with_its_keys(
         if element.keyword not in ("PatientID", "StudyInstanceUID"):
             del keys[element.tag]
     list(association.send_c_find(keys, UnifiedProcedureStepPull))
-    (message,) = until(ledger, 1)
+    (message,) = when_told(ledger, 1)
     assert (event(message), things(message)) == (("110112", "E", "0"), [UnifiedProcedureStepPull])
     assert PATIENT_ID.encode() in b64decode(message.findtext(".//ParticipantObjectQuery") or "")
 
@@ -159,7 +158,7 @@ def test_who_may_not_query_the_worklist_is_an_alert_and_no_query(
     keys = Dataset()
     keys.PatientID = PATIENT_ID
     ((status, _),) = association.send_c_find(keys, UnifiedProcedureStepPull)
-    (message,) = until(ledger, 1)
+    (message,) = when_told(ledger, 1)
     assert (status.Status, event(message)) == (0x0124, ("110113", "E", "8"))
     assert "READER" in users(message)
 
@@ -263,7 +262,7 @@ def test_what_was_told_is_not_told_again_at_the_next_start(
     association = associate(audited, CT)
     assert association.send_c_store(save(tmp_path / "sent", image())).Status == 0
     association.release()
-    assert len(until(ledger, 2)) == 2
+    assert len(when_told(ledger, 2)) == 2
     association.join(10)
     Recorder(settings, ledger, clock).started()
     assert [event(one)[0] for one in told(ledger)] == ["110100", "110104", "110100"]

@@ -38,13 +38,6 @@ PATIENCE = 30.0
 LONG_AGO = 7200.0  # seconds
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @dataclass
 class Pacs:
     """What it answers stands here, and what it was asked."""

@@ -24,9 +24,9 @@ from node.sending.deliveries import DELIVERY
 from node.sending.scu import Requestor
 from node.settings import Node, Peer, Settings
 from tests.conftest import need
-from tests.node.commitment.conftest import until
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import SERIES, STUDY, image, result, save, stored
+from tests.waiting import wait_until
 
 UIDS = ("1.2.826.1", "1.2.826.2")
 
@@ -86,7 +86,7 @@ def story(ledger: Ledger, kind: str) -> list[str]:
 def test_orthanc_commits_to_what_it_has(beside: Settings, orthanc: Orthanc, ledger: Ledger, tmp_path: Path) -> None:
     send(beside, *(save(tmp_path / f"{uid}.dcm", image(uid)) for uid in UIDS))
     take(ledger)
-    until(lambda: [row.state for row in rows(ledger)] == ["delivered"] * 2)
+    wait_until(lambda: [row.state for row in rows(ledger)] == ["delivered"] * 2)
     assert story(ledger, "delivered") == ["2 objects to pacs, which committed to them: statement, statement"]
 
 
@@ -95,7 +95,7 @@ def test_orthanc_names_what_it_lost_and_that_is_due_again(
 ) -> None:
     send(beside, save(tmp_path / "one.dcm", image(UIDS[0])))
     take(ledger)
-    until(lambda: [row.state for row in rows(ledger)] == ["delivered", "pending"])
+    wait_until(lambda: [row.state for row in rows(ledger)] == ["delivered", "pending"])
     assert rows(ledger)[1].last_error == "the peer does not commit to it: no such object instance (0x0112)"
 
 
@@ -104,14 +104,14 @@ def test_orthanc_asks_what_we_have(beside: Settings, orthanc: Orthanc, ledger: L
     (series,) = orthanc.rest("/series")
     job = orthanc.rest("/modalities/readfirst/store", {"Resources": [series], "StorageCommitment": True})
     transaction = job["StorageCommitmentTransactionUID"]
-    until(lambda: orthanc.rest(f"/storage-commitment/{transaction}")["Status"] != "Pending")
+    wait_until(lambda: orthanc.rest(f"/storage-commitment/{transaction}")["Status"] != "Pending")
     report = orthanc.rest(f"/storage-commitment/{transaction}")
     assert report["Status"] == "Success"
     assert sorted(one["SOPInstanceUID"] for one in report["Success"]) == list(UIDS)
 
     asked = {"DicomInstances": [{"SOPClassUID": CTImageStorage, "SOPInstanceUID": uid} for uid in (*UIDS, "1.2.404")]}
     path = orthanc.rest("/modalities/readfirst/storage-commitment", asked)["Path"]
-    until(lambda: orthanc.rest(path)["Status"] != "Pending")
+    wait_until(lambda: orthanc.rest(path)["Status"] != "Pending")
     report = orthanc.rest(path)
     assert (report["Status"], len(report["Success"])) == ("Failure", 2)
     assert [(one["SOPInstanceUID"], one["FailureReason"]) for one in report["Failures"]] == [("1.2.404", 0x0112)], (

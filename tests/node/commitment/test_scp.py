@@ -28,9 +28,10 @@ from node.settings import Peer, Settings
 from node.settings.commitment import Commitment
 from node.upperlayer.requestor import RequestingAE
 from node.worklist.ups.scp import SOP_CLASSES
-from tests.node.commitment.conftest import PATIENCE, serve, until
+from tests.node.commitment.conftest import PATIENCE, serve
 from tests.node.conftest import PEERS, House, free_port, settings
 from tests.node.phantoms import image, save
+from tests.waiting import wait_until
 
 __all__ = ["settings"]
 COMMITMENT = StorageCommitmentPushModel
@@ -149,11 +150,11 @@ SAID = CommitmentResult("2.25.77", frozenset(ct(HELD)), {
 def test_a_sender_that_stays_is_told_over_its_association(node: Node, scanner: Scanner) -> None:
     association = node.associate(scanner)
     assert ask(association, *ALL) == 0x0000
-    until(lambda: scanner.heard and not node.waiting)
+    wait_until(lambda: scanner.heard and not node.waiting)
     assert (scanner.heard, scanner.over) == ([SAID], [True])
     assert association.send_c_echo().Status == 0x0000  # and goes on
     assert ask(association, *ct(HELD), uid="2.25.78") == 0x0000
-    until(lambda: len(scanner.heard) == 2 and not node.waiting)
+    wait_until(lambda: len(scanner.heard) == 2 and not node.waiting)
     assert scanner.heard[1] == CommitmentResult("2.25.78", frozenset(ct(HELD)), {})
 
 
@@ -163,13 +164,13 @@ def test_other_messages_are_served_while_a_report_waits_for_its_answer(
     association = node.associate(scanner)
     scanner.before_answering.clear()
     assert ask(association, *ct(HELD), uid="2.25.1") == 0x0000
-    until(lambda: scanner.heard)
+    wait_until(lambda: scanner.heard)
     assert association.send_c_echo().Status == 0x0000
     assert association.send_c_store(save(tmp_path / "late.dcm", image("1.2.826.9"))).Status == 0x0000
     assert ask(association, *ct("1.2.826.9"), uid="2.25.2") == 0x0000
     assert len(scanner.heard) == 1
     scanner.before_answering.set()
-    until(lambda: len(scanner.heard) == 2 and not node.waiting)
+    wait_until(lambda: len(scanner.heard) == 2 and not node.waiting)
     assert [(one.transaction_uid, len(one.committed)) for one in scanner.heard] == [("2.25.1", 1), ("2.25.2", 1)]
 
 
@@ -181,7 +182,7 @@ def test_a_sender_that_leaves_is_told_over_an_association_of_ours(node: Node, sc
     association.release()
     assert association.is_released
     assert time.monotonic() - begun < same_association.ANSWER_SECONDS  # nobody waits for the report then
-    until(lambda: node.waiting[0].due_at <= time.time())
+    wait_until(lambda: node.waiting[0].due_at <= time.time())
     ae = AE("MODALITY")
     ae.add_supported_context(COMMITMENT, **({"scu_role": True, "scp_role": True} if roles else {}))
     node.stack.callback(serve(ae, scanner.port, scanner.handlers))
@@ -242,9 +243,9 @@ def test_another_question_under_a_transaction_in_use_fails_whole(node: Node, sca
     with node.ledger.write() as connection:
         requests.put(connection, "MODALITY", Request("2.25.77", ALL), time.time(), 60.0)
     assert ask(node.associate(scanner), *ct(HELD)) == 0x0000
-    until(lambda: scanner.heard)
+    wait_until(lambda: scanner.heard)
     assert scanner.heard == [CommitmentResult("2.25.77", frozenset(), dict.fromkeys(ct(HELD), 0x0131))]
-    until(lambda: len(node.waiting) == 1)
+    wait_until(lambda: len(node.waiting) == 1)
 
 
 @pytest.mark.parametrize("calling", ["READER"])
@@ -303,7 +304,7 @@ def test_what_cannot_be_written_down_is_not_answered_with_success(
 def test_a_thousand_instances_are_looked_for(node: Node, scanner: Scanner) -> None:
     asked = ct(HELD, *(f"1.2.3.{number}" for number in range(1200)))
     assert ask(node.associate(scanner), *asked) == 0x0000
-    until(lambda: scanner.heard)
+    wait_until(lambda: scanner.heard)
     assert (len(scanner.heard[0].committed), len(scanner.heard[0].failed)) == (1, 1200)
 
 

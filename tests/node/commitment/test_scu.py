@@ -25,9 +25,9 @@ from tests.node.commitment.conftest import (
     Pacs,
     make_due,
     references,
-    until,
 )  # fmt: skip
 from tests.node.phantoms import STUDY
+from tests.waiting import wait_until
 
 Start = Callable[..., Pacs]
 MakeBeside = Callable[[Pacs], Beside]
@@ -57,7 +57,7 @@ def test_a_report_over_the_same_association(start: Start, beside: MakeBeside) ->
     assert (node.states, node.errors, pacs.queried) == ([DELIVERED] * 3, [""] * 3, 0)
     assert len(pacs.associations) == 1
     assert node.story("delivered") == ["3 objects to pacs, which committed to them: statement, statement, statement"]
-    until(lambda: pacs.answers == [0x0000])
+    wait_until(lambda: pacs.answers == [0x0000])
 
 
 @pytest.mark.parametrize("roles", [True, False], ids=["as SCP by role selection", "without role selection"])
@@ -311,4 +311,4 @@ def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) ->
 def test_the_loop_asks_by_itself(start: Start, beside: MakeBeside, looping: Callable[[Beside], CommitmentScu]) -> None:
     node = beside(start(COMMITMENT, here=True))
     looping(node)
-    until(lambda: node.states == [DELIVERED] * 3)
+    wait_until(lambda: node.states == [DELIVERED] * 3)

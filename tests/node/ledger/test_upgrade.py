@@ -35,7 +35,7 @@ from node.commitment.messages import CommitmentResult, read_result
 from node.commitment.result_sender import ResultSender
 from node.commitment.scu import CommitmentScu
 from node.dicomweb import routes
-from node.dicomweb.workitems import Desk
+from node.dicomweb.workitems import WorklistService
 from node.dispatch.broker import ANALYZE, DELIVER, Broker, make_app
 from node.dispatch.dispatcher import Dispatcher
 from node.dispatch.embedded_redis import EmbeddedRedis
@@ -205,9 +205,9 @@ def test_the_subscribers_get_their_events_in_order(ledger: Ledger, beside: Setti
     sender.serve(Subscriber("MONITOR"))
     assert peers.events == [1, 1, 3, 3, 1, 3, 1]
     heard, keys = [], Web(port=free_port())
-    page = web.Desk(Settings(web=keys), ledger, b"k" * 32, lambda _: 0)
+    page = web.PageContext(Settings(web=keys), ledger, b"k" * 32, lambda _: 0)
     with (
-        web.serving(keys, web.make_app(page, routes(Desk(ledger, STATION)))),
+        web.serving(keys, web.make_app(page, routes(WorklistService(ledger, STATION)))),
         connect(f"ws://127.0.0.1:{keys.port}/dicomweb/subscribers/BROWSER", proxy=None) as browser,
     ):
         heard = [browser.recv(timeout=10) for _ in range(7)]

@@ -29,9 +29,9 @@ from tests.node.upperlayer.test_acceptor import (
     item,
     kept,
     left_behind,
-    wait_until,
 )
 from tests.node.worklist.scu import pushed
+from tests.waiting import wait_until
 
 Listen = Callable[[Settings], House]
 Associate = Callable[..., Association]

@@ -24,7 +24,7 @@ from tests.conftest import need
 from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import INSTANCE, encoded, image, save
-from tests.node.upperlayer.test_acceptor import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings(  # pynetdicom leaves the socket of a refused connection to the collector
     "ignore:Exception ignored in. <(ssl.SSLS|s)ocket:pytest.PytestUnraisableExceptionWarning"

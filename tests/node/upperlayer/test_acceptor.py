@@ -25,6 +25,7 @@ from node.upperlayer.socket_reader import BUFFER, read_exactly
 from node.upperlayer.streaming import LONGEST_OTHER
 from tests.node.conftest import PEERS, House, free_port
 from tests.node.phantoms import INSTANCE, encoded, image
+from tests.waiting import wait_until
 
 Listen = Callable[[Settings], House]
 CONTEXT = 1
@@ -118,13 +119,6 @@ def kept(house: House) -> list[bytes]:
 
 def left_behind(house: House) -> list[Path]:
     return list(house.receiver.store.incoming.iterdir())
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_the_command_reads_back_as_what_was_asked() -> None:

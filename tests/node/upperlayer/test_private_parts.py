@@ -27,7 +27,7 @@ from node.upperlayer.requestor import RequestedAssociation
 from tests.node.conftest import House
 from tests.node.pdus import pdu
 from tests.node.test_scp import CT
-from tests.node.upperlayer.test_acceptor import wait_until
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 MODULES = (acse, ae, association, dimse, dul, events, fsm, transport)

@@ -16,7 +16,8 @@ from node.sending.c_store import BURST, outgoing
 from node.upperlayer.pdata import COMMAND, LAST, opening
 from node.upperlayer.requestor import LONGEST_RECEIVED, AssociationEnded
 from tests.node.phantoms import part10
-from tests.node.rawpeer import ABORT, P_DATA, RELEASE_RP, RELEASE_RQ, Said, called, wait_until
+from tests.node.rawpeer import ABORT, P_DATA, RELEASE_RP, RELEASE_RQ, Said, called
+from tests.waiting import wait_until
 
 NOBODY_ANSWERS = "the peer did not answer"
 

@@ -14,9 +14,10 @@ from functools import partial
 from tests.node.upperlayer.test_acceptor import Caller, called
 from tests.system.faults.accounts import Accounts, count, parts
 from tests.system.faults.fault import Fault, Ground
-from tests.system.faults.house import IDLE, House, until
+from tests.system.faults.house import IDLE, House
 from tests.system.faults.sender import Sender, begin
 from tests.system.faults.studies import Image, Study
+from tests.waiting import wait_until
 
 _TCP_REPAIR = 19  # Linux: a socket that is closed in this mode vanishes without a word
 _LARGE = 1_000_000  # bytes
@@ -31,7 +32,7 @@ def aborted(ground: Ground, tries: int, rng: random.Random) -> Accounts:
         sent.append(study)
         house.sender.push(study[:3])
         _begin_and_leave(house, study[3], rng, ("abort", "reset", "close")[number % 3])
-        until(lambda: not parts(house), "what came of an aborted association stays", 2 * IDLE)
+        wait_until(lambda: not parts(house), "what came of an aborted association stays", 2 * IDLE)
         house.sender.push(study)
     return count(house, sent)
 
@@ -51,7 +52,7 @@ def half_open(ground: Ground, tries: int, rng: random.Random) -> Accounts:
             since = time.monotonic()
             house.sender.push(study)
             assert time.monotonic() - since < IDLE, "silent peers held up the others"
-        until(lambda: not parts(house), "what came of a peer that vanished stays", 3 * IDLE)
+        wait_until(lambda: not parts(house), "what came of a peer that vanished stays", 3 * IDLE)
     return count(house, sent)
 
 
@@ -131,7 +132,7 @@ def _at_once(doings: Sequence[Callable[[], None]]) -> None:
 def _begin_and_leave(house: House, image: Image, rng: random.Random, how: str) -> None:
     with called(house) as caller:
         begin(caller, image, rng.randrange(1, len(image.data_set)))
-        until(lambda: parts(house), "it was not begun")
+        wait_until(lambda: parts(house), "it was not begun")
         _LEAVE[how](caller)
 
 

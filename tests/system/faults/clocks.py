@@ -13,8 +13,9 @@ from node.entities import JobState
 from node.sending.deliveries import DELIVERY
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
-from tests.system.faults.house import House, uids, until
+from tests.system.faults.house import House, uids
 from tests.system.faults.studies import Study
+from tests.waiting import wait_until
 
 HOUR = 3600
 
@@ -52,9 +53,9 @@ def pacs_down(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
         study = house.patients.next()
         house.sender.push(study)
         sent.append(study)
-        until(lambda: _tried(house, study) >= 2, "nothing was tried twice")  # noqa: B023
+        wait_until(lambda: _tried(house, study) >= 2, "nothing was tried twice")  # noqa: B023
         house.clock.move(HOUR)
-        until(lambda: _tried(house, study) >= 3, "an hour later nothing was tried")  # noqa: B023
+        wait_until(lambda: _tried(house, study) >= 3, "an hour later nothing was tried")  # noqa: B023
         house.archive.start()
         house.clock.move(HOUR // 2)
     return count(house, sent)

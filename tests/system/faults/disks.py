@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.system.faults.accounts import Accounts, count, parts
 from tests.system.faults.fault import Fault, Ground, Unavailable
-from tests.system.faults.house import House, until
+from tests.system.faults.house import House
+from tests.waiting import wait_until
 
 _SIZE = 128 << 20  # bytes
 _FULL_SECONDS = 4.0
@@ -59,7 +60,7 @@ def read_only(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
 
 
 def _await_refusal(house: House, before: int) -> None:
-    until(lambda: len(house.sender.statuses) > before, "what cannot be kept was not refused")
+    wait_until(lambda: len(house.sender.statuses) > before, "what cannot be kept was not refused")
 
 
 def _fill(path: Path, leave: int) -> Path:

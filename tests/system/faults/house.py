@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from tests.system.faults.archive import Archive
 from tests.system.faults.clock import Clock
 from tests.system.faults.sender import Sender, Stream
 from tests.system.faults.studies import Patients, Study
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 QUIET = 0.3  # seconds
@@ -57,7 +57,7 @@ class Node:
 
     def await_ready(self, word: str = _READY) -> None:
         """Wait until it accepts associations; with `WORKING` until it analyses."""
-        until(lambda: word in self.said or self.process.poll() is not None, self.said)
+        wait_until(lambda: word in self.said or self.process.poll() is not None, self.said)
         if self.process.poll() is not None:
             raise AssertionError(f"the node ended by itself: {self.said[-2000:]}")
 
@@ -168,15 +168,6 @@ class House:
         ]
         rule = '[[worklist.policy.rules]]\nfinding = "*"\npriority = "HIGH"\n'
         return "\n".join([*lines, rule])
-
-
-def until(holds: Callable[[], object], said: object = "", seconds: float = _PATIENCE) -> None:
-    """Wait until something holds; AssertionError with `said` after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not so after {seconds:g} s: {said() if callable(said) else said}")
-        time.sleep(0.05)
 
 
 def uids(sent: Iterable[Study]) -> set[str]:

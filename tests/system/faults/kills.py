@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
-from tests.system.faults.house import House, until
+from tests.system.faults.house import House
+from tests.waiting import wait_until
 
 LEAST = 20  # studies
 _TRANSFER, _WAY = 0.15, 3.0  # seconds: about one study's transfer, and its whole way to the PACS
@@ -49,7 +50,7 @@ def _killed(ground: Ground, tries: int, rng: random.Random, kill: Callable[[Hous
 
 
 def _kill_one(house: House, rng: random.Random, word: str) -> None:
-    until(lambda: house.node.children(word), f"there is no {word}")
+    wait_until(lambda: house.node.children(word), f"there is no {word}")
     with suppress(ProcessLookupError):
         os.kill(rng.choice(house.node.children(word)), signal.SIGKILL)
 

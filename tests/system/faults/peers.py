@@ -11,8 +11,9 @@ from node.ledger.tables import RESULT
 from node.sending.deliveries import DELIVERY
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
-from tests.system.faults.house import House, uids, until
+from tests.system.faults.house import House, uids
 from tests.system.faults.studies import Study
+from tests.waiting import wait_until
 
 
 def refuses_segmentations(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
@@ -38,7 +39,7 @@ def aborts(ground: Ground, tries: int, _rng: random.Random) -> Accounts:
         house.archive.behave("abort")
         sent.append(house.patients.next())
         house.sender.push(sent[-1])
-        until(lambda: house.archive.aborted() > before, "it never aborted")  # noqa: B023
+        wait_until(lambda: house.archive.aborted() > before, "it never aborted")  # noqa: B023
         house.archive.behave("")
     return count(house, sent)
 

@@ -197,7 +197,7 @@ def add_study(connection: Connection) -> None:
     connection.execute(
         insert(STUDIES).values(
             study_instance_uid=STUDY, generation=2, state="analysed", reason="", evidence="", calling_ae_title="CR1",
-            first_received_at=NOW, last_received_at=NOW, attempts=1,
+            first_received_at=NOW, last_received_at=NOW,
         )
     )  # fmt: skip
     for number, (series, conflict) in enumerate([("1.1", False), ("1.1", False), ("1.2", False), ("1.2", True)]):

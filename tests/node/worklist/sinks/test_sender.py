@@ -48,6 +48,7 @@ from tests.node.conftest import free_port
 from tests.node.phantoms import claim, stored
 from tests.node.worklist.scu import LOCK, change
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, Hl7Receiver, acknowledgement, control_id, header, raised
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[4]
 
@@ -337,13 +338,6 @@ def node(config: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("acknowledged", [False, True])
 def test_a_node_that_is_killed_before_it_has_the_acknowledgement_tells_again_under_the_same_control_id(
     acknowledged: bool, tmp_path: Path, redis_server: EmbeddedRedis
@@ -375,7 +369,7 @@ def test_a_node_that_is_killed_before_it_has_the_acknowledgement_tells_again_und
         assert held.wait(30)
         assert rows(ledger)[0]["state"] == "pending"
         stack.enter_context(node(config))
-        until(lambda: rows(ledger)[0]["state"] == "delivered")
+        wait_until(lambda: rows(ledger)[0]["state"] == "delivered")
         socket.create_connection(("127.0.0.1", orders), 10).close()  # the node learns orders, too
     assert len(receiver.messages) == 2
     assert receiver.messages[0] == receiver.messages[1]
@@ -391,11 +385,11 @@ def test_a_ledger_that_is_gone_for_a_while_stops_no_sender(ledger: Ledger, sink:
     thread = threading.Thread(target=sender.run)
     with capture_logs() as logs:
         thread.start()
-        until(lambda: logs)
+        wait_until(lambda: logs)
         with ledger.write() as connection:
             connection.exec_driver_sql("ALTER TABLE away RENAME TO job")
         raised(ledger)
-        until(lambda: sink.notices)
+        wait_until(lambda: sink.notices)
         sender.stop()
         thread.join()
     assert logs[0]["event"] == "notices wait"

@@ -51,7 +51,7 @@ def come(connection: Connection, uid: str, at: float = NOW, birth_date: str = "1
     connection.execute(
         insert(STUDIES).values(
             study_instance_uid=uid, generation=1, state="analysing", reason="", evidence="", calling_ae_title="CR",
-            first_received_at=at, last_received_at=at, attempts=0,
+            first_received_at=at, last_received_at=at,
         )
     )  # fmt: skip
     header = Dataset()
