@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -44,7 +44,8 @@ def keys(section: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]
         if inner is None or field.default in (None, False, ()):  # a table that need not be there
             yield f"{prefix}.{name}", field
         if inner is not None:
-            yield from keys(inner, f"{prefix}.{name}")
+            named = ".NAME" if get_origin(field.annotation) is dict else ""
+            yield from keys(inner, f"{prefix}.{name}{named}")
 
 
 def _section_of(annotation: Any) -> type[Section] | None:

@@ -89,7 +89,7 @@ class OrderReceiver:
             return Acknowledgement("AA")
         found = messages.orders(message, self._table)
         now, raised = self._clock(), 0
-        with self._ledger.write() as connection:
+        with self._ledger.write(adds=True) as connection:
             for order in found:
                 raised += orders.record(connection, order, now)
         _log.info(
