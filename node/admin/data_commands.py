@@ -1,4 +1,4 @@
-"""`readfirst backup` and `reindex`: the ledger copied, and brought in step with the files again."""
+"""`readfirst backup` and `reindex`: the ledger copied, and put in step with the files again."""
 
 from __future__ import annotations
 

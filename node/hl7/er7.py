@@ -49,7 +49,7 @@ def split(content: bytes) -> tuple[bytes, tuple[bytes, ...], bytes]:
 
 
 def _plain(content: bytes) -> bytes:
-    """Without white space before it; UTF-8 without its byte order mark, and where UTF-16's says so (MLLP has none)."""
+    """Without white space before it; UTF-8 without its byte order mark, and where UTF-16's is there (MLLP has none)."""
     for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         if content.startswith(mark):
             return content.decode("utf_16", "replace").encode()
@@ -129,10 +129,10 @@ class Segment:
         repetitions = whole.split(self._separators[0]) if self._separators else [whole]
         return [self._part(text, (component, subcomponent)) for text in repetitions]
 
-    def _part(self, text: str, places: tuple[int, int]) -> str:
-        for separator, place in zip(self._separators[1:], places, strict=False):
+    def _part(self, text: str, numbers: tuple[int, int]) -> str:
+        for separator, number in zip(self._separators[1:], numbers, strict=False):
             parts = text.split(separator)
-            text = parts[place - 1] if place <= len(parts) else ""
+            text = parts[number - 1] if number <= len(parts) else ""
         text = unescape(text).strip()
         return "" if text == '""' else text
 

@@ -89,7 +89,7 @@ def record(connection: Connection, order: Order, now: float) -> int:
 
 
 def _same(connection: Connection, order: Order) -> list[RowMapping]:
-    """The orders that it names: those of its most telling number with which no other number is at odds.
+    """The orders that it names: those of its most specific number that no other number contradicts.
 
     A placer's order may have several procedures, each with numbers of its own.
     """
@@ -120,12 +120,12 @@ def _of_placer(order: Order, rows: list[RowMapping]) -> list[RowMapping]:
 
 
 def _agrees(order: Order, row: RowMapping) -> bool:
-    ours, theirs = _telling(_values(order)), _telling(row)
+    ours, theirs = _own_numbers(_values(order)), _own_numbers(row)
     return all(not theirs[key] or ours[key] in ("", theirs[key]) for key in _NUMBERS)
 
 
-def _telling(values: Mapping[str, Any] | RowMapping) -> dict[str, str]:
-    """The numbers; an accession number that was taken from the filler order number tells nothing more."""
+def _own_numbers(values: Mapping[str, Any] | RowMapping) -> dict[str, str]:
+    """The numbers; an accession number that was taken from the filler order number adds nothing."""
     numbers = {key: values[key] for key in _NUMBERS}
     is_filler = numbers["accession_number"] == numbers["filler_number"]
     return numbers | ({"accession_number": ""} if is_filler else {})
@@ -139,8 +139,8 @@ def _values(order: Order) -> dict[str, Any]:
 
 def _merged(order: Order, row: RowMapping, *, alone: bool) -> dict[str, Any]:
     """The row's new values; several rows keep their numbers, in which they differ."""
-    values, told = _values(order), _telling(_values(order))
-    kept = [key for key in _NUMBERS if not alone or (row[key] and not told[key])]
+    values, numbers = _values(order), _own_numbers(_values(order))
+    kept = [key for key in _NUMBERS if not alone or (row[key] and not numbers[key])]
     if not order.ordered_as and (order.canceled or not order.new):
         kept += ["priority", "ordered_as"]
     return values | {key: row[key] for key in kept}
