@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping
 
 from node import __version__
 from node.backoff import pause_after
+from node.data_folder import SpaceGuard
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import AnalysisError, OutOfResources
 from node.ledger import studies, workers
@@ -126,6 +127,7 @@ class Analyzer:
             record(self.ledger, lambda connection: self._decide(connection, Analysed(uid, generation, findings)))
 
         try:
+            SpaceGuard(self.settings.node.data, self.settings.node.min_free_mb << 20).check()
             return self._analyze(uid, generation, on_findings)
         except SoftTimeLimitExceeded:
             return _failed(f"it took longer than models.time_limit = {self.settings.models.time_limit:g} s", found)

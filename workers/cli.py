@@ -27,7 +27,7 @@ def worker(
 ) -> None:
     """Run one worker; `readfirst up` starts its own. Needs queue.url, and node.data on a shared disk."""
     logs.configure()
-    settings = load(config)
+    settings = load(config, required=True)
     if not settings.queue.url:
         raise ConfigurationError(
             "queue.url is empty: `readfirst up` runs its own workers; for others name a Redis there"

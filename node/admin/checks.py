@@ -86,7 +86,7 @@ def _disk(settings: Settings) -> Iterator[Line]:
         yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
         return
     if is_open(data):
-        warning = f"WARNING: {data} is open to others than its owner; the node closes it when it starts"
+        warning = f"WARNING: {data} is open to others than its owner: chmod 700 it"
         yield Line(True, "disk", warning)
     yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
 

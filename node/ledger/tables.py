@@ -194,9 +194,11 @@ WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     Column("attributes", JSON, nullable=False),  # the whole Data Set, DICOM JSON Model (PS3.18 F)
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    Column("pushed_by", String(64), nullable=False, default="", server_default=""),  # AE title or address; empty: we
     Index(None, "study_instance_uid"),
     Index(None, "state", "priority", "created_at"),
     Index(None, "updated_at"),
+    Index(None, "pushed_by"),
 )
 
 IMAGING_ORDER = Table(  # what HL7 senders have ordered; of the patient nothing

@@ -87,7 +87,7 @@ def _record_result(connection: Connection, study_uid: str, generation: int, resu
     known = connection.execute(
         update(RESULT)
         .where(RESULT.c.sop_instance_uid == result.sop_instance_uid)
-        .values(generation=generation, path=result.path)
+        .values(generation=generation, path=result.path, package=result.package, kind=result.kind)
     )
     if known.rowcount:
         return

@@ -46,4 +46,9 @@ class Limits(Section):
         description="MiB of one peer, over all its associations: a faster one is read later, and TCP makes it wait; "
         "`0`: no limit",
     )  # fmt: skip
+    work_items_per_peer: int = Field(
+        10_000, ge=1,
+        description="that one peer (UPS-RS: one address) has made and that are kept; one more is refused with 0x0213 "
+        "(503)",
+    )  # fmt: skip
     instances_per_second: int = Field(0, ge=0, description="of one peer, in the same way; `0`: no limit")

@@ -25,6 +25,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.errors import PeerError
+from node.upperlayer.negotiation import plain_response
 from node.upperlayer.pdata import HEADER, InvalidPDU
 from node.upperlayer.pdu import decoded, put_layer
 from node.upperlayer.socket_reader import Deadline, read_exactly, receive
@@ -49,6 +50,14 @@ class SharedLayer(DULServiceProvider):  # type: ignore[misc]
         with self.lock:
             received: bool = super()._is_transport_event()
         return received
+
+    def _decode_pdu(self, bytestream: bytearray) -> tuple[object, str]:
+        """As pynetdicom's, which would not read what PS3.8 wants ignored, and ends over values that are not defined."""
+        kind, body = bytestream[0], bytes(bytestream[HEADER.size :])
+        plain = plain_response(kind, body)
+        bytestream = bytearray(HEADER.pack(kind, len(plain)) + plain)
+        found: tuple[object, str] = super()._decode_pdu(bytestream)
+        return found
 
     def hand_over(self, kind: int, body: bytes) -> None:
         """Give a whole PDU to the state machine; InvalidPDU where it is none."""
