@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011_pushed_by"
-down_revision = "0008_jobs"
+down_revision = "0009_circuits_and_workers"
 branch_labels = None
 depends_on = None
 
