@@ -1,4 +1,4 @@
-"""`readfirst backup` and `reindex`: the ledger copied, and put in step with the files again."""
+"""`readfirst backup` and `reindex`: the ledger is copied, or completed from the files."""
 
 from __future__ import annotations
 

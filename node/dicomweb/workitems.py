@@ -87,7 +87,7 @@ class WorkitemRequest:
 
     @property
     def accepted(self) -> str:
-        """The media ranges that the client accepts; those of the URL are the first (PS3.18 8.3.3.1)."""
+        """The media ranges that the client accepts; those of the URL have precedence (PS3.18 8.3.3.1)."""
         return self.http.query_params.get("accept") or self.http.headers.get("accept", "")
 
     def payload(self) -> tuple[Json, tuple[str, ...]]:

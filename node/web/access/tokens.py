@@ -75,14 +75,14 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The result of a token that was given: a grant, or `wait` seconds, or neither where it is wrong."""
+    """The result of a check: a grant, or `wait` seconds, or neither where the token is wrong."""
 
     grant: Grant | None = None
     wait: float = 0.0
 
 
 class TokenCheck:
-    """Checks tokens, so many wrong ones a minute; then no one learns whether the next one is right.
+    """Checks tokens, so many wrong ones a minute; the next ones get no answer, right or wrong.
 
     An address from which a token was right before goes on with that one: who guesses locks no program out that works.
     """
