@@ -49,12 +49,13 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InstanceKey:
-    """The identity of an instance, each UID validated (PS3.5 9.1)."""
+    """The identity of an instance, each UID validated (PS3.5 9.1), and the Patient ID that it was sent with."""
 
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
+    patient_id: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

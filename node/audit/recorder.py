@@ -241,7 +241,7 @@ class Recorder:
             return WITHHELD
         try:
             with self._ledger.read() as connection:
-                return patient_id(connection, self._settings.node.data, study_instance_uid)
+                return patient_id(connection, study_instance_uid)
         except ReadFirstError:  # the message is worth more than the patient in it
             return UNKNOWN
 
