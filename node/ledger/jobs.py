@@ -21,7 +21,7 @@ from node.ledger.tables import JOB
 LEASE = 20.0  # seconds; a holder that does not extend it for so long is dead
 
 FAILING = and_(JOB.c.state == JobState.PENDING, JOB.c.last_error != "")  # it waits, and failed before
-TROUBLED = or_(FAILING, JOB.c.state == JobState.REJECTED)
+TROUBLED = or_(FAILING, JOB.c.state.in_((JobState.REJECTED, JobState.FAILED)))
 _AGAIN = (JobState.PENDING, JobState.REFUSED, JobState.REJECTED)  # what `retry` makes due
 _PLURALS = {JobKind.DELIVERY: "deliveries", JobKind.NOTICE: "notices"}
 
