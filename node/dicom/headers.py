@@ -147,7 +147,7 @@ class _Excerpt:
 
     def __init__(self, source: _File | _Inflated, order: str, bounds: _Bounds) -> None:
         self.content, self.broken = bytearray(), ""
-        self._source, self._bounds = source, bounds
+        self._source, self._bounds, self._seen = source, bounds, set[int]()
         self._walk = Walk(source, order)
         self.implicit = self._walk.implicit
         self._short, self._long = struct.Struct(order + "HH2sH"), struct.Struct(order + "HH2sxxL")
@@ -161,7 +161,8 @@ class _Excerpt:
             if tag in _PIXELS or tag > last:
                 return
             end = self._end(at, vr, length)
-            if not self.broken and (not tags or tag in tags):
+            if not self.broken and tag not in self._seen and (not tags or tag in tags):
+                self._seen.add(tag)  # of one that is there twice the first counts, as for DCMTK
                 self._keep(tag, vr, length, self._source[at:end] if self._fits(vr, at, end) else None)
             at = end
 

@@ -82,7 +82,7 @@ def _read_values(dataset: bytes, transfer_syntax: UID) -> dict[int, bytes]:
         if tag > _LAST_TAG:
             break
         if tag in _WANTED:
-            found[tag] = value
+            found.setdefault(tag, value)  # of one that is there twice the first counts, as in `node.dicom.headers`
     return found
 
 

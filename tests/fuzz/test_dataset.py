@@ -106,7 +106,7 @@ def test_any_bytes_are_refused_or_identified(garbage: bytes, syntax: UID, at: in
             assert identify(dataset, syntax, CTImageStorage, INSTANCE).sop_instance_uid == INSTANCE
 
 
-@pytest.mark.parametrize("name", ["identity", "header", "codestream"])
+@pytest.mark.parametrize("name", ["identity", "header", "parsers", "codestream"])
 def test_what_once_went_wrong_and_what_lies_beside_the_right_goes_well(name: str) -> None:
     with TARGETS[name]() as play:
         for data in (*replayed(name), *SEEDS[name].values()):
