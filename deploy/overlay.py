@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset, dcmread
 
 from node.dicom.headers import read_header
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.pixels import load_image
 
 _SIZE = 900  # pixels of the longer side
@@ -38,11 +38,11 @@ def draw(images: Sequence[Path], segmentations: Sequence[Path], caption: str, pi
     for path in segmentations:
         for uid, name, colour, mask in _segments(dcmread(path)):
             segments[uid].append((name, colour, mask))
-    uid = max(segments, key=lambda one: sum(mask.sum() for _, _, mask in segments[one]), default=None)
-    path = by_uid[uid] if uid else images[len(images) // 2]
+    largest = max(segments, key=lambda one: sum(mask.sum() for _, _, mask in segments[one]), default="")
+    path = by_uid[largest] if largest else images[len(images) // 2]
     with Decoder() as decoder:
         intensity = load_image(path, decoder).intensity
-    _compose(intensity, segments[uid] if uid else [], caption).save(picture)
+    _compose(intensity, segments[largest] if largest else [], caption).save(picture)
 
 
 def _segments(dataset: Dataset) -> list[tuple[str, str, Colour, Mask]]:
@@ -57,7 +57,8 @@ def _segments(dataset: Dataset) -> list[tuple[str, str, Colour, Mask]]:
         number = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
         source = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
         lab = hd.color.CIELabColor.from_dicom_value(described[number].RecommendedDisplayCIELabValue)
-        found.append((str(source), described[number].SegmentLabel, tuple(map(int, lab.to_rgb())), plane))
+        red, green, blue = map(int, lab.to_rgb())
+        found.append((str(source), str(described[number].SegmentLabel), (red, green, blue), plane))
     return found
 
 
@@ -80,7 +81,11 @@ def _compose(intensity: NDArray[np.float32], segments: Sequence[Segment], captio
 
 
 def _write(
-    pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, colour: tuple[int, int, int], font: object
+    pen: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    colour: tuple[int, int, int],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     pen.text(at, text, fill=colour, font=font, stroke_width=2, stroke_fill=(0, 0, 0))
 

@@ -23,6 +23,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from node.admin import queries
+from node.admin.study_view import study_view
 from node.dicom.headers import read_header
 from node.errors import ReadFirstError
 from node.ledger import studies
@@ -167,7 +168,8 @@ class Demo:
 
     def _story(self, uid: str) -> dict[str, Any]:
         with self.ledger.read() as connection:
-            story = queries.story(connection, uid)
+            view = study_view(connection, uid)
+        story = view.as_json() if view else None
         if story is None:
             raise DemoError(f"{self.samples[uid]} was pushed and is not known; see {self.log}")
         return story

@@ -28,7 +28,7 @@ from node.worklist.triage.decisions import Analysed, decide_study
 from workers.delivery import fallback
 from workers.delivery.profiles import plan_of, result_options
 from workers.dicom.references import Predecessor
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.lease import extended, record
 from workers.pipeline import Environment, Instance, Study, analyze
 

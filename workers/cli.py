@@ -17,7 +17,7 @@ from node.errors import ConfigurationError
 from node.privacy import close_to_others
 from node.settings import Results, Settings, load
 from workers.delivery import probe, profiles
-from workers.inputs.decode import protections
+from workers.inputs.decoding.decoder import protections
 
 
 def worker(

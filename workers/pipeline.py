@@ -26,7 +26,7 @@ from workers.findings.findings import findings_of
 from workers.findings.source import ImageSource, Source, VolumeSource
 from workers.gate import gate
 from workers.inputs.choose import Target, choose
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.eligibility import OUR_OWN, modality_of
 from workers.inputs.patients import by_patient, mixed, named
 from workers.inputs.pixels import image_grid, load_image

@@ -24,7 +24,7 @@ from node.settings import Peer, Settings
 from tests.viewer import bright, phantoms
 from workers import pipeline
 from workers.delivery.profiles import result_options
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.pipeline import Environment, Instance
 
 HERE = Path(__file__).resolve().parent

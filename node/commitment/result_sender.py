@@ -14,6 +14,7 @@ from node.commitment.messages import INSTANCE, CommitmentResult, write_result
 from node.commitment.requests import PeerRequest
 from node.commitment.scu import TICK
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES
+from node.dicom.dimse import is_performed
 from node.entities import JobKind
 from node.errors import PeerError, ReadFirstError
 from node.ledger import jobs
@@ -101,5 +102,5 @@ def _send(association: Association, result: CommitmentResult) -> None:
     if status is None:
         association.abort()
         raise PeerError("the peer did not answer a commitment report")
-    if status != 0 and status & 0xF000 != 0xB000:
+    if not is_performed(status):
         raise PeerError(f"the peer answered a commitment report with 0x{status:04X}")

@@ -23,6 +23,7 @@ from node.commitment.holdings import held
 from node.commitment.messages import INSTANCE, REQUEST, Request, write_request
 from node.commitment.result_receiver import receive_result
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, PLAIN_TRANSFER_SYNTAXES, QUERY_SOP_CLASSES
+from node.dicom.dimse import is_performed
 from node.errors import NothingAccepted, PeerError
 from node.ledger.engine import Ledger
 from node.loops import LaneLoop
@@ -175,7 +176,7 @@ def _n_action(association: Association, request: Request) -> int:
     if status is None:
         association.abort()
         raise PeerError("the peer did not answer a request for storage commitment")
-    return 0 if status & 0xF000 == 0xB000 else int(status)
+    return 0 if is_performed(status) else int(status)
 
 
 def _accepts(association: Association, sop_classes: Iterable[UID]) -> bool:

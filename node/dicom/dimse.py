@@ -13,6 +13,12 @@ _C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
 _SOME_DATA_SET, _NO_DATA_SET = 0x0001, 0x0101
 _ELEMENT = struct.Struct("<HHL")
 _US = struct.Struct("<H")
+_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})  # and 0xBxxx
+
+
+def is_performed(status: int) -> bool:
+    """Whether a peer performed what was requested: Success, or a warning (PS3.7 C.1, C.4)."""
+    return status == 0 or status in _WARNINGS or status & 0xF000 == 0xB000
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,10 @@ from node.ledger.tables import JOB
 
 LEASE = 20.0  # seconds; a holder that does not extend it for so long is dead
 
-FAILING = and_(JOB.c.state == JobState.PENDING, JOB.c.last_error != "")  # it waits, and failed before
-TROUBLED = or_(FAILING, JOB.c.state.in_((JobState.REJECTED, JobState.FAILED)))
+_TROUBLED_STATES = (JobState.PENDING, JobState.REJECTED, JobState.FAILED)
+TROUBLED = and_(  # failed and tried again, rejected, or failed for good; the kinds are there for the index
+    JOB.c.kind.in_(tuple(JobKind)), JOB.c.state.in_(_TROUBLED_STATES), JOB.c.last_error != ""
+)
 _AGAIN = (JobState.PENDING, JobState.REFUSED, JobState.REJECTED)  # what `retry` makes due
 _PLURALS = {JobKind.DELIVERY: "deliveries", JobKind.NOTICE: "notices"}
 

@@ -192,7 +192,8 @@ def predecessors(connection: Connection, study_instance_uid: str, generation: in
     older = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.generation < generation)
     under_way = and_(JOB.c.state == JobState.PENDING, JOB.c.lease_until.is_not(None))
     taken = JOB.c.state.in_((JobState.STORED, JobState.DELIVERED))
-    held = select(JOB.c.key).where(JOB.c.kind == JobKind.DELIVERY, or_(taken, under_way))
+    of_study = (JOB.c.study_instance_uid == study_instance_uid, JOB.c.kind == JobKind.DELIVERY)
+    held = select(JOB.c.key).where(*of_study, or_(taken, under_way))
     older = and_(older, RESULT.c.sop_instance_uid.in_(held), RESULT.c.path.not_like(f"{QUARANTINE}/%"))
     rows = connection.execute(select(RESULT).where(older).order_by(RESULT.c.sop_instance_uid)).mappings().all()
     newest = {row["package"]: row["generation"] for row in sorted(rows, key=lambda row: row["generation"])}

@@ -176,7 +176,7 @@ def states_of_kinds(connection: Connection, study_instance_uid: str, peer: str, 
     of_package = and_(RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.package == package)
     newest = select(func.max(RESULT.c.generation)).where(of_package).scalar_subquery()
     query = select(RESULT.c.kind, JOB.c.state).join(RESULT, RESULT.c.sop_instance_uid == JOB.c.key)
-    here = (of_package, RESULT.c.generation == newest, jobs.of(JobKind.DELIVERY, peer))
+    here = (of_package, RESULT.c.generation == newest, _of(study_instance_uid, peer))
     states: dict[str, set[str]] = {}
     for kind, state in connection.execute(query.where(*here)):
         states.setdefault(kind, set()).add(state)
@@ -190,7 +190,7 @@ def send_fallback(
     ours = select(RESULT.c.sop_instance_uid).where(
         RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.package == package, RESULT.c.kind == kind
     )
-    here = (jobs.of(JobKind.DELIVERY, peer, JobState.STANDBY), JOB.c.key.in_(ours))
+    here = (_of(study_instance_uid, peer, JobState.STANDBY), JOB.c.key.in_(ours))
     number = jobs.change(connection, *here, state=JobState.PENDING, due_at=now, notified_at=None)
     if number:
         note(connection, study_instance_uid, now, "fallback", f"{kind} goes to {peer} instead")

@@ -16,6 +16,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from node.dicom.contexts import PLAIN_TRANSFER_SYNTAXES
+from node.dicom.dimse import is_performed
 from node.dicom.part10 import Part10, read_part10
 from node.errors import ConfigurationError, NothingAccepted, NotRecognized, PeerError, UnreadableInstance
 from node.sending.c_store import Outgoing, outgoing
@@ -220,7 +221,7 @@ def _store_one(sender: Outgoing, file: Part10) -> SendResult:
         return SendResult(file.path, f"the file cannot be read: {error}")
     except PeerError as error:
         return SendResult(file.path, str(error))
-    if status == 0 or status & 0xFF00 == 0xB000:
+    if is_performed(status):
         return SendResult(file.path, "")
     return SendResult(file.path, f"the peer refused it with {_hex(status)}", refused=status == _CLASS_NOT_SUPPORTED)
 

@@ -35,8 +35,8 @@ from node.worklist.orders.listener import OrderReceiver
 from node.worklist.reading.data_set import HEADER_TAGS, header_values
 from tests.fuzz.line import AWAITING, ESTABLISHED, line
 from tests.node.phantoms import INSTANCE, part10
-from workers.inputs.codestream import rows_columns
-from workers.inputs.decode import DecodeError, Decoder
+from workers.inputs.decoding.codestream import rows_columns
+from workers.inputs.decoding.decoder import DecodeError, Decoder
 
 SECONDS = 5.0  # that one input may take before it counts as a hang
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)

@@ -28,7 +28,7 @@ from tests.fuzz.datasets import DATASETS, SUCCESS, Broken, nested, nested_whole
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import SYNTAXES, TARGETS
 from tests.node.phantoms import INSTANCE, encoded, image, key, part10
-from workers.inputs.decode import DecodeError, Decoder
+from workers.inputs.decoding.decoder import DecodeError, Decoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom says what it meets in garbage
 MOST_MEMORY = 4 * LONGEST  # bytes: what is inflated, and its copies while it is read; what 10,000 items become

@@ -20,7 +20,7 @@ from tests.workers.study_phantoms import NODULE, SERIES, STUDY, TinyModel, radio
 from tests.workers.test_pipeline import RECEIVED, objects, run
 from workers.delivery.profiles import result_options
 from workers.dicom.references import Predecessor
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.volume import load_volume
 from workers.pipeline import Environment, Instance, Study, analyze
 

@@ -18,7 +18,7 @@ from workers.delivery.profiles import result_options
 from workers.dicom.references import Predecessor
 from workers.gate import rules
 from workers.gate.rules import Requirement
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.pipeline import Environment, Instance, Study, analyze
 from workers.results.registry import kinds as every_kind
 

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from node.errors import AnalysisError
 from workers.dicom.attributes import header, items, number, numbers, photometric, text, words
 from workers.dicom.geometry import drop_invalid
-from workers.inputs.decode import Decoder, Stored
+from workers.inputs.decoding.decoder import Decoder, Stored
 from workers.inputs.grid import Grid
 from workers.inputs.lut import Curve, LookupTable, lookup_table
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from workers.dicom.attributes import header, numbers
 from workers.dicom.geometry import drop_invalid
-from workers.inputs.decode import Decoder, Stored
+from workers.inputs.decoding.decoder import Decoder, Stored
 from workers.inputs.grid import stretch
 from workers.inputs.pixels import padded, require_monochrome
 from workers.inputs.stack import Floats, Stack, VolumeError, stack

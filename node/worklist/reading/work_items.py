@@ -219,7 +219,8 @@ def _images(connection: Connection, study_instance_uid: str) -> list[Reference]:
 
 
 def _results(connection: Connection, study_instance_uid: str) -> list[Reference]:
-    delivered = select(DELIVERY.c.sop_instance_uid).where(DELIVERY.c.delivered_at.is_not(None))
+    of_study = DELIVERY.c.study_instance_uid == study_instance_uid
+    delivered = select(DELIVERY.c.sop_instance_uid).where(of_study, DELIVERY.c.delivered_at.is_not(None))
     there = (RESULT.c.study_instance_uid == study_instance_uid, RESULT.c.sop_instance_uid.in_(delivered))
     newest = select(func.max(RESULT.c.generation)).where(*there).scalar_subquery()
     columns = (RESULT.c.study_instance_uid, RESULT.c.series_instance_uid)

@@ -15,6 +15,7 @@ from pynetdicom import Association, build_context
 from pynetdicom.sop_class import UnifiedProcedureStepEvent, UnifiedProcedureStepPush
 
 from node.dicom.contexts import PLAIN_TRANSFER_SYNTAXES
+from node.dicom.dimse import is_performed
 from node.errors import PeerError, ReadFirstError
 from node.ledger import jobs
 from node.ledger.engine import Ledger
@@ -106,7 +107,7 @@ class EventSender(LaneLoop[Subscriber]):
         if status is None:
             association.abort()
             raise PeerError("the peer did not answer an event report")
-        if status != 0 and status & 0xF000 != 0xB000 and report.attempts + 1 < MOST_REFUSALS:
+        if not is_performed(status) and report.attempts + 1 < MOST_REFUSALS:
             raise PeerError(f"the peer answered an event report with 0x{status:04X}")
         with self._ledger.write() as connection:
             event_reports.answered(connection, report)

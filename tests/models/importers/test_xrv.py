@@ -28,7 +28,7 @@ from node.settings import Settings
 from tests.models import xrv_phantoms as theirs
 from tests.models.test_card import verhoeff_is_right
 from workers.delivery.profiles import result_options
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.pipeline import Environment, Instance, Study, analyze
 
 SAMPLE = next((Path(__file__).parents[3] / "deploy" / "samples" / "chest-xray-effusion").glob("*.dcm"))

@@ -76,7 +76,10 @@ def test_an_unreachable_peer_is_an_outcome_of_each_file(tmp_path: Path) -> None:
     assert all("cannot be reached" in outcome.error for outcome in outcomes)
 
 
-@pytest.mark.parametrize(("status", "error"), [(0xB007, ""), (0xA700, "the peer refused it with status 0xA700")])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(0xB007, ""), (0xB100, ""), (0x0107, ""), (0xA700, "the peer refused it with status 0xA700")],
+)
 def test_a_warning_means_stored(archive: Callable[..., Peer], tmp_path: Path, status: int, error: str) -> None:
     peer = archive(CTImageStorage, evt.EVT_C_STORE, lambda _event: status)
     (outcome,) = store(US, peer, [save(tmp_path / "1", image())])

@@ -18,7 +18,7 @@ from node.errors import AnalysisError
 from tests.field_data import FIELD, needs_field
 from tests.workers.dcmtk import BY_DATA, VOI_LUT, WINDOW, picture
 from tests.workers.imaging_phantoms import pydicom_file, radiograph, save
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.lut import lookup_table
 from workers.inputs.pixels import load_image
 

@@ -10,7 +10,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from node.errors import AnalysisError
 from tests.workers.imaging_phantoms import pydicom_file, radiograph, sample, save
-from workers.inputs.decode import Decoder
+from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.pixels import SourceImage, image_grid, load_image, padded, spacing_of
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.workers.imaging_phantoms import CHEST_CT, ct_series, ct_slice, sample, save
-from workers.inputs.decode import DecodeError, Decoder
+from workers.inputs.decoding.decoder import DecodeError, Decoder
 from workers.inputs.stack import stack
 from workers.inputs.volume import AIR, SourceVolume, VolumeError, hounsfield, load_volume
 

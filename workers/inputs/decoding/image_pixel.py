@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 
 from node.dicom.elements import UNDEFINED, headers
-from workers.inputs.codestream import BadPixels
+from workers.inputs.decoding.codestream import BadPixels
 
 LONGEST = 1 << 24  # bytes of a deflated Data Set before its pixels; a bomb is never inflated further
 _PREAMBLE, _PREFIX = 132, b"DICM"
@@ -146,7 +146,7 @@ def _read_deflated(content: bytes, at: int, largest_bytes: int) -> ImagePixel:
         whole = head + inflater.decompress(inflater.unconsumed_tail, most)
     except zlib.error:
         raise BadPixels("its Data Set cannot be inflated") from None
-    if inflater.unconsumed_tail:
+    if inflater.unconsumed_tail and not inflater.eof:  # at the end it holds the padding behind the stream
         raise BadPixels(f"it inflates to more than {most} bytes, which is more than it declares")
     return _image_pixel(_DEFLATED, values, "<", _pixel_data(whole, place), largest_bytes)
 

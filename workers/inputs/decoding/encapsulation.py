@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from workers.inputs.codestream import BEGINNINGS, BadPixels, split
+from workers.inputs.decoding.codestream import BEGINNINGS, BadPixels, split
 
 MOST_FRAGMENTS = 1 << 18
 _ITEM, _ITEM_END, _SEQUENCE_END = (struct.pack("<HH", 0xFFFE, element) for element in (0xE000, 0xE00D, 0xE0DD))

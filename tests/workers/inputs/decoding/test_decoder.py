@@ -18,7 +18,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from tests.workers.imaging_phantoms import pydicom_file, radiograph, sample, save
-from workers.inputs.decode import DecodeError, Decoder
+from workers.inputs.decoding.decoder import DecodeError, Decoder
 
 TWINS = [  # compressed, uncompressed, tolerance
     ("MR_small_implicit.dcm", "MR_small.dcm", 0),
@@ -267,7 +267,7 @@ def test_the_child_sees_no_secret_of_the_workers_environment(monkeypatch, small)
 
 def test_the_child_dies_with_its_parent():
     program = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom workers.inputs.decode import Decoder\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom workers.inputs.decoding.decoder import Decoder\n"
         "decoder = Decoder().__enter__()\ndecoder.decode(Path(sys.argv[1]))\nprint(decoder.pid, flush=True)\n"
         "os.kill(decoder.pid, signal.SIGSTOP)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )  # stopped, so that the end of its stdin alone would not end it
@@ -295,3 +295,13 @@ def _runs(stat: Path) -> bool:
         return stat.read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0"])
+def test_a_padded_deflated_data_set_is_no_longer_than_declared(decoder, tmp_path, padding):
+    dataset = radiograph(np.arange(5000 * 5000, dtype=np.uint8).reshape(5000, 5000))  # more than is inflated at first
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    path = save(dataset, tmp_path / "x.dcm")
+    content = path.read_bytes()
+    path.write_bytes(content.removesuffix(b"\0") + padding)
+    assert decoder.decode(path).shape == (5000, 5000)

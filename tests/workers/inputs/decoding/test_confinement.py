@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.workers.imaging_phantoms import pydicom_file
-from tests.workers.inputs.intrusions import attempts
-from workers.inputs import decode
-from workers.inputs.confinement import LAYERS, landlock_version
-from workers.inputs.decode import Decoder
+from tests.workers.inputs.decoding.intrusions import attempts
+from workers.inputs.decoding import decoder as decode
+from workers.inputs.decoding.confinement import LAYERS, landlock_version
+from workers.inputs.decoding.decoder import Decoder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these protections are Linux's")
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 FILES = {
     "read the TLS key", "list the data folder", "write a file", "make a folder", "rename the key", "remove a file",
     "read the environment of the node", "run a program",
@@ -27,22 +27,22 @@ FILES = {
 HOSTILE = """
 import json, sys
 import numpy as np
-from tests.workers.inputs import intrusions
-from workers.inputs import decode_child
+from tests.workers.inputs.decoding import intrusions
+from workers.inputs.decoding import child
 key, port = {key!r}, {port}
 tried = intrusions.attempts(key, port)
-right = decode_child.decode
+right = child.decode
 def hostile(content, largest):
     if content != b"the key":
         return right(content, largest)
     return np.array([[intrusions.refused(attempt) for attempt in tried.values()]], np.uint8)
-decode_child.decode = hostile
-sys.exit(decode_child.main(sys.argv[1:]))
+child.decode = hostile
+sys.exit(child.main(sys.argv[1:]))
 """
 ALONE = """
 import ctypes, json, os, sys
-from tests.workers.inputs import intrusions
-from workers.inputs import confinement
+from tests.workers.inputs.decoding import intrusions
+from workers.inputs.decoding import confinement
 wanted = json.loads(sys.argv[3])
 tried = intrusions.attempts(sys.argv[1], int(sys.argv[2]))
 {before}

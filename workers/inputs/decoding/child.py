@@ -1,10 +1,10 @@
-"""The child process in which untrusted pixels are decoded; started and used by `workers.inputs.decode.Decoder`.
+"""The child process in which untrusted pixels are decoded; `workers.inputs.decoding.decoder` starts it.
 
 Request on stdin, a socket: one byte, and a descriptor of the file (SCM_RIGHTS); none where it could not be opened.
 Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype", "bytes"} and that many raw bytes (C
 order), or {"error"}, with "last" where the process then ends (out of memory). The first answer, {"ready": [layers of
-`workers.inputs.confinement` that hold]}, is sent without a request. It is started with
-`python -m workers.inputs.decode_child MEMORY_BYTES LARGEST_BYTES PARENT_PID` and ends with its stdin or its parent.
+`workers.inputs.decoding.confinement` that hold]}, is sent without a request. It is started with
+`python -m workers.inputs.decoding.child MEMORY_BYTES LARGEST_BYTES PARENT_PID` and ends with its stdin or its parent.
 
 Only this module loads codecs: all of them before it gives up its rights, since afterwards nothing can be imported.
 """
@@ -29,10 +29,10 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import UID, JPEGExtended12Bit
 
-from workers.inputs.codestream import BadPixels, family, has_end, rows_columns, with_end
-from workers.inputs.confinement import confine, die_with_parent, unplug
-from workers.inputs.encapsulation import fragments, frames
-from workers.inputs.image_pixel import ImagePixel, read_image_pixel
+from workers.inputs.decoding.codestream import BadPixels, family, has_end, rows_columns, with_end
+from workers.inputs.decoding.confinement import confine, die_with_parent, unplug
+from workers.inputs.decoding.encapsulation import fragments, frames
+from workers.inputs.decoding.image_pixel import ImagePixel, read_image_pixel
 
 PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other comes last
 LARGEST_FILE = 0x7FFFF000  # bytes that Linux reads at once

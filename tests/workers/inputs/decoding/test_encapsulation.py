@@ -14,11 +14,11 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import JPEG2000Lossless
 
 from tests.workers.imaging_phantoms import pydicom_file
-from workers.inputs.codestream import BadPixels, split, with_end
-from workers.inputs.decode import DecodeError, Decoder
-from workers.inputs.encapsulation import MOST_FRAGMENTS, fragments, frames
+from workers.inputs.decoding.codestream import BadPixels, split, with_end
+from workers.inputs.decoding.decoder import DecodeError, Decoder
+from workers.inputs.decoding.encapsulation import MOST_FRAGMENTS, fragments, frames
 
-FIELD = Path(__file__).parents[4] / "shared/cases/field"
+FIELD = Path(__file__).parents[5] / "shared/cases/field"
 END, ITEM_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0), struct.pack("<HHL", 0xFFFE, 0xE00D, 0)
 EMPTY = struct.pack("<HHL", 0xFFFE, 0xE000, 0)
 ONE = (

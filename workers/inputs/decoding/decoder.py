@@ -2,8 +2,8 @@
 
 A codec that crashes, hangs or eats memory takes the child with it, never the worker: the instance fails with a
 DecodeError that names it, and the next one gets a fresh child. A codec that obeys its input finds no file, no network
-and no other process there (`workers.inputs.confinement`): the child gets a descriptor of the one file, not its path.
-The child is started on entering the context, so that the first study does not wait for imports.
+and no other process there (`workers.inputs.decoding.confinement`): the child gets a descriptor of the one file, not
+its path. The child is started on entering the context, so that the first study does not wait for imports.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from node.errors import AnalysisError
 from workers.dicom.attributes import header
-from workers.inputs.confinement import LAYERS
+from workers.inputs.decoding.confinement import LAYERS
 
 GIBIBYTE = 1 << 30
 START_SECONDS = 60.0
@@ -158,7 +158,7 @@ class _Refusal(Exception):
 
 
 class _Child:
-    """The process, its socket (requests) and pipe (answers), and its protocol; see `workers.inputs.decode_child`."""
+    """The process, its socket (requests) and pipe (answers), and its protocol; see `workers.inputs.decoding.child`."""
 
     def __init__(self, memory_bytes: int, largest_bytes: int) -> None:
         self._largest_bytes = largest_bytes
@@ -166,7 +166,7 @@ class _Child:
         self._requests, theirs = socket.socketpair()
         arguments = [str(memory_bytes), str(largest_bytes), str(os.getpid())]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "workers.inputs.decode_child", *arguments],
+            [sys.executable, "-m", "workers.inputs.decoding.child", *arguments],
             stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -281,7 +281,7 @@ def _opened(path: Path) -> Iterator[list[int]]:
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return {**kept, **threads, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, **threads, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _widen(pipe: int) -> None:
