@@ -25,36 +25,23 @@ class Source(Protocol):
         """The bytes of a place; fewer where there are no more."""
 
 
-def elements(dataset: bytes, order: str = "<") -> Iterator[tuple[int, bytes]]:
-    """Tag and value of each element at the top, as far as they are whole; a value of undefined length is given empty.
-
-    Explicit or implicit VR is seen in the first element, since senders exist that encode other than they declared.
-
-    Parameters
-    ----------
-    order
-        `"<"` for Little Endian, `">"` for Big Endian.
-    """
-    for tag, _, length, at in headers(dataset, order):
-        if length == UNDEFINED:
-            yield tag, b""
-            continue
-        value = dataset[at : at + length]
-        if len(value) < length:
-            return
-        yield tag, value
-
-
-def headers(dataset: bytes, order: str = "<", at: int = 0) -> Iterator[Header]:
+def headers(dataset: Source, order: str = "<", at: int = 0, longest: int | None = None) -> Iterator[Header]:
     """The header of each element at the top from a place on; a value may end beyond the bytes, and is not looked at.
 
-    Explicit or implicit VR is seen in the first of them.
+    Explicit or implicit VR is seen in the first of them, since senders exist that encode other than they declared.
+    `order` is `"<"` for Little Endian, `">"` for Big Endian. It ends behind a value of undefined length without its
+    delimiter, or of more than `longest` bytes.
     """
     walk = Walk(dataset, order, at)
     while (header := walk.header(at)) is not None:
         yield header
         _, vr, length, at = header
-        at = walk.end_of_undefined(at, vr) if length == UNDEFINED else at + length
+        if length != UNDEFINED:
+            at += length
+            continue
+        at = walk.end_of_undefined(at, vr, None if longest is None else at + longest)
+        if not walk.closed:
+            return
 
 
 class Walk:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from node.dicom.elements import elements
+from node.dicom.elements import UNDEFINED, Source, headers
 from node.entities import InstanceKey
 from node.errors import Mismatch, NotUnderstood
 
@@ -27,7 +27,10 @@ _TAGS = {  # in InstanceKey's order
 _PATIENT_ID, _CHARACTER_SET = 0x00100020, 0x00080005
 _WANTED = frozenset({*_TAGS, _PATIENT_ID, _CHARACTER_SET})
 _MOST_BYTES = 256  # of a Patient ID, which has 64 characters (PS3.5 6.2)
-_HEAD_BYTES = 1 << 20  # of a deflated Data Set; a bomb behind it is never inflated here
+_LONGEST = 1 << 10  # bytes of a value that are looked at
+_HEAD_BYTES = (
+    1 << 20
+)  # of a value of undefined length, or of a deflated Data Set; a bomb behind it is never inflated here
 
 
 def is_uid(value: object) -> bool:
@@ -40,7 +43,7 @@ def is_received_uid(value: object) -> bool:
     return isinstance(value, str) and len(value) <= _MOST_CHARACTERS and _RECEIVED.fullmatch(value) is not None
 
 
-def identify(dataset: bytes, transfer_syntax: UID, sop_class_uid: str, sop_instance_uid: str) -> InstanceKey:
+def identify(dataset: Source, transfer_syntax: UID, sop_class_uid: str, sop_instance_uid: str) -> InstanceKey:
     """Read and validate the identity of the instance of a C-STORE request.
 
     Parameters
@@ -70,19 +73,20 @@ def identify(dataset: bytes, transfer_syntax: UID, sop_class_uid: str, sop_insta
     return key
 
 
-def _read_values(dataset: bytes, transfer_syntax: UID) -> dict[int, bytes]:
-    """The values by which an instance is known, as far as they are among the bytes."""
+def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
+    """The values by which an instance is known, as far as the Data Set can be walked."""
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         try:
-            dataset = zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, _HEAD_BYTES)
+            dataset = zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset[0:_HEAD_BYTES], _HEAD_BYTES)
         except zlib.error as error:
             raise NotUnderstood("the Data Set cannot be inflated") from error
     found: dict[int, bytes] = {}
-    for tag, value in elements(dataset, "<" if transfer_syntax.is_little_endian else ">"):
+    order = "<" if transfer_syntax.is_little_endian else ">"
+    for tag, _, length, at in headers(dataset, order, longest=_HEAD_BYTES):
         if tag > _LAST_TAG:
             break
-        if tag in _WANTED:
-            found.setdefault(tag, value)  # of one that is there twice the first counts, as in `node.dicom.headers`
+        if tag in _WANTED and length != UNDEFINED:  # of one that is there twice the first counts, as in `headers`
+            found.setdefault(tag, dataset[at : at + min(length, _LONGEST)])
     return found
 
 

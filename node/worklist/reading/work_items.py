@@ -91,11 +91,11 @@ def without_patient(connection: Connection, study_instance_uid: str, patients: i
     """
     item = load(connection, reading_uid(study_instance_uid))
     label = text(item.attributes, "ProcedureStepLabel") if item else ""
-    told = f", {patients} patients"
-    if item is None or label.endswith(told):
+    addition = f", {patients} patients"
+    if item is None or label.endswith(addition):
         return
     if item.state is State.SCHEDULED:
-        values = {keyword: list[str]() for keyword in PATIENT} | {"ProcedureStepLabel": [_label_with(label, told)]}
+        values = {keyword: list[str]() for keyword in PATIENT} | {"ProcedureStepLabel": [_label_with(label, addition)]}
         save(connection, with_attributes(item, **values), now)
     what = "names none of them" if item.state is State.SCHEDULED else f"is left as it is, it is {item.state}"
     note(connection, study_instance_uid, now, "patients differ", f"images of {patients} patients: the work item {what}")
