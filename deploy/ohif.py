@@ -1,6 +1,6 @@
 """OHIF on loopback, in front of a DICOMweb server of the same origin. `python deploy/ohif.py` fetches it into a cache.
 
-The npm package @ohif/app holds a viewer that is ready built; npm's ordinary client fetches it, nothing of it is run
+The npm package @ohif/app holds a viewer that is ready built; npm's ordinary client fetches it, nothing of it runs
 but in the browser.
 """
 
@@ -86,8 +86,8 @@ def _fetch(folder: Path) -> Path:
     except subprocess.TimeoutExpired as error:
         raise UnreachableError(f"npm did not fetch @ohif/app within {NPM_SECONDS} s") from error
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UnreachableError(f"npm cannot fetch @ohif/app {VERSION}: {said}")
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UnreachableError(f"npm cannot fetch @ohif/app {VERSION}: {reason}")
     package = next(folder.glob("*.tgz"))
     with package.open("rb") as stream:
         found = "sha512-" + base64.b64encode(hashlib.file_digest(stream, "sha512").digest()).decode()
@@ -118,7 +118,7 @@ class Ohif:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """OHIF's files; below /dicom-web and /wado what the PACS answers."""
+    """OHIF's files; below /dicom-web and /wado the responses of the PACS."""
 
     protocol_version = "HTTP/1.1"
     upstream = urlsplit("")
@@ -131,14 +131,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         if path.startswith(("/dicom-web", "/wado")):
-            self._ask()
+            self._forward()
         elif path == "/app-config.js":
             self._reply(200, "text/javascript", self.app_config)
         else:
             self._file(path)
 
     def do_POST(self) -> None:
-        self._ask()
+        self._forward()
 
     def _file(self, path: str) -> None:
         file = (self.files / path.lstrip("/")).resolve()
@@ -148,8 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         lasting = [] if file.suffix == ".html" else [("Cache-Control", "max-age=86400")]
         self._reply(200, kind, file.read_bytes(), lasting)
 
-    def _ask(self) -> None:
-        """Host goes on as it came: Orthanc builds the addresses of bulk data from it."""
+    def _forward(self) -> None:
+        """The Host header is passed on unchanged: Orthanc builds the addresses of bulk data from it."""
         path = self.path
         if path.startswith("/dicom-web"):
             path = self.upstream.path + path.removeprefix("/dicom-web")
@@ -158,8 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.upstream.hostname or "", self.upstream.port, timeout=120)
         try:
             connection.request(self.command, path, body, headers)
-            answer = connection.getresponse()
-            self._reply(answer.status, answer.headers.get("Content-Type"), answer.read())
+            response = connection.getresponse()
+            self._reply(response.status, response.headers.get("Content-Type"), response.read())
         except OSError as error:
             self._reply(502, "text/plain", str(error).encode())
         finally:
@@ -186,4 +186,4 @@ if __name__ == "__main__":
     try:
         install()
     except UnreachableError as reason:
-        sys.exit(f"{reason}: the tests that look into a viewer are left out")
+        sys.exit(f"{reason}: the tests that open a viewer are skipped")

@@ -1,4 +1,4 @@
-"""Pictures of what a PACS holds: a source image with the segments that refer to it, drawn from the stored objects."""
+"""Pictures of results in a PACS: a source image with the segments that refer to it, drawn from the stored objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def draw(images: Sequence[Path], segmentations: Sequence[Path], caption: str, pi
     Parameters
     ----------
     images
-        The study's images, as the PACS gave them back.
+        The study's images, as the PACS returned them.
     segmentations
         Its Segmentation objects, likewise.
     """
@@ -51,7 +51,7 @@ def _segments(dataset: Dataset) -> list[tuple[str, str, Colour, Mask]]:
     planes = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns).astype(bool)
     found = []
     for plane, own in zip(planes, dataset.PerFrameFunctionalGroupsSequence, strict=True):
-        group = Dataset()  # what all frames have in common stands in the shared groups
+        group = Dataset()  # what all frames have in common is in the shared groups
         group.update(dataset.SharedFunctionalGroupsSequence[0])
         group.update(own)
         number = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)

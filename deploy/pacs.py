@@ -34,7 +34,7 @@ def find_orthanc() -> str | None:
 
 
 def can_start() -> bool:
-    """Whether Orthanc is installed, and a compiler for what keeps it on loopback."""
+    """Whether Orthanc is installed, and a compiler for the library that keeps it on loopback."""
     return find_orthanc() is not None and _compiler() is not None
 
 
@@ -96,12 +96,12 @@ class Orthanc:
             self._process.wait()
 
     def rest(self, path: str, body: object = None, method: str | None = None) -> Any:
-        """An answer of its REST interface: decoded JSON, or bytes."""
+        """A response of its REST interface: decoded JSON, or bytes."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            content = answer.read()
-            return json.loads(content) if "json" in answer.headers.get_content_type() else content
+        with urllib.request.urlopen(request, timeout=60) as response:
+            content = response.read()
+            return json.loads(content) if "json" in response.headers.get_content_type() else content
 
     def instances(self, study_instance_uid: str) -> list[dict[str, Any]]:
         """`{"id", "modality", "series_instance_uid", "sop_instance_uid"}` of each instance of a study."""
@@ -127,14 +127,14 @@ class Orthanc:
                 time.sleep(0.1)
             else:
                 return
-        raise RuntimeError(f"Orthanc does not answer; see {self.folder / 'orthanc.log'}")
+        raise RuntimeError(f"Orthanc does not respond; see {self.folder / 'orthanc.log'}")
 
 
 def _loopback(folder: Path) -> Path:
     """The small library that keeps Orthanc on loopback."""
     compiler = _compiler()
     if compiler is None:
-        raise RuntimeError("no C compiler (cc, gcc, clang or tcc) is there to keep Orthanc on loopback")
+        raise RuntimeError("no C compiler (cc, gcc, clang or tcc) is installed to keep Orthanc on loopback")
     library = folder / "loopback.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-nostdlib", "-o", library, _HERE / "loopback.c"], check=True)
     return library

@@ -1,4 +1,4 @@
-"""The demo: starts everything, pushes the sample studies, and shows what came back. Started by `deploy/demo`."""
+"""The demo: starts everything, pushes the sample studies, and shows the results. Started by `deploy/demo`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from node.worklist.reading import work_items
 _HERE = Path(__file__).resolve().parent
 _SAMPLES = _HERE / "samples"
 _WAITING = ("chest-xray-normal", "chest-xray-effusion", "chest-ct", "dog")
-_URGENT = "chest-xray-pneumothorax"  # comes when the others already wait to be read
+_URGENT = "chest-xray-pneumothorax"  # sent when the others already wait to be read
 _QUIET, _PATIENCE, _FASTEST = 2.0, 240.0, 3.0  # seconds
 _OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
@@ -82,7 +82,7 @@ class Demo:
 
     def run(self, *, keep: bool) -> None:
         """Everything that the demo shows, in order."""
-        self._say_where()
+        self._print_addresses()
         for name in _WAITING:
             self._push(name)
         self._wait(_WAITING)
@@ -128,8 +128,8 @@ class Demo:
             process.wait()
 
     def _is_ready(self) -> bool:
-        said = self.log.read_text(errors="replace")
-        return "readfirst: ready" in said and "worker ready" in said
+        log = self.log.read_text(errors="replace")
+        return "readfirst: ready" in log and "worker ready" in log
 
     def _until(self, holds: Callable[[], object], otherwise: str) -> None:
         deadline = time.monotonic() + _PATIENCE
@@ -138,7 +138,7 @@ class Demo:
                 raise DemoError(f"{otherwise} within {_PATIENCE:.0f} s; see {self.log}")
             time.sleep(0.1)
 
-    def _say_where(self) -> None:
+    def _print_addresses(self) -> None:
         _OUT.print(f"ReadFirst listens as READFIRST@127.0.0.1:{self.port}; worklist http://127.0.0.1:{self.web}")
         if self.pacs:
             where = f"ORTHANC@127.0.0.1:{self.pacs.dicom_port}, web page http://127.0.0.1:{self.pacs.http_port}"
@@ -177,7 +177,7 @@ class Demo:
     def _wait(self, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """The story of each of these samples, by name, once nothing is under way any more."""
         deadline = time.monotonic() + _PATIENCE
-        with _spinner("waiting") as say:
+        with _spinner("waiting") as show:
             while True:
                 with self.ledger.read() as connection:
                     known = {row["study_instance_uid"]: row["state"] for row in queries.list_studies(connection, 99)}
@@ -186,7 +186,7 @@ class Demo:
                     break
                 if time.monotonic() > deadline:
                     raise DemoError(f"not everything was done within {_PATIENCE:.0f} s: {known}; see {self.log}")
-                say(", ".join(f"{self.samples[uid]} {state}" for uid, state in known.items()))
+                show(", ".join(f"{self.samples[uid]} {state}" for uid, state in known.items()))
                 time.sleep(0.2)
         stories = {name: self._story(uid) for uid, name in self.samples.items() if name in names}
         failed = [f"{name}: {story['reason']}" for name, story in stories.items() if story["state"] == "failed"]
@@ -198,9 +198,9 @@ class Demo:
 
     def _show_findings(self, stories: dict[str, dict[str, Any]]) -> None:
         title = "Findings (present ones; the statement in the PACS lists the absent ones, too)"
-        caption = "The radiographs are among the images that the model learned from: they show the way, not its worth."
+        caption = "The radiographs are images that the model was trained on: they say nothing of how good it is."
         table = Table(title=title, caption=caption)
-        for column in ("study", "finding", "probability", "place", "priority", "in the PACS"):
+        for column in ("study", "finding", "probability", "location", "priority", "in the PACS"):
             table.add_column(column)
         for name, story in stories.items():
             rows = [row for row in story["findings"] if row["present"]]
@@ -215,7 +215,7 @@ class Demo:
         _OUT.print(table)
 
     def _show_worklist(self, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
-        table = Table(title=f"The reading worklist, before and after {_URGENT} came")
+        table = Table(title=f"The reading worklist, before and after {_URGENT} was received")
         for column in ("before", "", "after", "", "why"):
             table.add_column(column)
         for old, new in zip_longest(before, after):
@@ -250,7 +250,7 @@ class Demo:
             there = [one for one in self._stored(story) if one["modality"] in ("SEG", "SR")]
             if sorted(one["sop_instance_uid"] for one in there) != sorted(wanted):
                 raise DemoError(f"{name}: the PACS holds {len(there)} results of ours instead of {len(wanted)}")
-        _OUT.print("Pushed once more, the same study brought nothing new: each holds exactly one set of results.")
+        _OUT.print("Pushed once more, the same study gave no new results: the PACS holds exactly one set of each.")
 
     def _stored(self, story: dict[str, Any]) -> list[dict[str, Any]]:
         uid = story["study_instance_uid"]

@@ -1,7 +1,7 @@
-"""A radiologist before OHIF, as far as a program can be one: opens a study and its series, answers, looks, reads.
+"""Drives OHIF as a radiologist does: opens a study and its series, answers questions, reads text and pixels.
 
-Everything waits for what it needs (a series in the list, a segmentation that is loaded, a screen that has come to
-rest) and for nothing else; what does not come within `PATIENCE` is an error that says what was waited for.
+Every step waits for what it needs (a series in the list, a segmentation that is loaded, a screen that no longer
+changes) and for nothing else; what is not there within `PATIENCE` is an error that names what was waited for.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _OUTLINES = """uid => window.services.displaySetService.getActiveDisplaySets()
 
 
 class ViewerError(Exception):
-    """The viewer did not do what a radiologist would wait for; the page's own words are in it."""
+    """The viewer did not do what a radiologist would wait for; the page's own errors are in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,9 @@ class Reading:
     def __init__(self, browser: Browser, viewer: Ohif, study_instance_uid: str, series: int) -> None:
         self._page = browser.page
         self._complaints: list[str] = []
-        self._page.on("console", self._heard)
-        self._page.on("pageerror", self._failed)
-        self._page.on("response", self._answered)
+        self._page.on("console", self._on_console)
+        self._page.on("pageerror", self._on_error)
+        self._page.on("response", self._on_response)
         self._page.goto(f"{viewer.url}/viewer?StudyInstanceUIDs={study_instance_uid}", wait_until="domcontentloaded")
         self._until(_STUDY_IS_THERE, series, f"{series} series in the list")
         self._settle()
@@ -143,9 +143,9 @@ class Reading:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._page.remove_listener("console", self._heard)
-        self._page.remove_listener("pageerror", self._failed)
-        self._page.remove_listener("response", self._answered)
+        self._page.remove_listener("console", self._on_console)
+        self._page.remove_listener("pageerror", self._on_error)
+        self._page.remove_listener("response", self._on_response)
 
     def series(self) -> tuple[Series, ...]:
         """The list of series, in the order in which it is shown."""
@@ -206,10 +206,10 @@ class Reading:
         return self._page.locator("[data-cy=viewport-grid]").inner_text()
 
     def image(self) -> NDArray[np.int16]:
-        """Pixels (rows, columns, 3) of the place for images, as on the screen."""
+        """Pixels (rows, columns, 3) of the viewports, as on the screen."""
         box = self._page.locator("[data-cy=viewport-grid]").bounding_box()
         if box is None:
-            raise ViewerError("the viewer shows no place for images" + self._said())
+            raise ViewerError("the viewer shows no viewport" + self._page_errors())
         data = self._page.screenshot(clip=box)
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(np.int16)
 
@@ -219,7 +219,7 @@ class Reading:
         screen.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE).save(path, optimize=True)
 
     def complaints(self) -> tuple[str, ...]:
-        """Errors on the console, exceptions, refused requests, and the viewer's own words when something went wrong."""
+        """Errors on the console, exceptions, refused requests, and the viewer's own messages of errors."""
         page = self._page
         toasts = page.locator("[data-sonner-toast]").all_inner_texts()
         crashes = page.get_by_text("Something went wrong").all_inner_texts()
@@ -237,7 +237,9 @@ class Reading:
                 button.click()
                 button.wait_for(state="detached")
             if time.monotonic() > deadline:
-                raise ViewerError(f"the series is {'' if shown else 'not '}shown after {PATIENCE:g} s" + self._said())
+                raise ViewerError(
+                    f"the series is {'' if shown else 'not '}shown after {PATIENCE:g} s" + self._page_errors()
+                )
             self._page.wait_for_timeout(50)
         return tuple(asked)
 
@@ -253,24 +255,24 @@ class Reading:
             if now != last:
                 last, since, looks = now, time.monotonic(), 1
             if time.monotonic() > deadline:
-                raise ViewerError(f"the screen does not come to rest within {PATIENCE:g} s" + self._said())
+                raise ViewerError(f"the screen does not come to rest within {PATIENCE:g} s" + self._page_errors())
 
     def _until(self, holds: str, argument: object, what: str) -> None:
         try:
             self._page.wait_for_function(holds, arg=argument, timeout=PATIENCE * 1000)
         except Exception as error:
-            raise ViewerError(f"waited {PATIENCE:g} s for {what}" + self._said()) from error
+            raise ViewerError(f"waited {PATIENCE:g} s for {what}" + self._page_errors()) from error
 
-    def _said(self) -> str:
-        return "; the page said: " + (" | ".join(self.complaints()) or "nothing")
+    def _page_errors(self) -> str:
+        return "; the page reports: " + (" | ".join(self.complaints()) or "nothing")
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not any(noise in message.text for noise in _NOISE):
             self._complaints.append(message.text[:400])
 
-    def _failed(self, error: object) -> None:
+    def _on_error(self, error: object) -> None:
         self._complaints.append(f"uncaught: {error}"[:400])
 
-    def _answered(self, response: Response) -> None:
+    def _on_response(self, response: Response) -> None:
         if response.status >= 400 and not any(noise in response.url for noise in _NOISE):
             self._complaints.append(f"HTTP {response.status} {response.request.method} {response.url[:160]}")

@@ -2,7 +2,9 @@
 
 ModelsError
 ├── PackageError        a package folder cannot be used: missing file, other hash, unknown name
-│   └── CardError       its card.toml is wrong; the sentence names the key and the file
+│   ├── CardError       its card.toml is wrong; the sentence names the key and the file
+│   ├── UnknownPackage  there is none of that name
+│   └── DeviceError     the GPU that it is to compute on is not there, or fails
 ├── InputError          an array that this model was not made for: shape, range, spacing
 ├── DataError           a folder of training or test data is not what we read
 └── RunError            a training run cannot be started or continued as asked
@@ -21,6 +23,14 @@ class PackageError(ModelsError):
 
 class CardError(PackageError):
     """A card is missing a key, has one that we do not know, or holds a wrong value."""
+
+
+class UnknownPackage(PackageError):
+    """No folder of packages holds one of that name."""
+
+
+class DeviceError(PackageError):
+    """The device cannot be used; on another one the package may work."""
 
 
 class InputError(ModelsError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.cardfile import read_card
-from models.errors import PackageError
+from models.errors import InputError, ModelsError, PackageError, UnknownPackage
 from models.localizers.registry import LOCALIZERS
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 ZOO = Path(__file__).parent / "zoo"
 CARD = "card.toml"
+_SPACING = (2.5, 1.0, 1.0)  # mm
 RELIABILITY = "reliability.png"  # of the training images, out of fold; not part of the digest
 
 
@@ -89,12 +92,17 @@ def find(name: str, folders: Sequence[Path] = ()) -> Path:
 
     Raises
     ------
-    PackageError
+    UnknownPackage
         No such package; the sentence names those that there are.
+    PackageError
+        A folder cannot be read.
     """
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            raise PackageError(f"The folder of model packages {folder} cannot be read: permission denied.")
     there = {path.name: path for path in available(folders)}
     if name not in there:
-        raise PackageError(f"There is no model package named {name!r}; there are: {', '.join(sorted(there))}.")
+        raise UnknownPackage(f"There is no model package named {name!r}; there are: {', '.join(sorted(there))}.")
     return there[name]
 
 
@@ -119,3 +127,25 @@ def load(folder: Path, device: str = "auto", threads: int | None = None) -> Mode
     data = b"" if card.weights is None else _verified(folder, card)
     localizer = LOCALIZERS.get(card.localizer).load(card, data, device, threads)
     return LoadedModel(card, _digest(folder, card.weights.sha256 if card.weights else None), localizer)
+
+
+def require_working(model: Model) -> None:
+    """Have a loaded package predict an input of its card's kind; PackageError where every study would fail with it.
+
+    That it takes this input for none of its own (InputError) is no failure.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    rules = model.card.input
+    shape = rules.size or (rules.smallest_slices, *rules.smallest_rows_columns)
+    ramp = np.linspace(0.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape)
+    try:
+        prediction = model.predict(*((ramp, None) if rules.kind == "image" else (1400.0 * ramp - 1000.0, _SPACING)))
+        if not np.isfinite(prediction.probabilities).all():
+            raise PackageError("It predicts probabilities that are no numbers: are the weights whole?")
+    except InputError:
+        pass
+    except ModelsError:
+        raise
+    except Exception as error:
+        raise PackageError(f"It fails with every study: {type(error).__name__}: {error}") from error

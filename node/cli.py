@@ -125,7 +125,7 @@ def _run(config: Path | None, *, verbose: bool, with_workers: bool) -> None:
     from node.settings import load
 
     logs.configure(verbose=verbose)
-    service.run_node(load(config), config, with_workers=with_workers)
+    service.run_node(load(config, required=True), config, with_workers=with_workers)
 
 
 @app.command()
@@ -174,6 +174,25 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     from node.admin import checks
 
     raise typer.Exit(0 if checks.check(config, as_json=as_json) else 1)
+
+
+@app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(metavar="TO", help="The file to write, or a folder that gets a new one.")],
+    config: Config = None,
+) -> None:
+    """Copy the ledger while the node runs. To restore: stop, put the copy in its place, `readfirst reindex`, start."""
+    from node.admin import data_commands
+
+    data_commands.backup(config, to)
+
+
+@app.command()
+def reindex(config: Config = None) -> None:
+    """Record in the ledger what is in the data folder and not in it; the node is stopped. Exit 1 if a file is bad."""
+    from node.admin import data_commands
+
+    raise typer.Exit(0 if data_commands.reindex(config) else 1)
 
 
 @_worklist.callback(invoke_without_command=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ import structlog
 from node.errors import ReadFirstError
 
 _log = structlog.get_logger(__name__)
-_PAUSE = 1.0  # seconds after a step that failed
-_AT_ONCE = 8  # lanes served at the same time
+_PAUSE, _MOMENT = 1.0, 0.05  # seconds after a step that failed, and between looks whether all is done
+_AT_ONCE = 64  # keys served at the same time, each by a thread that is only there when it is needed
 T = TypeVar("T", bound=Hashable)
 
 
@@ -60,15 +61,54 @@ class Loop:
             self._stopping.wait(_PAUSE)
 
 
+class KeyedExecutor(Generic[T]):
+    """Serves keys, each by one thread at a time: one that hangs hinders no other. `serve` raises nothing."""
+
+    def __init__(self, name: str, serve: Callable[[T], None]) -> None:
+        self._serve = serve
+        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix=name)
+        self._again: dict[T, bool] = {}  # the keys that are being served, and whether once more after that
+        self._lock = threading.Lock()
+        self.closed = False
+
+    def submit(self, key: T, *, again: bool = False) -> None:
+        """Begin to serve a key; with `again`, where it is being served, serve it once more after that."""
+        with self._lock:
+            if key in self._again:
+                self._again[key] |= again
+            elif not self.closed:
+                self._again[key] = False
+                self._pool.submit(self._run, key)
+
+    def close(self, patience: float = 0.0) -> None:
+        """Begin with nothing any more; wait at most so many seconds for what is under way."""
+        with self._lock:
+            self.closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + patience
+        while self._again and time.monotonic() < until:
+            time.sleep(_MOMENT)
+
+    def _run(self, key: T) -> None:
+        while True:
+            try:
+                self._serve(key)
+            finally:
+                with self._lock:
+                    again = self._again.pop(key) and not self.closed
+                    if again:
+                        self._again[key] = False
+            if not again:
+                return
+
+
 class LaneLoop(Loop, Generic[T]):
-    """Serves those that are due, each by one thread of a pool at a time: one that hangs hinders no other."""
+    """Serves those that are due, each in a lane of its own (`KeyedExecutor`)."""
 
     def __init__(self, name: str, trouble: str, tick: float, clock: Callable[[], float]) -> None:
         super().__init__(trouble)
         self._tick, self._clock = tick, clock
-        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix=name)
-        self._busy: set[T] = set()
-        self._lock = threading.Lock()
+        self._lanes = KeyedExecutor(name, self._serve_one)
 
     def due(self, now: float) -> Iterable[T]:
         """Those that are to be served."""
@@ -81,26 +121,17 @@ class LaneLoop(Loop, Generic[T]):
     def step(self) -> float:
         """Begin to serve whoever is due and is not being served."""
         for lane in self.due(self._clock()):
-            with self._lock:
-                begin = lane not in self._busy and not self._stopping.is_set()
-                if begin:
-                    self._busy.add(lane)
-            if begin:
-                self._pool.submit(self._serve_one, lane)
+            self._lanes.submit(lane)
         return self._tick
 
     def stop(self) -> None:
         """End `run` soon, and begin with nobody any more; what is under way is not waited for."""
         super().stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._lanes.close()
 
     def _serve_one(self, lane: T) -> None:
-        try:
-            with self._logged(lane=str(lane)):
-                self.serve(lane)
-        finally:
-            with self._lock:
-                self._busy.discard(lane)
+        with self._logged(lane=str(lane)):
+            self.serve(lane)
 
 
 @contextmanager

@@ -16,10 +16,11 @@ _OTHERS, _OURS = 0o077, 0o700
 
 
 def close_to_others(data: Path) -> None:
-    """Make the data folder for this user alone, and from here on each file that this process and its children make.
+    """Make the data folder, where it is not there, and from here on each file of this process and its children, for
+    this user alone.
 
-    A folder that is there already is closed, too; where it is another user's, that is logged and left. None of these
-    processes leaves its memory behind when it crashes: it holds patients' images.
+    A folder that is there already stays as it is; where others may enter it, that is logged. None of these processes
+    leaves its memory behind when it crashes: it holds patients' images.
     """
     os.umask(_OTHERS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -27,13 +28,8 @@ def close_to_others(data: Path) -> None:
         data.mkdir(mode=_OURS, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
-    if not is_open(data):
-        return
-    try:
-        data.chmod(_OURS)
-        _log.info("the data folder was open to others and is closed now", data=str(data))
-    except OSError as error:
-        _log.warning("the data folder is open to others", data=str(data), reason=error.strerror)
+    if is_open(data):
+        _log.warning("the data folder is open to others: chmod 700 it, if it is ReadFirst's alone", data=str(data))
 
 
 def is_open(data: Path) -> bool:

@@ -57,7 +57,8 @@ def start(receiver: Receiver, audit: Recorder | None = None) -> AssociationListe
             receiver,
             scp.handlers(
                 receiver.ledger, station(settings), watching(settings),
-                may=_may(receiver, audit), on_query=lambda event: on_c_find(event, audit),
+                may=_may(receiver, audit), on_query=lambda event: on_query(event, audit),
+                most_items=settings.limits.work_items_per_peer,
             ),
         ),
     ]  # fmt: skip
@@ -102,10 +103,11 @@ def on_ended(event: Event, receiver: Receiver) -> None:
     receiver.associations.end(session_of(event.assoc), how)
 
 
-def on_c_find(event: Event, audit: Recorder) -> None:
-    """A peer queries."""
-    context = event.context
-    keys = event.request.Identifier.getvalue() if event.request.Identifier else b""
+def on_query(event: Event, audit: Recorder) -> None:
+    """A peer queries (C-FIND), or reads one work item (N-GET)."""
+    context, request = event.context, event.request
+    identifier = getattr(request, "Identifier", None)
+    keys = identifier.getvalue() if identifier else str(getattr(request, "RequestedSOPInstanceUID", "")).encode()
     caller = session_of(event.assoc).caller
     audit.was_asked(caller, str(context.abstract_syntax), keys, str(context.transfer_syntax))
 

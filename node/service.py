@@ -17,6 +17,7 @@ from node import audit, commitment, dicomweb, scp, web
 from node.admin.metrics import Metrics
 from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
+from node.data_folder import held
 from node.dicomweb.workitems import WorklistService
 from node.dispatch.broker import TASKS, Broker, make_app
 from node.dispatch.dispatcher import Dispatcher
@@ -61,6 +62,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
     close_to_others(settings.node.data)
     stop = _stop_signal()
     with ExitStack() as stack:
+        stack.enter_context(held(settings.node.data))
         ledger = stack.enter_context(closing(open_ledger(settings)))
         redis = _redis(settings, stack, with_workers=with_workers)
         url = redis.url if redis else settings.queue.url
@@ -81,11 +83,16 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         key = web.read_key(settings.node.data)
         pages = web.PageContext(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
         worklist = WorklistService(
-            ledger, station(settings), settings.worklist.deletion_locks, on_query=partial(_searched, recorder)
+            ledger,
+            station(settings),
+            settings.worklist.deletion_locks,
+            on_query=partial(_searched, recorder),
+            acts_for=web.acts_for,
+            most_items=settings.limits.work_items_per_peer,
         )
         stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))
         stack.enter_context(sending(sinks, ledger))
-        stack.enter_context(listening(settings.worklist.orders, ledger))
+        stack.enter_context(listening(settings.worklist.orders, ledger, settings.node.tls))
         stack.enter_context(commitment.committing(settings, ledger))
         associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
         server = scp.start(Receiver(settings, ledger, store, associations), recorder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -27,7 +27,8 @@ def keys(model: type[BaseModel], prefix: str) -> set[str]:
     """Keys of a table and of the tables in it; of those that hold values, not of those that only hold tables."""
     found = set()
     for name, field in model.model_fields.items():
-        inner = [keys(one, f"{prefix}.{name}") for one in models(field.annotation)]
+        named = f"{prefix}.{name}" + ".NAME" * (get_origin(field.annotation) is dict)
+        inner = [keys(one, named) for one in models(field.annotation)]
         found |= set.union(*inner) if inner else {f"{prefix}.{name}"}
     return found
 
@@ -41,7 +42,8 @@ def test_each_key_has_its_row_with_a_meaning_and_each_row_its_key() -> None:
     for name, field in Settings.model_fields.items():
         known |= set().union(*(keys(one, name) for one in models(field.annotation))) if name != "peers" else set()
     rows = dict(re.findall(r"^\| `(.*?)` \| .*? \| (.*) \|$", PATH.read_text(), re.MULTILINE))
-    tables = {"node.tls", "web.tls", "worklist.ups", "worklist.hl7", "worklist.webhook", "worklist.orders",
+    tables = {"node.tls", "web.tls", "worklist.ups", "worklist.hl7", "worklist.hl7.tls", "worklist.orders.tls",
+              "worklist.webhook", "worklist.orders",
               "worklist.policy.rules", "audit.syslog", "audit.syslog.tls"}  # fmt: skip
     assert rows.keys() - tables == known
     assert {key for key, meaning in rows.items() if meaning in ("", "None")} == set()

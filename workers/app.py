@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from celery import Celery
-from celery.signals import task_failure, worker_process_init
+from celery.signals import task_failure, worker_process_init, worker_process_shutdown
 
 from node.dispatch.broker import ANALYZE, DELIVER, TASKS, make_app
 from node.errors import ConfigurationError
@@ -27,7 +27,9 @@ def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
         raise ConfigurationError(f"--queue {','.join(sorted(unknown))}: there are {', '.join(sorted(TASKS.values()))}")
     app = make_app(settings.queue.url, settings.models.time_limit)
     if TASKS[DELIVER] in queues:
-        app.task(name=DELIVER, shared=False)(_as_function(Deliverer(settings).run))
+        deliverer = Deliverer(settings)
+        app.task(name=DELIVER, shared=False)(_as_function(deliverer.notify))
+        worker_process_shutdown.connect(lambda **_: deliverer.close(), weak=False)
     if TASKS[ANALYZE] in queues:
         from workers.analyze import Analyzer  # noqa: PLC0415  # torch: not in a container that only delivers
 
@@ -37,6 +39,7 @@ def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
         task_failure.connect(
             lambda sender, exception, kwargs, **_: on_task_failure(settings, sender.name, exception, kwargs), weak=False
         )
+        worker_process_shutdown.connect(lambda **_: analyzer.close(), weak=False)
     return app
 
 

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from models import packages
-from models.errors import ModelsError
+from models.errors import ModelsError, UnknownPackage
 from node import logs
-from node.dispatch.broker import ANALYZE, TASKS
 from node.errors import ConfigurationError
 from node.privacy import close_to_others
 from node.settings import Results, Settings, load
+from workers import model_set
 from workers.delivery import probe, profiles
 from workers.inputs.decoding.decoder import protections
 
@@ -27,7 +27,7 @@ def worker(
 ) -> None:
     """Run one worker; `readfirst up` starts its own. Needs queue.url, and node.data on a shared disk."""
     logs.configure()
-    settings = load(config)
+    settings = load(config, required=True)
     if not settings.queue.url:
         raise ConfigurationError(
             "queue.url is empty: `readfirst up` runs its own workers; for others name a Redis there"
@@ -37,8 +37,6 @@ def worker(
 
     profiles.require_known(settings)
     queues = [name.strip() for name in queue.split(",") if name.strip()]
-    if TASKS[ANALYZE] in queues:
-        preflight(settings)
     app = make_worker_app(settings, queues)
     options = ["--queues", ",".join(queues), "--concurrency", str(concurrency), "--loglevel", "WARNING"]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--hostname", f"{'-'.join(queues)}@%h"]
@@ -47,7 +45,9 @@ def worker(
 
 
 def preflight(settings: Settings) -> None:
-    """Refuse to start where a viewer's profile or a model package is missing, or a package is not whole.
+    """Refuse to start where a viewer's profile or a model package is not there.
+
+    A package that cannot be used stops nothing: studies are received, and those that it was made for wait.
 
     Raises
     ------
@@ -56,9 +56,11 @@ def preflight(settings: Settings) -> None:
     profiles.require_known(settings)
     for name in settings.models.packages:
         try:
-            packages.verify(packages.find(name, settings.model_folders))
-        except ModelsError as error:
+            packages.find(name, settings.model_folders)
+        except UnknownPackage as error:
             raise ConfigurationError(f"models.packages: {error}") from error
+        except ModelsError:  # the worker says so
+            continue
 
 
 def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
@@ -71,12 +73,14 @@ def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
     yield from _language(settings.results)
     for name in settings.models.packages:
         try:
-            folder = packages.find(name, settings.model_folders)
-            card = packages.load(folder, settings.models.device).card
+            model, remark = model_set.load(name, settings)
         except ModelsError as error:
             yield False, f"model {name}", str(error)
             continue
-        yield True, f"model {name}", f"{card.version}, {len(card.labels)} labels, {packages.digest(folder)[:12]}"
+        card = model.card
+        yield True, f"model {name}", f"{card.version}, {len(card.labels)} labels, {model.digest[:12]}"
+        if remark:
+            yield True, f"model {name}", f"WARNING: {remark}"
     yield True, "pixel decoder", protections()
     yield _device(settings.models.device)
 

@@ -44,7 +44,7 @@ def extended(ledger: Ledger, extend: Callable[[Connection, float], None]) -> Ite
 def record(ledger: Ledger, write: Callable[[Connection], None]) -> None:
     """Call `write(connection)` in a transaction, again and again while the ledger takes none (locked, disk full).
 
-    A result is not thrown away for that; the task's time limit ends it.
+    A result is not thrown away for that; the end of the worker, or the task's time limit, ends it.
     """
     while True:
         try:

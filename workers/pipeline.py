@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from models.errors import ModelsError
+from models.errors import InputError
 from models.prediction import Model
 from node.durable import make_folder
 from node.entities import QUARANTINE, AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
@@ -137,8 +137,28 @@ class _Analysis:
     remarks: tuple[str, ...] = ()  # on what was decided and changed; no fault
 
 
-def analyze(study: Study, models: Sequence[Model], environment: Environment) -> AnalysisReport:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Predicted:
+    """What one package found in one patient's images, before anything is made of it; None: it saw nothing."""
+
+    run: _Run
+    study: AnalysedStudy | None
+    analysis: _Analysis
+
+
+def analyze(
+    study: Study,
+    models: Sequence[Model],
+    environment: Environment,
+    on_findings: Callable[[tuple[FoundFinding, ...]], object] = lambda _findings: None,
+) -> AnalysisReport:
     """Run every model on what it was made for, and make, check and write the results.
+
+    Parameters
+    ----------
+    on_findings
+        Called with the findings of all models, where there are any, before a result is made: whoever has to know of
+        them does not wait for the results, and knows of them even where none can be made.
 
     Returns
     -------
@@ -146,16 +166,18 @@ def analyze(study: Study, models: Sequence[Model], environment: Environment) -> 
         ANALYSED where a model could see something, else NOT_ANALYSED with the reason; FAILED where no result passed the
         gate.
     """
-    headers, unreadable = _read_headers(study.instances)
+    headers, unreadable = read_headers(study.instances)
     patients = by_patient(headers)
     alone = study if len(patients) == 1 else replace(study, predecessors=())  # they may be another patient's
-    done = [
-        _together(
-            [_analysis(_Run(model, alone, environment, own, unreadable, apart)) for apart, own in named(patients)]
-        )
+    predicted = [
+        [_predict(_Run(model, alone, environment, own, unreadable, apart)) for apart, own in named(patients)]
         for model in models
     ]
-    findings = tuple(finding for one in done for finding in one.findings)
+    found = [_together([one.analysis for one in parts]) for parts in predicted]
+    findings = tuple(finding for one in found for finding in one.findings)
+    if findings:
+        on_findings(findings)
+    done = [_together([_make(one) for one in parts]) for parts in predicted]
     left_out = unreadable + _left_out_by_all(headers, models, done)
     notes = tuple(dict.fromkeys(note for one in done for note in one.notes))
     remarks = mixed(patients) + tuple(dict.fromkeys(remark for one in done for remark in one.remarks))
@@ -172,7 +194,8 @@ def analyze(study: Study, models: Sequence[Model], environment: Environment) -> 
     return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
 
 
-def _read_headers(instances: Sequence[Instance]) -> tuple[tuple[Dataset, ...], LeftOut]:
+def read_headers(instances: Sequence[Instance]) -> tuple[tuple[Dataset, ...], LeftOut]:
+    """The headers of those that can be read, and why the others cannot."""
     headers, unreadable = [], []
     for instance in instances:
         try:
@@ -197,7 +220,7 @@ def _together(parts: Sequence[_Analysis]) -> _Analysis:
     )  # fmt: skip
 
 
-def _analysis(run: _Run) -> _Analysis:
+def _predict(run: _Run) -> _Predicted:
     choice = choose(run.headers, run.model.card.input)
     analysed: list[AnalysedSource] = []
     notes: list[str] = []
@@ -205,22 +228,32 @@ def _analysis(run: _Run) -> _Analysis:
     for target in choice.targets:
         try:
             analysed.append(run.analyse(target))
-        except (AnalysisError, ModelsError) as error:
+        except (AnalysisError, InputError) as error:
             notes.append(str(error))
             failed += [(uid, str(error)) for uid in target.sop_instance_uids]
     if not analysed:
-        return _Analysis(left_out=choice.left_out, notes=tuple(notes), remarks=choice.notes)
+        nothing = _Analysis(left_out=choice.left_out, notes=tuple(notes), remarks=choice.notes)
+        return _Predicted(run, None, nothing)
     # Results that return to us are not reported: a new report of them would return, too, between two nodes for ever.
     left_out = tuple((uid, reason) for uid, reason in choice.left_out if reason != OUR_OWN)
     context = run.context([each.source for each in analysed])
     unseen = run.unreadable + left_out + tuple(failed)
     study = AnalysedStudy(tuple(analysed), context, unseen, run.study.predecessors)
+    found = _Analysis(_found(study), (), choice.left_out, tuple(notes), remarks=choice.notes)
+    return _Predicted(run, study, found)
+
+
+def _make(predicted: _Predicted) -> _Analysis:
+    """The results and pictures of what was found."""
+    run, study, found = predicted.run, predicted.study, predicted.analysis
+    if study is None:
+        return found
     faults: dict[str, str] = {}
     results = _results(study, run, faults)
     gallery = run.study.gallery
-    drawn = tuple(picture for each in analysed for picture in pictures.draw(each, gallery)) if gallery else ()
-    remarks = choice.notes + identity_remarks(one for each in analysed for one in each.source.headers)
-    return _Analysis(_found(study), results, choice.left_out, (*notes, *faults.values()), drawn, remarks)
+    drawn = tuple(picture for each in study.sources for picture in pictures.draw(each, gallery)) if gallery else ()
+    remarks = found.remarks + identity_remarks(one for each in study.sources for one in each.source.headers)
+    return replace(found, results=results, notes=(*found.notes, *faults.values()), pictures=drawn, remarks=remarks)
 
 
 def _results(study: AnalysedStudy, run: _Run, faults: dict[str, str]) -> tuple[ResultObject, ...]:

@@ -137,8 +137,8 @@ def _photograph(study: Study, results: Sequence[Dataset], pacs: Orthanc, viewer:
                 reading.jump(picture.row)
             path = HERE / f"{picture.name}.png"
             reading.save(path)
-            said = f"; {reading.complaints()}" if reading.complaints() else ""
-            print(f"{path.name}: {path.stat().st_size // 1024} KiB{said}")
+            errors = f"; {reading.complaints()}" if reading.complaints() else ""
+            print(f"{path.name}: {path.stat().st_size // 1024} KiB{errors}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.errors import PackageError
+from models.errors import DeviceError
 from models.localizers.registry import register
 from models.networks.protocols import Foldable
 from models.networks.registry import NETWORKS
@@ -47,17 +47,22 @@ class NetworkLocalizer(ABC):
     def localize(
         self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits (L,) and maps (L, h, w) of one image; `spacing` is not needed."""
+        """Logits (L,) and maps (L, h, w) of one image; `spacing` is not needed. DeviceError where the GPU fails."""
         import numpy as np
         import torch
 
         device = next(self.network.parameters()).device
-        with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
-            x = ((x - self.mean) / self.std).expand(1, self.channels, *x.shape)
-            features = self.network.features(x.contiguous(memory_format=torch.channels_last))
-            logits, maps = self.explain(features)
-        return logits[0].float().cpu().numpy(), maps[0].float().contiguous().cpu().numpy()
+        try:
+            with torch.inference_mode():
+                x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
+                x = ((x - self.mean) / self.std).expand(1, self.channels, *x.shape)
+                features = self.network.features(x.contiguous(memory_format=torch.channels_last))
+                logits, maps = self.explain(features)
+            return logits[0].float().cpu().numpy(), maps[0].float().contiguous().cpu().numpy()
+        except RuntimeError as error:
+            if device.type == "cpu":
+                raise
+            raise DeviceError(f"The device {str(device)!r} failed: {str(error).splitlines()[0]}.") from error
 
     @abstractmethod
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -101,7 +106,7 @@ def on_network(
 
 
 def on_device(network: Built, device: str, threads: int | None) -> Built:
-    """The network where it shall compute, made quick for inference; PackageError where there is no such device."""
+    """The network where it shall compute, made quick for inference; DeviceError where there is no such device."""
     import torch
 
     for module in network.modules():
@@ -114,4 +119,4 @@ def on_device(network: Built, device: str, threads: int | None) -> Built:
         return network.to(name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise PackageError(f"The device {name!r} cannot be used ({reason}); set device to auto or cpu.") from error
+        raise DeviceError(f"The device {name!r} cannot be used ({reason}); set device to auto or cpu.") from error

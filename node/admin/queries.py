@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
 from node.entities import QUARANTINE, JobState
+from node.ledger import workers
 from node.ledger.tables import INSTANCE, RESULT, STUDY, WORK_ITEM
+from node.sending import circuits
 from node.sending.deliveries import DELIVERY, FAILING
 from node.settings import Policy
 from node.worklist.items.rows import by_urgency
@@ -33,6 +35,26 @@ def triage(connection: Connection, policy: Policy) -> dict[str, Any]:
         "alerts_waiting": decisions.waiting(connection),
         "stuck_packages": sorted(decisions.stuck(connection, policy)),
     }
+
+
+def failing_receivers(connection: Connection) -> list[dict[str, Any]]:
+    """The receivers that fail again and again and are only probed, and how many objects wait for each."""
+    pending = select(DELIVERY.c.peer, func.count()).where(DELIVERY.c.state == JobState.PENDING)
+    rows = connection.execute(pending.group_by(DELIVERY.c.peer))
+    waiting: dict[str, int] = {row[0]: row[1] for row in rows}
+    return [
+        {"peer": row["lane"], "failures": row["failures"], "last_error": row["last_error"],
+         "since": moment(row["since"]), "probe_at": moment(row["probe_at"]), "waiting": waiting.get(row["lane"], 0)}
+        for row in circuits.open_circuits(connection)
+    ]  # fmt: skip
+
+
+def workers_by_name(connection: Connection, now: float) -> list[dict[str, Any]]:
+    """The processes that analyse: whether each is ready, and why not."""
+    return [
+        {"name": one.name, "readiness": one.readiness.value, "reason": one.reason, "since": moment(one.since)}
+        for one in workers.states(connection, now)
+    ]
 
 
 def quarantined() -> ColumnElement[bool]:

@@ -20,6 +20,7 @@ from node.entities import JobState
 from node.errors import ReadFirstError
 from node.ledger import jobs, studies
 from node.ledger.engine import open_ledger
+from node.ledger.workers import Readiness
 from node.sending import deliveries
 from node.settings import load
 from node.worklist.sinks import notices
@@ -34,9 +35,14 @@ def status(config: Path | None, limit: int, *, as_json: bool) -> None:
         triage = queries.triage(connection, settings.worklist.policy)
         waiting_notices = notices.open_counts(connection)
         troubled = jobs.troubled(connection, limit)
+        failing = queries.failing_receivers(connection)
+        workers = queries.workers_by_name(connection, time.time())
     if as_json:
         listed = [dict(row) | {"due_at": queries.moment(row["due_at"])} for row in troubled]
-        print_json(waiting | triage | {"notices": waiting_notices, "jobs": listed, "studies": found})
+        print_json(waiting | triage | {
+            "notices": waiting_notices, "jobs": listed, "receivers_failing": failing, "workers": workers,
+            "studies": found,
+        })  # fmt: skip
         return
     table = new_table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
@@ -44,6 +50,8 @@ def status(config: Path | None, limit: int, *, as_json: bool) -> None:
         table.add_row(*("" if row[key] is None else str(row[key]) for key in _STATUS_KEYS), escape(why))
     print_table(table)
     print_line(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
+    for line in [*_workers(workers), *map(_failing, failing)]:
+        print_line(line, markup=False)
     if triage["alerts_waiting"]:
         print_line(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
     for package in triage["stuck_packages"]:
@@ -95,6 +103,20 @@ def _tables(story: Mapping[str, Any]) -> Iterator[Table]:
     if story["notices"]:
         yield _table(_NOTICE_COLUMNS, map(_notice, story["notices"]))
     yield _table(_EVENT_COLUMNS, ([row[key] for key in ("at", "kind", "detail")] for row in story["events"]))
+
+
+def _workers(workers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Those that are not as they should be."""
+    for one in workers:
+        if one["readiness"] != Readiness.READY or one["reason"]:
+            yield f"worker {one['name']} is {one['readiness']} since {one['since']}: {one['reason']}"
+
+
+def _failing(receiver: Mapping[str, Any]) -> str:
+    return (
+        f"{receiver['peer']} failed {receiver['failures']} times in a row ({receiver['last_error']}): "
+        f"{receiver['waiting']} objects wait, it is probed at {receiver['probe_at']}"
+    )
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:

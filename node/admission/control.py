@@ -31,6 +31,7 @@ from node.settings import Settings
 from node.tls.contexts import HINTS, certificate_names
 from node.tls.renewal import RenewedContext
 from node.upperlayer.acceptor import AcceptedAssociation, register
+from node.upperlayer.negotiation import plain_title
 from node.upperlayer.pdata import HEADER
 from node.upperlayer.streaming import Receive, StreamingLayer
 
@@ -231,8 +232,8 @@ class ConnectionHandler(BaseRequestHandler):
 
 
 def _ae_title(field: bytes) -> str:
-    """Spaces around it do not count (PS3.8 Table 9-11); what is no printable character stays visible in the log."""
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in field).strip()
+    """Without its padding; what is no printable character stays visible in the log."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in plain_title(field))
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -10,11 +10,12 @@ from typing import Literal
 
 from node.settings import Peer, Settings
 
-Right = Literal["images", "read", "change"]
+Right = Literal["images", "read", "change", "subscriptions"]
 RIGHTS: Mapping[Right, tuple[str, Callable[[Peer], bool]]] = {
     "images": ('send = ["images"]', lambda peer: "images" in peer.send),
     "read": ('worklist = ["read"]', lambda peer: "read" in peer.worklist),
     "change": ('worklist = ["change"]', lambda peer: "change" in peer.worklist),
+    "subscriptions": ('worklist = ["subscriptions"]', lambda peer: "subscriptions" in peer.worklist),
 }
 """The entry of a peer's table that gives each right, and whether a peer has it."""
 _OF_UNKNOWN = ("images",)  # with node.accept_unknown

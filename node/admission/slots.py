@@ -39,8 +39,8 @@ class ConnectionSlots:
     Parameters
     ----------
     most
-        Connections that may wait. Where there are more the oldest of the address that has the most of them is dropped:
-        silent callers never keep a new one out, and whoever opens many connections drops only his own.
+        Connections that may wait. Where there are more the least recently active of the address that has the most of
+        them is dropped: silent callers never keep a new one out, and whoever opens many connections drops only his own.
     """
 
     def __init__(self, most: int) -> None:
@@ -59,6 +59,12 @@ class ConnectionSlots:
             del self._pending[dropped]
         dropped.drop()
         return dropped
+
+    def touch(self, connection: PendingConnection) -> None:
+        """The connection is active."""
+        with self._lock:
+            if self._pending.pop(connection, self) is None:
+                self._pending[connection] = None
 
     def release(self, connection: PendingConnection) -> None:
         """Free its slot."""

@@ -1,4 +1,4 @@
-"""Audit messages of PS3.15 A.5: what was done here with studies, by whom, and who was not let in.
+"""Audit messages of PS3.15 A.5: what was done here with studies, by whom, and who was rejected.
 
 `Recorder` makes them and puts them into the ledger; senders send them to the sinks of `[audit]`.
 """

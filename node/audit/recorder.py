@@ -200,7 +200,7 @@ class Recorder:
         with self._lock:
             self._unkept.extend(made)
             try:
-                with self._ledger.write() as connection:
+                with self._ledger.write(adds=True) as connection:
                     jobs.put_all(connection, self._jobs(), self._clock())
             except ReadFirstError as error:
                 self._warn_once(error)

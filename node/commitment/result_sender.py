@@ -47,7 +47,7 @@ class ResultSender(LaneLoop[str]):
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         super().__init__("results", "commitment results wait", TICK, clock)
         self._settings, self._ledger = settings, ledger
-        self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+        self._requestor = Requestor.of(settings)
 
     def due(self, now: float) -> Iterable[str]:
         """AE titles of those to which a result is to be sent; what is too old is dropped first."""

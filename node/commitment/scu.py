@@ -52,7 +52,7 @@ class CommitmentScu(LaneLoop[str]):
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         super().__init__("commitment", "storage commitment waits", TICK, clock)
         self._settings, self._ledger = settings, ledger
-        self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+        self._requestor = Requestor.of(settings)
         self._audit = Recorder(settings, ledger)
 
     def due(self, now: float) -> Iterable[str]:

@@ -128,7 +128,7 @@ def _uid(element: int, uid: str) -> bytes:
     return _ELEMENT.pack(0, element, len(value)) + value
 
 
-def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, sending_ae_title: str = "") -> bytes:
     """Preamble, prefix and File Meta Information of a file; Explicit VR Little Endian."""
     version = struct.pack("<HH2sHL", 2, 0x0001, b"OB", 0, 2) + b"\0\1"
     texts = (
@@ -137,8 +137,9 @@ def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
         (0x0010, b"UI", transfer_syntax_uid),
         (0x0012, b"UI", PYNETDICOM_IMPLEMENTATION_UID),
         (0x0013, b"SH", PYNETDICOM_IMPLEMENTATION_VERSION),
+        (0x0017, b"AE", sending_ae_title),
     )
-    body = version + b"".join(_explicit(element, vr, value) for element, vr, value in texts)
+    body = version + b"".join(_explicit(element, vr, value) for element, vr, value in texts if value)
     return bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body
 
 

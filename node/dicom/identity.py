@@ -16,6 +16,7 @@ from node.errors import Mismatch, NotUnderstood
 
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")  # PS3.5 9.1
 _RECEIVED = re.compile(r"[0-9][0-9.]*")  # safe as the name of a file, and as a part of a URL
+_AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 _MOST_CHARACTERS = 64  # PS3.5 6.2
 _LAST_TAG = 0x0020000E  # Series Instance UID
 _TAGS = {  # in InstanceKey's order
@@ -41,6 +42,11 @@ def is_uid(value: object) -> bool:
 def is_received_uid(value: object) -> bool:
     """Whether a peer's `value` is kept as a UID, as sent: digits and dots; devices write leading zeros."""
     return isinstance(value, str) and len(value) <= _MOST_CHARACTERS and _RECEIVED.fullmatch(value) is not None
+
+
+def is_ae_title(value: object) -> bool:
+    """Whether `value` is an AE title: 1 to 16 characters of ASCII, no backslash, not all spaces (PS3.5 6.2)."""
+    return isinstance(value, str) and _AE_TITLE.fullmatch(value) is not None and not value.isspace()
 
 
 def identify(dataset: Source, transfer_syntax: UID, sop_class_uid: str, sop_instance_uid: str) -> InstanceKey:

@@ -15,7 +15,7 @@ _GROUP_LENGTH = 12  # the element (0002,0000) UL, whose value counts the rest of
 _FIRST_READ, _LONGEST = 1 << 12, 1 << 20  # bytes of File Meta Information; a usual one has 400
 _LONG_LENGTH = frozenset(vr.encode() for vr in LONG_LENGTH)
 _SHORT, _LONG = struct.Struct("<HH2sH"), struct.Struct("<HH2sHL")
-_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX = 0x0002, 0x0003, 0x0010  # elements of group 0002
+_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX, _SENDER = 0x0002, 0x0003, 0x0010, 0x0017  # elements of group 0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Part10:
     """Where the Data Set begins, in bytes."""
     size: int
     """Of the Data Set, in bytes."""
+    sending_ae_title: str = ""
+    """Who sent it to the node that wrote the file."""
 
 
 def read_part10(path: Path) -> Part10:
@@ -54,7 +56,7 @@ def read_part10(path: Path) -> Part10:
     except (struct.error, UnicodeDecodeError) as error:
         raise UnreadableInstance("its File Meta Information is broken") from error
     named = [uids.get(element, "") for element in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX)]
-    return Part10(path, named[0], named[1], named[2], end, size - end)
+    return Part10(path, named[0], named[1], named[2], end, size - end, uids.get(_SENDER, "").strip())
 
 
 def dataset_offset(path: Path) -> int:
@@ -77,7 +79,7 @@ def dataset_offset(path: Path) -> int:
 
 
 def _elements(head: bytes) -> tuple[dict[int, str], int]:
-    """The UIDs of group 0002 (Explicit VR Little Endian, PS3.10 7.1) and where it ends; struct.error beyond `head`."""
+    """UIDs and AE titles of group 0002 (Explicit VR Little Endian) and where it ends; struct.error beyond `head`."""
     found: dict[int, str] = {}
     at = _PREAMBLE
     while at < len(head):
@@ -90,7 +92,7 @@ def _elements(head: bytes) -> tuple[dict[int, str], int]:
             at += _LONG.size - _SHORT.size
         if at + length > len(head):
             raise struct.error("an element reaches beyond the head")
-        if vr == b"UI":
+        if vr in (b"UI", b"AE"):
             found[element] = head[at : at + length].rstrip(b"\0 ").decode("ascii")
         at += length
     return found, at

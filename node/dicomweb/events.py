@@ -9,6 +9,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from node.dicom.identity import is_ae_title
 from node.dicomweb.workitems import WorklistService
 from node.errors import OutOfResources
 from node.worklist.events import event_reports
@@ -37,7 +38,7 @@ class Channel:
         the next one.
         """
         ae_title = str(socket.path_params["aetitle"]).strip()
-        if not 0 < len(ae_title) <= 16:
+        if not is_ae_title(ae_title) or not self._service.acts_for(socket, ae_title):
             await socket.close(_POLICY)
             return
         await socket.accept()

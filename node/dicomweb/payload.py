@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,8 @@ _TAG = re.compile(r"[0-9A-F]{8}")
 _DEEPEST = 16  # Sequences within Sequences
 _GROUPS = frozenset(("Alphabetic", "Ideographic", "Phonetic"))
 _NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))  # PS3.18 Table F.2.3-1
+
+_REALS = ("DS", "FD", "FL")
 
 
 def read(body: bytes) -> tuple[Json, tuple[str, ...]]:
@@ -93,19 +96,21 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and "\\" not in value and "\0" not in value
 
 
+def _is_one_text(value: Any) -> bool:
+    """One value, in which a backslash is a character."""
+    return isinstance(value, str) and "\0" not in value
+
+
 def _is_number(vr: str, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
     try:
-        return (int if vr not in ("DS", "FD", "FL") else float)(value) == float(value)
+        return math.isfinite(float(value)) and (int if vr not in _REALS else float)(value) == float(value)
     except (ValueError, OverflowError):
         return False
 
 
 _TESTS: Mapping[str, Callable[[Any], bool]] = {
     "AT": lambda value: isinstance(value, str) and _TAG.fullmatch(value) is not None,
-    "LT": lambda value: isinstance(value, str),  # one value, in which a backslash is a character
-    "ST": lambda value: isinstance(value, str),
-    "UT": lambda value: isinstance(value, str),
-    "UR": lambda value: isinstance(value, str),
+    **dict.fromkeys(("LT", "ST", "UT", "UR"), _is_one_text),
 }

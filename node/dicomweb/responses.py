@@ -26,6 +26,7 @@ _CODES: Mapping[Status, int] = {  # failures; what is not here is 400
     Status.RESOURCE_LIMITATION: 503,
     Status.OUT_OF_RESOURCES: 503,
     Status.PROCESSING_FAILURE: 500,
+    Status.NOT_AUTHORIZED: 403,
 }
 _WARNINGS: Mapping[Status, str] = {  # the sentences that PS3.18 prescribes; else the status's own
     Status.CREATED_WITH_MODIFICATIONS: "The Workitem was created with modifications.",
@@ -53,6 +54,11 @@ def done(status: Status, code: int, **headers: str) -> Response:
 def data_sets(*found: Json, code: int = 200, **headers: str) -> Response:
     """A response of Data Sets."""
     return Response(write(*found), code, _named(headers), MEDIA_TYPE)
+
+
+def not_acceptable() -> Response:
+    """The client accepts no media type that is served."""
+    return Response(status_code=406, headers={"Warning": warning(f"Only {MEDIA_TYPE} is served.")})
 
 
 def refused(refusal: UpsRefused, sentence: str = "") -> Response:

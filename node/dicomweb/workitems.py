@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import structlog
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from node.dicom.identity import is_uid
 from node.dicomweb import query, responses
+from node.dicomweb.media_types import accepts_json
 from node.dicomweb.payload import MEDIA_TYPE, read
 from node.errors import OutOfResources
 from node.ledger.engine import Ledger
+from node.settings import Limits
 from node.worklist.events import subscriptions
 from node.worklist.events.event_reports import Subscriber
+from node.worklist.items.encoding import PassedOver
 from node.worklist.items.json_model import MOST_CHARACTERS, Json, put, tag_of, text
 from node.worklist.items.matching import compile_query
 from node.worklist.items.rows import UPS_PUSH
@@ -29,6 +34,9 @@ from node.worklist.ups.watch import Watching
 
 _LOG = structlog.get_logger(__name__)
 _JSON = (MEDIA_TYPE, "application/json", "")
+# What the parameters are called in one edition of PS3.18 or another, without hyphens and in small letters
+_WORKITEM = frozenset(("workitem", "affectedsopinstanceuid", "sopinstanceuid", "00080018"))
+_TRANSACTION = frozenset(("transaction", "transactionuid", "00081195"))
 _NOBODY = "UPS-RS"  # Requesting AE of a cancellation that names none
 
 
@@ -41,6 +49,9 @@ class WorklistService:
     locks: bool = True
     clock: Callable[[], float] = time.time
     on_query: Callable[[Request], None] = lambda _request: None
+    acts_for: Callable[[HTTPConnection, str], bool] = lambda _request, _ae_title: True
+    most_items: int = Limits().work_items_per_peer
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     @property
     def watching(self) -> Watching:
@@ -68,10 +79,16 @@ class WorkitemRequest:
         """The subscriber of the path."""
         return str(self.http.path_params["aetitle"]).strip()
 
-    def parameter(self, name: str) -> str:
-        """A parameter of the URL; a UID may also be there without a name, as PS3.18 writes it."""
-        given = self.http.query_params
-        return given.get(name) or next((one for one in given if is_uid(one) and not given[one]), "")
+    def parameter(self, names: Collection[str]) -> str:
+        """The UID of one of these parameters of the URL, or one that is there without a name, as PS3.18 once wrote."""
+        given = self.http.query_params.multi_items()
+        named = (value for name, value in given if value and re.sub("[^a-z0-9]", "", name.lower()) in names)
+        return next(named, "") or next((name for name, value in given if is_uid(name) and not value), "")
+
+    @property
+    def accepted(self) -> str:
+        """The media ranges that the client accepts; those of the URL come first (PS3.18 8.3.3.1)."""
+        return self.http.query_params.get("accept") or self.http.headers.get("accept", "")
 
     def payload(self) -> tuple[Json, tuple[str, ...]]:
         """The Data Set of the body."""
@@ -89,6 +106,8 @@ def endpoint(service: WorklistService, work: Work) -> Callable[[Request], Awaita
     async def respond(http: Request) -> Response:
         try:
             request = WorkitemRequest(http, await _body(http))
+            if http.method == "GET" and not accepts_json(request.accepted):
+                return responses.not_acceptable()
             response = await run_in_threadpool(work, service, request)
         except UpsRefused as refusal:
             _log(http, work, refusal.status, attribute=refusal.keyword)
@@ -105,18 +124,20 @@ def endpoint(service: WorklistService, work: Work) -> Callable[[Request], Awaita
 def create(service: WorklistService, request: WorkitemRequest) -> Response:
     """Create Workitem (11.4)."""
     given, dropped = request.payload()
-    uid = request.parameter("workitem") or text(given, "SOPInstanceUID")
+    uid = request.parameter(_WORKITEM) or text(given, "SOPInstanceUID")
     given = {tag: entry for tag, entry in given.items() if tag != tag_of("SOPInstanceUID")}
     if not is_uid(uid):
         raise UpsRefused(Status.INVALID_INSTANCE, "workitem")
-    with service.ledger.write() as connection:
-        status = operations.create(connection, uid, given, service.station, service.clock())
+    pusher = operations.Pusher(request.http.client.host if request.http.client else "", service.most_items)
+    with service.ledger.write(adds=True) as connection:
+        status = operations.create(connection, uid, given, service.station, service.clock(), pusher)
     status = Status.CREATED_WITH_MODIFICATIONS if dropped else status
     return responses.done(status, 201, Location=f"{_base(request.http)}/workitems/{uid}")
 
 
 def retrieve(service: WorklistService, request: WorkitemRequest) -> Response:
     """Retrieve Workitem (11.5); it has its own SOP Instance UID, never the Transaction UID."""
+    service.on_query(request.http)
     with service.ledger.read() as connection:
         _, item = operations.get(connection, request.uid, (), service.station)
     own: Json = {}
@@ -128,9 +149,9 @@ def retrieve(service: WorklistService, request: WorkitemRequest) -> Response:
 def update(service: WorklistService, request: WorkitemRequest) -> Response:
     """Update Workitem (11.6)."""
     given, dropped = request.payload()
-    if transaction := request.parameter("transaction-uid"):
+    if transaction := request.parameter(_TRANSACTION):
         put(given, "TransactionUID", transaction)
-    with service.ledger.write() as connection:
+    with service.ledger.write(adds=True) as connection:
         status = operations.modify(connection, request.uid, given, service.clock())
     return responses.done(Status.NOT_ALL_SUPPORTED if dropped else status, 200)
 
@@ -151,7 +172,7 @@ def request_cancel(service: WorklistService, request: WorkitemRequest) -> Respon
     """Request Cancellation (11.8)."""
     given, _ = request.payload()
     requester = request.http.query_params.get("requester", "")[:16] or _NOBODY
-    with service.ledger.write() as connection:
+    with service.ledger.write(adds=True) as connection:
         status = operations.request_cancel(connection, request.uid, given, service.clock(), requester)
     return responses.done(status, 202)
 
@@ -161,8 +182,11 @@ def search(service: WorklistService, request: WorkitemRequest) -> Response:
     service.on_query(request.http)
     wanted = query.parse(request.http.query_params.multi_items())
     compiled = compile_query(wanted.identifier)
-    matches = operations.find(service.ledger, compiled, service.station, service.clock(), whole=wanted.everything)
-    found = list(islice(matches, wanted.offset, wanted.offset + wanted.limit + 1))
+    matches = operations.find(
+        service.ledger, compiled, service.station, service.clock(), passed_over=service.passed_over,
+        whole=wanted.everything,
+    )  # fmt: skip
+    found = list(islice((match for _, match in matches), wanted.offset, wanted.offset + wanted.limit + 1))
     warnings = []
     if wanted.fuzzy:
         warnings.append("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
@@ -202,8 +226,11 @@ def _watch(
     for keyword, value in {"ReceivingAE": request.ae_title, **more}.items():
         put(given, keyword, value)
 
-    with service.ledger.write() as connection:
-        return watch.act(connection, action, request.uid, given, service.watching, service.clock(), web=True)
+    acts_for = partial(service.acts_for, request.http)
+    with service.ledger.write(adds=True) as connection:
+        return watch.act(
+            connection, action, request.uid, given, service.watching, service.clock(), web=True, acts_for=acts_for
+        )
 
 
 def _base(request: Request) -> str:

@@ -1,1 +1,1 @@
-"""From the ledger to the queue: which study is complete, whose turn it is, one small message."""
+"""From the ledger to the queue: which study is complete, which is analysed next, one small message."""

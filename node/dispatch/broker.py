@@ -12,9 +12,9 @@ from node.errors import QueueUnavailable
 ANALYZE = "readfirst.analyze"
 DELIVER = "readfirst.deliver"
 TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue
-DELIVERY_SECONDS = 3600.0
 _SOFT = 0.95  # of the hard limit: the time in which a task may still write down how it ended
 _CONNECT_SECONDS = 2.0
+_START_SECONDS = 600.0  # in which a worker's process has loaded its models; Celery's own 4 s would end it
 _PRIORITIES = [0, 3, 6]  # of messages, by rank (`node.dispatch.fairness`); for Redis 0 is the first
 _SEPARATOR = ":"
 
@@ -32,10 +32,9 @@ def make_app(url: str, time_limit: float) -> Celery:
     url
         Of Redis: `redis://…`, `rediss://…` or `redis+socket:///path`.
     time_limit
-        Of one analysis in seconds. A delivery, which waits for others' machines, has at least `DELIVERY_SECONDS`; a
-        message is given to another worker only well after the longer of both.
+        Of one analysis in seconds; a message is given to another worker only well after it. The task of a delivery
+        only begins it (`workers.delivery.deliver`).
     """
-    longest = max(time_limit, DELIVERY_SECONDS)
     app = Celery("readfirst", broker=url, set_as_current=False)
     app.conf.update(
         task_serializer="json",
@@ -44,13 +43,13 @@ def make_app(url: str, time_limit: float) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        task_time_limit=longest,
-        task_soft_time_limit=longest * _SOFT,
-        task_annotations={ANALYZE: {"time_limit": time_limit, "soft_time_limit": time_limit * _SOFT}},
+        task_time_limit=time_limit,
+        task_soft_time_limit=time_limit * _SOFT,
+        worker_proc_alive_timeout=_START_SECONDS,
         broker_transport_options={
             "priority_steps": _PRIORITIES,
             "sep": _SEPARATOR,
-            "visibility_timeout": 2 * longest + 60,
+            "visibility_timeout": 2 * time_limit + 60,
             "socket_connect_timeout": _CONNECT_SECONDS,
             "max_retries": 0,  # a send that fails is an error at once: the dispatcher notifies again
         },
@@ -76,7 +75,7 @@ class Broker:
         self._send(ANALYZE, _PRIORITIES[rank], study_instance_uid=study_instance_uid, generation=generation)
 
     def deliver(self, study_instance_uid: str, peer: str) -> None:
-        """Notify of the delivery of what is due for a study and a peer."""
+        """Notify of the delivery of what is due for a peer, first of all for this study."""
         self._send(DELIVER, _PRIORITIES[HIGH], study_instance_uid=study_instance_uid, peer=peer)
 
     def waiting(self, task: str) -> int:

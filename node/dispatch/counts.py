@@ -26,7 +26,7 @@ class Counts:
 
     def __init__(self, settings: Settings, ledger: Ledger, wake: Callable[[], None], audit: Recorder) -> None:
         self._peers = settings.peers_that(lambda peer: peer.query)
-        self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+        self._requestor = Requestor.of(settings)
         self._ledger, self._wake, self._audit = ledger, wake, audit
         self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="count")
         self._answers: dict[str, dict[str, int]] = {}

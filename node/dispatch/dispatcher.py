@@ -179,7 +179,7 @@ class Dispatcher(Loop):
 
     def _notify_of_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
-            rows = notifications.unnotified(connection, now - NOTIFY_AGAIN, MOST_WAITING)
+            rows = notifications.unnotified(connection, now - NOTIFY_AGAIN, MOST_WAITING, now)
             busy, urgent = notifications.notified_by_sender(connection), notifications.notified_as(connection, HIGH)
         if not rows:
             return
@@ -196,10 +196,12 @@ class Dispatcher(Loop):
             pairs = deliveries.due(connection, now, now - NOTIFY_AGAIN)
         if pairs and self._broker.waiting(DELIVER):
             return  # the messages are there, the workers are behind
-        for uid, peer in pairs:
-            self._broker.deliver(uid, peer)
+        for peer in dict.fromkeys(peer for _uid, peer in pairs):  # one message: who gets it sends all that is due
+            of_peer = [uid for uid, other in pairs if other == peer]
+            self._broker.deliver(of_peer[0], peer)
             with self._ledger.write() as connection:
-                deliveries.mark_notified(connection, uid, peer, now)
+                for uid in of_peer:
+                    deliveries.mark_notified(connection, uid, peer, now)
 
     def _log_queue_gone(self, error: QueueUnavailable) -> float:
         if self._queue_was_there:

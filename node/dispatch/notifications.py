@@ -14,7 +14,9 @@ from node.worklist.items.states import State
 from node.worklist.reading.data_set import is_reading
 
 
-def unnotified(connection: Connection, notified_before: float, most: int = 100) -> Sequence[RowMapping]:
+def unnotified(
+    connection: Connection, notified_before: float, most: int = 100, now: float = float("inf")
+) -> Sequence[RowMapping]:
     """Queued studies that no worker was notified of, or before `notified_before`, or as less urgent than they are now.
 
     Each has its `rank` (`node.entities`): HIGH where it was sent so, or where a person made its
@@ -24,6 +26,8 @@ def unnotified(connection: Connection, notified_before: float, most: int = 100) 
     ----------
     most
         Of each sender and rank; the oldest.
+    now
+        Those that wait until later are left out.
     """
     rank = case((STUDY.c.study_instance_uid.in_(_ordered(connection)), HIGH), else_=STUDY.c.sent_rank)
     notified_rank = JOB.c.payload["notified_rank"].as_integer()
@@ -32,7 +36,7 @@ def unnotified(connection: Connection, notified_before: float, most: int = 100) 
     place = func.row_number().over(partition_by=(STUDY.c.calling_ae_title, rank), order_by=order)
     columns = (STUDY, JOB.c.notified_at, notified_rank.label("notified_rank"), rank.label("rank"), place.label("place"))
     found = select(*columns).join(JOB, JOB.c.study_instance_uid == STUDY.c.study_instance_uid)
-    found = found.where(jobs.of(JobKind.ANALYSIS), STUDY.c.state == StudyState.QUEUED, unnotified)
+    found = found.where(jobs.of(JobKind.ANALYSIS), STUDY.c.state == StudyState.QUEUED, JOB.c.due_at <= now, unnotified)
     rows = found.subquery()
     query = select(rows).where(rows.c.place <= most).order_by(rows.c.queued_at, rows.c.study_instance_uid)
     return connection.execute(query).mappings().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 import hl7
@@ -10,6 +11,7 @@ from node.errors import ReadFirstError
 from node.hl7.charsets import codec
 
 SEPARATORS = "|^~\\&"
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _LETTERS = {"\\": "E", "|": "F", "^": "S", "&": "T", "~": "R"}  # 2.7.1
 _ESCAPED = {ord(character): f"\\{letter}\\" for character, letter in _LETTERS.items()}
 _MEANT = {letter: character for character, letter in _LETTERS.items()}
@@ -30,13 +32,44 @@ def unescape(value: str) -> str:
     return re.sub(r"\\([EFSTR])\\", lambda match: _MEANT[match[1]], value)
 
 
+def split(content: bytes) -> tuple[bytes, tuple[bytes, ...], bytes]:
+    """The batch header before the messages of a block (2.10.3; empty where there is none), the messages, and the rest.
+
+    A byte order mark does not count. What has no MSH segment is one message, and not a readable one.
+    """
+    plain = _plain(content)
+    begins = [match.start() for match in re.finditer(rb"(?:(?<=[\r\n])|\A)MSH", plain)]
+    if not begins:
+        return b"", (plain,), b""
+    trailer = re.search(rb"[\r\n](?:BTS|FTS)[^\r\n]?.*\Z", plain[begins[-1] :], re.DOTALL)
+    end = begins[-1] + trailer.start() if trailer else len(plain)
+    header = plain[: begins[0]] if re.match(rb"FHS|BHS", plain) else b""
+    messages = tuple(plain[a:b] for a, b in zip(begins, [*begins[1:], end], strict=True))
+    return header, messages, plain[end:].lstrip()
+
+
+def _plain(content: bytes) -> bytes:
+    """Without white space before it; UTF-8 without its byte order mark, and where UTF-16's says so (MLLP has none)."""
+    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        if content.startswith(mark):
+            return content.decode("utf_16", "replace").encode()
+    return content.removeprefix(codecs.BOM_UTF8).lstrip()
+
+
+def header_of(content: bytes, encoding: str = "latin_1") -> Segment:
+    """The first segment of a message or batch, read leniently; empty where it is none that gives its delimiters."""
+    line = re.split(rb"[\r\n]", _plain(content), maxsplit=1)[0].decode(encoding, "replace")
+    if line[:3] not in ("MSH", "FHS", "BHS") or len(line) < 8:
+        return Segment(["MSH"], "~^&")
+    name, field, marks = line[:3], line[3], line[4:8]
+    return Segment([name, field, *line[4:].split(field)], marks[1] + marks[0] + marks[3])
+
+
 def character_set_of(message: bytes) -> str:
     """The first repetition of MSH-18, empty where there is none."""
-    header = re.split(rb"[\r\n]", message, maxsplit=1)[0]
-    if not header.startswith(b"MSH") or len(header) < 8:
+    if not message.startswith(b"MSH") or len(header_of(message)) < 2:
         raise NotHl7("the message does not begin with an MSH segment")
-    fields = header.split(header[3:4])
-    return fields[17].split(header[5:6])[0].decode("ascii", "replace").strip() if len(fields) > 17 else ""
+    return header_of(message).value(18)
 
 
 class Message:
@@ -49,19 +82,18 @@ class Message:
     default
         The character set of senders that name none in MSH-18.
 
+    Attributes
+    ----------
+    doubt
+        Why characters other than ASCII cannot be read; empty where all can. Each of them is `UNREADABLE` then.
+
     Raises
     ------
     NotHl7
     """
 
     def __init__(self, content: bytes, default: str) -> None:
-        named = character_set_of(content) or default
-        try:
-            text = content.decode(codec(named))
-        except UnicodeDecodeError as error:
-            raise NotHl7("the message is not encoded in the character set that it names in MSH-18") from error
-        except ValueError as error:
-            raise NotHl7("the message names a character set that we do not speak in MSH-18") from error
+        text, self.doubt = _decoded(content, character_set_of(content), default)
         try:
             self._message = hl7.parse(re.sub(r"[\r\n]+", "\r", text.strip()))
         except Exception as error:  # the library raises whatever it met in the text; all of it means the same here
@@ -84,13 +116,40 @@ class Segment:
         self._fields, self._separators = fields, separators
         self.name = str(fields[0]) if not isinstance(fields[0], list) else str(fields[0][0])
 
+    def __len__(self) -> int:
+        return len(self._fields)
+
     def value(self, field: int, component: int = 1, subcomponent: int = 1) -> str:
         """A component's text (of the field's first repetition), unescaped; empty where it is not there or null."""
-        if field >= len(self._fields):
-            return ""
-        text = str(self._fields[field])
-        for separator, place in zip(self._separators, (1, component, subcomponent), strict=False):
+        return self.values(field, component, subcomponent)[0]
+
+    def values(self, field: int, component: int = 1, subcomponent: int = 1) -> list[str]:
+        """As `value`, of each repetition; at least one."""
+        whole = str(self._fields[field]) if field < len(self._fields) else ""
+        repetitions = whole.split(self._separators[0]) if self._separators else [whole]
+        return [self._part(text, (component, subcomponent)) for text in repetitions]
+
+    def _part(self, text: str, places: tuple[int, int]) -> str:
+        for separator, place in zip(self._separators[1:], places, strict=False):
             parts = text.split(separator)
             text = parts[place - 1] if place <= len(parts) else ""
         text = unescape(text).strip()
         return "" if text == '""' else text
+
+
+def _decoded(content: bytes, named: str, default: str) -> tuple[str, str]:
+    """The text, and why a part of it is not readable."""
+    try:
+        encoding = codec(named or default)
+    except ValueError:
+        unknown = "MSH-18 names a character set that we do not know"
+        return content.decode("ascii", "replace"), "" if content.isascii() else unknown
+    try:
+        return content.decode(encoding), ""
+    except UnicodeDecodeError:
+        doubt = (
+            f"MSH-18 is empty, and the message is not in worklist.orders.encoding = {default}: set it to the sender's"
+        )
+        return content.decode(
+            encoding, "replace"
+        ), "the message is not in the character set of MSH-18" if named else doubt

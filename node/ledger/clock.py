@@ -8,17 +8,19 @@ from node.backoff import pause_after
 from node.entities import JobState
 from node.ledger import jobs
 from node.ledger.jobs import LEASE
-from node.ledger.tables import JOB, STUDY
+from node.ledger.tables import CIRCUIT, JOB, STUDY
 
 STEP = 1.0  # seconds that a clock may go back without counting as set back
 
 _NOW, _NOTHING = 0.0, None
+_LONGEST_PROBE = 375.0  # seconds, the longest pause of `node.sending.circuits`
 # Column, how far ahead it may lie (seconds), and what it becomes: so many seconds from now, or nothing.
 _BOUNDS: tuple[tuple[Table, Column[float], float, float | None], ...] = (
     (STUDY, STUDY.c.last_received_at, 0.0, _NOW),
     (STUDY, STUDY.c.queued_at, 0.0, _NOW),
     (JOB, JOB.c.notified_at, 0.0, _NOTHING),
     (JOB, JOB.c.lease_until, LEASE, LEASE),
+    (CIRCUIT, CIRCUIT.c.probe_at, _LONGEST_PROBE, _NOW),
 )
 
 

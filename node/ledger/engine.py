@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,11 +22,13 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     make_url,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from node.data_folder import SpaceGuard
 from node.errors import ConfigurationError, OutOfResources
 from node.ledger.group_commit import GroupCommit
 from node.ledger.tables import EVENT
@@ -49,10 +52,12 @@ class Ledger:
     ----------
     url
         Any URL that SQLAlchemy takes. SQLite runs in WAL mode with `synchronous=FULL`: a commit is on disk.
+    space
+        Of its disk; None where that is another machine's.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, space: SpaceGuard | None = None) -> None:
+        self.url, self._space = url, space
         self._turn = threading.Lock()
         self.grouped = GroupCommit(self.write)
         """Writes of which many are asked for at once."""
@@ -61,7 +66,7 @@ class Ledger:
             if make_url(url).get_backend_name() == "sqlite":
                 timeout = float(str(make_url(url).query.get("timeout", _BUSY_SECONDS)))
                 options = {"connect_args": {"timeout": timeout, "check_same_thread": False}}
-            self.engine = create_engine(url, pool_pre_ping=not options, **options)
+            self.engine = create_engine(url, pool_pre_ping=not options, json_deserializer=read_json, **options)
         except (ImportError, ValueError, ArgumentError) as error:
             raise ConfigurationError(f"database.url cannot be used: {error}") from error
         if options:
@@ -102,19 +107,43 @@ class Ledger:
             return False
 
     @property
+    def is_new(self) -> bool:
+        """Whether the database is not there yet, or has no tables."""
+        file = make_url(self.url).database if self.is_sqlite else None
+        if file and not Path(file).exists():
+            return True
+        try:
+            with self.read() as connection:
+                return not inspect(connection).get_table_names()
+        except OutOfResources:  # `migrate` says why
+            return False
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of this machine's."""
+        return self.engine.dialect.name == "sqlite"
+
+    @property
     def display(self) -> str:
         """The URL without its password."""
         return make_url(self.url).render_as_string(hide_password=True)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, adds: bool = False) -> Iterator[Connection]:
         """One read-write transaction, begun at once; committed on leaving, rolled back on an error.
+
+        Parameters
+        ----------
+        adds
+            It adds what a peer sends, or what its doings leave behind: `node.min_free_mb` stay free.
 
         Raises
         ------
         OutOfResources
             The database is locked, full, read-only or gone.
         """
+        if adds and self._space:
+            self._space.check()
         if not self._turn.acquire(timeout=_BUSY_SECONDS):  # SQLite would have the second one sleep and look again
             raise OutOfResources("the ledger did not take a write: another one of this process takes too long")
         try:
@@ -160,18 +189,40 @@ def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...]
     return str(compiled), tuple(compiled.positiontup or ()), constants
 
 
-def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
+def read_json(text: str) -> Any:
+    """A value of a JSON column, without what no JSON text may hold: NaN and infinities are null, half a surrogate `?`.
+
+    Versions before this one kept such values, and nobody could be sent them.
+    """
+    found = json.loads(text, parse_constant=lambda _constant: None)
+    return _without_surrogates(found) if "\\ud" in text.lower() else found
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [_without_surrogates(one) for one in value]
+        case dict():
+            return {key: _without_surrogates(one) for key, one in value.items()}
+    return value
+
+
+def open_ledger(settings: Settings, *, make: bool = True, reindexing: bool = False) -> Ledger:
     """The ledger of these settings, with its schema up to date.
 
     Parameters
     ----------
     make
         Whether a ledger that is not there is made; else it is an error.
+    reindexing
+        It is made also where there are instances already, which is to say that it was lost.
 
     Raises
     ------
     ConfigurationError
-        The data folder or the database cannot be used.
+        The data folder or the database cannot be used, or the ledger of its instances is gone.
     """
     data = settings.node.data
     if not make and not settings.database.url and not (data / SQLITE).exists():
@@ -180,9 +231,20 @@ def open_ledger(settings: Settings, *, make: bool = True) -> Ledger:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"node.data: the folder {data} cannot be made: {error.strerror}") from error
-    ledger = Ledger(settings.database.url or sqlite_url(data))
+    space = None if settings.database.url else SpaceGuard(data, settings.node.min_free_mb << 20)
+    ledger = Ledger(settings.database.url or sqlite_url(data), space)
+    if not reindexing and _is_lost(ledger, data):
+        raise ConfigurationError(
+            f"there is no ledger ({ledger.display}), but there are instances in {data / 'instances'}: put the ledger "
+            "back (a copy that `readfirst backup` made, if there is one) and run `readfirst reindex`"
+        )
     ledger.migrate()
     return ledger
+
+
+def _is_lost(ledger: Ledger, data: Path) -> bool:
+    """Looked at twice, for another process may make the ledger, and receive an instance, in between."""
+    return ledger.is_new and next((data / "instances").glob("*/*/*.dcm"), None) is not None and ledger.is_new
 
 
 def note(connection: Connection, study_instance_uid: str, at: float, kind: str, detail: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     and_,
+    delete,
     func,
     insert,
     null,
@@ -23,7 +24,7 @@ from node.entities import QUARANTINE, AnalysisReport, JobKind, JobState, StudySt
 from node.ledger import jobs
 from node.ledger.engine import note
 from node.ledger.jobs import LEASE, NewJob
-from node.ledger.tables import FINDING, INSTANCE, JOB, PICTURE, RESULT, STUDY
+from node.ledger.tables import EVENT, FINDING, INSTANCE, JOB, PICTURE, RESULT, STUDY
 
 MOST_ATTEMPTS = 3  # to queue a study, or analyses that a worker may die of, before the study counts as failed
 
@@ -125,7 +126,7 @@ def claim(connection: Connection, study_instance_uid: str, generation: int, now:
     done = connection.execute(
         update(STUDY)
         .where(_is(study_instance_uid, generation), STUDY.c.state == StudyState.QUEUED)
-        .values(state=StudyState.ANALYSING)
+        .values(state=StudyState.ANALYSING, reason="")
     )
     if done.rowcount:
         attempts = JOB.c.attempts + 1
@@ -140,11 +141,37 @@ def extend(connection: Connection, study_instance_uid: str, generation: int, lea
     jobs.change(connection, *ours, JOB.c.lease_until.is_not(None), lease_until=lease_until)
 
 
-def postpone(connection: Connection, study_instance_uid: str, generation: int, now: float) -> None:
-    """Give an analysis back to the queue: this machine cannot do it just now, which is no fault of the study's."""
-    if _end(connection, study_instance_uid, generation, state=StudyState.QUEUED):
-        values = {"notified_at": now, "lease_until": None, "attempts": JOB.c.attempts - 1}
-        jobs.change(connection, _job(study_instance_uid), **values)
+def under_way(connection: Connection, study_instance_uid: str, generation: int) -> int:
+    """How often the analysis that is under way was begun; 0 where none is: it was overtaken."""
+    here = and_(_is(study_instance_uid, generation), STUDY.c.state == StudyState.ANALYSING)
+    if connection.execute(select(STUDY.c.generation).where(here)).first() is None:
+        return 0
+    return sum(int(job["attempts"]) for job in jobs.find(connection, _job(study_instance_uid)))
+
+
+def postpone(
+    connection: Connection, study_instance_uid: str, generation: int, now: float, due_at: float, reason: str = "", *,
+    counts: bool = False,
+) -> bool:  # fmt: skip
+    """Give an analysis back to the queue until `due_at`; whether its `reason` is a new one.
+
+    Unless it counts as an attempt it is no fault of the study's, and begins anew without a trace.
+    """
+    (job,) = jobs.find(connection, _job(study_instance_uid)) or (None,)
+    if job is None or not _end(connection, study_instance_uid, generation, state=StudyState.QUEUED, reason=reason):
+        return False
+    attempts = job["attempts"] if counts else job["attempts"] - 1
+    values = {"notified_at": None, "lease_until": None, "attempts": attempts, "due_at": due_at, "last_error": reason}
+    jobs.change(connection, _job(study_instance_uid), **values)
+    begun = select(func.max(EVENT.c.id)).where(
+        EVENT.c.study_instance_uid == study_instance_uid, EVENT.c.kind == StudyState.ANALYSING
+    )
+    if not counts:
+        connection.execute(delete(EVENT).where(EVENT.c.id == begun.scalar_subquery()))
+    new = bool(reason) and reason != job["last_error"]
+    if new:
+        note(connection, study_instance_uid, now, "waits", reason)
+    return new
 
 
 def lost(connection: Connection, now: float) -> Sequence[RowMapping]:

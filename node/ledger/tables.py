@@ -162,6 +162,27 @@ JOB = Table(  # whatever must happen later and survive a restart: one row a job;
     sqlite_autoincrement=True,
 )
 
+CIRCUIT = Table(  # a receiver that failed in the last attempts; no row: it took what it was sent; node.sending.circuits
+    "circuit",
+    METADATA,
+    Column("lane", String(64), primary_key=True),  # of JOB
+    Column("failures", Integer, nullable=False),  # in a row, of more than one study
+    Column("study_instance_uid", UID, nullable=False),  # the study of the last one
+    Column("last_error", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("probe_at", Float, nullable=False),  # before this time nothing is sent where the circuit is open
+)
+
+WORKER = Table(  # one row a process that analyses: whether it can; node.ledger.workers
+    "worker",
+    METADATA,
+    Column("name", String(128), primary_key=True),  # host and process ID
+    Column("ready", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),  # why it is not ready, or in which way it is less than it should be
+    Column("since", Float, nullable=False),  # of this reason
+    Column("beat_at", Float, nullable=False),  # when it last said so
+)
+
 WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     "work_item",
     METADATA,
@@ -176,9 +197,11 @@ WORK_ITEM = Table(  # Unified Procedure Steps, PS3.4 Annex CC
     Column("attributes", JSON, nullable=False),  # the whole Data Set, DICOM JSON Model (PS3.18 F)
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    Column("pushed_by", String(64), nullable=False, default="", server_default=""),  # AE title or address; empty: we
     Index(None, "study_instance_uid"),
     Index(None, "state", "priority", "created_at"),
     Index(None, "updated_at"),
+    Index(None, "pushed_by"),
 )
 
 IMAGING_ORDER = Table(  # what HL7 senders have ordered; of the patient nothing

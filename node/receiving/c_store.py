@@ -106,7 +106,7 @@ class StoreOperation:
         uids = self._request.sop_class_uid, self._request.sop_instance_uid
         if not all(map(is_received_uid, uids)):
             raise NotUnderstood("the command's SOP Class or Instance UID is not a valid UID")
-        self._incoming = self._receiver.store.begin(file_meta(*uids, self._syntax))
+        self._incoming = self._receiver.store.begin(file_meta(*uids, self._syntax, self._peer))
 
     def _write(self, data: memoryview) -> None:
         assert self._incoming is not None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from node.data_folder import SpaceGuard
 from node.dicom.part10 import dataset_offset
 from node.durable import PART, make_folder, start_writing, sync_folder
 from node.entities import InstanceKey, StoredInstance
@@ -36,7 +36,7 @@ class Store:
         self.data = data
         self.root = data / "instances"
         self.incoming = data / "incoming"
-        self.min_free_bytes = min_free_bytes
+        self.space = SpaceGuard(self.root, min_free_bytes)
 
     def prepare(self) -> None:
         """Create the folder and remove what writers that were killed left behind; others may be writing just now."""
@@ -60,19 +60,8 @@ class Store:
         OutOfResources
             Too little free space, or the disk takes no file.
         """
-        self.check_space(len(meta))
+        self.space.check(len(meta))
         return Incoming(self, meta)
-
-    def check_space(self, size: int) -> None:
-        """OutOfResources where so many bytes more would leave too little free."""
-        try:
-            free = shutil.disk_usage(self.root).free
-        except OSError as error:
-            raise OutOfResources(f"the data folder cannot be used: {error.strerror}") from error
-        if free - size < self.min_free_bytes:
-            raise OutOfResources(
-                f"{free >> 20} MiB are free, node.min_free_mb = {self.min_free_bytes >> 20} are kept free"
-            )
 
 
 class Incoming:
@@ -100,7 +89,7 @@ class Incoming:
         """Append bytes of the Data Set as sent, and let the disk begin with them; OutOfResources where it cannot."""
         self._unchecked += len(data)
         if self._unchecked >= _STRIDE:
-            self._store.check_space(self._unchecked)
+            self._store.space.check(self._unchecked)
             self._unchecked = 0
         self._append(data)
         self._hash.update(data)

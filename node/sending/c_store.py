@@ -87,7 +87,7 @@ class Outgoing:
                 self._channel.refuse()
             except AssociationEnded:
                 pass
-        return AssociationEnded("the peer ended the association")
+        return self._channel.end("the peer ended the association")
 
     def _send(self, file: Part10, context_id: int) -> list[bytes]:
         """Send the request; the bodies of PDUs in which the peer answered before it had everything."""

@@ -15,6 +15,7 @@ from node.ledger import jobs
 from node.ledger.engine import note
 from node.ledger.jobs import LEASE, NewJob
 from node.ledger.tables import JOB, RESULT
+from node.sending import circuits
 
 HELD = (JobState.STORED, JobState.DELIVERED)  # the peer answered Success to C-STORE
 WAITING = (JobState.PENDING, JobState.STORED)  # to be sent, or for the peer's word that it keeps it
@@ -86,7 +87,7 @@ def _record_result(connection: Connection, study_uid: str, generation: int, resu
     known = connection.execute(
         update(RESULT)
         .where(RESULT.c.sop_instance_uid == result.sop_instance_uid)
-        .values(generation=generation, path=result.path)
+        .values(generation=generation, path=result.path, package=result.package, kind=result.kind)
     )
     if known.rowcount:
         return
@@ -113,15 +114,29 @@ def _put_one(
 
 
 def due(connection: Connection, now: float, notified_before: float) -> Sequence[tuple[str, str]]:
-    """(Study Instance UID, peer) with something to send that the workers were not notified of since then."""
+    """(Study Instance UID, peer) with something to send that the workers were not notified of since then.
+
+    Nothing for a peer whose circuit is open before its next probe is due (`node.sending.circuits`).
+    """
     unnotified = or_(JOB.c.notified_at.is_(None), JOB.c.notified_at < notified_before, JOB.c.notified_at < JOB.c.due_at)
     query = (
         select(JOB.c.study_instance_uid, JOB.c.lane)
-        .where(jobs.due(JobKind.DELIVERY, now), unnotified)
+        .where(jobs.due(JobKind.DELIVERY, now), unnotified, circuits.not_waiting(JOB.c.lane, now))
         .group_by(JOB.c.study_instance_uid, JOB.c.lane)
         .order_by(func.min(JOB.c.due_at))
     )
     return [(row.study_instance_uid, row.lane) for row in connection.execute(query)]
+
+
+def next_study(connection: Connection, peer: str, now: float) -> str | None:
+    """The study whose objects are to be sent to a peer next: the one tried least often, then the one due longest."""
+    query = select(JOB.c.study_instance_uid).where(
+        jobs.due(JobKind.DELIVERY, now, peer), circuits.not_waiting(JOB.c.lane, now)
+    )
+    order = (func.min(JOB.c.attempts), func.min(JOB.c.due_at))
+    found = connection.execute(query.group_by(JOB.c.study_instance_uid).order_by(*order).limit(1))
+    uid: str | None = found.scalar()
+    return uid
 
 
 def mark_notified(connection: Connection, study_instance_uid: str, peer: str, now: float) -> None:
@@ -134,11 +149,15 @@ def claim(
 ) -> Sequence[RowMapping]:
     """Take what is due for one study and peer for `lease` seconds; empty where another worker has it.
 
+    Empty, too, where the peer's circuit is open, and this is not its next probe.
+
     Returns
     -------
     sequence of rows
         `id` and `attempts` of the job, and the result's columns: `sop_instance_uid`, `sop_class_uid`, `path`, `kind`, …
     """
+    if not circuits.may_send(connection, peer, now):
+        return ()
     free = and_(jobs.due(JobKind.DELIVERY, now, peer), JOB.c.study_instance_uid == study_instance_uid)
     query = select(JOB.c.id, JOB.c.attempts, RESULT).join(RESULT, RESULT.c.sop_instance_uid == JOB.c.key)
     rows = connection.execute(query.where(free).order_by(JOB.c.id)).mappings().all()

@@ -20,21 +20,28 @@ from node.dicom.dimse import is_performed
 from node.dicom.part10 import Part10, read_part10
 from node.errors import ConfigurationError, NothingAccepted, NotRecognized, PeerError, UnreadableInstance
 from node.sending.c_store import Outgoing, outgoing
-from node.settings import Peer, Tls
+from node.settings import Peer, Settings, Tls
 from node.tls.renewal import renewed_client_context
-from node.upperlayer.requestor import RequestingAE
+from node.upperlayer.requestor import RequestedAssociation, RequestingAE
 
 MOST_CONTEXTS = 128  # presentation contexts of one association, PS3.8 9.3.2.2: odd numbers 1 to 255
 _CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 C.5.6
+_OUT_OF_RESOURCES = 0xA700  # to 0xA7FF, PS3.4 B.2.3
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Requestor:
-    """Our AE title and certificate for the associations that we open."""
+    """Our AE title and certificate for the associations that we open, and how long each may take (None: no limit)."""
 
     ae_title: str
     tls: Tls | None = None
+    seconds: float | None = None
+
+    @staticmethod
+    def of(settings: Settings) -> Requestor:
+        """The node as its settings have it."""
+        return Requestor(settings.node.ae_title, settings.node.tls, settings.limits.requested_minutes * 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,13 @@ class SendResult:
     """How one C-STORE ended; `error` is empty for a status that means stored (0x0000, 0xB0xx, PS3.4 B.2.3).
 
     `refused`: the peer does not take this SOP class (no presentation context, or status 0x0122, PS3.7 C.5.6).
+    `peer_failed`: the peer did not answer, or is out of resources; with another object it would be no different.
     """
 
     path: Path
     error: str
     refused: bool = False
+    peer_failed: bool = False
 
 
 @contextmanager
@@ -73,7 +82,7 @@ def associate(
         contexts were not accepted.
     """
     ae = RequestingAE(requestor.ae_title)
-    ae.connection_timeout = _CONNECT_SECONDS
+    ae.connection_timeout, ae.association_seconds = _CONNECT_SECONDS, requestor.seconds
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _ANSWER_SECONDS
     where = f"{peer.ae_title}@{peer.host}:{peer.port}"
     arguments = _tls_arguments(requestor, peer)
@@ -88,11 +97,13 @@ def associate(
         raise _why_not(association, requestor, peer, where)
     try:
         yield association
+        if association.is_established:
+            association.release()
     except BaseException:
         association.abort()
         raise
-    if association.is_established:
-        association.release()
+    finally:
+        association.limit(None)
 
 
 def _tls_arguments(requestor: Requestor, peer: Peer) -> tuple[object, str] | None:
@@ -103,7 +114,9 @@ def _tls_arguments(requestor: Requestor, peer: Peer) -> tuple[object, str] | Non
     return renewed_client_context(requestor.tls).context(), peer.host
 
 
-def _why_not(association: Association, requestor: Requestor, peer: Peer, where: str) -> PeerError:
+def _why_not(association: RequestedAssociation, requestor: Requestor, peer: Peer, where: str) -> PeerError:
+    if association.cut_reason:
+        return PeerError(f"{where}: {association.cut_reason}")
     if association.is_rejected:
         response = association.acceptor.primitive
         reason = getattr(response, "reason_str", "") if response else ""
@@ -207,7 +220,7 @@ def store(
         except NothingAccepted as error:
             outcomes.extend(SendResult(file.path, str(error), refused=True) for file in left)
         except PeerError as error:
-            outcomes.extend(SendResult(file.path, str(error)) for file in left)
+            outcomes.extend(SendResult(file.path, str(error), peer_failed=True) for file in left)
     return tuple(outcomes)
 
 
@@ -220,10 +233,15 @@ def _store_one(sender: Outgoing, file: Part10) -> SendResult:
     except UnreadableInstance as error:
         return SendResult(file.path, f"the file cannot be read: {error}")
     except PeerError as error:
-        return SendResult(file.path, str(error))
+        return SendResult(file.path, str(error), peer_failed=True)
     if is_performed(status):
         return SendResult(file.path, "")
-    return SendResult(file.path, f"the peer refused it with {_hex(status)}", refused=status == _CLASS_NOT_SUPPORTED)
+    return SendResult(
+        file.path,
+        f"the peer refused it with {_hex(status)}",
+        refused=status == _CLASS_NOT_SUPPORTED,
+        peer_failed=status & 0xFF00 == _OUT_OF_RESOURCES,
+    )
 
 
 def _batches(

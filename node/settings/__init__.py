@@ -12,10 +12,11 @@ from node.settings.policy import Policy, PolicyRule
 from node.settings.results import Results
 from node.settings.settings import DEFAULT_FILE, Settings, load
 from node.settings.storage import Database, Queue
-from node.settings.web import Web, WebTls
+from node.settings.web import ALL_RIGHTS, Web, WebRight, WebTls, WebToken
 from node.settings.worklist import Hl7Sink, UpsSink, Webhook, Worklist
 
 __all__ = [
+    "ALL_RIGHTS",
     "DEFAULT_FILE",
     "LOOPBACK",
     "AETitle",
@@ -39,7 +40,9 @@ __all__ = [
     "Tls",
     "UpsSink",
     "Web",
+    "WebRight",
     "WebTls",
+    "WebToken",
     "Webhook",
     "Worklist",
     "load",

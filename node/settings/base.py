@@ -29,3 +29,8 @@ class Tls(Section):
     certificate: Path = Field(description="certificate that is shown to the other side; it may hold a chain")
     key: Path = Field(description="its private key")
     ca: Path = Field(description="authorities that sign the other side's certificates, and revocation lists")
+
+
+def tls_of(own: bool | Tls, node: Tls | None) -> Tls | None:
+    """The certificates of a connection that has its own, or those of `node.tls`; None without TLS."""
+    return own if isinstance(own, Tls) else node if own else None

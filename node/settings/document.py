@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -41,10 +41,11 @@ def keys(section: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]
     """Each key of a section and of the tables in it, with what it is."""
     for name, field in section.model_fields.items():
         inner = _section_of(field.annotation)
-        if inner is None or field.default is None or field.default == ():  # a table that need not be there
+        if inner is None or field.default in (None, False, ()):  # a table that need not be there
             yield f"{prefix}.{name}", field
         if inner is not None:
-            yield from keys(inner, f"{prefix}.{name}")
+            named = ".NAME" if get_origin(field.annotation) is dict else ""
+            yield from keys(inner, f"{prefix}.{name}{named}")
 
 
 def _section_of(annotation: Any) -> type[Section] | None:

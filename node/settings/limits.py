@@ -36,9 +36,19 @@ class Limits(Section):
         "the association goes on",
     )  # fmt: skip
     object_minutes: float = Field(60.0, gt=0.0, description="an instance that takes longer ends its association")
+    requested_minutes: float = Field(
+        10.0, gt=0.0, le=1440.0,
+        description="an association that the node opens (to deliver a study's results, to query, for storage "
+        "commitment) is ended after so long; what its peer did not take is due again after a growing pause",
+    )  # fmt: skip
     mb_per_second: int = Field(
         0, ge=0,
         description="MiB of one peer, over all its associations: a faster one is read later, and TCP makes it wait; "
         "`0`: no limit",
+    )  # fmt: skip
+    work_items_per_peer: int = Field(
+        10_000, ge=1,
+        description="that one peer (UPS-RS: one address) has made and that are kept; one more is refused with 0x0213 "
+        "(503)",
     )  # fmt: skip
     instances_per_second: int = Field(0, ge=0, description="of one peer, in the same way; `0`: no limit")

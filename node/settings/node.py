@@ -36,5 +36,8 @@ class Node(Section):
     )
     network_timeout: float = Field(60.0, gt=0.0, description="seconds without a byte before an association is aborted")
     min_free_mb: int = Field(
-        1024, ge=0, description="MiB; below this much free space instances are refused with 0xA700"
+        1024,
+        ge=0,
+        description="MiB; below this much free space nothing is added: instances are refused with 0xA700, work items "
+        "and orders with their status, analyses wait, and audit messages are in memory only",
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, IPvAnyNetwork, StringConstraints, model_validator
 
-from node.settings.base import LOOPBACK, Charset, Port, PriorityName, Section
+from node.settings.base import LOOPBACK, Charset, Port, PriorityName, Section, Tls
 
 
 class Orders(Section):
@@ -19,18 +19,38 @@ class Orders(Section):
         description='addresses or networks that may send: `["10.0.0.5", "10.1.0.0/16"]`; empty: everybody who reaches '
         "the listener",
     )
-    encoding: Charset = Field("UNICODE UTF-8", description="of senders that leave MSH-18 empty")
+    tls: bool | Tls = Field(
+        False,
+        description='`true`: TLS with `node.tls`; `{ certificate = "…", key = "…", ca = "…" }` where orders have an '
+        "authority of their own. Senders show a certificate of the authority; renewed files are read at the next "
+        "connection",
+    )
+    encoding: Charset = Field(
+        "UNICODE UTF-8",
+        description="of senders that leave MSH-18 empty; a message that is not in it is recorded where what counts "
+        "for the order is ASCII, and the log warns",
+    )
     accession: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}-\d{1,2}(\.\d{1,2})?$")], ...] = Field(
         ("IPC-1", "OBR-18", "ORC-3", "OBR-3"),
         description="where the accession number stands; the first that has a value",
     )
     priorities: dict[str, PriorityName] = Field(
         {},
-        description='what the senders\' codes mean (ORC-7, OBR-27, TQ1-9), by default `{ S = "HIGH", A = "HIGH", P = '
-        '"HIGH", C = "HIGH", R = "MEDIUM", T = "MEDIUM" }`; only those given are changed, unknown ones are MEDIUM',
+        description="what the senders' codes mean (TQ1-9, ORC-7, OBR-27, OBR-5), in capitals or not; by default S, A, "
+        "P, C, STAT, ASAP, PREOP, CALLBACK, URGENT, EMERGENCY, EMERGENT, HIGH are HIGH, and R, T, PRN, ROUTINE, "
+        "TIMING, NORMAL, ELECTIVE, MEDIUM, LOW are MEDIUM; only those given are changed, unknown ones are MEDIUM, and "
+        "the log and the acknowledgement say so",
     )
-    most_connections: int = Field(16, ge=1, le=1000, description="connections at once")
+    most_connections: int = Field(
+        16, ge=1, le=1000,
+        description="connections at once; where there are more, the least recently active one of the address that has "
+        "most of them is dropped",
+    )  # fmt: skip
     idle_seconds: float = Field(3600.0, gt=0.0, description="a connection without a message is closed so long after it")
+    message_seconds: float = Field(
+        30.0, gt=0.0, le=3600.0,
+        description="from the first byte of a message to its last, and for the TLS handshake; else AE",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _allowed_off_loopback(self) -> Orders:

@@ -28,10 +28,11 @@ class Peer(Section):
         description="is asked by C-FIND how many instances a study has, and as a receiver whether it keeps the results "
         "(storage commitment, else C-FIND); the first such peer is named in the worklist as the place of the images",
     )
-    worklist: tuple[Literal["read", "change"], ...] = Field(
+    worklist: tuple[Literal["read", "change", "subscriptions"], ...] = Field(
         (),
         description='what it may do as SCU of Unified Procedure Steps: `"read"` (C-FIND, N-GET, subscribe, be '
-        'subscribed), `"change"` (N-CREATE, N-SET, change the state, request cancel); else 0x0124',
+        'subscribed), `"change"` (N-CREATE, N-SET, change the state, request cancel), `"subscriptions"` (end or change '
+        "subscriptions of other AE titles); else 0x0124",
     )
     addresses: tuple[IPvAnyNetwork, ...] = Field(
         (),

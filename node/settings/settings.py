@@ -55,8 +55,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> Settings:
         wanting = self.peers_that(lambda peer: peer.tls)
-        if self.worklist.hl7 and self.worklist.hl7.tls and self.node.tls is None:
-            raise ValueError("worklist.hl7.tls is true: node.tls must name certificate, key and ca")
+        for name, table in (("hl7", self.worklist.hl7), ("orders", self.worklist.orders)):
+            if table and table.tls is True and self.node.tls is None:
+                raise ValueError(f"worklist.{name}.tls is true: node.tls must name certificate, key and ca")
         if self.audit.syslog and self.audit.syslog.transport == "tls" and not (self.audit.syslog.tls or self.node.tls):
             raise ValueError("audit.syslog speaks TLS: node.tls or audit.syslog.tls must name certificate, key and ca")
         if wanting and self.node.tls is None:
@@ -98,8 +99,13 @@ class Settings(BaseSettings):
         return {name: peer for name, peer in self.receivers.items() if peer.query}
 
 
-def load(path: Path | None = None) -> Settings:
+def load(path: Path | None = None, *, required: bool = False) -> Settings:
     """Read the settings from `path` (default: `readfirst.toml` here, if there is one) and the environment.
+
+    Parameters
+    ----------
+    required
+        Something must be set, by file or environment: a node that nobody configured does not start.
 
     Raises
     ------
@@ -107,6 +113,11 @@ def load(path: Path | None = None) -> Settings:
         Names each wrong or unknown key and what is wrong with it.
     """
     file = path or DEFAULT_FILE
+    if required and not path and not file.is_file() and not any(map(_is_ours, os.environ)):
+        raise ConfigurationError(
+            f"there is no configuration: write {file.resolve()} (README.md has one to begin with), name another with "
+            "--config, or set READFIRST_… variables"
+        )
     if path and not path.is_file():
         raise ConfigurationError(f"there is no configuration file {path}; write one or leave --config away")
 
@@ -129,9 +140,13 @@ def load(path: Path | None = None) -> Settings:
         raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
     except ValidationError as error:
         lines = "; ".join(_sentence(item) for item in error.errors())
-        set_there = any(name.upper().startswith("READFIRST_") and "__" in name for name in os.environ)
+        set_there = any(map(_is_ours, os.environ))
         where = " and ".join([str(file)] * file.is_file() + ["the environment"] * (set_there or not file.is_file()))
         raise ConfigurationError(f"{where}: {lines}") from error
+
+
+def _is_ours(variable: str) -> bool:
+    return variable.upper().startswith("READFIRST_") and "__" in variable
 
 
 def _refuse_unknown_variables() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from node.settings.base import LOOPBACK, Section
+from node.settings.base import LOOPBACK, AETitle, Section
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", re.IGNORECASE)
 _VIEWER = re.compile(r"https?://[^\s{}]*\{StudyInstanceUID\}[^\s{}]*")
@@ -26,6 +27,21 @@ class WebTls(Section):
     key: Path = Field(description="its private key")
 
 
+WebRight = Literal["read", "change", "metrics", "subscriptions"]
+ALL_RIGHTS: tuple[WebRight, ...] = get_args(WebRight)
+
+
+class WebToken(Section):
+    """A token with rights of its own."""
+
+    token: str = Field(min_length=_TOKEN_LENGTH, description=f"at least {_TOKEN_LENGTH} characters, random")
+    rights: tuple[WebRight, ...] = Field(
+        description='`"read"` (pages, search, retrieve, subscribe), `"change"` (claim, complete, retry; work items '
+        'made or changed), `"metrics"` (`/metrics`), `"subscriptions"` (act for every subscriber\'s AE title)'
+    )
+    ae_title: AETitle | None = Field(None, description="the subscriber that it may always act for (UPS-RS)")
+
+
 class Web(Section):
     """The web page for people, and UPS-RS."""
 
@@ -35,6 +51,9 @@ class Web(Section):
         "",
         description="what people log in with, and programs send as `Authorization: Bearer`; required where others than "
         "this machine can reach the page",
+    )
+    tokens: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")], WebToken] = Field(
+        {}, description="tables `[web.tokens.NAME]`: further tokens, each with its own rights; `web.token` has all"
     )
     tls: WebTls | None = Field(None, description='`{ certificate = "…", key = "…" }`: the page by HTTPS')
     public_url: str = Field(
@@ -49,8 +68,12 @@ class Web(Section):
 
     @model_validator(mode="after")
     def _token_off_loopback(self) -> Web:
-        if (self.host not in LOOPBACK or self.public_url) and not self.token:
+        if self.host in LOOPBACK and not self.public_url:
+            return self
+        if not self.token and not self.tokens:
             raise ValueError("web.token is required where others than this machine can reach the page")
+        if self.token and len(self.token) < _TOKEN_LENGTH:
+            raise ValueError(f"{_GUESSABLE}; others than this machine can reach the page")
         return self
 
     @property

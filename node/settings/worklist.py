@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from node.settings.base import LOOPBACK, AETitle, Charset, Port, PriorityName, Section
+from node.settings.base import LOOPBACK, AETitle, Charset, Port, PriorityName, Section, Tls
 from node.settings.orders import Orders
 from node.settings.policy import Policy
 
@@ -38,7 +38,11 @@ class Hl7Sink(Section):
 
     host: str = Field(description="address of the HL7 v2 receiver (MLLP)")
     port: Port = Field(2575, description="its port")
-    tls: bool = Field(False, description="TLS with `node.tls`")
+    tls: bool | Tls = Field(
+        False,
+        description='`true`: TLS with `node.tls`; `{ certificate = "…", key = "…", ca = "…" }` where the receiver has '
+        "an authority of its own",
+    )
     timeout: float = Field(10.0, gt=0.0, le=600.0, description="seconds until the acknowledgement")
     message: Literal["ORM^O01", "OMG^O19", "OMI^O23", "ORU^R01"] = Field(
         "ORM^O01",

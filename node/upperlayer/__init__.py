@@ -11,7 +11,7 @@ _servers                 acceptor                AE.shutdown ends the listeners 
 _server                  acceptor                the listener closes the connection at the end   test_server
 _accepted_cx             acceptor                accepted presentation contexts by ID            test_accepted_contexts
 _serve_request           acceptor, requestor     work after a response; reports at any moment    test_serving
-_decode_pdu              pdu                     a PDU that was read elsewhere                   test_decoding
+_decode_pdu              pdu, requestor          a PDU that was read elsewhere                   test_decoding
 _kill_thread             pdu, streaming          a failed action must not end the layer          test_kill_thread
 _is_transport_event      requestor, streaming    who reads the socket, and when                  test_reading
 _read_pdu_data           streaming               PDUs are read without a pause                   test_reading

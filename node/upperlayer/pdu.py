@@ -5,22 +5,10 @@ from __future__ import annotations
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
-from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from node.upperlayer.pdata import HEADER, InvalidPDU
 
 _OURS = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})  # requests of our side to send, PS3.8 9.2.2
-
-
-def require_items(request: A_ASSOCIATE_RQ) -> None:
-    """InvalidPDU where it lacks what PS3.8 Tables 9-11, 9-13 require; pynetdicom's threads would end there."""
-    contexts = request.presentation_context
-    if not contexts or not request.user_information:
-        raise InvalidPDU("an A-ASSOCIATE-RQ lacks an item that it must have")
-    if len({context.context_id for context in contexts}) < len(contexts):
-        raise InvalidPDU("an A-ASSOCIATE-RQ gives a presentation context ID twice")
-    if not all(context.abstract_syntax and all(context.transfer_syntax or [""]) for context in contexts):
-        raise InvalidPDU("an A-ASSOCIATE-RQ proposes a context without a syntax")
 
 
 def decoded(layer: DULServiceProvider, kind: int, body: bytes) -> tuple[object, str]:

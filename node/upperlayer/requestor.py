@@ -12,10 +12,10 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
-from threading import Lock
+from threading import Lock, Timer
 
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -25,6 +25,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.errors import PeerError
+from node.upperlayer.negotiation import plain_response
 from node.upperlayer.pdata import HEADER, InvalidPDU
 from node.upperlayer.pdu import decoded, put_layer
 from node.upperlayer.socket_reader import Deadline, read_exactly, receive
@@ -50,6 +51,14 @@ class SharedLayer(DULServiceProvider):  # type: ignore[misc]
             received: bool = super()._is_transport_event()
         return received
 
+    def _decode_pdu(self, bytestream: bytearray) -> tuple[object, str]:
+        """As pynetdicom's, which would not read what PS3.8 wants ignored, and ends over values that are not defined."""
+        kind, body = bytestream[0], bytes(bytestream[HEADER.size :])
+        plain = plain_response(kind, body)
+        bytestream = bytearray(HEADER.pack(kind, len(plain)) + plain)
+        found: tuple[object, str] = super()._decode_pdu(bytestream)
+        return found
+
     def hand_over(self, kind: int, body: bytes) -> None:
         """Give a whole PDU to the state machine; InvalidPDU where it is none."""
         pdu, event = decoded(self, kind, body)
@@ -71,6 +80,25 @@ class RequestedAssociation(Association):  # type: ignore[misc]
     def __init__(self, ae: AE) -> None:
         super().__init__(ae, "requestor")
         put_layer(self, SharedLayer(self))
+        self.cut_reason = ""
+        """Why we ended the connection ourselves; empty where we did not."""
+        self._timer: Timer | None = None
+
+    def limit(self, seconds: float | None) -> None:
+        """End the connection so many seconds from now, whatever it waits for then; None takes the limit away."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = Timer(seconds, self._cut, [seconds]) if seconds is not None else None
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _cut(self, seconds: float) -> None:
+        self.cut_reason = f"the association took longer than the {seconds:g} s that it may take"
+        layer = self.dul.socket
+        if layer is not None and layer.socket is not None:
+            with suppress(OSError):  # of the socket itself: an SSLSocket's own would wait for the peer
+                socket.socket.shutdown(layer.socket, socket.SHUT_RDWR)
 
     def _serve_request(self, message: object, context_id: int) -> None:
         """As pynetdicom's, which serves a report in a thread and then marks its loop as running.
@@ -83,7 +111,12 @@ class RequestedAssociation(Association):  # type: ignore[misc]
 
 
 class RequestingAE(AE):  # type: ignore[misc]
-    """An application entity whose associations are `RequestedAssociation`s and send small PDUs at once."""
+    """An application entity whose associations are `RequestedAssociation`s and send small PDUs at once.
+
+    `association_seconds` is the time from the first packet to the end of each; None is no limit.
+    """
+
+    association_seconds: float | None = None
 
     def associate(
         self,
@@ -95,7 +128,7 @@ class RequestingAE(AE):  # type: ignore[misc]
         ext_neg: Sequence[object] = (),
         tls_args: tuple[object, str] | None = None,
         evt_handlers: Sequence[EventHandlerType] = (),
-    ) -> Association:
+    ) -> RequestedAssociation:
         """As the parent: an association that runs, or holds the reason why it was not established."""
         association = RequestedAssociation(self)
         requestor, acceptor = association.requestor, association.acceptor
@@ -112,9 +145,12 @@ class RequestingAE(AE):  # type: ignore[misc]
         association.set_socket(AssociationSocket(association, address=ours))
         association.dul.socket.tls_args = tls_args
         association.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        association.limit(self.association_seconds)
         association.request()
         if association.is_established:
             association.start()
+        else:
+            association.limit(None)
         return association
 
 
@@ -176,7 +212,7 @@ class PduChannel:
     def end(self, reason: str, *, notified: bool = False) -> AssociationEnded:
         """The error to raise when no more can be sent, for this reason."""
         self.over, self.notified = True, notified or self.notified
-        return AssociationEnded(reason)
+        return AssociationEnded(self._layer.assoc.cut_reason or reason)
 
     def send(self, parts: Sequence[bytes | memoryview]) -> None:
         """Send the bytes of whole PDUs; AssociationEnded where the peer does not take them."""

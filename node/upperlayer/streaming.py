@@ -18,12 +18,13 @@ from typing import Protocol
 import structlog
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ
 
 from node.dicom.dimse import StoreRequest, read_store_request, store_response
 from node.settings.limits import Limits
+from node.upperlayer.negotiation import plain_request
 from node.upperlayer.pdata import COMMAND, HEADER, ITEM, LAST, LONGEST_COMMAND, P_DATA, InvalidPDU, opening
-from node.upperlayer.pdu import AcceptorStateMachine, decoded, require_items
+from node.upperlayer.pdu import AcceptorStateMachine, decoded
 from node.upperlayer.socket_reader import SocketReader
 
 _log = structlog.get_logger(__name__)
@@ -138,8 +139,9 @@ class StreamingLayer(DULServiceProvider):  # type: ignore[misc]
 
     def requested(self, pdu: bytes) -> None:
         """Begin with an A-ASSOCIATE-RQ that was read before, instead of waiting for one."""
+        supported = {one.abstract_syntax: one.transfer_syntax for one in self.assoc.acceptor.supported_contexts}
         try:
-            self._hand_over(pdu[0], pdu[HEADER.size :])
+            self._hand_over(pdu[0], plain_request(pdu[HEADER.size :], supported))
         except InvalidPDU as error:
             self.refuse(f"A-ASSOCIATE-RQ: {error}")
 
@@ -245,8 +247,6 @@ class StreamingLayer(DULServiceProvider):  # type: ignore[misc]
             if self._buffered > LONGEST_MESSAGE:
                 raise InvalidPDU("a message that carries no instance is not so long")
         pdu, event = decoded(self, kind, body)
-        if isinstance(pdu, A_ASSOCIATE_RQ):
-            require_items(pdu)
         self.event_queue.put(event)
         self._recv_pdu.put(pdu)
 

@@ -65,4 +65,4 @@ def make_app(context: PageContext, api: Sequence[BaseRoute] = ()) -> Guard:
     def wrong_token(address: str) -> None:
         context.recording.submit(context.audit.logged, address, comes=True, known=False)
 
-    return Guard(app, context.settings.web, context.sessions, context.throttle, context.clock, wrong_token)
+    return Guard(app, context.settings.web, context.sessions, context.tokens, context.clock, wrong_token)

@@ -16,7 +16,9 @@ from node.audit import Recorder
 from node.ledger.engine import Ledger
 from node.settings import Settings
 from node.web.access.guard import SESSION
-from node.web.access.sessions import ENDED_FILE, LoginThrottle, Session, Sessions
+from node.web.access.sessions import ENDED_FILE, Session, Sessions
+from node.web.access.throttle import LoginThrottle
+from node.web.access.tokens import TokenCheck, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class PageContext:
     audit: Recorder = field(default=None)  # type: ignore[assignment]  # made of the settings unless given
     metrics: Metrics = field(default=None)  # type: ignore[assignment]  # likewise
     sessions: Sessions = field(init=False)
+    tokens: TokenCheck = field(init=False)
     recording: ThreadPoolExecutor = field(init=False, default_factory=lambda: ThreadPoolExecutor(1, "web-audit"))
 
     @property
@@ -57,8 +60,9 @@ class PageContext:
         object.__setattr__(self, "metrics", self.metrics or Metrics(self.settings, self.ledger, self.waiting))
         object.__setattr__(self, "audit", self.audit or Recorder(self.settings, self.ledger))
         object.__setattr__(
-            self, "sessions", Sessions(self.key, self.settings.web.token, self.settings.node.data / ENDED_FILE)
+            self, "sessions", Sessions(self.key, Tokens(self.settings.web), self.settings.node.data / ENDED_FILE)
         )
+        object.__setattr__(self, "tokens", TokenCheck(self.sessions.tokens, self.throttle))
 
 
 def context_of(request: Request) -> PageContext:

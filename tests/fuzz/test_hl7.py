@@ -53,7 +53,7 @@ def test_any_message_is_answered(play: Play, message: str, encoding: str) -> Non
 
 
 @TRIES
-@given(st.lists(st.binary(max_size=40).filter(lambda data: b"\x1c\r" not in data)), st.data())
+@given(st.lists(st.binary(max_size=40).filter(lambda data: not {0x0B, 0x1C} & set(data))), st.data())
 def test_however_the_network_cuts_them_messages_come_as_they_were_sent(
     contents: list[bytes], data: st.DataObject
 ) -> None:
@@ -102,15 +102,15 @@ def test_noise_between_blocks_is_not_kept() -> None:
         (b"MSH|^~\\&", "AE"),
         (b"MSH|||||||||||||||||||||", "AE"),
         (b"MSHHHHHHHHHHHHHHHHHHHHHHH", "AE"),
-        (fill(OMG, charset=SECRET * 1000).encode(), "AR"),
-        (fill(OMG, charset="UNICODE UTF-8").encode("latin-1").replace(b"Secret", b"S\xe9cret"), "AR"),
+        (fill(OMG, charset=SECRET * 1000).encode(), "AA"),
+        (fill(OMG, charset="UNICODE UTF-8").encode("latin-1").replace(b"Secret", b"S\xe9cret"), "AA"),
         (fill(OMG).replace("ORC", "ZZZ").replace("OBR", "ZZY").encode(), "AE"),
         (fill(OMG, accession="A" * 65).encode(), "AE"),
         (fill(OMG, id="").encode(), "AE"),
         (b"\0" * 5000, "AR"),
     ],
 )
-def test_a_refusal_is_an_acknowledgement_that_quotes_nothing(ledger: Ledger, content: bytes, code: str) -> None:
+def test_every_acknowledgement_quotes_nothing(ledger: Ledger, content: bytes, code: str) -> None:
     (answer,) = OrderReceiver(Orders(), ledger).receive(content)
     assert f"\rMSA|{code}|" in answer.decode()
     assert SECRET not in answer.decode()

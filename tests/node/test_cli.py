@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from pydicom import Dataset
 
 from node import __version__, cli
 from node.admin import feedback
+from node.data_folder import held
 from node.dispatch import notifications
 from node.entities import AnalysisReport, FoundFinding, StudyState
-from node.ledger import studies
-from node.ledger.engine import Ledger
+from node.ledger import studies, workers
+from node.ledger.engine import Ledger, open_ledger
 from node.receiving import instances
-from node.sending import deliveries
-from node.settings import Policy
+from node.sending import circuits, deliveries
+from node.settings import Policy, load
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
@@ -29,7 +31,20 @@ from tests.node.conftest import House, free_port
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, image, result, save, stored
 
 UID, FAILED, REFUSED = "1.2.3.1", "1.2.3.2", "1.2.3.3"
-COMMANDS = ("up", "node", "worker", "send", "status", "study", "worklist", "retry", "check", "models")
+COMMANDS = (
+    "up",
+    "node",
+    "worker",
+    "send",
+    "status",
+    "study",
+    "worklist",
+    "retry",
+    "check",
+    "backup",
+    "reindex",
+    "models",
+)
 refusal_is_meant = pytest.mark.filterwarnings(  # pynetdicom does not close the socket of a refused connection
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 )
@@ -193,6 +208,21 @@ def test_status_shows_states_reasons_and_what_waits(readfirst: Readfirst, known:
     assert "the analysis failed: [bold] is a fault" in lines[FAILED]  # printed as it is
     assert "not analysed, because: modality MG" in lines[REFUSED]
     assert "0 studies unfinished, 1 objects not yet delivered" in done.out
+
+
+def test_status_shows_workers_that_are_not_ready_and_receivers_that_are_only_probed(
+    readfirst: Readfirst, known: Path
+) -> None:
+    with closing(open_ledger(load(known))) as ledger, ledger.write() as connection:
+        workers.beat(connection, "here:1", time.time(), ready=False, reason="no GPU")
+        for uid in ("1.1", "1.2", "1.3"):
+            circuits.record_failure(connection, "pacs", uid, "it does not answer", time.time())
+    out = " ".join(readfirst("status", "--config", known).out.split())
+    assert "worker here:1 is not ready since " in out and ": no GPU" in out
+    assert "pacs failed 3 times in a row (it does not answer): 1 objects wait, it is probed at" in out
+    found = readfirst("status", "--json", "--config", known).json
+    assert [one["readiness"] for one in found["workers"]] == ["not ready"]
+    assert [(one["peer"], one["waiting"]) for one in found["receivers_failing"]] == [("pacs", 1)]
 
 
 def test_status_as_json(readfirst: Readfirst, known: Path) -> None:
@@ -412,3 +442,46 @@ def test_a_study_tells_each_decision_and_the_status_what_waits(
     assert "chest-xray flags nearly everything: it is in shadow mode" in status.out
     said = readfirst("status", "--json", "--config", known).json
     assert (said["alerts_waiting"], said["stuck_packages"]) == (1, ["chest-xray"])
+
+
+def test_a_backup_is_restored_and_reindexed_as_a_user_does(
+    readfirst: Readfirst, config: Path, house: House, associate: Callable[..., Any], tmp_path: Path
+) -> None:
+    association = associate(house, ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"))
+    association.send_c_store(save(tmp_path / "1", image("1.2.1")))
+    (tmp_path / "copies").mkdir()
+    done = readfirst("backup", tmp_path / "copies", "--config", config)
+    assert (done.code, done.err) == (0, "")
+    (copy,) = (tmp_path / "copies").glob("ledger-*.sqlite")
+    assert str(copy) in done.out
+    association.send_c_store(save(tmp_path / "2", image("1.2.2", StudyInstanceUID="1.2.3")))
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.unlink()
+    done = readfirst("status", "--config", config)
+    assert done.code == 1
+    assert "there is no ledger" in done.err
+    copy.rename(tmp_path / "ledger.sqlite")
+    done = readfirst("reindex", "--config", config)
+    assert (done.code, done.out) == (0, "1 instances of 1 studies recorded, with 0 results of ours\n")
+    listed = readfirst("status", "--json", "--config", config).json["studies"]
+    assert sorted(row["study_instance_uid"] for row in listed) == ["1.2.3", "1.2.826.0.1.3680043.9.1"]
+
+
+def test_reindex_says_what_it_could_not_read_and_ends_with_1(readfirst: Readfirst, config: Path) -> None:
+    folder = config.parent / "instances" / "1.2" / "1.3"
+    folder.mkdir(parents=True)
+    (folder / "1.4.dcm").write_bytes(b"torn")
+    done = readfirst("up", "--config", config)
+    assert done.code == 1
+    assert "run `readfirst reindex`" in done.err
+    done = readfirst("reindex", "--config", config)
+    assert done.code == 1
+    assert "not recorded: instances/1.2/1.3/1.4.dcm: " in done.out
+
+
+def test_a_second_node_on_one_data_folder_ends_with_a_sentence(readfirst: Readfirst, config: Path) -> None:
+    with held(config.parent):
+        for command in ("up", "reindex"):
+            done = readfirst(command, "--config", config)
+            assert (done.code, done.out) == (1, "")
+            assert "another ReadFirst node runs on the data folder" in done.err

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 from tests.structure import counts
-from tests.structure.walks import walks
 
 
 def figures(tree: Path, *, run: bool) -> dict[str, str]:
@@ -25,6 +24,8 @@ def figures(tree: Path, *, run: bool) -> dict[str, str]:
     private = counts.private(tree)
     rows["accesses to private parts of pynetdicom"] = ", ".join(f"{name} {count}" for name, count in private.items())
     if run:
+        from tests.structure.walks import walks
+
         with tempfile.TemporaryDirectory() as folder:
             for name, files in walks(tree.resolve(), Path(folder)).items():
                 rows[f"files that {name} passes"] = str(len(files))

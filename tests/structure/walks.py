@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pacs import free_port
 from pydicom import dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
@@ -67,10 +66,15 @@ def walks(tree: Path, folder: Path) -> dict[str, list[str]]:
     }
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 class _Node:
     def __init__(self, tree: Path, folder: Path, pacs: int) -> None:
         self._tree, self._folder = tree, folder
-        self._port, self._web, self._mllp = free_port(), free_port(), free_port()
+        self._port, self._web, self._mllp = _free_port(), _free_port(), _free_port()
         (folder / "readfirst.toml").write_text(
             f'[node]\nport = {self._port}\ndata = "{folder}/var"\nquiet_seconds = 0.5\n[web]\nport = {self._web}\n'
             f'[worklist.orders]\nport = {self._mllp}\n[worklist]\nsinks = ["ups"]\n'

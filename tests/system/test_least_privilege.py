@@ -104,3 +104,11 @@ def test_a_study_is_analysed_and_delivered_by_nobody(confined: Confined) -> None
     owned = {path.stat().st_uid for path in (confined.folder / "var").rglob("*")}
     assert owned == {int(NOBODY)}
     confined.end()
+
+
+def test_the_units_let_the_decoding_child_confine_itself_and_outlive_its_death() -> None:
+    """systemd 252 has no group for seccomp and Landlock; without them the child would keep its rights, in silence."""
+    lines = (ROOT / "deploy" / "systemd" / "readfirst-.service.d" / "hardening.conf").read_text().splitlines()
+    allowed = next(line for line in lines if line.startswith("SystemCallFilter=@system-service")).split()
+    assert {"seccomp", "landlock_create_ruleset", "landlock_restrict_self"} <= set(allowed)
+    assert "OOMPolicy=continue" in lines

@@ -24,8 +24,9 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from node.dispatch.embedded_redis import embedded_redis
+from node.entities import JobKind
 from node.ledger.engine import Ledger, sqlite_url
-from node.ledger.tables import METADATA
+from node.ledger.tables import JOB, METADATA
 from node.settings import Tls
 from tests.node.authority import Authority
 from tests.node.conftest import free_port
@@ -73,7 +74,9 @@ class Running:
         try:
             with ledger.read() as connection:
                 tables = [table for table in METADATA.sorted_tables if not table.name.startswith("audit")]
-                rows = [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
+                queries = [select(func.count()).select_from(table) for table in tables if table is not JOB]
+                queries += [select(func.count()).where(JOB.c.kind != JobKind.AUDIT_MESSAGE)]
+                rows = [connection.execute(query).scalar_one() for query in queries]
         finally:
             ledger.close()
         return {"files": files, "rows": rows, "runs": self.process.poll() is None}

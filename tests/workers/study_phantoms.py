@@ -33,9 +33,9 @@ class TinyModel:
         return results.prediction(np.stack([spot] * 3), self.probabilities)
 
 
-def radiograph(folder: Path, number: int = 1, **attributes: object) -> Path:
+def radiograph(folder: Path, number: int = 1, size: tuple[int, int] = (80, 64), **attributes: object) -> Path:
     """The file of one chest radiograph; its SOP Instance UID ends with `number`, attributes by keyword."""
-    pixels = (np.indices((80, 64)).sum(axis=0) * 10 + number).astype(np.uint16)
+    pixels = (np.indices(size).sum(axis=0) * 10 + number).astype(np.uint16)
     uid = f"{SERIES}.{number}"
     given = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES, "SOPInstanceUID": uid} | attributes
     dataset = imaging.radiograph(pixels, PatientName="Tést^Ä", PatientID="T1", SpecificCharacterSet="ISO_IR 100")

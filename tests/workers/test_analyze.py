@@ -7,12 +7,15 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from pynetdicom import Association
@@ -20,12 +23,12 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from models import packages
-from models.prediction import Model
+from models.prediction import Model, Prediction
 from node.admin.study_view import study_view
 from node.dicom.headers import read_header
 from node.entities import InstanceKey, StoredInstance, StudyState
 from node.errors import OutOfResources
-from node.ledger import studies
+from node.ledger import studies, workers
 from node.ledger.engine import Ledger
 from node.ledger.jobs import LEASE
 from node.ledger.tables import EVENT, FINDING, JOB, PICTURE, RESULT
@@ -40,8 +43,9 @@ from node.worklist.items.rows import of_study
 from node.worklist.reading import work_items
 from tests.node.conftest import House
 from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
-from workers import lease
+from workers import lease, pipeline
 from workers.analyze import Analyzer
+from workers.model_set import ModelSet
 
 PEERS = {
     "pacs": Peer(ae_title="PACS", host="127.0.0.1", receive=("results",)),
@@ -63,7 +67,7 @@ def analyzer(settings: Settings, ledger: Ledger) -> Iterator[Analyze]:
 
         def analyzer(*models: Model, settings: Settings = settings) -> Analyzer:
             made = Analyzer(with_packages(settings, *(model.card.name for model in models)) if models else settings)
-            made._loaded |= {model.card.name: model for model in models}
+            made.models.loaded |= {model.card.name: model for model in models}
             stack.callback(lambda: close(made))
             return made
 
@@ -77,7 +81,7 @@ def close(analyzer: Analyzer) -> None:
         analyzer.ledger.close()
 
 
-def receive(ledger: Ledger, data: Path, number: int = 1, **attributes: object) -> Path:
+def receive(ledger: Ledger, data: Path, number: int = 1, **attributes: Any) -> Path:
     """A radiograph comes: its file, and its row in the ledger."""
     folder = data / "instances" / STUDY / SERIES
     folder.mkdir(parents=True, exist_ok=True)
@@ -248,25 +252,60 @@ def assert_failed(ledger: Ledger, data: Path, logs: list[dict[str, object]], sen
     assert_nothing_made(ledger, data)
 
 
-def test_a_missing_package_fails_with_its_own_sentence(
+def assert_waits(ledger: Ledger, data: Path, sentence: str) -> None:
+    """It says why in the state, in its story and in the worklist, once; no attempt is counted, and nothing was made."""
+    reason = f"waits, because the model package {sentence}"
+    assert study(ledger) == (StudyState.QUEUED, reason)
+    assert (item(ledger).priority, item(ledger).reason) == (Priority.MEDIUM, reason)
+    assert (events(ledger).count("waits"), events(ledger).count("analysing")) == (1, 0)
+    with ledger.read() as connection:
+        (job,) = connection.execute(select(JOB).where(JOB.c.kind == "analysis")).all()
+    assert (job.attempts, job.lease_until, job.last_error) == (0, None, reason)
+    assert_nothing_made(ledger, data)
+
+
+def test_a_study_waits_for_a_package_that_is_missing(
     analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
 ) -> None:
-    with capture_logs() as logs:
-        analyzer(settings=with_packages(settings, "nope")).run(STUDY, 1)
+    worker = analyzer(settings=with_packages(settings, "nope"))
+    for _ in range(2 * studies.MOST_ATTEMPTS):
+        worker.run(STUDY, 1)
     sentence = "There is no model package named 'nope'; there are: chest-ct, chest-xray."
-    assert_failed(queued, tmp_path, logs, sentence)
+    assert_waits(queued, tmp_path, f"nope cannot be used: {sentence}")
 
 
-def test_a_broken_package_fails_with_its_own_sentence(
+@pytest.fixture
+def chest(ledger: Ledger, tmp_path: Path) -> Ledger:
+    """A radiograph that the shipped package was made for waits for its analysis."""
+    complete(ledger, read_header(receive(ledger, tmp_path, size=(320, 256))))
+    return ledger
+
+
+def test_a_study_waits_for_a_package_whose_weights_are_not_its_own(
+    analyzer: Analyze, chest: Ledger, settings: Settings, tmp_path: Path
+) -> None:
+    package = Path(shutil.copytree(packages.ZOO / "chest-xray", tmp_path / "models" / "chest-xray"))
+    weights = (package / "weights.safetensors").read_bytes()
+    (package / "weights.safetensors").write_bytes(b"torn")
+    worker = analyzer(settings=with_packages(settings, "chest-ct", "chest-xray"))
+    worker.run(STUDY, 1)
+    with pytest.raises(packages.PackageError, match="not those that were measured") as said:
+        packages.verify(package)
+    assert_waits(chest, tmp_path, f"chest-xray cannot be used: {said.value}")
+    (package / "weights.safetensors").write_bytes(weights)
+    worker.models.faults["chest-xray"] = replace(worker.models.faults["chest-xray"], again_at=0.0)
+    worker.run(STUDY, 1)
+    assert study(chest)[0] == StudyState.ANALYSED
+
+
+def test_a_study_that_no_package_was_made_for_does_not_wait(
     analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
 ) -> None:
     package = Path(shutil.copytree(packages.ZOO / "chest-xray", tmp_path / "models" / "chest-xray"))
-    (package / "weights.safetensors").write_bytes(b"torn")
-    with capture_logs() as logs:
-        analyzer(settings=with_packages(settings, "chest-xray")).run(STUDY, 1)
-    with pytest.raises(packages.PackageError, match="not those that were measured") as said:
-        packages.verify(package)
-    assert_failed(queued, tmp_path, logs, str(said.value))
+    (package / "weights.safetensors").unlink()
+    analyzer(settings=with_packages(settings, "chest-xray", "chest-ct")).run(STUDY, 1)
+    assert study(queued)[0] == StudyState.NOT_ANALYSED
+    assert study(queued)[1].startswith("not analysed, because: only 80 x 64 pixels")
 
 
 def test_a_package_that_was_mended_is_used_without_a_restart(
@@ -277,21 +316,40 @@ def test_a_package_that_was_mended_is_used_without_a_restart(
     (package / "card.toml").write_text("name = ")
     worker = analyzer(settings=with_packages(settings, "chest-ct"))
     worker.run(STUDY, 1)
-    assert study(queued)[0] == StudyState.FAILED
+    assert study(queued)[0] == StudyState.QUEUED
     (package / "card.toml").write_text(card)
-    with queued.write() as connection:
-        assert studies.retry(connection, STUDY, 1.0)
     worker.run(STUDY, 1)
-    assert study(queued)[0] == StudyState.NOT_ANALYSED
+    assert study(queued)[0] == StudyState.QUEUED  # not before its pause is over
+    worker.models.faults["chest-ct"] = replace(worker.models.faults["chest-ct"], again_at=0.0)
+    worker.run(STUDY, 1)
+    assert study(queued) == (StudyState.NOT_ANALYSED, "not analysed, because: modality CR, the model reads CT")
 
 
-def test_one_broken_package_does_not_silence_the_others(
+def test_a_package_whose_card_cannot_be_read_holds_up_what_no_other_reads(
     analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "models" / "broken").mkdir(parents=True)
     (tmp_path / "models" / "broken" / "card.toml").write_text("name = ")
-    analyzer(settings=with_packages(settings, "broken", "chest-ct")).run(STUDY, 1)
-    assert study(queued) == (StudyState.NOT_ANALYSED, "not analysed, because: modality CR, the model reads CT")
+    worker = analyzer(settings=with_packages(settings, "broken", "chest-ct"))
+    worker.run(STUDY, 1)
+    assert study(queued)[0] == StudyState.QUEUED
+    worker = analyzer(TinyModel())
+    worker.models = ModelSet(with_packages(settings, "broken", TinyModel().card.name))
+    worker.models.loaded[TinyModel().card.name] = TinyModel()
+    worker.run(STUDY, 1)
+    assert study(queued)[0] == StudyState.ANALYSED
+
+
+def test_a_study_that_this_worker_cannot_analyse_is_soon_for_another(
+    analyzer: Analyze, queued: Ledger, settings: Settings, tmp_path: Path
+) -> None:
+    worker = analyzer(settings=with_packages(settings, "nope"))
+    with queued.write() as connection:
+        workers.beat(connection, "other:1", time.time(), ready=True, reason="")
+    worker.run(STUDY, 1)
+    with queued.read() as connection:
+        (due_at,) = connection.execute(select(JOB.c.due_at).where(JOB.c.kind == "analysis")).scalars()
+    assert due_at <= time.time() + 2
 
 
 def raising(error: Exception) -> TinyModel:
@@ -343,11 +401,54 @@ def test_an_analysis_is_written_down_when_the_ledger_takes_it_again(
     assert delivery_states(queued)
 
 
-def test_a_bug_of_ours_fails_the_study_and_says_no_value(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Picky(TinyModel):
+    """A model that fails with every study, but not with the even ramp that it is tried with."""
+
+    def predict(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None = None) -> Prediction:
+        if not (np.diff(image.ravel()) >= 0).all():
+            raise ZeroDivisionError("Tést^Ä")
+        return super().predict(image, spacing)
+
+
+def test_a_study_with_which_a_package_fails_three_times_has_failed_and_says_no_value(
+    analyzer: Analyze, queued: Ledger, tmp_path: Path
+) -> None:
+    worker = analyzer(Picky())
     with capture_logs() as logs:
-        analyzer(raising(ZeroDivisionError("Tést^Ä"))).run(STUDY, 1)
+        for _ in range(studies.MOST_ATTEMPTS):
+            assert study(queued)[0] == StudyState.QUEUED
+            worker.run(STUDY, 1)
     assert_failed(queued, tmp_path, logs, "ZeroDivisionError in our software; see the worker's log")
-    assert [log["event"] for log in logs if log.get("exc_info")] == ["analysis failed"]
+    assert [log["event"] for log in logs if log.get("exc_info")] == ["analysis failed"] * 3
+    assert not worker.models.faults  # it may be the study's fault
+
+
+def test_a_package_that_fails_with_our_own_input_too_is_set_aside_and_the_study_waits(
+    analyzer: Analyze, queued: Ledger, tmp_path: Path
+) -> None:
+    worker = analyzer(raising(ZeroDivisionError("gone")))
+    for _ in range(2 * studies.MOST_ATTEMPTS):
+        worker.run(STUDY, 1)
+    name = TinyModel().card.name
+    assert_waits(queued, tmp_path, f"{name} cannot be used: It fails with every study: ZeroDivisionError: gone")
+
+
+def test_an_alert_goes_out_before_the_results_are_made_and_where_none_can_be(
+    analyzer: Analyze, queued: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = []
+
+    def fail(*_: object) -> None:
+        seen.append(item(queued).priority)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pipeline, "make_results", fail)
+    analyzer(TinyModel()).run(STUDY, 1)
+    assert seen == [Priority.HIGH]
+    assert (item(queued).priority, item(queued).reason[:19]) == (Priority.HIGH, "HIGH: Pneumothorax ")
+    assert study(queued)[0] == StudyState.FAILED
+    assert found(queued) == ["Pneumothorax"]
 
 
 def test_images_that_come_meanwhile_overtake_the_analysis(analyzer: Analyze, queued: Ledger, tmp_path: Path) -> None:
@@ -491,5 +592,6 @@ def test_warming_up_opens_everything(analyzer: Analyze, queued: Ledger) -> None:
     with capture_logs() as logs:
         worker = analyzer(TinyModel())
         worker.warm()
+        worker.close()
     assert [(log["event"], log["models"]) for log in logs] == [("worker ready", ["test-image"])]
     assert logs[0]["decoder"] == worker.decoder.pid is not None

@@ -1,4 +1,7 @@
-"""The task `readfirst.deliver`: send what is due for one study and peer, and record how it ended."""
+"""The task `readfirst.deliver`: send what is due for a peer, study by study, and record how it ended.
+
+Each peer has a lane of its own: a thread that sends as long as something is due, and hinders no other peer's.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 
 import structlog
-from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection, RowMapping
 
 from node.audit import Recorder
@@ -20,13 +22,15 @@ from node.entities import JobState
 from node.errors import ReadFirstError
 from node.ledger import jobs
 from node.ledger.engine import Ledger, note, open_ledger
-from node.sending import deliveries, scu
+from node.loops import KeyedExecutor
+from node.sending import circuits, deliveries, scu
 from node.sending.scu import Requestor, SendResult
 from node.settings import Settings
 from workers.delivery import fallback
 from workers.lease import extended, record
 
 _log = structlog.get_logger(__name__)
+_END_SECONDS = 25.0  # for what is under way when the worker ends; the node waits a little longer for the worker
 
 
 class Deliverer:
@@ -40,12 +44,38 @@ class Deliverer:
         """The node's ledger."""
         return open_ledger(self.settings)
 
-    def run(self, study_instance_uid: str, peer: str) -> None:
-        """Send what is due; safe to call any number of times."""
+    @cached_property
+    def lanes(self) -> KeyedExecutor[str]:
+        """A thread for each peer that is being sent something."""
+        return KeyedExecutor("deliver", self.serve)
+
+    def notify(self, study_instance_uid: str, peer: str) -> None:
+        """Something is due for a peer: its lane sends it. Returns at once."""
+        self.lanes.submit(peer, again=True)
+
+    def close(self) -> None:
+        """Begin with no further study, and wait a while for those that are being sent."""
+        self.lanes.close(_END_SECONDS)
+
+    def serve(self, peer: str) -> None:
+        """Send a peer all that is due for it, until nothing is."""
+        try:
+            while not self.lanes.closed:
+                with self.ledger.read() as connection:
+                    uid = deliveries.next_study(connection, peer, time.time())
+                if uid is None or not self.run(uid, peer):
+                    return
+        except ReadFirstError as error:
+            _log.error("delivering failed, it is tried again", peer=peer, reason=str(error))
+        except Exception:  # noqa: BLE001  # outermost of its thread: the next message begins anew
+            _log.exception("delivering failed, it is tried again", peer=peer)
+
+    def run(self, study_instance_uid: str, peer: str) -> bool:
+        """Send what is due for a study; safe to call any number of times. Whether there was something to be sent."""
         with self.ledger.write() as connection:
             rows = deliveries.claim(connection, study_instance_uid, peer, time.time())
         if not rows:
-            return
+            return False
         paths = [self.settings.node.data / row["path"] for row in rows]
         ids = [row["id"] for row in rows]
         with extended(self.ledger, lambda connection, until: jobs.extend(connection, ids, until)):
@@ -53,6 +83,7 @@ class Deliverer:
             outcomes = self._outcomes(study_instance_uid, peer, paths)
             self._audit_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is audited again
             record(self.ledger, lambda connection: self._record(connection, study_instance_uid, peer, rows, outcomes))
+        return True
 
     @cached_property
     def audit(self) -> Recorder:
@@ -75,8 +106,6 @@ class Deliverer:
         """However sending ends, each object has a result: none is left claimed and unrecorded."""
         try:
             return self._send(peer, paths)
-        except SoftTimeLimitExceeded:
-            error = "it took longer than a delivery may"
         except ReadFirstError as fault:
             error = str(fault)
         except Exception as fault:  # noqa: BLE001  # outermost: a bug of ours must not keep the objects claimed
@@ -90,13 +119,13 @@ class Deliverer:
             return [SendResult(path, f"peer {name} is no longer configured to receive results") for path in paths]
         if peer.folder:
             return [_put_into(peer.folder, path) for path in paths]
-        node = self.settings.node
-        return scu.store(Requestor(node.ae_title, node.tls), peer, paths)
+        return scu.store(Requestor.of(self.settings), peer, paths)
 
     def _record(
         self, connection: Connection, uid: str, peer: str, rows: Sequence[RowMapping], outcomes: Sequence[SendResult]
     ) -> None:
         now, sent = time.time(), {outcome.path.stem: outcome for outcome in outcomes}
+        _record_circuit(connection, uid, peer, outcomes, now)
         errors = {row["sop_instance_uid"]: sent[row["sop_instance_uid"]].error for row in rows}
         stored = [row for row in rows if not errors[row["sop_instance_uid"]]]
         taken = JobState.STORED if peer in self.settings.committers else JobState.DELIVERED
@@ -113,6 +142,15 @@ class Deliverer:
             _log.info(str(taken), study=uid, peer=peer, stored=len(stored))
 
 
+def _record_circuit(connection: Connection, uid: str, peer: str, outcomes: Sequence[SendResult], now: float) -> None:
+    """Whether the peer did what it should; an object that it refuses is no fault of the peer's."""
+    error = next((outcome.error for outcome in outcomes if outcome.peer_failed), "")
+    if not error and circuits.record_answer(connection, peer, now):
+        _log.warning("the peer answers again, all that waits for it is sent", peer=peer)
+    elif error and circuits.record_failure(connection, peer, uid, error, now):
+        _log.error("the peer fails again and again: it is only probed, the rest waits", peer=peer, reason=error)
+
+
 def _put_into(folder: Path, path: Path) -> SendResult:
     """A folder as an ordinary peer: the file appears there whole, or not at all."""
     try:
@@ -125,7 +163,7 @@ def _put_into(folder: Path, path: Path) -> SendResult:
         replace_file(target / path.name, content)
         _open_like(folder, target, target / path.name)
     except OSError as error:
-        return SendResult(path, f"the folder {folder} did not take it: {error.strerror}")
+        return SendResult(path, f"the folder {folder} did not take it: {error.strerror}", peer_failed=True)
     return SendResult(path, "")
 
 

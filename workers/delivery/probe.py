@@ -18,7 +18,7 @@ def lines(settings: Settings) -> Iterator[tuple[bool, str, str]]:
 
     `readfirst check` names the reason elsewhere.
     """
-    requestor = Requestor(settings.node.ae_title, settings.node.tls)
+    requestor = Requestor.of(settings)
     for name, peer in settings.receivers.items():
         if peer.folder:
             continue

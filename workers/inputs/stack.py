@@ -27,6 +27,9 @@ HOLE = 1.5  # times the usual distance: a slice is missing
 UNEVEN = 0.05  # of the usual distance; rounding in the header is forgiven up to ROUNDING
 ROUNDING = 0.05  # mm
 OFF_GRID = 0.06  # mm from the places of an even grid: what positions lose that are written with one decimal
+MOST_SLICES = 5000  # a whole body every 0.4 mm
+MOST_VOXELS = 1 << 30  # 4 GiB in memory, and as often again while a model runs
+MOST_MM3 = 2e9  # two cubic metres: models resample by millimetres
 SAME_ORIENTATION = 2e-3  # of a direction cosine
 
 
@@ -72,6 +75,7 @@ def stack(headers: Sequence[Dataset], rules: Input | None = None) -> Stack:
         reasons = "".join(f", {count} left out ({why})" for why, count in Counter(why for _, why in left_out).items())
         raise VolumeError(f"only {len(slices)} slices, at least {smallest} are needed{reasons}")
     gaps = distances(slices)
+    _require_bounded(slices, float(gaps.sum()))
     _require_regular(slices, gaps)
     _require_straight(slices)
     spacing = float(gaps.mean())
@@ -157,6 +161,19 @@ def _without_duplicates(slices: list[Slice], left_out: list[tuple[str, str]]) ->
         else:
             kept.append(one)
     return kept
+
+
+def _require_bounded(slices: Sequence[Slice], depth: float) -> None:
+    """VolumeError where it would take more memory and time than a study may; nothing is decoded yet."""
+    (rows, columns), (row_spacing, column_spacing) = slices[0].size, slices[0].pixel
+    size = f"{len(slices)} slices of {rows} x {columns} pixels"
+    if len(slices) > MOST_SLICES:
+        raise VolumeError(f"the volume is too large: {size}, at most {MOST_SLICES} slices are analysed")
+    if len(slices) * rows * columns > MOST_VOXELS:
+        raise VolumeError(f"the volume is too large: {size}, at most {MOST_VOXELS} voxels are analysed")
+    if depth * rows * row_spacing * columns * column_spacing > MOST_MM3:
+        metres = " x ".join(f"{mm / 1000:.1f}" for mm in (depth, rows * row_spacing, columns * column_spacing))
+        raise VolumeError(f"the volume is too large: {metres} m, its positions or Pixel Spacing cannot be true")
 
 
 def _require_regular(slices: Sequence[Slice], gaps: Floats) -> None:

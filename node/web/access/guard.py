@@ -6,7 +6,7 @@ import ipaddress
 import math
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -16,8 +16,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.settings import Web
-from node.web.access.sessions import LoginThrottle, Session, Sessions
+from node.settings import Web, WebRight
+from node.web.access.sessions import Session, Sessions
+from node.web.access.tokens import EVERYBODY, GRANT, Grant, TokenCheck
 
 SESSION = "readfirst.session"  # key in the ASGI scope
 API = "/dicomweb"  # for programs, not browsers: a Bearer token instead of a cookie
@@ -26,6 +27,9 @@ _LOG = structlog.get_logger(__name__)
 _PUBLIC = ("/login", "/static/")
 _FOR_PROGRAMS = ("/events", "/metrics")  # no login page helps their callers
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_READ_BY_POST = ("/lines",)  # its filters may hold a patient's name
+_FOR_ALL = ("/logout",)
+_DOES: Mapping[WebRight, str] = {"read": "read", "change": "change anything", "metrics": "read metrics"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -80,10 +84,10 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, web: Web, sessions: Sessions, throttle: LoginThrottle,
+        self, app: ASGIApp, web: Web, sessions: Sessions, tokens: TokenCheck,
         clock: Callable[[], float] = time.time, wrong: Callable[[str], None] = lambda _address: None,
     ) -> None:  # fmt: skip
-        self._app, self._web, self._sessions, self._throttle, self._clock = app, web, sessions, throttle, clock
+        self._app, self._web, self._sessions, self._tokens, self._clock = app, web, sessions, tokens, clock
         self._wrong = wrong
         self._names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), web.host.lower()}
         self._names.add(urlsplit(web.public_url).hostname or "localhost")
@@ -98,7 +102,7 @@ class Guard:
         if refusal is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        session = request.session or self._sessions.begin(self._clock(), known=False)
+        session = request.session or self._sessions.begin(self._clock())
         scope[SESSION] = session
         outward = self._outward(request, send, None if request.session else session)
         await self._go(refusal or self._app, scope, receive, outward)
@@ -127,13 +131,14 @@ class Guard:
             return PlainTextResponse("This node has another name: set it as web.public_url.\n", 421)
         if not self._is_our_origin(request):
             return PlainTextResponse("The request is from another site.\n", 403)
-        if request.path.startswith(_PUBLIC) or not self._sessions.required:
+        request.scope[GRANT] = EVERYBODY
+        if request.path.startswith(_PUBLIC) or not self._sessions.tokens.required:
             return self._forged(request)
         if request.bearer:
             return self._wrong_bearer(request)
-        if not (request.session and request.session.known):
+        if not (request.session and request.session.grant):
             return _to_login(request)
-        return self._forged(request)
+        return self._forged(request) or _not_permitted(request, request.session.grant)
 
     def _is_our_host(self, host: str) -> bool:
         """Names that are ours, or an address: another site's name that leads here (DNS rebinding) is neither."""
@@ -165,14 +170,11 @@ class Guard:
         return PlainTextResponse("This page is out of date: load it again.\n", 403)
 
     def _wrong_bearer(self, request: GuardedRequest) -> Response | None:
-        """Only wrong tokens are slowed down: many may share an address, and who guesses must lock nobody out."""
-        now = self._clock()
-        if self._sessions.is_token(request.bearer):
-            return None
-        wait = self._throttle.wait(request.address, now)
-        if wait:
-            return too_many(wait)
-        self._throttle.failed(request.address, now)
+        attempt = self._tokens.check(request.address, request.bearer, self._clock())
+        if attempt.grant:
+            return _not_permitted(request, attempt.grant)
+        if attempt.wait:
+            return too_many(attempt.wait)
         _LOG.warning("wrong token", address=request.address)
         self._wrong(request.address)
         return JSONResponse({"error": "wrong token"}, 401, {"WWW-Authenticate": "Bearer"})
@@ -217,3 +219,20 @@ def _to_login(request: GuardedRequest) -> Response:
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": "/login"})
     return RedirectResponse("/login", 303)
+
+
+def _not_permitted(request: GuardedRequest, grant: Grant) -> Response | None:
+    """Where the token has not the right; else it is in the scope."""
+    request.scope[GRANT] = grant
+    right = _right(request)
+    if right in grant.rights or request.path in _FOR_ALL:
+        return None
+    return PlainTextResponse(f"Your token has no right to {_DOES[right]}.\n", 403)
+
+
+def _right(request: GuardedRequest) -> WebRight:
+    if request.path == "/metrics":
+        return "metrics"
+    reads = request.scope["type"] == "websocket" or request.scope["method"] in _SAFE
+    reads = reads or request.path in _READ_BY_POST or (request.is_api and "/subscribers/" in request.path)
+    return "read" if reads else "change"

@@ -1,18 +1,17 @@
-"""Sessions of the page: signed cookies, tokens against forged requests, and a throttle for those who guess."""
+"""Sessions of the page: signed cookies, and tokens against forged requests."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import secrets
 import threading
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.durable import replace_file
 from node.errors import ConfigurationError, OutOfResources
+from node.web.access.tokens import Grant, Tokens
 
 LIFETIME = 12 * 3600  # seconds that a login lasts: a shift
 KEY_FILE = "web.key"  # below the data folder, for this user alone
@@ -49,11 +48,16 @@ def read_key(data: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A client's session: `known` after a login; `expires` in seconds since 1970 UTC."""
+    """A client's session: with a `grant` after a login; `expires` in seconds since 1970 UTC."""
 
     nonce: str
     expires: int
-    known: bool
+    grant: Grant | None
+
+    @property
+    def known(self) -> bool:
+        """Whether somebody has logged in."""
+        return self.grant is not None
 
 
 class EndedSessions:
@@ -96,36 +100,26 @@ def _read_ended(path: Path) -> dict[str, int]:
 
 
 class Sessions:
-    """Makes and reads session cookies. Another `token` makes all of them invalid, a restart of the node none.
+    """Makes and reads session cookies. Other tokens make all of them invalid, a restart of the node none.
 
     Parameters
     ----------
     key
         The node's secret.
-    token
-        What people log in with; empty where everybody who reaches the page may see it.
+    tokens
+        What people log in with; none where everybody who reaches the page may do everything.
     ended
         The file of those who logged out.
     """
 
-    def __init__(self, key: bytes, token: str, ended: Path) -> None:
-        self._key = hmac.digest(key, b"session\0" + token.encode(), "sha256")
-        self._token = token
+    def __init__(self, key: bytes, tokens: Tokens, ended: Path) -> None:
+        self._key = hmac.digest(key, b"session\0" + tokens.secret, "sha256")
+        self.tokens = tokens
         self._ended = EndedSessions(ended)
 
-    @property
-    def required(self) -> bool:
-        """Whether people have to log in."""
-        return bool(self._token)
-
-    def is_token(self, given: str) -> bool:
-        """Whether it is the token; takes the same time for every wrong one."""
-        ours, theirs = (hashlib.sha256(text.encode(errors="replace")).digest() for text in (self._token, given))
-        return hmac.compare_digest(ours, theirs) and self.required
-
-    def begin(self, now: float, *, known: bool) -> Session:
-        """A new session; always a new one at a login, so that nobody can prepare it."""
-        return Session(secrets.token_urlsafe(18), int(now) + LIFETIME, known)
+    def begin(self, now: float, grant: Grant | None = None) -> Session:
+        """A new session; always a new one at a login (`grant`), so that nobody can prepare it."""
+        return Session(secrets.token_urlsafe(18), int(now) + LIFETIME, grant)
 
     def end(self, session: Session, now: float) -> None:
         """Make a session invalid, also where its cookie was kept.
@@ -139,7 +133,7 @@ class Sessions:
 
     def cookie(self, session: Session) -> str:
         """The cookie's value."""
-        text = f"{session.nonce}.{session.expires}.{int(session.known)}"
+        text = f"{session.nonce}.{session.expires}.{session.grant.name if session.grant else '-'}"
         return f"{text}.{self._sign('cookie', text)}"
 
     def read(self, cookie: str, now: float) -> Session | None:
@@ -147,10 +141,10 @@ class Sessions:
         text, _, signature = cookie.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign("cookie", text).encode()):
             return None
-        nonce, expires, known = text.split(".")
+        nonce, expires, name = text.split(".")
         if int(expires) <= now or nonce in self._ended:
             return None
-        return Session(nonce, int(expires), known == "1")
+        return Session(nonce, int(expires), self.tokens.named(name))
 
     def csrf(self, session: Session) -> str:
         """The X-CSRF-Token that each request of this session must have if it changes something."""
@@ -162,28 +156,3 @@ class Sessions:
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._key, f"{purpose}\0{text}".encode(errors="replace"), "sha256").hexdigest()
-
-
-class LoginThrottle:
-    """Slows down those who guess the token: so many failures a minute from one address, and from all together."""
-
-    def __init__(self, each: int = 5, together: int = 50, seconds: float = 60.0) -> None:
-        self._each, self._together, self._seconds = each, together, seconds
-        self._failures: deque[tuple[float, str]] = deque(maxlen=together)
-        self._lock = threading.Lock()
-
-    def wait(self, address: str, now: float) -> float:
-        """Seconds until this address may try again; 0 now."""
-        with self._lock:
-            recent = [(at, who) for at, who in self._failures if at > now - self._seconds]
-            own = [at for at, who in recent if who == address]
-            if len(own) >= self._each:
-                return own[-self._each] + self._seconds - now
-            if len(recent) >= self._together:
-                return recent[0][0] + self._seconds - now
-        return 0.0
-
-    def failed(self, address: str, now: float) -> None:
-        """Count a wrong token of this address."""
-        with self._lock:
-            self._failures.append((now, address))

@@ -14,6 +14,7 @@ from node.ledger.tables import JOB, RESULT, STUDY
 _SHOWN = 50  # failures on the page
 _WORDS = {  # of kind and state
     (JobKind.DELIVERY, JobState.PENDING): "not delivered to {}",
+    (JobKind.ANALYSIS, JobState.PENDING): "sent by {}",
     (JobKind.NOTICE, JobState.PENDING): "{} is not notified",
     (JobKind.NOTICE, JobState.REJECTED): "{} refused the message",
 }
@@ -37,11 +38,12 @@ def waiting(connection: Connection) -> list[RowMapping]:
 def _failure(connection: Connection, row: RowMapping) -> dict[str, Any]:
     uid, failed = row["study_instance_uid"], row["state"] == StudyState.FAILED
     of_study = jobs.find(connection, JOB.c.study_instance_uid == uid, jobs.TROUBLED)
-    again = [*([row["reason"]] if failed else []), *map(_why, of_study)]
+    again = [one for one in of_study if one["kind"] != JobKind.ANALYSIS]  # which is tried again by itself
+    known = [*([row["reason"]] if failed else []), *map(_why, of_study)]
     quarantined = (RESULT.c.study_instance_uid == uid, queries.quarantined())
-    why = [*again, *_kept_back(len(connection.execute(select(RESULT.c.kind).where(*quarantined)).all()))]
+    why = [*known, *_kept_back(len(connection.execute(select(RESULT.c.kind).where(*quarantined)).all()))]
     at = row["finished_at"] or row["last_received_at"]
-    return {"uid": uid, "at": at, "why": "; ".join(dict.fromkeys(why)), "again": bool(again)}
+    return {"uid": uid, "at": at, "why": "; ".join(dict.fromkeys(why)), "again": failed or bool(again)}
 
 
 def _why(row: RowMapping) -> str:

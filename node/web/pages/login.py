@@ -17,7 +17,7 @@ _LOG = structlog.get_logger(__name__)
 def show(request: Request) -> Response:
     """`GET /login`."""
     context = context_of(request)
-    if session_of(request).known or not context.sessions.required:
+    if session_of(request).known or not context.sessions.tokens.required:
         return RedirectResponse("/", 303)
     return page(request, "login.html")
 
@@ -26,18 +26,17 @@ def log_in(request: Request, form: Form) -> Response:
     """`POST /login`: a new session for who knows the token."""
     context, now = context_of(request), context_of(request).clock()
     who = address_of(request)
-    if not context.sessions.is_token(form.get("token", "")):
-        wait = context.throttle.wait(who, now)
-        if wait:
-            return too_many(wait)
-        context.throttle.failed(who, now)
+    attempt = context.tokens.check(who, form.get("token", ""), now)
+    if attempt.wait:
+        return too_many(attempt.wait)
+    if attempt.grant is None:
         context.audit.logged(who, comes=True, known=False)
         _LOG.warning("wrong token", address=who)
-        return Response("That is not the token of web.token.", 401, media_type="text/plain")
+        return Response("That is no token of this node.", 401, media_type="text/plain")
     _LOG.info("logged in", address=who)
     context.audit.logged(who, comes=True)
     context.sessions.end(session_of(request), now)
-    return _with(request, context.sessions.cookie(context.sessions.begin(now, known=True)), "/")
+    return _with(request, context.sessions.cookie(context.sessions.begin(now, attempt.grant)), "/")
 
 
 def log_out(request: Request, form: Form) -> Response:
@@ -45,7 +44,7 @@ def log_out(request: Request, form: Form) -> Response:
     context, now = context_of(request), context_of(request).clock()
     context.audit.logged(address_of(request), comes=False)
     context.sessions.end(session_of(request), now)
-    return _with(request, context.sessions.cookie(context.sessions.begin(now, known=False)), "/login")
+    return _with(request, context.sessions.cookie(context.sessions.begin(now)), "/login")
 
 
 def _with(request: Request, cookie: str, to: str) -> Response:

@@ -24,7 +24,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
     context = context_of(request)
     common = {
         "csrf": context.sessions.csrf(session_of(request)),
-        "login_required": context.sessions.required,
+        "login_required": context.sessions.tokens.required,
         "now": context.clock(),
         "path": request.url.path,
         "version": __version__,

@@ -21,8 +21,9 @@ from node.dicom.identity import is_received_uid
 from node.dispatch.broker import TASKS
 from node.entities import JobState, StudyState
 from node.errors import QueueUnavailable
+from node.ledger import workers
 from node.ledger.tables import FINDING, STUDY
-from node.sending import deliveries
+from node.sending import circuits, deliveries
 from node.sending.deliveries import DELIVERY
 from node.web.context import PageContext, context_of
 from node.web.pages import failures
@@ -98,6 +99,7 @@ def _values(context: PageContext) -> dict[str, Any]:
             "triage": queries.triage(connection, context.settings.worklist.policy),
             "notices": notices.open_counts(connection),
             "waiting": failures.waiting(connection),
+            "workers": workers.states(connection, context.clock()),
         }
 
 
@@ -119,13 +121,17 @@ def _peers(connection: Connection, context: PageContext) -> list[dict[str, Any]]
     """Each peer with what it got, what waits for it, and its last error."""
     rows = {row["peer"]: dict(row) for row in connection.execute(_deliveries()).mappings()}
     nothing = {"delivered": 0, "waiting": 0, "last_delivered_at": None, "next_attempt_at": None, "tries": 0}
+    failing = {row["lane"]: row for row in circuits.open_circuits(connection)}
     found = []
     for name, peer in context.settings.peers.items():
         roles = [*(f"sends {what}" for what in peer.send), *(f"gets {what}" for what in peer.receive)]
         roles += ["answers queries"] * peer.query
         where = f"folder {peer.folder}" if peer.folder else f"{peer.ae_title}@{peer.host}:{peer.port}"
         own = rows.get(name, nothing)
-        found.append({"name": name, "where": where, "roles": ", ".join(roles), "error": _error(connection, name)} | own)
+        circuit = failing.get(name)
+        error = circuit["last_error"] if circuit else _error(connection, name)
+        known = {"name": name, "where": where, "roles": ", ".join(roles), "error": error}
+        found.append(known | own | {"failing": circuit})
     return found
 
 

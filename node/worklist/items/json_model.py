@@ -156,6 +156,10 @@ def _value(entry: Json) -> object:
             return [_dataset(item) for item in values]
         case "AT":
             converted: list[Any] = [int(value, 16) for value in values]
+        case "FD" | "FL":  # numbers may be there as strings, PS3.18 F.2.3
+            converted = [float(value) for value in values if value is not None]
+        case "SL" | "SS" | "SV" | "UL" | "US" | "UV":
+            converted = [int(value) for value in values if value is not None]
         case "DS":
             converted = [format_number_as_ds(float(value)) for value in values if value is not None]
         case "PN":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, select, update
 
 from node.ledger.tables import WORK_ITEM
 from node.settings import Policy
@@ -93,6 +93,18 @@ def save(connection: Connection, item: Item, now: float) -> None:
     """Write a changed work item for `events.writing.save`; the modification time of its schedule is `now`."""
     where = WORK_ITEM.c.sop_instance_uid == item.sop_instance_uid
     connection.execute(update(WORK_ITEM).where(where).values(**_columns(item, now)))
+
+
+def count_pushed(connection: Connection, pushed_by: str) -> int:
+    """How many work items are kept that this peer has made."""
+    query = select(func.count()).select_from(WORK_ITEM).where(WORK_ITEM.c.pushed_by == pushed_by)
+    return connection.execute(query).scalar_one()
+
+
+def set_pushed(connection: Connection, sop_instance_uid: str, pushed_by: str) -> None:
+    """A peer has made the work item."""
+    where = WORK_ITEM.c.sop_instance_uid == sop_instance_uid
+    connection.execute(update(WORK_ITEM).where(where).values(pushed_by=pushed_by))
 
 
 def with_attributes(item: Item, **values: Sequence[object]) -> Item:

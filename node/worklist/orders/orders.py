@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, Connection, RowMapping, Text, and_, cast, false, insert, or_, select, update
 
+from node.errors import ReadFirstError
 from node.ledger.engine import note
 from node.ledger.tables import IMAGING_ORDER, WORK_ITEM
 from node.worklist.events.writing import save
@@ -16,38 +20,130 @@ from node.worklist.items.rows import Item, of_study, with_attributes
 from node.worklist.items.states import State
 from node.worklist.reading.data_set import is_reading
 
+_log = structlog.get_logger(__name__)
+
+
+class BadOrder(ReadFirstError):
+    """The message is no order that can be kept; `code` is of HL7 table 0357."""
+
+    def __init__(self, text: str, code: str = "101") -> None:
+        super().__init__(text)
+        self.code = code
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order of a message, without attributes of the patient. At least one number is not empty."""
+    """One order of a message, without attributes of the patient. At least one number is not empty.
+
+    `ordered_as` is the sender's code of the priority, empty where the message has none; `new` that the message places
+    the order, while others cancel it, change it or give its status.
+    """
 
     placer_number: str
     filler_number: str
     accession_number: str
     study_instance_uid: str
     priority: Priority
-    ordered_as: str  # the sender's code of the priority
+    ordered_as: str
     canceled: bool
     sender: str
     control_id: str
+    new: bool = True
+
+
+_NUMBERS = ("placer_number", "filler_number", "accession_number", "study_instance_uid")
 
 
 def record(connection: Connection, order: Order, now: float) -> int:
-    """Insert the order, or update the one of the same numbers; how many work items its priority has raised."""
-    same = [IMAGING_ORDER.c[key] == getattr(order, key) for key in _KEYS]
-    known = connection.execute(select(IMAGING_ORDER).where(*same)).mappings().first()
-    values = asdict(order) | {"priority": order.priority.value, "updated_at": now}
-    if known is None:
-        connection.execute(insert(IMAGING_ORDER).values(**values, received_at=now))
-    else:
-        connection.execute(update(IMAGING_ORDER).where(IMAGING_ORDER.c.id == known["id"]).values(**values))
+    """Insert the order, or update the one that it names; how many work items its priority has raised.
+
+    The placer order number names an order, without one the filler order number, without both the accession number or
+    the study. Other numbers may be added later, and an empty one means what is known; so does a priority that a message
+    other than a new order leaves out.
+
+    Raises
+    ------
+    BadOrder
+        It names no study, and no order that is known, or several others.
+    """
+    rows = _same(connection, order)
+    if not rows and order.canceled:
+        _log.info("canceled order is not known", control_id=order.control_id)
+    elif not rows and not (order.accession_number or order.study_instance_uid):
+        raise BadOrder("an order has no accession number and no Study Instance UID, and its number is not known", "204")
+    changed = not rows
+    for row in rows:
+        values = _merged(order, row, alone=len(rows) == 1)
+        connection.execute(
+            update(IMAGING_ORDER).where(IMAGING_ORDER.c.id == row["id"]).values(**values, updated_at=now)
+        )
+        changed |= row["canceled"] or row["priority"] != values["priority"]
+    if not rows:
+        values = _values(order)
+        connection.execute(insert(IMAGING_ORDER).values(**values, updated_at=now, received_at=now))
     if order.canceled:
         return 0
-    changed = known is None or known["canceled"] or known["priority"] != order.priority
-    return sum(apply(connection, uid, now, changed=changed) for uid in _studies(connection, order))
+    whole = [replace(order, **{key: row[key] or getattr(order, key) for key in _NUMBERS[2:]}) for row in rows]
+    studies = dict.fromkeys(uid for one in (whole or [order]) for uid in _studies(connection, one))
+    return sum(apply(connection, uid, now, changed=changed) for uid in studies)
 
 
-_KEYS = ("placer_number", "filler_number", "accession_number", "study_instance_uid")
+def _same(connection: Connection, order: Order) -> list[RowMapping]:
+    """The orders that it names: those of its most telling number with which no other number is at odds.
+
+    A placer's order may have several procedures, each with numbers of its own.
+    """
+    for keys in (_NUMBERS[:1], _NUMBERS[1:2], _NUMBERS[2:]):
+        given = {key: getattr(order, key) for key in keys if getattr(order, key)}
+        if not given:
+            continue
+        query = select(IMAGING_ORDER).where(or_(*(IMAGING_ORDER.c[key] == value for key, value in given.items())))
+        found = list(connection.execute(query.order_by(IMAGING_ORDER.c.id)).mappings())
+        agreeing = [row for row in found if _agrees(order, row)]
+        if agreeing or keys == _NUMBERS[2:]:
+            return agreeing
+        if found and keys == _NUMBERS[:1]:
+            return _of_placer(order, found)
+    return []
+
+
+def _of_placer(order: Order, rows: list[RowMapping]) -> list[RowMapping]:
+    """Of orders that share the placer's number and are at odds with the others: those meant all the same."""
+    if order.new and not order.canceled:
+        return []
+    near = [row for row in rows if any(row[key] and row[key] == getattr(order, key) for key in _NUMBERS[2:])]
+    if len(near) == 1 or (len(rows) == 1 and order.canceled):
+        return near or rows
+    if order.canceled:
+        raise BadOrder("the placer order number is of several orders, and none has the other numbers", "204")
+    return []
+
+
+def _agrees(order: Order, row: RowMapping) -> bool:
+    ours, theirs = _telling(_values(order)), _telling(row)
+    return all(not theirs[key] or ours[key] in ("", theirs[key]) for key in _NUMBERS)
+
+
+def _telling(values: Mapping[str, Any] | RowMapping) -> dict[str, str]:
+    """The numbers; an accession number that was taken from the filler order number tells nothing more."""
+    numbers = {key: values[key] for key in _NUMBERS}
+    is_filler = numbers["accession_number"] == numbers["filler_number"]
+    return numbers | ({"accession_number": ""} if is_filler else {})
+
+
+def _values(order: Order) -> dict[str, Any]:
+    values = asdict(order) | {"priority": order.priority.value}
+    del values["new"]
+    return values
+
+
+def _merged(order: Order, row: RowMapping, *, alone: bool) -> dict[str, Any]:
+    """The row's new values; several rows keep their numbers, in which they differ."""
+    values, told = _values(order), _telling(_values(order))
+    kept = [key for key in _NUMBERS if not alone or (row[key] and not told[key])]
+    if not order.ordered_as and (order.canceled or not order.new):
+        kept += ["priority", "ordered_as"]
+    return values | {key: row[key] for key in kept}
 
 
 def _studies(connection: Connection, order: Order) -> tuple[str, ...]:

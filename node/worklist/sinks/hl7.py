@@ -10,6 +10,7 @@ from node.hl7.charsets import codec
 from node.hl7.er7 import Message, NotHl7
 from node.hl7.mllp import Blocks, Deadline, block
 from node.settings import Hl7Sink, Settings, Tls
+from node.settings.base import tls_of
 from node.tls.renewal import renewed_client_context
 from node.worklist.items.priority import Priority
 from node.worklist.sinks import OnQuery, register
@@ -85,7 +86,7 @@ class Hl7:
     def _connect(self) -> socket.socket:
         try:
             plain = socket.create_connection((self.table.host, self.table.port), self.table.timeout)
-            return self._secured(plain) if self.table.tls and self.tls else plain
+            return self._secured(plain) if self.tls else plain
         except OSError as error:
             raise SinkUnreachable(f"{self.where} cannot be reached: {error.strerror or error}") from error
 
@@ -146,6 +147,6 @@ def _read(content: bytes, default: str) -> Acknowledgement:
 @register("hl7", Hl7Sink)
 def make(table: Hl7Sink, settings: Settings, _on_query: OnQuery) -> Hl7:
     """The sink of `[worklist.hl7]`; ConfigurationError where its template cannot be used."""
-    sink = Hl7(table, settings.node.tls, Template(table.message, table.template))
+    sink = Hl7(table, tls_of(table.tls, settings.node.tls), Template(table.message, table.template))
     sink.preview(_SAMPLE)  # an unknown name is found now, and not with the first urgent study
     return sink

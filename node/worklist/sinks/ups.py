@@ -227,4 +227,4 @@ def _broken(code: int | None, operation: str) -> NotTaken | NotAccepted:
 @register("ups", UpsSink, required=False)  # the node's own SCP needs no message
 def make(table: UpsSink, settings: Settings, on_query: OnQuery) -> Ups:
     """The sink of `[worklist.ups]`."""
-    return Ups(Requestor(settings.node.ae_title, settings.node.tls), settings.peers[table.peer], on_query)
+    return Ups(Requestor.of(settings), settings.peers[table.peer], on_query)

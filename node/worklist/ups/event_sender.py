@@ -25,7 +25,7 @@ from node.settings import Peer, Settings
 from node.worklist.events import event_reports, subscriptions
 from node.worklist.events.event_reports import MOST_REFUSALS, EventReport, Subscriber
 from node.worklist.items.changes import restarted
-from node.worklist.items.json_model import to_dataset
+from node.worklist.items.encoding import sendable
 
 _log = structlog.get_logger(__name__)
 _TICK = 0.1  # seconds between looks
@@ -43,7 +43,7 @@ class EventSender(LaneLoop[Subscriber]):
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
         super().__init__("event", _WAIT, _TICK, clock)
         self._settings, self._ledger = settings, ledger
-        self._requestor = Requestor(settings.node.ae_title, settings.node.tls)
+        self._requestor = Requestor.of(settings)
         self._restart_reported = False
 
     def step(self) -> float:
@@ -99,8 +99,17 @@ class EventSender(LaneLoop[Subscriber]):
     def _send_one(self, association: Association, subscriber: Subscriber, report: EventReport) -> None:
         if not association.is_established:
             raise PeerError("the peer ended the association")
+        information = sendable(report.information)
+        if information is None:  # an older version kept it; the next ones shall get through
+            _log.error(
+                "an event report cannot be sent and is dropped", peer=subscriber.ae_title,
+                sop_instance_uid=report.sop_instance_uid,
+            )  # fmt: skip
+            with self._ledger.write() as connection:
+                event_reports.answered(connection, report)
+            return
         answer, _ = association.send_n_event_report(
-            to_dataset(report.information), report.event_type, UnifiedProcedureStepPush, report.sop_instance_uid,
+            information, report.event_type, UnifiedProcedureStepPush, report.sop_instance_uid,
             meta_uid=UnifiedProcedureStepEvent,
         )  # fmt: skip
         status = answer.get("Status")

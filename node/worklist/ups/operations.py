@@ -6,18 +6,20 @@ Each function works inside the caller's write transaction, which is the lock: of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from node.dicom.identity import is_received_uid, is_uid
+from node.dicom.identity import is_ae_title, is_received_uid, is_uid
 from node.ledger.engine import Ledger, note
 from node.ledger.tables import WORK_ITEM
 from node.worklist.events.subscriptions import publish, watchers
 from node.worklist.events.writing import add, save
+from node.worklist.items import rows
 from node.worklist.items.attributes import check_creation, check_modification, missing_for, settable
 from node.worklist.items.changes import cancel_requested
+from node.worklist.items.encoding import PassedOver, require_sendable
 from node.worklist.items.json_model import Json, code, has_value, items, keyword_of, put, tag_of, text
 from node.worklist.items.matching import Query
 from node.worklist.items.moments import date_time
@@ -35,17 +37,37 @@ _CHUNK = 100  # work items read at once for the responses to a C-FIND
 _HIDDEN = tuple(map(tag_of, ("TransactionUID", "SOPClassUID", "SOPInstanceUID")))  # not by N-GET, Table CC.2.5-3
 
 
-def create(connection: Connection, sop_instance_uid: str, given: Json, station: Station, now: float) -> Status:
+@dataclass(frozen=True, slots=True)
+class Pusher:
+    """Who makes a work item: the AE title or address under which its work items are counted, and the most of them."""
+
+    name: str
+    most: int
+
+
+def create(
+    connection: Connection,
+    sop_instance_uid: str,
+    given: Json,
+    station: Station,
+    now: float,
+    pusher: Pusher | None = None,
+) -> Status:
     """N-CREATE. The priority of a pushed work item is a person's (CC.2.5); an order that is known may raise it."""
     if load(connection, sop_instance_uid):
         raise UpsRefused(transition(Requested.CREATE, State.SCHEDULED).status)
     attributes, filled = check_creation(given, station.worklist_label)
     attributes.pop(tag_of("TransactionUID"), None)
+    require_sendable(attributes)
+    if pusher and rows.count_pushed(connection, pusher.name) >= pusher.most:
+        raise UpsRefused(Status.RESOURCE_LIMITATION)
     priority = Priority(text(attributes, "ScheduledProcedureStepPriority"))
     study = _study(attributes)
     reason = f"{priority}, as pushed"
     item = Item(sop_instance_uid, study, State.SCHEDULED, priority, Source.HUMAN, reason, None, "", attributes, now)
     add(connection, item)
+    if pusher:
+        rows.set_pushed(connection, sop_instance_uid, pusher.name)
     _note(connection, item, now, f"work item {sop_instance_uid} pushed, {priority}")
     raised = orders.apply(connection, study, now, pushed=sop_instance_uid) if study else 0
     return Status.CREATED_WITH_MODIFICATIONS if filled or raised else Status.SUCCESS
@@ -60,6 +82,7 @@ def modify(connection: Connection, sop_instance_uid: str, given: Json, now: floa
     if refusal is not None or item is None:
         raise UpsRefused(refusal or Status.NO_SUCH_UPS)
     check_modification(given)
+    require_sendable(settable(given))
     attributes = item.attributes | settable(given)
     changed = replace(item, attributes=attributes, study_instance_uid=_study(attributes))
     if has_value(given, "ScheduledProcedureStepPriority"):
@@ -102,6 +125,9 @@ def request_cancel(
 
     An unclaimed item passes through IN PROGRESS on the way, and both changes are reported.
     """
+    require_sendable(given)
+    if not is_ae_title(requesting_ae_title):
+        raise UpsRefused(Status.INVALID_ARGUMENT_VALUE, "RequestingAE")
     item = load(connection, sop_instance_uid)
     result = transition(Requested.REQUEST_CANCEL, item.state if item else None)
     if result.status.failed or item is None:
@@ -140,33 +166,39 @@ def get(connection: Connection, sop_instance_uid: str, tags: Sequence[str], stat
     return status, {tag: entry for tag, entry in visible.items() if tag in requested}
 
 
-def find(ledger: Ledger, query: Query, station: Station, now: float, *, whole: bool = False) -> Iterator[Json]:
-    """C-FIND: the matching work items, most urgent first, read in small portions while they are sent (CC.2.8)."""
+def find(
+    ledger: Ledger, query: Query, station: Station, now: float, *, passed_over: PassedOver, whole: bool = False
+) -> Iterator[tuple[str, Json]]:
+    """C-FIND: UID and response of the matching work items, most urgent first, read in small portions while they are
+    sent (CC.2.8).
+    """
     with ledger.read() as connection:
         order = reading_order(connection, station.policy, now)
         found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*order)
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):
-        for attributes in _matches(ledger, query, station, uids[start : start + _CHUNK], order):
-            yield _visible(attributes) if whole else query.response(attributes)
+        for uid, attributes in _matches(ledger, query, station, uids[start : start + _CHUNK], order, passed_over):
+            yield uid, _visible(attributes) if whole else query.response(attributes)
 
 
 def _matches(
-    ledger: Ledger, query: Query, station: Station, uids: Sequence[str], order: Sequence[ColumnElement[Any]]
-) -> list[Json]:
+    ledger: Ledger, query: Query, station: Station, uids: Sequence[str], order: Sequence[ColumnElement[Any]],
+    passed_over: PassedOver,
+) -> list[tuple[str, Json]]:  # fmt: skip
+    """Those that match; one that is no Data Set, which an older version kept, is passed over."""
     found = []
+    columns = WORK_ITEM.c.sop_instance_uid, WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes
     with ledger.read() as connection:
-        rows = connection.execute(
-            select(WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes)
-            .where(WORK_ITEM.c.sop_instance_uid.in_(uids))
-            .order_by(*order)
-        ).all()
-        for study, attributes in rows:
+        query_rows = select(*columns).where(WORK_ITEM.c.sop_instance_uid.in_(uids)).order_by(*order)
+        for uid, study, attributes in connection.execute(query_rows).all():
             whole = attributes
-            if query.has_key("InputInformationSequence"):
-                whole = with_input(connection, study, attributes, station)
-            if query.test(whole):
-                found.append(whole)
+            try:
+                if query.has_key("InputInformationSequence"):
+                    whole = with_input(connection, study, attributes, station)
+                if query.test(whole):
+                    found.append((uid, whole))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                passed_over.log(uid)
     return found
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,7 +29,9 @@ from node.dicom.contexts import PLAIN_TRANSFER_SYNTAXES
 from node.dicom.identity import is_uid
 from node.errors import OutOfResources
 from node.ledger.engine import Ledger
-from node.worklist.items.json_model import Json, from_dataset, to_dataset
+from node.settings import Limits
+from node.worklist.items.encoding import PassedOver, sendable
+from node.worklist.items.json_model import Json, from_dataset
 from node.worklist.items.matching import compile_query
 from node.worklist.items.statuses import Status, UpsRefused
 from node.worklist.reading.data_set import Station
@@ -37,6 +40,7 @@ from node.worklist.ups.watch import Watching
 
 _LOG = structlog.get_logger(__name__)
 _HERE = Station()
+_MOST_ITEMS = Limits().work_items_per_peer
 _NOBODY = Watching(reachable=lambda _ae_title: False)
 
 May = Callable[[Any, Right], bool]
@@ -76,6 +80,7 @@ def contexts() -> list[PresentationContext]:
 def handlers(
     ledger: Ledger, station: Station = _HERE, watching: Watching = _NOBODY, clock: Callable[[], float] = time.time, *,
     may: May = lambda _association, _right: True, on_query: Callable[[Any], None] = lambda _event: None,
+    most_items: int = _MOST_ITEMS,
 ) -> list[Handler]:  # fmt: skip
     """The handlers to give to pynetdicom for the presentation contexts of `SOP_CLASSES`.
 
@@ -86,9 +91,11 @@ def handlers(
     may
         Called before each operation.
     on_query
-        Called with the event of each C-FIND before the first response.
+        Called with the event of each C-FIND and N-GET before the first response.
+    most_items
+        Work items of one peer that are kept.
     """
-    scp = UpsProvider(ledger, station, watching, clock, may, on_query)
+    scp = UpsProvider(ledger, station, watching, clock, may, on_query, most_items)
     return [
         (evt.EVT_N_CREATE, scp.n_create),
         (evt.EVT_N_SET, scp.n_set),
@@ -108,6 +115,8 @@ class UpsProvider:
     clock: Callable[[], float]
     may: May
     on_query: Callable[[Any], None] = lambda _event: None
+    most_items: int = _MOST_ITEMS
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     def n_create(self, event: Any) -> Response:
         """Create a work item (CC.2.5)."""
@@ -117,10 +126,11 @@ class UpsProvider:
             if event.request.AffectedSOPClassUID != UnifiedProcedureStepPush:
                 raise UpsRefused(Status.NO_SUCH_CLASS)
             given, dropped = _given(event, "attribute_list")
-            status = operations.create(connection, uid, given, self.station, self.clock())
+            pusher = operations.Pusher(event.assoc.requestor.ae_title, self.most_items)
+            status = operations.create(connection, uid, given, self.station, self.clock(), pusher)
             return (Status.CREATED_WITH_MODIFICATIONS if dropped else status), None
 
-        return self._respond("N-CREATE", event, uid, self.ledger.write, work)
+        return self._respond("N-CREATE", event, uid, self._add, work)
 
     def n_set(self, event: Any) -> Response:
         """Change attributes of a work item (CC.2.6)."""
@@ -131,7 +141,7 @@ class UpsProvider:
             status = operations.modify(connection, uid, given, self.clock())
             return (Status.NOT_ALL_SUPPORTED if dropped else status), None
 
-        return self._respond("N-SET", event, uid, self.ledger.write, work)
+        return self._respond("N-SET", event, uid, self._add, work)
 
     def n_action(self, event: Any) -> Response:
         """Change the state, request a cancel, subscribe, unsubscribe or suspend (CC.2.1 to CC.2.3)."""
@@ -146,9 +156,11 @@ class UpsProvider:
             if action == _REQUEST_CANCEL:
                 requesting = event.assoc.requestor.ae_title
                 return operations.request_cancel(connection, uid, given, self.clock(), requesting), None
-            return watch.act(connection, action, uid, given, self.watching, self.clock()), None
+            acts_for = partial(self._acts_for, event.assoc)
+            return watch.act(connection, action, uid, given, self.watching, self.clock(), acts_for=acts_for), None
 
-        return self._respond("N-ACTION", event, uid, self.ledger.write, work)
+        transaction = self.ledger.write if action == _CHANGE_STATE else self._add
+        return self._respond("N-ACTION", event, uid, transaction, work)
 
     def n_get(self, event: Any) -> Response:
         """Read attributes of a work item (CC.2.7)."""
@@ -156,6 +168,7 @@ class UpsProvider:
         tags = [f"{int(tag):08X}" for tag in event.attribute_identifiers]
 
         def work(connection: Connection) -> tuple[Status, Json]:
+            self.on_query(event)
             return operations.get(connection, uid, tags, self.station)
 
         return self._respond("N-GET", event, uid, self.ledger.read, work)
@@ -169,11 +182,15 @@ class UpsProvider:
             _check_class("C-FIND", event, Status.CLASS_NOT_SUPPORTED)
             query = compile_query(*_identifier(event))
             pending = Status.PENDING_WITH_UNSUPPORTED if query.unsupported else Status.PENDING
-            for match in operations.find(self.ledger, query, self.station, self.clock()):
+            over = self.passed_over
+            for uid, match in operations.find(self.ledger, query, self.station, self.clock(), passed_over=over):
                 if event.is_cancelled:
                     yield Status.CANCELLED_FIND, None
                     return
-                yield pending, to_dataset(match)
+                if (response := sendable(match)) is None:
+                    over.log(uid)
+                    continue
+                yield pending, response
                 sent += 1
             _log("C-FIND", event, "", Status.SUCCESS, matches=sent)
         except UpsRefused as refusal:
@@ -202,6 +219,10 @@ class UpsProvider:
                 raise UpsRefused(Status.INVALID_INSTANCE)
             with transaction() as connection:
                 status, attributes = work(connection)
+            response = None if attributes is None else sendable(attributes)
+            if attributes is not None and response is None:
+                self.passed_over.log(uid)
+                raise UpsRefused(Status.PROCESSING_FAILURE)
         except UpsRefused as refusal:
             _log(operation, event, uid, refusal.status, attribute=refusal.keyword)
             return _status(refusal.status, refusal.keyword), None
@@ -212,7 +233,13 @@ class UpsProvider:
             _LOG.exception("work item operation", operation=operation)
             return _status(Status.PROCESSING_FAILURE), None
         _log(operation, event, uid, status)
-        return _status(status), None if attributes is None else to_dataset(attributes)
+        return _status(status), response
+
+    def _add(self) -> AbstractContextManager[Connection]:
+        return self.ledger.write(adds=True)
+
+    def _acts_for(self, association: Any, ae_title: str) -> bool:
+        return association.requestor.ae_title == ae_title or self.may(association, "subscriptions")
 
     def _check_right(self, operation: str, event: Any) -> None:
         reads = operation in _READING or (operation == "N-ACTION" and event.action_type in watch.ACTIONS)

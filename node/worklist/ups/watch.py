@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from node.dicom.identity import is_ae_title
 from node.worklist.events import subscriptions
 from node.worklist.events.event_reports import Subscriber
 from node.worklist.events.subscription_states import FILTERED_GLOBAL_SUBSCRIPTION
@@ -33,20 +34,27 @@ class Watching:
     locks: bool = True
 
 
+ActsFor = Callable[[str], bool]
+"""Whether who asks may act for a subscriber's AE title: its own, or each one by a right of its own."""
+
+
 def act(
     connection: Connection, action: int, sop_instance_uid: str, given: Json, watching: Watching, now: float, *,
-    web: bool = False,
+    web: bool = False, acts_for: ActsFor = lambda _ae_title: True,
 ) -> Status:  # fmt: skip
-    """Do the action for its Receiving AE.
+    """Do the action for its Receiving AE. Another one's subscription is not changed without the right to it.
 
     Raises
     ------
     UpsRefused
-        0xC307, 0xC308, 0xC314, or 0x0115 with the attribute.
+        0xC307, 0xC308, 0xC314, 0x0124, or 0x0115 with the attribute.
     """
     subscriber = _receiver(given, watching, web=web)
     if sop_instance_uid not in WELL_KNOWN and load(connection, sop_instance_uid) is None:
         raise UpsRefused(Status.NO_SUCH_UPS)
+    changes = action != SUBSCRIBE or subscriptions.is_subscribed(connection, subscriber, sop_instance_uid)
+    if changes and not acts_for(subscriber.ae_title):
+        raise UpsRefused(Status.NOT_AUTHORIZED)
     if action == SUBSCRIBE:
         return _subscribe(connection, subscriber, sop_instance_uid, given, watching, now)
     if action == UNSUBSCRIBE:
@@ -72,7 +80,7 @@ def _subscribe(
 
 def _receiver(given: Json, watching: Watching, *, web: bool) -> Subscriber:
     ae_title = text(given, "ReceivingAE")
-    if not ae_title or len(ae_title) > 16:
+    if not is_ae_title(ae_title):
         raise UpsRefused(Status.INVALID_ARGUMENT_VALUE, "ReceivingAE")
     if not web and not watching.reachable(ae_title):
         raise UpsRefused(Status.UNKNOWN_RECEIVER)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -24,6 +25,9 @@ from node.admin.checks import Line, run_checks
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, RESULT_SOP_CLASSES
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.errors import ConfigurationError
+from node.ledger import workers
+from node.ledger.engine import open_ledger
+from node.sending import circuits
 from node.settings import Audit, Database, Models, Node, Peer, Queue, Repository, Results, Settings, Web, Worklist
 from tests.node.authority import Authority
 from tests.node.conftest import House, free_port
@@ -447,3 +451,19 @@ def test_a_node_that_runs_already_is_known_though_its_peers_call_from_elsewhere(
     given.node.data.mkdir()
     listen(given)
     assert [line.ok for line in check(given) if line.what == "address"] == [True]
+
+
+def test_what_the_workers_of_a_running_node_say_and_who_fails_again_and_again_is_a_line(settings: Settings) -> None:
+    now = time.time()
+    with closing(open_ledger(settings)) as ledger, ledger.write() as connection:
+        workers.beat(connection, "here:1", now, ready=True, reason="it runs on the CPU")
+        workers.beat(connection, "here:2", now, ready=False, reason="no GPU")
+        for uid in ("1.1", "1.2", "1.3"):
+            circuits.record_failure(connection, "pacs", uid, "it does not answer", now)
+    lines = run_checks(lambda: settings)
+    assert [line for line in lines if line.what.startswith("worker ")] == [
+        Line(True, "worker here:1", "WARNING: ready: it runs on the CPU"),
+        Line(False, "worker here:2", "not ready: no GPU"),
+    ]
+    what = "failed 3 times in a row and is only probed; 0 objects wait: it does not answer"
+    assert Line(False, "peer pacs", what) in lines

@@ -15,13 +15,13 @@ from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
 from node.entities import JobState
 from node.errors import QueueUnavailable
-from node.ledger import studies
+from node.ledger import studies, workers
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.receiving.c_store import Receiver
 from node.receiving.store import Store
-from node.sending import deliveries
-from node.settings import Settings
+from node.sending import circuits, deliveries
+from node.settings import Peer, Settings
 from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, result, save, stored
 from tests.waiting import wait_until
@@ -112,3 +112,19 @@ def test_without_a_queue_the_others_are_told(settings: Settings, ledger: Ledger)
     assert value is not None
     assert value != value  # NaN
     assert read(metrics, "readfirst_disk_free_bytes") is not None
+
+
+def test_workers_and_failing_receivers_are_counted(settings: Settings, ledger: Ledger) -> None:
+    peers = {"pacs": Peer(ae_title="PACS", host="127.0.0.1", receive=("results",))}
+    metrics = Metrics(settings.model_copy(update={"peers": peers}), ledger, len)
+    now = time.time()
+    assert read(metrics, "readfirst_workers", readiness="ready") == 0
+    assert read(metrics, "readfirst_receiver_failing", peer="pacs") == 0
+    with ledger.write() as connection:
+        workers.beat(connection, "here:1", now, ready=True, reason="")
+        workers.beat(connection, "here:2", now, ready=False, reason="no GPU")
+        workers.beat(connection, "here:3", now - 300, ready=False, reason="it loads its model packages")
+        for uid in ("1.1", "1.2", "1.3"):
+            circuits.record_failure(connection, "pacs", uid, "it does not answer", now)
+    assert [read(metrics, "readfirst_workers", readiness=one) for one in ("ready", "not ready", "gone")] == [1, 1, 1]
+    assert read(metrics, "readfirst_receiver_failing", peer="pacs") == 1

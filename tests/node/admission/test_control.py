@@ -210,8 +210,8 @@ def test_a_rejection_is_reported(tmp_path: Path) -> None:
 
 
 def test_what_is_no_printable_name_is_shown_as_bytes(listen: Listen, tmp_path: Path) -> None:
-    request = associate_request().replace(b"MODALITY", b"MOD\n\x1b\xff\0Y")
+    request = associate_request().replace(b"MODALITY", b"MO\n\x1b\xff\0ABC"[:8])
     with capture_logs() as logs:
         assert said(listen(settings(tmp_path)), request) == (REJECTED, bytes((0, 1, 1, 3)))
         wait_until(lambda: bool(logs))
-    assert logs[0]["peer"] == r"MOD\x0a\x1b\xff\x00Y"
+    assert logs[0]["peer"] == r"MO\x0a\x1b\xff"  # a NUL ends it

@@ -10,7 +10,7 @@ from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import STATION, serving
 
 
-def test_each_search_is_told_with_its_keys_and_nothing_else_is(ledger: Ledger) -> None:
+def test_each_search_and_each_item_that_is_read_is_reported(ledger: Ledger) -> None:
     asked: list[tuple[str, str]] = []
 
     def note(request: Request) -> None:
@@ -24,4 +24,8 @@ def test_each_search_is_told_with_its_keys_and_nothing_else_is(ledger: Ledger) -
         client.get("/workitems/1.2.3")
         client.get("/workitems", params={"PatientID": "4711"})
         client.get("/workitems", params={"Nonsense": "1"})
-    assert asked == [("/dicomweb/workitems", "PatientID=4711"), ("/dicomweb/workitems", "Nonsense=1")]
+    assert asked == [
+        ("/dicomweb/workitems/1.2.3", ""),
+        ("/dicomweb/workitems", "PatientID=4711"),
+        ("/dicomweb/workitems", "Nonsense=1"),
+    ]

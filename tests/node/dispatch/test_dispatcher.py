@@ -26,7 +26,7 @@ from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import STUDY
 from node.receiving import instances
-from node.sending import deliveries
+from node.sending import circuits, deliveries
 from node.settings import Peer, Policy, Settings, Worklist
 from node.worklist.events import writing
 from node.worklist.items import rows
@@ -125,6 +125,35 @@ def test_workers_are_notified_of_a_delivery_and_again_when_lost(
     empty(redis_server)
     dispatcher.dispatch(NOW + NOTIFY_AGAIN + 1)
     assert broker.waiting(DELIVER) == 1
+
+
+def test_workers_are_notified_once_of_all_that_is_due_for_a_peer_and_not_of_one_that_is_only_probed(
+    dispatcher: Dispatcher, ledger: Ledger, broker: Broker
+) -> None:
+    with ledger.write() as connection:
+        for number in range(3):
+            uid = f"1.2.{number}"
+            instances.record_instance(connection, stored(f"1.9.{number}", study_instance_uid=uid), "MODALITY", NOW)
+            deliveries.put(connection, uid, 1, [result(f"2.25.{number}")], ["pacs", "reader", "probed"], NOW)
+            circuits.record_failure(connection, "probed", uid, "it does not answer", NOW)
+    dispatcher.dispatch(NOW)
+    dispatcher.dispatch(NOW + 1)
+    assert broker.waiting(DELIVER) == 2
+
+
+def test_a_study_that_waits_for_its_package_is_sent_again_when_it_is_due(
+    dispatcher: Dispatcher, ledger: Ledger, broker: Broker, redis_server: EmbeddedRedis
+) -> None:
+    receive(dispatcher, ledger)
+    dispatcher.dispatch(NOW + QUIET)
+    empty(redis_server)
+    with ledger.write() as connection:
+        assert studies.claim(connection, UID, 1, NOW + 3, 20.0)
+        studies.postpone(connection, UID, 1, NOW + 3, NOW + 60, "waits")
+    dispatcher.dispatch(NOW + 59)
+    assert broker.waiting(ANALYZE) == 0
+    dispatcher.dispatch(NOW + 60)
+    assert broker.waiting(ANALYZE) == 1
 
 
 def test_without_its_queue_the_node_keeps_the_study_and_notifies_later(

@@ -278,15 +278,31 @@ def test_who_lost_its_lease_writes_nothing_so_that_a_generation_is_analysed_once
 def test_what_is_postponed_waits_and_costs_no_attempt(ledger: Ledger) -> None:
     record(ledger)
     complete(ledger)
-    for _ in range(2 * studies.MOST_ATTEMPTS):
+    for number in range(2 * studies.MOST_ATTEMPTS):
         assert claim(ledger)
+        assert study(ledger)["reason"] == ""
         with ledger.write() as connection:
-            studies.postpone(connection, UID, 1, NOW)
-            assert not notifications.unnotified(connection, NOW)  # notified again later, as where the message was lost
-            assert notifications.unnotified(connection, NOW + 1)
+            assert studies.postpone(connection, UID, 1, NOW, NOW + 10, "waits, because") is (number == 0)
+            assert not notifications.unnotified(connection, NOW, now=NOW + 9)
+            assert notifications.unnotified(connection, NOW, now=NOW + 10)
+        assert study(ledger)["reason"] == "waits, because"
     job = analysis(ledger)
     assert job is not None
     assert (study(ledger)["state"], job["attempts"], job["lease_until"]) == ("queued", 0, None)
+    assert (story(ledger).count("analysing"), story(ledger).count("waits")) == (0, 1)
+
+
+def test_an_attempt_that_counts_is_one_when_it_is_postponed(ledger: Ledger) -> None:
+    record(ledger)
+    complete(ledger)
+    for number in range(1, studies.MOST_ATTEMPTS + 1):
+        assert claim(ledger)
+        with ledger.write() as connection:
+            assert studies.under_way(connection, UID, 1) == number
+            assert studies.under_way(connection, UID, 2) == 0
+            studies.postpone(connection, UID, 1, NOW, NOW + 10, "waits", counts=True)
+            assert studies.under_way(connection, UID, 1) == 0
+    assert story(ledger).count("analysing") == studies.MOST_ATTEMPTS
 
 
 def test_findings_of_an_older_generation_are_replaced(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,9 +13,10 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from node.errors import ConfigurationError, PeerError
 from node.sending.scu import Requestor, SendResult, accepted, count_instances, echo, store
-from node.settings import Peer
+from node.settings import Limits, Peer, Settings
 from tests.node.conftest import House, free_port
 from tests.node.phantoms import STUDY, image, save
+from tests.node.slow_peers import crawls, dribbles, hanging, keeps_the_release, never_answers
 
 US = Requestor("MODALITY")
 refusal_is_meant = pytest.mark.filterwarnings(  # pynetdicom does not close the socket of a refused connection
@@ -109,3 +111,30 @@ def test_a_peer_counts_a_study(archive: Callable[..., Peer], count: int | None) 
     peer = archive(StudyRootQueryRetrieveInformationModelFind, evt.EVT_C_FIND, find)
     assert count_instances(US, peer, STUDY) == count
     assert asked == [STUDY]
+
+
+@pytest.mark.parametrize("behaviour", [crawls, dribbles, never_answers], ids=lambda one: one.__name__)
+def test_a_peer_that_hangs_is_cut_off_when_the_associations_time_is_over(
+    tmp_path: Path, behaviour: Callable[..., None]
+) -> None:
+    paths = [save(tmp_path / "1", image("1.1", PixelData=bytes(8 << 20))), save(tmp_path / "2", image("1.2"))]
+    before = time.monotonic()
+    with hanging(behaviour) as peer:
+        outcomes = store(Requestor("US", seconds=1.0), peer, paths)
+    assert 1.0 <= time.monotonic() - before < 5
+    assert [outcome.path for outcome in outcomes] == paths
+    assert all(outcome.peer_failed for outcome in outcomes)
+    assert "the association took longer than the 1 s that it may take" in outcomes[0].error
+
+
+def test_a_release_that_is_not_answered_takes_nothing_back(tmp_path: Path) -> None:
+    paths = [save(tmp_path / "1", image("1.1")), save(tmp_path / "2", image("1.2"))]
+    before = time.monotonic()
+    with hanging(keeps_the_release) as peer:
+        outcomes = store(Requestor("US", seconds=1.0), peer, paths)
+    assert time.monotonic() - before < 5
+    assert outcomes == tuple(SendResult(path, "") for path in paths)
+
+
+def test_the_nodes_own_associations_have_the_time_of_the_settings() -> None:
+    assert Requestor.of(Settings(limits=Limits(requested_minutes=0.5))).seconds == 30.0

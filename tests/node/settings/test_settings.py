@@ -87,6 +87,7 @@ def test_peers_are_told_apart(tmp_path: Path) -> None:
             '[worklist]\nsinks = ["hl7"]\n[worklist.hl7]\nhost = "h"\ntls = true',
             "worklist.hl7.tls is true: node.tls must name",
         ),
+        ("[worklist.orders]\ntls = true", "worklist.orders.tls is true: node.tls must name"),
         ('[worklist.hl7]\nhost = "h"\npriorities = { URGENT = "S" }', "worklist.hl7.priorities.URGENT"),
         ('[worklist.webhook]\nurl = "ftp://h/"', "worklist.webhook: url must be http://host/path or https://host/path"),
         ('[worklist.webhook]\nurl = "https://u:p@h/"', "worklist.webhook: url must be"),
@@ -137,7 +138,28 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_on_loopback_no_token_is_needed(tmp_path: Path, host: str) -> None:
     assert read(tmp_path, f'[web]\nhost = "{host}"').web.token == ""
-    assert read(tmp_path, '[web]\nhost = "0.0.0.0"\ntoken = "t"').web.token == "t"
+    assert read(tmp_path, f'[web]\nhost = "{host}"\ntoken = "t"').web.token == "t"
+
+
+@pytest.mark.parametrize(
+    "keys", ['token = "fifteen letters"', "", '[web.tokens.a]\ntoken = "short"\nrights = ["read"]']
+)
+def test_a_short_token_or_none_is_refused_off_loopback(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"web"):
+        read(tmp_path, f'[web]\nhost = "0.0.0.0"\n{keys}')
+    assert read(tmp_path, '[web]\nhost = "0.0.0.0"\ntoken = "sixteen letters!"').web.token
+
+
+def test_a_node_that_nobody_configured_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"there is no configuration: write .*readfirst\.toml"):
+        load(required=True)
+    load()
+    monkeypatch.setenv("READFIRST_NODE__PORT", "11113")
+    assert load(required=True).node.port == 11113
+    monkeypatch.delenv("READFIRST_NODE__PORT")
+    (tmp_path / "readfirst.toml").write_text("")
+    load(required=True)
 
 
 def test_a_token_may_come_from_the_environment_and_is_never_shown(
@@ -170,7 +192,6 @@ LONG = "a token of many letters"
         ({"host": "0.0.0.0", "token": LONG, "tls": {"certificate": "c", "key": "k"}}, []),
         ({"host": "0.0.0.0", "token": LONG, "port": 0}, []),
         ({"token": "short"}, ["can be guessed"]),
-        ({"host": "0.0.0.0", "token": "short"}, ["without TLS", "can be guessed"]),
     ],
 )
 def test_a_page_that_others_can_read_along_is_warned_of(keys: dict[str, object], says: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from structlog.testing import capture_logs
 
 from node.entities import AnalysisReport, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import studies
+from node.ledger import studies, workers
 from node.ledger.engine import Ledger
 from node.ledger.tables import EVENT, STUDY, WORK_ITEM
 from node.receiving import instances
-from node.sending import deliveries
+from node.sending import circuits, deliveries
 from node.sending.deliveries import DELIVERY
 from node.web.pages import claims
 from node.worklist.items.json_model import Json, items, put, text
@@ -243,6 +244,18 @@ def test_the_status_page_shows_queues_peers_disk_models_and_failures(
     page = site.client.get("/status").text
     for said in ("analyze: 7 messages", "READER@127.0.0.1", "MiB free", "chest-xray", "&lt;b&gt;no reason", "Retry"):
         assert said in page, said
+
+
+def test_the_status_page_shows_workers_and_receivers_that_are_only_probed(site: Site, ledger: Ledger) -> None:
+    assert "No worker that analyses is running" in site.client.get("/status").text
+    now = time.time()
+    with ledger.write() as connection:
+        workers.beat(connection, "here:1", now, ready=False, reason="<b>no GPU")
+        for uid in ("1.1", "1.2", "1.3"):
+            circuits.record_failure(connection, "reader", uid, "it does not answer", now)
+    page = site.client.get("/status").text
+    assert "Worker here:1: not ready, &lt;b&gt;no GPU" in page
+    assert "failed 3 times in a row, all waits, probed at" in page
 
 
 def test_a_queue_that_is_gone_is_said(serve: Serve) -> None:

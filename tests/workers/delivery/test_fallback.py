@@ -136,7 +136,7 @@ def analysed(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Ana
             complete(ledger, read_header(came[0]))
             model = TinyModel()
             analyzer = Analyzer(with_packages(with_peer, model.card.name))
-            analyzer._loaded[model.card.name] = model
+            analyzer.models.loaded[model.card.name] = model
             stack.callback(lambda: close(analyzer))
             analyzer.run(STUDY, 1)
             deliverer = Deliverer(with_peer)

@@ -212,3 +212,25 @@ def test_the_real_ct_is_whole_lies_as_a_patient_lies_and_holds_its_nodule(decode
     index = round((-125 + 340) / 2.5)
     assert volume.position((index, 0, 0))[2] == pytest.approx(-125)
     assert volume.array[index, 362:372, 312:322].mean() > -500  # lung is -850
+
+
+@pytest.mark.parametrize(
+    ("slices", "change", "reason"),
+    [
+        (5001, {}, "5001 slices of 2 x 2 pixels, at most 5000"),
+        (3, {"Rows": 30000, "Columns": 30000}, "at most 1073741824 voxels"),
+        (3, {"PixelSpacing": [3000.0, 3000.0]}, "cannot be true"),
+    ],
+)
+def test_a_volume_that_no_patient_has_is_refused_before_it_is_decoded(slices, change, reason):
+    headers = []
+    for number in range(slices):
+        header = Dataset()
+        header.SOPInstanceUID, header.SeriesInstanceUID, header.FrameOfReferenceUID = f"1.2.{number}", "1.3", "1.4"
+        header.ImageOrientationPatient, header.PixelSpacing = [1, 0, 0, 0, 1, 0], [100.0, 100.0]
+        header.ImagePositionPatient, header.Rows, header.Columns = [0, 0, number * 100.0], 2, 2
+        for keyword, value in change.items():
+            setattr(header, keyword, value)
+        headers.append(header)
+    with pytest.raises(VolumeError, match=reason):
+        stack(headers)

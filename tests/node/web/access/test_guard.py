@@ -14,12 +14,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from node.settings import ALL_RIGHTS, WebRight, WebToken
 from node.web.context import PageContext
 from node.web.pages.rendering import STATIC
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Serve, Site
 
-TOKEN = "a long token"
+TOKEN = "a long token of ours"
+RIGHT_BY_CHANCE = "another token that is right"
 PAGES = ("/", "/status", "/feedback.csv", f"/study/{STUDY}", "/picture/1", "/status/panel")
 CHANGES = (
     "/lines",
@@ -96,11 +98,53 @@ def test_who_guesses_is_slowed_down_and_logged_without_the_token(locked: Site) -
     assert "guess" not in str(logs)
 
 
-def test_who_guesses_locks_nobody_out_who_knows_the_token(locked: Site) -> None:
+def test_who_guesses_is_not_told_when_one_is_right_and_ends_no_session(serve: Serve) -> None:
+    locked = serve(token=TOKEN, tokens={"other": WebToken(token=RIGHT_BY_CHANCE, rights=("read",))})
+    assert give_token(locked, TOKEN).headers["hx-redirect"] == "/"
+    inside = dict(locked.client.cookies)
+    locked.client.cookies.clear()
     for number in range(6):  # from the same address, as behind a proxy
         give_token(locked, f"guess {number}")
-    assert give_token(locked, TOKEN).headers["hx-redirect"] == "/"
+    assert give_token(locked, RIGHT_BY_CHANCE).status_code == 429
+    locked.client.cookies = httpx.Cookies(inside)
     assert locked.client.get("/").status_code == 200
+    assert locked.client.get("/", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("right", "path", "method"),
+    [
+        ("read", "/", "GET"), ("read", "/dicomweb/workitems", "GET"), ("read", "/status", "GET"),
+        ("metrics", "/metrics", "GET"), ("change", "/dicomweb/workitems", "POST"),
+        ("read", "/dicomweb/workitems/1.2/subscribers/A", "POST"),
+    ],
+)  # fmt: skip
+def test_each_token_has_its_own_rights(serve: Serve, right: WebRight, path: str, method: str) -> None:
+    others = tuple(one for one in ALL_RIGHTS if one != right)
+    tables = {
+        "with": WebToken(token="with the right to do it", rights=(right,)),
+        "without": WebToken(token="without the right to it", rights=others),
+    }
+    route = Route("/{rest:path}", lambda _request: PlainTextResponse("done"), methods=["GET", "POST"])
+    site = serve(tokens=tables, api=(route,))
+    codes = {}
+    for name, table in tables.items():
+        answer = site.client.request(method, path, headers={"Authorization": f"Bearer {table.token}"})
+        codes[name] = answer.status_code
+    assert codes == {"with": 200, "without": 403}
+    assert site.client.request(method, path).status_code in (303, 401, 403)
+
+
+def test_a_login_has_the_rights_of_its_token(serve: Serve) -> None:
+    token = "a token that only reads"
+    site = serve(tokens={"screen": WebToken(token=token, rights=("read",))})
+    assert give_token(site, token).headers["hx-redirect"] == "/"
+    assert site.client.get("/").status_code == 200
+    assert site.post("/lines").status_code == 200
+    answer = site.post(f"/status/retry/{STUDY}")
+    assert (answer.status_code, answer.text) == (403, "Your token has no right to change anything.\n")
+    assert site.client.get("/metrics").status_code == 403
+    assert site.post("/logout").headers["hx-redirect"] == "/login"
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import Any
 
 import hl7 as reference
@@ -16,7 +18,8 @@ from structlog.testing import capture_logs
 from node.errors import ConfigurationError
 from node.ledger.engine import Ledger
 from node.ledger.tables import IMAGING_ORDER, WORK_ITEM
-from node.settings import Orders
+from node.settings import Orders, Tls
+from node.tls.contexts import client_context
 from node.worklist.items.json_model import from_dataset
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.items.statuses import Status
@@ -26,7 +29,9 @@ from node.worklist.reading import work_items
 from node.worklist.reading.data_set import Station, reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.ups import operations
+from tests.node.authority import Authority
 from tests.node.conftest import free_port
+from tests.node.upperlayer.test_acceptor import wait_until
 from tests.node.worklist.scu import pushed
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, header
 
@@ -201,7 +206,7 @@ def _priority(priority: str) -> Any:
 @pytest.mark.parametrize(
     ("word", "priority"),
     [("S", "HIGH"), ("A", "HIGH"), ("P", "HIGH"), ("C", "HIGH"), ("R", "MEDIUM"), ("T", "MEDIUM"), ("", "MEDIUM"),
-     ("URGENT", "MEDIUM")],
+     ("SOON", "MEDIUM"), ("STAT", "HIGH"), ("asap", "HIGH"), ("Pre-Op", "HIGH"), ("ROUTINE", "MEDIUM")],
 )  # fmt: skip
 def test_priorities(word: str, priority: str, sender: Sender, ledger: Ledger) -> None:
     sender(fill(OMG, priority=word))
@@ -209,8 +214,8 @@ def test_priorities(word: str, priority: str, sender: Sender, ledger: Ledger) ->
 
 
 def test_a_site_has_its_own_words_and_places(listen: Callable[..., Callable[[], Sender]], ledger: Ledger) -> None:
-    sender = listen(priorities={"URGENT": "HIGH", "A": "MEDIUM"}, accession=["ORC-3"])()
-    sender(fill(OMG, priority="URGENT"))
+    sender = listen(priorities={"Soon": "HIGH", "A": "MEDIUM"}, accession=["ORC-3"])()
+    sender(fill(OMG, priority="SOON"))
     assert [(row["priority"], row["accession_number"]) for row in known(ledger)] == [("HIGH", "F1")]
     sender(fill(OMG, priority="A"))
     assert [row["priority"] for row in known(ledger)] == ["MEDIUM"]
@@ -264,11 +269,12 @@ def test_what_is_no_order_is_answered_politely_and_ignored(sender: Sender, ledge
         ("PID|1\r", "AR", "does not begin with an MSH segment"),
         ("MSH|^~\\&\r", "AE", "MSH-9"),
         (fill(OMG, id=""), "AE", "MSH-10"),
-        (fill(OMG, charset="KLINGON"), "AR", "character set"),
         (fill(OMG, accession="").replace("|F1", "|").replace("|P1", "|"), "AE", "no accession number"),
+        (fill(OMG, control="SC", accession="").replace("|F1", "|"), "AE", "not known"),
+        (fill(OMG, accession="\xfc").encode("latin-1"), "AE", "worklist.orders.encoding = UNICODE UTF-8"),
+        (fill(OMG, charset="KLINGON", accession="\xfc"), "AE", "character set that we do not know"),
         ("\r".join(fill(OMG).split("\r")[:2]), "AE", "no ORC or OBR"),
         (fill(OMG, accession="9" * 65), "AE", "too long"),
-        (fill(OMG).encode().replace(b"Secret", b"M\xfcller"), "AR", "not encoded"),
     ],
 )
 def test_malformed_messages(message: str | bytes, code: str, reason: str, sender: Sender, ledger: Ledger) -> None:
@@ -277,6 +283,11 @@ def test_malformed_messages(message: str | bytes, code: str, reason: str, sender
     assert str(answer["MSA.F1"]) == code
     assert reason in str(answer["MSA.F3"])
     assert str(answer["ERR.F4"]) == "E"
+    header = "MSH|^~\\&|RIS|RAD|READFIRST|NODE|"
+    sent = message if isinstance(message, bytes) else message.encode()
+    if sent.startswith(header.encode()) and "MSH-10" not in reason:
+        assert [str(answer[f"MSH.F{field}"]) for field in (3, 4, 5, 6)] == ["READFIRST", "NODE", "RIS", "RAD"]
+        assert str(answer["MSA.F2"]) == "M1"
     assert known(ledger) == []
     assert logs[-1]["event"] == "HL7 message refused"
     assert str(sender(fill(OMG))["MSA.F1"]) == "AA"  # the connection goes on
@@ -320,7 +331,7 @@ def test_messages_in_pieces_with_line_ends_and_several_at_once(sender: Sender, l
     assert [row["accession_number"] for row in known(ledger)] == ["A1", "A2"]
 
 
-def test_half_a_message_and_one_that_is_too_large_leave_nothing(
+def test_half_a_message_and_one_that_is_too_large_are_answered_and_leave_nothing(
     listen: Callable[..., Callable[[], Sender]], ledger: Ledger
 ) -> None:
     connect = listen()
@@ -328,35 +339,61 @@ def test_half_a_message_and_one_that_is_too_large_leave_nothing(
         half = connect()
         half.socket.sendall(b"\x0b" + fill(OMG).encode())
         half.socket.shutdown(socket.SHUT_WR)
+        assert "MSA|AE|M1|the connection ended in the middle of a message, send it again" in half.read()
         assert half.socket.recv(1) == b""
         large = connect()
-        with suppress(OSError):  # the listener may end the connection while we still write
-            for _portion in range(40):
-                large.socket.sendall(b"\x0b" + b"x" * 65536)
-        with suppress(OSError):
-            assert large.socket.recv(1) == b""
+        answer = large(fill(OMG).encode() + b"OBX|1|ED|||" + b"x" * 1_200_000)
+        assert (str(answer["MSA.F1"]), str(answer["MSA.F2"])) == ("AR", "M1")
+        assert str(answer["MSA.F3"]) == "a message of more than 1048576 bytes"
     assert known(ledger) == []
-    assert [log["event"] for log in logs] == ["HL7 connection ended"] * 2
-    assert str(connect()(fill(OMG))["MSA.F1"]) == "AA"
+    assert [(log["event"], log["control_id"]) for log in logs] == [("HL7 message refused", "M1")] * 2
+    assert str(large(fill(OMG))["MSA.F1"]) == "AA"  # the connection goes on
 
 
-def test_only_allowed_addresses_and_not_too_many(listen: Callable[..., Callable[[], Sender]]) -> None:
-    stranger = listen(allow=["10.0.0.0/8"])()
-    assert stranger.socket.recv(1) == b""
-    connect = listen(allow=["127.0.0.1"], most_connections=1)
-    first = connect()
-    assert str(first(fill(OMG))["MSA.F1"]) == "AA"
-    assert connect().socket.recv(1) == b""
-    first.socket.close()
-    deadline = time.monotonic() + 10
-    while True:
-        again = connect()
-        again.write(fill(OMG).encode())
-        try:
-            if "MSA|AA" in again.read():
-                break
-        except (AssertionError, OSError):
-            assert time.monotonic() < deadline
+def test_a_new_block_ends_a_broken_message(sender: Sender, ledger: Ledger) -> None:
+    sender.socket.sendall(b"\x0b" + fill(OMG, id="M1").encode()[:-9])
+    sender.write(fill(OMG, id="M2").encode())
+    assert "MSA|AE|M1|a new message begins before its end" in sender.read()
+    assert "MSA|AA|M2" in sender.read()
+    assert [row["control_id"] for row in known(ledger)] == ["M2"]
+
+
+def test_a_message_has_a_deadline_whatever_trickles_in(listen: Callable[..., Callable[[], Sender]]) -> None:
+    sender = listen(message_seconds=0.5)()
+    begun = time.monotonic()
+    sender.socket.sendall(b"\x0b" + fill(OMG).encode()[:80])
+    sender.socket.settimeout(0.1)
+    answer = b""
+    while not answer.endswith(b"\x1c\r"):
+        assert time.monotonic() - begun < 5
+        sender.socket.sendall(b"x")
+        with suppress(TimeoutError):
+            answer += sender.socket.recv(1000)
+    assert b"MSA|AE|M1|the message did not arrive whole in time" in answer
+    sender.socket.settimeout(10)
+    assert str(sender(fill(OMG))["MSA.F1"]) == "AA"
+
+
+def test_only_allowed_addresses(listen: Callable[..., Callable[[], Sender]]) -> None:
+    assert listen(allow=["10.0.0.0/8"])().socket.recv(1) == b""
+    assert str(listen(allow=["127.0.0.1"])()(fill(OMG))["MSA.F1"]) == "AA"
+
+
+def test_idle_connections_keep_nobody_out_and_the_active_one_stays(listen: Callable[..., Callable[[], Sender]]) -> None:
+    connect = listen(most_connections=4)
+    with capture_logs() as logs:
+        active = connect()
+        idle = [connect() for _number in range(3)]
+        assert [str(one(fill(OMG))["MSA.F1"]) for one in idle] == ["AA"] * 3  # and then nothing more
+        for number in range(12):
+            assert str(active(fill(OMG))["MSA.F1"]) == "AA", number
+            idle.append(connect())
+            wait_until(lambda: sum(log["event"] == "HL7 connection dropped" for log in logs) == number + 1)  # noqa: B023
+        assert str(active(fill(OMG))["MSA.F1"]) == "AA"
+        assert [one.socket.recv(1) for one in idle[:10]] == [b""] * 10  # the least recently active ones
+    dropped = [log for log in logs if log["event"] == "HL7 connection dropped"]
+    assert len(dropped) == 12
+    assert "worklist.orders.most_connections = 4" in dropped[0]["reason"]
 
 
 def test_a_silent_sender_is_given_up(listen: Callable[..., Callable[[], Sender]]) -> None:
@@ -390,3 +427,223 @@ def test_many_orders_do_not_need_the_whole_worklist(sender: Sender, ledger: Ledg
             .all()
         )
     assert high == ["1.2.7"]
+
+
+def numbered(
+    controls: str, *numbers: str, zds: str = "", status: str = "", priority: str = "S", obr: bool = True
+) -> str:
+    """An ORM^O01 with ORC-1, placer and filler number, accession number."""
+    placer, filler, accession = numbers
+    lines = [
+        "MSH|^~\\&|RIS|HOSP|READFIRST|RAD|20261130||ORM^O01|M1|P|2.3.1",
+        "PID|||88||McGuire^Sean",
+        f"ORC|{controls}|{placer}|{filler}||{status}||^^^^^{priority}",
+        f"OBR|1|{placer}|{filler}|CXR^Chest||||||||||||||{accession}|||||||||^^^^^{priority}" if obr else "",
+        f"ZDS|{zds}^100^Application^DICOM" if zds else "",
+    ]
+    return "".join(f"{line}\r" for line in lines if line)
+
+
+CANCELS = {
+    "with a filler number": numbered("CA", "P1", "F9", "ACC1"),
+    "without the accession number": numbered("CA", "P1", "F9", ""),
+    "with a study": numbered("CA", "P1", "", "ACC1", zds=STUDY),
+    "SC and ORC-5": numbered("SC", "P1", "", "ACC1", status="CA"),
+    "ORC-5 alone": numbered("", "P1", "", "ACC1", status="CA"),
+    "XO and ORC-5 discontinued": numbered("XO", "P1", "", "ACC1", status="DC"),
+    "ORC alone": numbered("CA", "P1", "F9", "", obr=False, priority=""),
+    "in small letters": numbered("ca", "P1", "", "", obr=False),
+    "with all of it": numbered("OC", "P1", "F9", "ACC1", zds=STUDY, status="CA"),
+    "with another accession number": numbered("CA", "P1", "", "ACC2"),
+    "by accession number": numbered("CA", "", "", "ACC1"),
+}
+
+
+@pytest.mark.parametrize("cancel", CANCELS.values(), ids=CANCELS)
+def test_a_cancel_names_the_order_by_what_it_has(cancel: str, sender: Sender, ledger: Ledger) -> None:
+    sender(numbered("NW", "P1", "", "ACC1"))
+    assert str(sender(cancel)["MSA.F1"]) == "AA"
+    assert [row["canceled"] for row in known(ledger)] == [True]
+    make_item(ledger)
+    assert item(ledger).priority == "MEDIUM"
+
+
+def test_a_cancel_of_one_procedure_leaves_the_others(sender: Sender, ledger: Ledger) -> None:
+    for filler, accession in (("F1", "ACC1"), ("F2", "ACC2")):
+        sender(numbered("NW", "P1", filler, accession))
+    sender(numbered("CA", "P1", "F2", "", obr=False))
+    assert [(row["filler_number"], row["canceled"]) for row in known(ledger)] == [("F1", False), ("F2", True)]
+    assert str(sender(numbered("CA", "P1", "F3", "", obr=False))["MSA.F1"]) == "AE"  # which one is meant?
+    sender(numbered("CA", "P1", "", "", obr=False))
+    assert [row["canceled"] for row in known(ledger)] == [True, True]
+
+
+def test_a_cancel_of_another_order_of_the_study_leaves_ours(sender: Sender, ledger: Ledger) -> None:
+    sender(numbered("NW", "P1", "F1", "ACC1"))
+    assert str(sender(numbered("CA", "P2", "F2", "ACC1"))["MSA.F1"]) == "AA"
+    make_item(ledger)
+    assert item(ledger).priority == "HIGH"
+
+
+@pytest.mark.parametrize(
+    ("change", "priority"),
+    [
+        (numbered("XO", "P1", "F9", "ACC1", priority="R"), "MEDIUM"),
+        (numbered("XO", "P1", "", "", priority="R", obr=False), "MEDIUM"),
+        (numbered("SC", "P1", "F9", "", status="IP", priority="", obr=False), "HIGH"),  # gives no priority
+        (numbered("SC", "P1", "F9", "ACC1", zds=STUDY, priority=""), "HIGH"),
+    ],
+)
+def test_a_change_is_one_of_the_order_that_is_known(change: str, priority: str, sender: Sender, ledger: Ledger) -> None:
+    sender(numbered("NW", "P1", "", "ACC1"))
+    assert str(sender(change)["MSA.F1"]) == "AA"
+    assert [(row["priority"], row["accession_number"]) for row in known(ledger)] == [(priority, "ACC1")]
+    make_item(ledger)
+    assert item(ledger).priority == priority
+
+
+def test_a_change_without_an_accession_number_raises_the_work_item_that_is_there(
+    sender: Sender, ledger: Ledger
+) -> None:
+    sender(numbered("NW", "P1", "", "ACC1", priority="R"))
+    make_item(ledger)
+    sender(numbered("XO", "P1", "", "", priority="S", obr=False))
+    assert item(ledger).priority == "HIGH"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "ORC|NW|P1|||||^^^^^S\rOBR|1|P1||CXR",
+        "ORC|NW|P1|||||1^ONCE^^^^R~1^ONCE^^^^S\rOBR|1|P1||CXR",
+        "ORC|NW|P1|||||STAT\rOBR|1|P1||CXR",
+        "ORC|NW|P1\rOBR|1|P1||CXR|S",
+        "ORC|NW|P1\rTQ1|1||||||||R\rTQ1|2||||||||A\rOBR|1|P1||CXR",
+        "ORC|NW|P1\rTQ1|1||||||||1^STAT^L\rOBR|1|P1||CXR",
+        "ORC|NW|P1\rTQ1|1||||||||R~S\rOBR|1|P1||CXR",
+        "ORC|NW|P1\rOBR|1|P1||CXR|RO|||||||||||||ACC1|||||||||^^^^^stat",
+    ],
+)
+def test_the_priority_is_seen_wherever_it_stands(where: str, sender: Sender, ledger: Ledger) -> None:
+    header = "MSH|^~\\&|RIS|HOSP|READFIRST|RAD|20261130||ORM^O01|M1|P|2.3.1\r"
+    if "ACC1" not in where:
+        where += "|" * (18 - where.rsplit("\r", 1)[1].count("|")) + "ACC1"
+    assert str(sender(header + where + "\r")["MSA.F1"]) == "AA"
+    assert [row["priority"] for row in known(ledger)] == ["HIGH"]
+
+
+def test_an_unknown_priority_is_routine_and_both_sides_are_told(sender: Sender, ledger: Ledger) -> None:
+    with capture_logs() as logs:
+        answer = sender(fill(OMG, priority="SOON"))
+    assert (str(answer["MSA.F1"]), "SOON" in str(answer["MSA.F3"])) == ("AA", True)
+    assert "worklist.orders.priorities" in logs[-1]["remark"]
+
+
+@pytest.mark.parametrize("kind", ["ORM", "ORM^", "ORM_O01", "orm^o01", "ORM^O01^ORM_O01"])
+def test_a_message_type_as_systems_write_it(kind: str, sender: Sender, ledger: Ledger) -> None:
+    sender(numbered("NW", "P1", "", "ACC1").replace("ORM^O01", kind))
+    assert len(known(ledger)) == 1
+
+
+@pytest.mark.parametrize(
+    ("charset", "python", "is_doubtful"),
+    [("", "latin-1", True), ("UNICODE", "utf-8", False), ("WINDOWS-1252", "cp1252", False),
+     ("8859/1", "latin-1", False),
+     ("ISO-8859-1", "latin-1", False), ("ISO_IR 100", "latin-1", False), ("KLINGON", "latin-1", True),
+     ("UNICODE UTF-8", "latin-1", True), ("CP1250", "cp1250", False), ("8859/15~UNICODE", "iso8859-15", False),
+     ("", "utf-8-sig", False), ("", "utf-16", False)],
+)  # fmt: skip
+def test_an_order_is_recorded_whatever_a_name_is_written_in(
+    charset: str, python: str, is_doubtful: bool, sender: Sender, ledger: Ledger
+) -> None:
+    with capture_logs() as logs:
+        answer = sender(fill(OMG, charset=charset).replace("Secret", "M\xfcller").encode(python))
+    assert (str(answer["MSA.F1"]), len(known(ledger))) == ("AA", 1)
+    assert ("read in part" in str(answer["MSA.F3"]) if is_doubtful else not is_remarked(answer)) is True
+    assert any("remark" in log for log in logs) is is_doubtful
+
+
+def is_remarked(answer: Any) -> bool:
+    return len(answer.segment("MSA")) > 3
+
+
+@pytest.mark.parametrize("ends", ["BTS|2\r", "BTS|3\r", ""])
+def test_a_batch_is_answered_in_a_batch(ends: str, sender: Sender, ledger: Ledger) -> None:
+    messages = fill(OMG, id="M1", accession="A1") + fill(OMG, id="M2", accession="9" * 65)
+    batch = "BHS|^~\\&|RIS|HOSP|READFIRST|RAD|20261130||||B1\r" + messages + ends
+    with capture_logs() as logs:
+        sender.write(b"\xef\xbb\xbf" + ("FHS|^~\\&|RIS|||||||||F1\r" + batch + ("FTS|1\r" if ends else "")).encode())
+        lines = sender.read().split("\r")
+    assert [line[:3] for line in lines if line] == ["FHS", "BHS", "MSH", "MSA", "MSH", "MSA", "ERR", "BTS", "FTS"]
+    assert [line[:9] for line in lines if line[:3] == "MSA"] == ["MSA|AA|M1", "MSA|AE|M2"]
+    fields = lines[1].split("|")
+    assert (fields[2], fields[4], fields[11]) == ("READFIRST", "RIS", "B1")
+    assert [row["accession_number"] for row in known(ledger)] == ["A1"]
+    assert any(log["event"].startswith("HL7 batch") for log in logs) is (ends != "BTS|2\r")
+
+
+def test_several_messages_in_a_block_are_several(sender: Sender, ledger: Ledger) -> None:
+    sender.write((fill(OMG, id="M1", accession="A1") + fill(OMG, id="M2", accession="A2")).encode())
+    assert ["MSA|AA|M1" in sender.read(), "MSA|AA|M2" in sender.read()] == [True, True]
+    assert len(known(ledger)) == 2
+
+
+FIELD = Path(__file__).parents[5] / "shared" / "cases" / "field"
+
+
+@pytest.mark.skipif(not FIELD.is_dir(), reason="needs ../shared/cases/field")
+def test_the_cases_of_the_field(sender: Sender, ledger: Ledger) -> None:
+    def play(*names: str) -> list[str]:
+        answers = []
+        for name in names:
+            sender.socket.sendall(next(FIELD.glob(f"*/{name}.hl7")).read_bytes())
+            answers.append(str(reference.parse(sender.read())["MSA.F1"]))
+        return answers
+
+    for cancel in ("2a-ca-adds-filler", "2b-sc-orc5-ca", "2c-ca-with-zds", "2d-ca-orc-only"):
+        assert play("1-nw-stat", cancel) == ["AA", "AA"]
+        assert [row["canceled"] for row in known(ledger)] == [True], cancel
+    urgent = ("latin1-no-msh18", "msh18-unicode", "msh18-windows-1252", "msh9-orm-only", "obr5-stat", "orc7-stat-word")
+    assert play(*urgent) == ["AA"] * len(urgent)
+    assert [row["priority"] for row in known(ledger) if not row["canceled"]] == ["HIGH"] * len(urgent)
+
+
+def secured(port: int, tls: Tls) -> Sender:
+    sender = Sender(port)
+    sender.socket = client_context(tls).wrap_socket(sender.socket, server_hostname="127.0.0.1")
+    return sender
+
+
+def test_orders_over_tls_with_certificates_that_are_renewed(tmp_path: Path, ledger: Ledger) -> None:
+    authority = Authority(tmp_path / "pki")
+    ours, ris = authority.issue("node"), authority.issue("ris")
+    port = free_port()
+    with listening(Orders(port=port, tls=ours), ledger):
+        with suppress(ssl.SSLError), closing(secured(port, ris).socket) as sock:
+            first = sock.getpeercert()
+        sender = secured(port, ris)
+        assert str(sender(fill(OMG))["MSA.F1"]) == "AA"
+        sender.socket.close()
+        authority.issue("node")  # the same files
+        again = secured(port, ris)
+        assert again.socket.getpeercert() != first  # type: ignore[attr-defined]
+        assert str(again(fill(OMG))["MSA.F1"]) == "AA"
+        again.socket.close()
+        with closing(Sender(port).socket) as plain:
+            plain.sendall(b"\x0b" + fill(OMG).encode() + b"\x1c\r")
+            assert b"MSA" not in plain.recv(1000)
+        other = Authority(tmp_path / "other").issue("ris")
+        stranger = Tls(certificate=other.certificate, key=other.key, ca=ours.ca)
+        with pytest.raises(OSError), closing(secured(port, stranger).socket) as sock:
+            sock.sendall(b"\x0b")
+            assert sock.recv(1)
+    assert len(known(ledger)) == 1
+
+
+def test_tls_of_the_node_is_for_orders_where_they_have_none_of_their_own(tmp_path: Path, ledger: Ledger) -> None:
+    ours = Authority(tmp_path / "pki").issue("node")
+    port = free_port()
+    with listening(Orders(port=port, tls=True), ledger, ours):
+        sender = secured(port, ours)
+        assert str(sender(fill(OMG))["MSA.F1"]) == "AA"
+        sender.socket.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import hl7 as reference
@@ -13,9 +15,11 @@ from hl7apy.exceptions import ValidationError
 from hl7apy.parser import parse_message
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
-from node.settings import Hl7Sink
-from node.worklist.sinks.hl7 import Hl7
+from node.settings import Hl7Sink, Node, Settings, Tls, Worklist
+from node.tls.contexts import server_context
+from node.worklist.sinks.hl7 import Hl7, make
 from node.worklist.sinks.template import MESSAGES, Template
+from tests.node.authority import Authority
 from tests.node.conftest import free_port
 from tests.node.worklist.sinks.phantoms import (
     Answers,
@@ -204,3 +208,36 @@ def test_control_characters_cannot_make_a_segment() -> None:
     lines = sink().preview(told).splitlines()
     assert [line[:3] for line in lines] == ["MSH", "PID", "PV1", "ORC", "OBR", "ZDS"]
     assert lines[1].split("|")[3].startswith("1 PV1\\F\\1\\F\\X")
+
+
+@contextmanager
+def secured_receiver(tls: Tls, answers: Answers) -> Iterator[int]:
+    """An MLLP receiver over TLS that answers one message."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                connection, _ = server.accept()
+                with server_context(tls).wrap_socket(connection, server_side=True) as secured:
+                    message = secured.recv(1 << 16)
+                    for part in answers(message.decode().lstrip("\x0b")):
+                        secured.sendall(part)
+                    secured.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(10)
+
+
+def test_messages_over_tls_with_certificates_of_the_node_or_of_its_own(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    ours, ris, stranger = authority.issue("node"), authority.issue("ris"), Authority(tmp_path / "other").issue("ris")
+    for table, node_tls in ((True, ours), (ours, None)):
+        with secured_receiver(ris, answering("AA")) as port:
+            keys = Hl7Sink.model_validate({"host": "127.0.0.1", "port": port, "tls": table, "timeout": 5.0})
+            settings = Settings(node=Node(data=tmp_path, tls=node_tls), worklist=Worklist(hl7=keys, sinks=("hl7",)))
+            assert make(keys, settings, lambda *_: None).send(notice()).startswith("MSA AA")
+    with secured_receiver(stranger, answering("AA")) as port, pytest.raises(SinkUnreachable, match="certificate"):
+        keys = Hl7Sink.model_validate({"host": "127.0.0.1", "port": port, "tls": ours, "timeout": 5.0})
+        make(keys, Settings(node=Node(data=tmp_path)), lambda *_: None).send(notice())

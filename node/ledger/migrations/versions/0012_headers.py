@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009_headers"
-down_revision = "0008_jobs"
+revision = "0012_headers"
+down_revision = "0011_pushed_by"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from node.web.access.throttle import LoginThrottle
+
+NOW = 1000.0
+
+
+def test_who_guesses_waits() -> None:
+    throttle = LoginThrottle(each=3, together=5, seconds=60.0)
+    for second in range(3):
+        assert throttle.wait("a", NOW + second) == 0
+        throttle.failed("a", NOW + second)
+    assert throttle.wait("a", NOW + 3) == 57.0
+    assert throttle.wait("b", NOW + 3) == 0
+    assert throttle.wait("a", NOW + 60.5) == 0
+
+
+def test_who_guesses_from_many_addresses_waits_too() -> None:
+    throttle = LoginThrottle(each=3, together=5, seconds=60.0)
+    for number in range(5):
+        throttle.failed(f"a{number}", NOW + number)
+    assert throttle.wait("new", NOW + 10) == 50.0
