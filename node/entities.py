@@ -32,6 +32,7 @@ class JobKind(StrEnum):
     WEB_EVENT_REPORT = "web event report"  # the same over the WebSocket that the subscriber opened (PS3.18 8.10)
     COMMITMENT_RESULT = "commitment result"  # to a sender that requested storage commitment (PS3.4 J.3.3)
     AUDIT_MESSAGE = "audit message"  # to an audit sink
+    AUDIT_RECOVERY = "audit recovery"  # messages of what was received before the node was killed
 
 
 class JobState(StrEnum):
@@ -45,16 +46,18 @@ class JobState(StrEnum):
     REFUSED = "refused"  # the peer does not take its SOP class; what stands in for it is sent instead
     QUARANTINED = "quarantined"  # it did not pass our own checks and is never sent
     REJECTED = "rejected"  # the receiver refuses it as it is; only a person tries it again
+    FAILED = "failed"  # it failed by itself as often as it may
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceKey:
-    """The identity of an instance, each UID validated (PS3.5 9.1)."""
+    """The identity of an instance, each UID validated (PS3.5 9.1), and the Patient ID that it was sent with."""
 
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
+    patient_id: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

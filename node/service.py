@@ -22,7 +22,7 @@ from node.dicomweb.workitems import WorklistService
 from node.dispatch.broker import TASKS, Broker, make_app
 from node.dispatch.dispatcher import Dispatcher
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
-from node.dispatch.work_item import reading_work_item
+from node.dispatch.work_item import write_reading_work_item
 from node.errors import ConfigurationError
 from node.ledger.engine import open_ledger
 from node.loops import running
@@ -73,7 +73,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         associations = AssociationRegistry(settings)
         metrics = Metrics(settings, ledger, broker.waiting)
         metrics.watch(associations)
-        work_item = partial(reading_work_item, settings, ledger, station(settings))
+        work_item = partial(write_reading_work_item, settings.node.data, station(settings))
         dispatcher = Dispatcher(settings, ledger, broker, work_item, audit=recorder, associations=associations)
         supervised: list[Supervised] = [redis] if redis else []
         if with_workers:

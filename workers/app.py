@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import task_failure, worker_process_init, worker_process_shutdown
 
 from node.dispatch.broker import ANALYZE, DELIVER, TASKS, make_app
 from node.errors import ConfigurationError
 from node.settings import Settings
 from workers.delivery.deliver import Deliverer
+from workers.time_limit import on_task_failure
 
 
 def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
@@ -35,6 +36,9 @@ def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
         analyzer = Analyzer(settings)
         app.task(name=ANALYZE, shared=False)(_as_function(analyzer.run))
         worker_process_init.connect(lambda **_: analyzer.warm(), weak=False)
+        task_failure.connect(
+            lambda sender, exception, kwargs, **_: on_task_failure(settings, sender.name, exception, kwargs), weak=False
+        )
         worker_process_shutdown.connect(lambda **_: analyzer.close(), weak=False)
     return app
 

@@ -93,7 +93,7 @@ class OpenAssociation:
 
 @dataclass(frozen=True, slots=True)
 class AssociationEnd:
-    """The end of the last association that sent instances of a study, seconds since 1970 UTC."""
+    """The end of the last association that sent new instances of a study, seconds since 1970 UTC."""
 
     at: float = 0.0
     how: str = UNKNOWN
@@ -153,10 +153,12 @@ class AssociationRegistry:
         with self._lock:
             return sum(one.established and not one.end for one in self._open)
 
-    def receiving(self, association: OpenAssociation, study_instance_uid: str) -> None:
-        """An instance of the study arrives over the association; it is not stored yet."""
+    def receiving(self, association: OpenAssociation, study_instance_uid: str) -> bool:
+        """An instance of the study arrives over the association, not stored yet; whether it is the first there."""
         with self._lock:
+            first = study_instance_uid not in association.studies
             association.study(study_instance_uid)
+            return first
 
     def stored(self, association: OpenAssociation, result: StoreResult) -> None:
         """A C-STORE request was answered."""

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import Connection, select
 
-from node.dicom.headers import read_header
-from node.errors import UnreadableInstance
 from node.ledger.tables import INSTANCE, WORK_ITEM
 
 UNKNOWN, WITHHELD = "unknown", "withheld"
 _PATIENT_ID = "00100020"
 
 
-def patient_id(connection: Connection, data: Path, study_instance_uid: str) -> str:
-    """The Patient ID of a study that was received, else of its work item; `UNKNOWN` where neither has it."""
-    of_study = INSTANCE.c.study_instance_uid == study_instance_uid
-    query = select(INSTANCE.c.path).where(of_study).order_by(INSTANCE.c.id).limit(1)
-    path = connection.execute(query).scalar()
-    return (_in_file(data / path) if path else "") or _in_work_item(connection, study_instance_uid) or UNKNOWN
+def patient_id(connection: Connection, study_instance_uid: str) -> str:
+    """The Patient ID that a study's first instance was sent with, else its work item's; `UNKNOWN` where none has any.
 
-
-def _in_file(path: Path) -> str:
-    try:
-        return str(read_header(path).get("PatientID") or "").strip()
-    except UnreadableInstance:  # the analysis reports it
-        return ""
+    It stands in the ledger since the instance arrived: no received file is read for a message.
+    """
+    known = INSTANCE.c.study_instance_uid == study_instance_uid, INSTANCE.c.patient_id != ""
+    query = select(INSTANCE.c.patient_id).where(*known).order_by(INSTANCE.c.id).limit(1)
+    return connection.execute(query).scalar() or _in_work_item(connection, study_instance_uid) or UNKNOWN
 
 
 def _in_work_item(connection: Connection, study_instance_uid: str) -> str:

@@ -73,14 +73,23 @@ class Recorder:
         self._troubled = False
 
     def started(self) -> None:
-        """The application starts; what it was killed before it could record is recorded."""
+        """The application starts; what it was killed before it could record is recorded, in counted attempts."""
         self._starts()
+        attempts: list[int] = []
+        self._remember(lambda connection: attempts.append(unaudited.begin_recovery(connection, self._clock())))
+        if attempts and attempts[-1] <= unaudited.MOST_ATTEMPTS:
+            self._recovered()
+        elif attempts:
+            _log.error("no audit message names what was received before the start", attempts=unaudited.MOST_ATTEMPTS)
         self._remember(lambda connection: unaudited.begin(connection, self._clock()))
 
     @_recorded
     def _starts(self) -> _Messages:
+        yield events.activity(self._us, self._clock(), starts=True)
+
+    @_recorded
+    def _recovered(self) -> _Messages:
         now = self._clock()
-        yield events.activity(self._us, now, starts=True)
         with self._ledger.read() as connection:
             left = unaudited.find(connection)
         for one in left:
@@ -241,7 +250,7 @@ class Recorder:
             return WITHHELD
         try:
             with self._ledger.read() as connection:
-                return patient_id(connection, self._settings.node.data, study_instance_uid)
+                return patient_id(connection, study_instance_uid)
         except ReadFirstError:  # the message is worth more than the patient in it
             return UNKNOWN
 

@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
-from node.ledger.tables import AUDITED, INSTANCE
+from node.entities import JobKind, JobState
+from node.ledger import jobs
+from node.ledger.jobs import NewJob
+from node.ledger.tables import AUDITED, INSTANCE, JOB
 
 _SINCE = ("", "")  # the row that says from when on messages are made at all
+MOST_ATTEMPTS = 3  # to make the messages of before this start
+_GIVEN_UP = f"the node ended in {MOST_ATTEMPTS} attempts to record what was received before: no audit message names it"
+_RECOVERY = jobs.of(JobKind.AUDIT_RECOVERY, None, JobState.PENDING)
 _LONGEST = 7 * 86400.0  # seconds; no association lasts so long
 
 
@@ -32,8 +38,23 @@ def covered(connection: Connection, studies: Iterable[str], calling_ae_title: st
         connection.execute(update(AUDITED).where(_is(_SINCE), AUDITED.c.until < old).values(until=old))
 
 
+def begin_recovery(connection: Connection, now: float) -> int:
+    """Count an attempt to make the messages of what `find` finds, before it is made; how many there are with it.
+
+    After `MOST_ATTEMPTS`, of which each ended the node, it has failed and is listed.
+    """
+    if not jobs.exists(connection, _RECOVERY):
+        jobs.put(connection, NewJob(JobKind.AUDIT_RECOVERY, "start", "start"), now)
+    jobs.change(connection, _RECOVERY, attempts=JOB.c.attempts + 1)
+    attempts = int(jobs.find(connection, _RECOVERY)[0]["attempts"])
+    if attempts > MOST_ATTEMPTS:
+        jobs.change(connection, _RECOVERY, state=JobState.FAILED, key=None, last_error=_GIVEN_UP)
+    return attempts
+
+
 def begin(connection: Connection, now: float) -> None:
     """Messages cover all that was received until now."""
+    jobs.remove(connection, _RECOVERY)
     connection.execute(delete(AUDITED))
     _put(connection, _SINCE, now)
 

@@ -1,13 +1,16 @@
-"""The identity of an instance: its four UIDs, read from the first bytes of a Data Set and validated."""
+"""The identity of an instance: its four UIDs, validated, and its Patient ID, read from a Data Set's first bytes."""
 
 from __future__ import annotations
 
 import re
+import warnings
 import zlib
+from contextlib import suppress
 
+from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from node.dicom.elements import elements
+from node.dicom.elements import UNDEFINED, Source, headers
 from node.entities import InstanceKey
 from node.errors import Mismatch, NotUnderstood
 
@@ -22,7 +25,13 @@ _TAGS = {  # in InstanceKey's order
     0x00080018: "SOPInstanceUID",
     0x00080016: "SOPClassUID",
 }
-_HEAD_BYTES = 1 << 20  # of a deflated Data Set; a bomb behind it is never inflated here
+_PATIENT_ID, _CHARACTER_SET = 0x00100020, 0x00080005
+_WANTED = frozenset({*_TAGS, _PATIENT_ID, _CHARACTER_SET})
+_MOST_BYTES = 256  # of a Patient ID, which has 64 characters (PS3.5 6.2)
+_LONGEST = 1 << 10  # bytes of a value that are looked at
+_HEAD_BYTES = (
+    1 << 20
+)  # of a value of undefined length, or of a deflated Data Set; a bomb behind it is never inflated here
 
 
 def is_uid(value: object) -> bool:
@@ -40,7 +49,7 @@ def is_ae_title(value: object) -> bool:
     return isinstance(value, str) and _AE_TITLE.fullmatch(value) is not None and not value.isspace()
 
 
-def identify(dataset: bytes, transfer_syntax: UID, sop_class_uid: str, sop_instance_uid: str) -> InstanceKey:
+def identify(dataset: Source, transfer_syntax: UID, sop_class_uid: str, sop_instance_uid: str) -> InstanceKey:
     """Read and validate the identity of the instance of a C-STORE request.
 
     Parameters
@@ -57,27 +66,42 @@ def identify(dataset: bytes, transfer_syntax: UID, sop_class_uid: str, sop_insta
     Mismatch
         The command names another class or instance than the Data Set (0xA900).
     """
-    uids = _read_uids(dataset, transfer_syntax)
-    for keyword, value in uids.items():
+    values = _read_values(dataset, transfer_syntax)
+    uids = [values.get(tag, b"").decode("latin-1").rstrip("\0 ") for tag in _TAGS]
+    for keyword, value in zip(_TAGS.values(), uids, strict=True):
         if not is_received_uid(value):
             raise NotUnderstood(f"{keyword} is {'not a valid UID' if value else 'missing'}")
-    key = InstanceKey(*uids.values())
+    study, series, instance, sop_class = uids
+    patient_id = _text(values.get(_PATIENT_ID, b""), values.get(_CHARACTER_SET, b""))
+    key = InstanceKey(study, series, instance, sop_class, patient_id)
     if (key.sop_class_uid, key.sop_instance_uid) != (sop_class_uid, sop_instance_uid):
         raise Mismatch("the command and the Data Set name different SOP Classes or Instances")
     return key
 
 
-def _read_uids(dataset: bytes, transfer_syntax: UID) -> dict[str, str]:
-    """The UIDs that the bytes begin with; empty where one is not among them."""
+def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
+    """The values by which an instance is known, as far as the Data Set can be walked."""
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         try:
-            dataset = zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, _HEAD_BYTES)
+            dataset = zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset[0:_HEAD_BYTES], _HEAD_BYTES)
         except zlib.error as error:
             raise NotUnderstood("the Data Set cannot be inflated") from error
-    found = dict.fromkeys(_TAGS.values(), "")
-    for tag, value in elements(dataset, "<" if transfer_syntax.is_little_endian else ">"):
+    found: dict[int, bytes] = {}
+    order = "<" if transfer_syntax.is_little_endian else ">"
+    for tag, _, length, at in headers(dataset, order, longest=_HEAD_BYTES):
         if tag > _LAST_TAG:
             break
-        if tag in _TAGS:
-            found[_TAGS[tag]] = value.decode("latin-1").rstrip("\0 ")
+        if tag in _WANTED and length != UNDEFINED:  # of one that is there twice the first counts, as in `headers`
+            found.setdefault(tag, dataset[at : at + min(length, _LONGEST)])
     return found
+
+
+def _text(value: bytes, character_set: bytes) -> str:
+    """A value of VR LO without what cannot be printed; in Latin-1 where its character set cannot be used."""
+    found = value[:_MOST_BYTES].decode("latin-1")
+    if not found.isascii():
+        names: list[str] = character_set.decode("latin-1").strip("\0 ").split("\\")
+        with warnings.catch_warnings(), suppress(LookupError, ValueError):
+            warnings.simplefilter("ignore")
+            found = decode_bytes(value[:_MOST_BYTES], convert_encodings(names), set())
+    return "".join(filter(str.isprintable, found)).strip()

@@ -9,3 +9,5 @@ BULK = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "UN"])
 EXTENDED_CHARACTERS = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 """Specific Character Set applies to them, PS3.5 6.1.2.3."""
 CHARACTER_STRINGS = EXTENDED_CHARACTERS | frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"])
+VALUE_REPRESENTATIONS = CHARACTER_STRINGS | LONG_LENGTH | frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
+"""All that there are."""

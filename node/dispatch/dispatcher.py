@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 
 from node.admission.associations import AssociationRegistry, StudyCounts
 from node.admission.policy import Caller
@@ -16,72 +15,29 @@ from node.audit import Recorder
 from node.dispatch import notifications
 from node.dispatch.broker import ANALYZE, DELIVER, Broker
 from node.dispatch.completeness import Evidence, reason_complete
+from node.dispatch.counts import Counts
 from node.dispatch.fairness import Waiting, next_studies
+from node.dispatch.queueing import Complete, OnComplete, Queueing
 from node.entities import HIGH
-from node.errors import QueueUnavailable, ReadFirstError
+from node.errors import QueueUnavailable
 from node.ledger import clock, studies
 from node.ledger.engine import Ledger
 from node.loops import Loop
-from node.sending import deliveries, scu
-from node.sending.scu import Requestor
+from node.sending import deliveries
 from node.settings import Settings
 from node.worklist.events import writing
+from node.worklist.orders import orders
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
 
 _log = structlog.get_logger(__name__)
 _TICK, _PAUSE = 0.1, 1.0  # seconds between looks, and after one that found no queue
+_SLICE = 0.25  # seconds of a look in which studies are queued; then the workers are notified
+_BATCH = 50  # studies that are queued in one transaction
 _DAY, _FORGET_AGAIN = 86400.0, 3600.0
 _ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
 MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
 NOTIFY_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
-
-
-class Counts:
-    """How many instances of a study peers with `query = true` count; they are queried when a sender has finished."""
-
-    def __init__(self, settings: Settings, ledger: Ledger, wake: Callable[[], None], audit: Recorder) -> None:
-        self._peers = settings.peers_that(lambda peer: peer.query)
-        self._requestor = Requestor.of(settings)
-        self._ledger, self._wake, self._audit = ledger, wake, audit
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="count")
-        self._answers: dict[str, dict[str, int]] = {}
-
-    def ask(self, study_instance_uids: frozenset[str]) -> None:
-        """Ask every such peer about the studies, without waiting for the answers."""
-        for uid in study_instance_uids:
-            for name in self._peers:
-                self._pool.submit(self._ask, name, uid)
-
-    def of(self, study_instance_uid: str) -> tuple[tuple[str, int], ...]:
-        """The latest answers about one study."""
-        return tuple(self._answers.get(study_instance_uid, {}).items())
-
-    def keep_only(self, study_instance_uids: Collection[str]) -> None:
-        """Forget the answers about all other studies: they are complete."""
-        for uid in self._answers.keys() - study_instance_uids:
-            self._answers.pop(uid, None)
-
-    def close(self) -> None:
-        """Stop asking."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _ask(self, name: str, uid: str) -> None:
-        self._audit.asked(self._peers[name], *scu.study_query(uid))
-        try:
-            count = scu.count_instances(self._requestor, self._peers[name], uid)
-        except ReadFirstError as error:
-            _log.warning("the peer did not answer how many instances it has", peer=name, study=uid, reason=str(error))
-            return
-        if count is not None:
-            with self._ledger.read() as connection:  # what it counts of ours is not part of the study as sent
-                count -= deliveries.delivered_count(connection, uid, name)
-            self._answers.setdefault(uid, {})[name] = count
-            self._wake()
-
-
-OnComplete = Callable[[RowMapping], Callable[[Connection], None]]
-"""Of a study that is complete, what else is to be written; it may read files, which takes longer than a transaction."""
 
 
 class Dispatcher(Loop):
@@ -97,7 +53,8 @@ class Dispatcher(Loop):
         audit: Recorder | None = None,
         associations: AssociationRegistry | None = None,
     ) -> None:
-        self._settings, self._ledger, self._broker, self._on_complete = settings, ledger, broker, on_complete
+        self._settings, self._ledger, self._broker = settings, ledger, broker
+        self.queueing = Queueing(ledger, on_complete)
         super().__init__("dispatching failed, it is tried again")
         self._wakeup = threading.Event()
         self.counts = Counts(settings, ledger, self._wakeup.set, audit or Recorder(settings, ledger))
@@ -106,7 +63,7 @@ class Dispatcher(Loop):
         self.associations.subscribe(ended=self._ended)
         self._alerts_again = self._forget_again = 0.0
         self._latest = float("inf")  # the clock's latest time; before the first look nobody knows
-        self._queue_was_there, self._troubled = True, set[str]()
+        self._queue_was_there = True
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -151,44 +108,41 @@ class Dispatcher(Loop):
         self._latest = now
 
     def _complete(self, now: float) -> None:
+        """Queue complete studies, the urgent ones first, for as long as `_SLICE`; the others in the next look."""
         with self._ledger.read() as connection:
             rows = studies.receiving(connection)
+            urgent = orders.urgent(connection) if rows else frozenset()
         receiving = {row["study_instance_uid"] for row in rows}
         self.associations.keep_only(receiving)
         self.counts.keep_only(receiving)
-        for row in rows:
-            reason = reason_complete(self._evidence(row), now, self._settings.node.quiet_seconds)
-            if reason:
-                self._queue(row, reason, now)
+        self.queueing.keep_only(receiving)
+        complete = [found for row in rows if (found := self._if_complete(row, now))]
+        complete.sort(key=lambda found: _order(found.row, urgent))
+        ends_at = time.monotonic() + _SLICE
+        for first in range(0, len(complete), _BATCH):
+            self.queueing.queue(complete[first : first + _BATCH], now)
+            if time.monotonic() > ends_at:
+                self._wakeup.set()
+                return
+
+    def _if_complete(self, row: RowMapping, now: float) -> Complete | None:
+        evidence, quiet = self._evidence(row), self._settings.node.quiet_seconds
+        reason = reason_complete(evidence, now, quiet)
+        if not reason and evidence.being_sent and now - evidence.last_at >= quiet:
+            self.counts.ask_once(row["study_instance_uid"], evidence.last_at)
+        return Complete(row, reason) if reason and self.queueing.is_due(row["study_instance_uid"], now) else None
 
     def _evidence(self, row: RowMapping) -> Evidence:
         uid = row["study_instance_uid"]
         being_sent, end = self.associations.is_sending(uid), self.associations.last_end(uid)
         return Evidence(
             instances=row["instances"],
-            last_at=max(row["last_received_at"], end.at),
+            last_at=row["last_received_at"],
             being_sent=being_sent,
             ended=end.how,
+            ended_at=end.at,
             counts=self.counts.of(uid),
         )
-
-    def _queue(self, row: RowMapping, reason: str, now: float) -> None:
-        uid = row["study_instance_uid"]
-        try:
-            write = self._on_complete(row)
-            with self._ledger.write() as connection:
-                done = studies.complete(connection, row, reason, now)
-                if done:
-                    write(connection)
-        except ReadFirstError:
-            raise
-        except Exception:  # noqa: BLE001  # a bug of ours that one study meets must not hold the others back
-            if uid not in self._troubled:
-                _log.exception("a study cannot be queued", study=uid)
-            self._troubled.add(uid)
-            return
-        if done:
-            _log.info("study complete", study=uid, instances=row["instances"], evidence=reason)
 
     def _release_lost(self, now: float) -> None:
         with self._ledger.read() as connection:
@@ -259,6 +213,11 @@ class Dispatcher(Loop):
 def _is_new(row: RowMapping) -> bool:
     """Whether no message of the study was sent yet, or none of so urgent a one."""
     return row["notified_at"] is None or row["rank"] < (row["notified_rank"] or 0)
+
+
+def _order(row: RowMapping, urgent: Collection[str]) -> tuple[int, float]:
+    ordered = row["study_instance_uid"] in urgent or row["accession_number"] in urgent
+    return HIGH if ordered else row["sent_rank"], row["last_received_at"]
 
 
 def _waiting(row: RowMapping) -> Waiting:

@@ -2,52 +2,54 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 from pydicom import Dataset
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
-from node.dicom.headers import read_header
+from node.dicom.headers import read_attributes
 from node.errors import UnreadableInstance
 from node.ledger import studies
-from node.ledger.engine import Ledger
-from node.settings import Settings
+from node.worklist.items.json_model import to_dataset
 from node.worklist.orders import orders
 from node.worklist.reading import work_items
-from node.worklist.reading.data_set import Station
+from node.worklist.reading.data_set import HEADER_TAGS, PATIENT, Station
 
 _log = structlog.get_logger(__name__)
 
 
-def reading_work_item(
-    settings: Settings, ledger: Ledger, station: Station, study: RowMapping
-) -> Callable[[Connection], None]:
-    """Writes one reading work item for the study, from the first header that can be read and its orders."""
-    uid, now = study["study_instance_uid"], time.time()
-    header = _header(settings, ledger, uid)
+def write_reading_work_item(
+    data: Path, station: Station, connection: Connection, study_instance_uid: str, now: float
+) -> None:
+    """Write one reading work item for the study, from the header in the ledger and the study's orders.
 
-    def write(connection: Connection) -> None:
-        work_items.ensure_item(connection, header, now, station)
-        orders.apply(connection, uid, now)
-        work_items.set_ready(connection, uid, now)
+    Where the images are of several patients it names none.
+    """
+    header, patients = (
+        _header(data, connection, study_instance_uid),
+        studies.count_patients(connection, study_instance_uid),
+    )
+    if patients > 1:
+        for keyword in PATIENT:
+            header.pop(keyword, None)
+    header.StudyInstanceUID = study_instance_uid  # the ledger's, never the file's
+    work_items.ensure_item(connection, header, now, station)
+    if patients > 1:
+        work_items.without_patient(connection, study_instance_uid, patients, now)
+    orders.apply(connection, study_instance_uid, now)
+    work_items.set_ready(connection, study_instance_uid, now)
 
-    return write
 
-
-def _header(settings: Settings, ledger: Ledger, study_instance_uid: str) -> Dataset:
-    """Of the first instance that can be read; the Study Instance UID alone where none can."""
-    with ledger.read() as connection:
-        instances = studies.inputs(connection, study_instance_uid)
-    for instance in instances:
+def _header(data: Path, connection: Connection, study_instance_uid: str) -> Dataset:
+    """What was kept when the study arrived; of studies from before that, of the first instance that can be read."""
+    kept = studies.header(connection, study_instance_uid)
+    if kept is not None:
+        return to_dataset(dict(kept))
+    for instance in studies.inputs(connection, study_instance_uid):
         try:
-            return read_header(settings.node.data / instance["path"])
+            return read_attributes(data / instance["path"], HEADER_TAGS)
         except UnreadableInstance as error:  # the analysis reports it, too
-            _log.warning(
-                "instance unreadable", study=study_instance_uid, instance=instance["sop_instance_uid"],
-                reason=str(error),
-            )  # fmt: skip
-    header = Dataset()
-    header.StudyInstanceUID = study_instance_uid
-    return header
+            names = {"study": study_instance_uid, "instance": instance["sop_instance_uid"]}
+            _log.warning("instance unreadable", **names, reason=str(error))
+    return Dataset()

@@ -20,8 +20,9 @@ from node.ledger.tables import JOB
 
 LEASE = 20.0  # seconds; a holder that does not extend it for so long is dead
 
-TROUBLED = and_(  # failed and tried again, or rejected; the kinds are there for the index
-    JOB.c.kind.in_(tuple(JobKind)), JOB.c.state.in_((JobState.PENDING, JobState.REJECTED)), JOB.c.last_error != ""
+_TROUBLED_STATES = (JobState.PENDING, JobState.REJECTED, JobState.FAILED)
+TROUBLED = and_(  # failed and tried again, rejected, or failed for good; the kinds are there for the index
+    JOB.c.kind.in_(tuple(JobKind)), JOB.c.state.in_(_TROUBLED_STATES), JOB.c.last_error != ""
 )
 _AGAIN = (JobState.PENDING, JobState.REFUSED, JobState.REJECTED)  # what `retry` makes due
 _PLURALS = {JobKind.DELIVERY: "deliveries", JobKind.NOTICE: "notices"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    null,
     or_,
     select,
     update,
@@ -24,20 +26,70 @@ from node.ledger.engine import note
 from node.ledger.jobs import LEASE, NewJob
 from node.ledger.tables import EVENT, FINDING, INSTANCE, JOB, PICTURE, RESULT, STUDY
 
-MOST_ATTEMPTS = 3  # analyses that a worker may die of before the study counts as failed
+MOST_ATTEMPTS = 3  # to queue a study, or analyses that a worker may die of, before the study counts as failed
 
+_ACCESSION_NUMBER = "00080050"
 _UNFINISHED = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.ANALYSING)
 
 
 def receiving(connection: Connection) -> Sequence[RowMapping]:
-    """Studies that still receive, each with `instances`, the number of its instances."""
+    """Studies that still receive, each with `instances`, the number of its instances, and its `accession_number`."""
     theirs = and_(
         INSTANCE.c.study_instance_uid == STUDY.c.study_instance_uid,
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
     count = select(func.count(INSTANCE.c.sop_instance_uid.distinct())).where(theirs).scalar_subquery()
-    query = select(STUDY, count.label("instances")).where(STUDY.c.state == StudyState.RECEIVING)
-    return connection.execute(query).mappings().all()
+    accession = STUDY.c.header[(_ACCESSION_NUMBER, "Value", 0)].as_string()
+    columns = (column for column in STUDY.c if column is not STUDY.c.header)
+    query = select(*columns, count.label("instances"), accession.label("accession_number"))
+    return connection.execute(query.where(STUDY.c.state == StudyState.RECEIVING)).mappings().all()
+
+
+def set_header(connection: Connection, study_instance_uid: str, header: Mapping[str, Any]) -> None:
+    """Keep what the worklist needs of a header, DICOM JSON Model, unless the study has one already."""
+    lacks = (STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.header.is_(null()))
+    connection.execute(update(STUDY).where(*lacks).values(header=header))
+
+
+def header(connection: Connection, study_instance_uid: str) -> Mapping[str, Any] | None:
+    """What is kept of a header; None where none was read, as of studies from before this version."""
+    query = select(STUDY.c.header).where(STUDY.c.study_instance_uid == study_instance_uid)
+    kept: Mapping[str, Any] | None = connection.execute(query).scalar()
+    return kept
+
+
+def count_patients(connection: Connection, study_instance_uid: str) -> int:
+    """How many Patient IDs the study's instances were sent with."""
+    known = INSTANCE.c.study_instance_uid == study_instance_uid, INSTANCE.c.patient_id != ""
+    return int(connection.execute(select(func.count(INSTANCE.c.patient_id.distinct())).where(*known)).scalar_one())
+
+
+def begin_queueing(connection: Connection, study_instance_uids: Collection[str]) -> None:
+    """Count an attempt to queue them, before it is made: one that ends this process counts, too."""
+    of = STUDY.c.study_instance_uid.in_(study_instance_uids)
+    connection.execute(update(STUDY).where(of).values(queue_attempts=STUDY.c.queue_attempts + 1))
+
+
+def fail_queueing(connection: Connection, study_instance_uid: str, reason: str, now: float) -> bool:
+    """The study cannot be queued; False where it no longer is to be."""
+    here = (STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.state == StudyState.RECEIVING)
+    values = {"state": StudyState.FAILED, "reason": reason, "finished_at": now}
+    done = connection.execute(update(STUDY).where(*here).values(values)).rowcount
+    if done:
+        note(connection, study_instance_uid, now, "failed", reason)
+    return bool(done)
+
+
+def fail(connection: Connection, study_instance_uid: str, generation: int, reason: str, now: float) -> bool:
+    """The analysis of this generation, under way or queued again since, has failed for good."""
+    unended = STUDY.c.state.in_((StudyState.ANALYSING, StudyState.QUEUED))
+    values = {"state": StudyState.FAILED, "reason": reason, "finished_at": now}
+    here = and_(_is(study_instance_uid, generation), unended)
+    done = connection.execute(update(STUDY).where(here).values(values)).rowcount
+    if done:
+        jobs.remove(connection, _job(study_instance_uid))
+        note(connection, study_instance_uid, now, "failed", reason)
+    return bool(done)
 
 
 def complete(connection: Connection, row: RowMapping, evidence: str, now: float) -> bool:

@@ -45,6 +45,8 @@ STUDY = Table(  # one row a study, in the state of its newest generation
     Column("queued_at", Float),
     Column("finished_at", Float),
     Column("sent_rank", Integer, nullable=False, default=1, server_default="1"),  # node.entities, by the DIMSE priority
+    Column("header", JSON),  # what the worklist needs of a header, DICOM JSON Model; nothing until one could be read
+    Column("queue_attempts", Integer, nullable=False, default=0, server_default="0"),  # to queue this generation
     Index(None, "state"),
 )
 
@@ -62,6 +64,7 @@ INSTANCE = Table(  # one row a file on disk
     Column("size", BigInteger, nullable=False),
     Column("calling_ae_title", AE, nullable=False),
     Column("received_at", Float, nullable=False),
+    Column("patient_id", Text, nullable=False, default="", server_default=""),  # (0010,0020) as sent
     Column("generation", Integer, nullable=False),
     Column("conflict", Boolean, nullable=False),  # same UID, other content: kept beside, not analysed
     UniqueConstraint("study_instance_uid", "series_instance_uid", "sop_instance_uid", "sha256"),

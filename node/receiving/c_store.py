@@ -17,20 +17,23 @@ from node.admission.policy import RIGHTS, AssociationPolicy
 from node.admission.rate_limiter import RateLimiter
 from node.dicom.contexts import STORAGE_SOP_CLASSES
 from node.dicom.dimse import StoreRequest, file_meta
+from node.dicom.headers import read_attributes
 from node.dicom.identity import identify, is_received_uid
-from node.entities import BY_DIMSE_PRIORITY, MEDIUM, InstanceKey, StoredInstance
-from node.errors import NotUnderstood, OutOfResources, Refused
+from node.entities import BY_DIMSE_PRIORITY, MEDIUM, StoredInstance
+from node.errors import NotUnderstood, OutOfResources, Refused, UnreadableInstance
+from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.receiving.store import Incoming, Store
 from node.settings import Settings
 from node.upperlayer.acceptor import accepted_context
+from node.worklist.items.json_model import Json
 from node.worklist.reading import work_items
+from node.worklist.reading.data_set import HEADER_TAGS, header_values
 
 _log = structlog.get_logger(__name__)
 # PS3.7 C.1, C.4.12, C.4.14; PS3.4 Table B.2-1
 SUCCESS, NOT_AUTHORIZED, PROCESSING_FAILURE, NOT_UNDERSTOOD = 0x0000, 0x0124, 0x0110, 0xC000
-_HEADS = (1 << 14, 1 << 20)  # bytes that are searched for the UIDs: nearly always, and at most
 _STORAGE = frozenset(STORAGE_SOP_CLASSES)
 
 
@@ -114,11 +117,12 @@ class StoreOperation:
     def _keep(self) -> None:
         assert self._incoming is not None
         receiver, request = self._receiver, self._request
-        key = self._identified(self._incoming)
+        key = identify(self._incoming, self._syntax, request.sop_class_uid, request.sop_instance_uid)
         self._study = key.study_instance_uid
-        receiver.associations.receiving(self._association, key.study_instance_uid)
+        first = receiver.associations.receiving(self._association, key.study_instance_uid)
         stored = self._incoming.keep(key, str(self._syntax))
-        recorded = receiver.ledger.grouped.write(lambda connection: self._record(connection, stored))
+        header = self._header(stored) if first else None
+        recorded = receiver.ledger.grouped.write(lambda connection: self._record(connection, stored, header))
         self._duplicate = not recorded.new
         names = {"study": key.study_instance_uid, "instance": request.sop_instance_uid, "peer": self._peer}
         if recorded.conflict:
@@ -128,23 +132,22 @@ class StoreOperation:
         else:
             _log.debug("instance stored", new=recorded.new, **names)
 
-    def _record(self, connection: Connection, stored: StoredInstance) -> instances.Recorded:
+    def _header(self, stored: StoredInstance) -> Json:
+        """What the worklist needs of a study, from the first instance of it over an association."""
+        try:
+            return header_values(read_attributes(self._receiver.store.data / stored.path, HEADER_TAGS))
+        except UnreadableInstance as error:  # the analysis reports it, too
+            _log.warning("header unreadable", instance=stored.key.sop_instance_uid, reason=str(error))
+            return {}
+
+    def _record(self, connection: Connection, stored: StoredInstance, header: Json | None) -> instances.Recorded:
         now, rank = time.time(), BY_DIMSE_PRIORITY.get(self._request.priority, MEDIUM)
         recorded = instances.record_instance(connection, stored, self._peer, now, rank)
+        if header:
+            studies.set_header(connection, stored.key.study_instance_uid, header)
         if recorded.reopened:
             work_items.set_ready(connection, stored.key.study_instance_uid, now, ready=False)
         return recorded
-
-    def _identified(self, incoming: Incoming) -> InstanceKey:
-        """The identity, from as little of the Data Set as holds it."""
-        uids = self._request.sop_class_uid, self._request.sop_instance_uid
-        for count in _HEADS:
-            try:
-                return identify(incoming.head(count), self._syntax, *uids)
-            except Refused:
-                if count == _HEADS[-1] or count >= incoming.size:
-                    raise
-        raise AssertionError
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:

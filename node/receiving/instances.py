@@ -27,7 +27,7 @@ _GROW = (
 _ADD_INSTANCE = insert(INSTANCE)
 _RECEIVED = (  # columns of an instance that its sender determines
     "sop_instance_uid", "sop_class_uid", "series_instance_uid", "study_instance_uid", "transfer_syntax_uid", "path",
-    "sha256", "size", "calling_ae_title", "received_at",
+    "sha256", "size", "calling_ae_title", "received_at", "patient_id",
 )  # fmt: skip
 _JOIN = insert(INSTANCE).from_select(  # the usual case whole: a new instance of a study that still receives
     [*_RECEIVED, "generation", "conflict"],
@@ -69,6 +69,7 @@ def record_instance(
         "size": stored.size,
         "calling_ae_title": calling_ae_title,
         "received_at": now,
+        "patient_id": key.patient_id,
     }
     if run_plainly(connection, _JOIN, values).rowcount:
         return Recorded(new=True, conflict=False, generation=_grow(connection, uid, now, rank))
@@ -121,6 +122,7 @@ def _join_study(
     generation += 1
     values: dict[str, object] = {"last_received_at": now, "generation": generation, "state": StudyState.RECEIVING}
     values |= {"sent_rank": rank, "reason": "", "evidence": "", "queued_at": None, "finished_at": None}
+    values["queue_attempts"] = 0
     studies.drop_analysis(connection, uid)
     note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
     connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))

@@ -17,6 +17,7 @@ from node.errors import OutOfResources, UnreadableInstance
 
 _STRIDE = 1 << 20  # bytes after which the free space is checked again
 _BURST = 1 << 18  # bytes with which the disk begins at once
+_PORTION = 1 << 14  # bytes in which the UIDs nearly always are
 _LEFT_BEHIND = 3600.0  # seconds; no instance takes so long to write
 
 
@@ -71,6 +72,7 @@ class Incoming:
         self._hash = hashlib.sha256()
         self._unchecked = 0  # bytes written since the free space was checked
         self._begun = 0  # bytes that the disk has begun to write
+        self._portion_at, self._portion = 0, b""
         self.size = 0
         """Of the Data Set, in bytes."""
         try:
@@ -103,9 +105,13 @@ class Incoming:
         except OSError as error:
             raise _not_taken(error) from error
 
-    def head(self, count: int) -> bytes:
-        """The first bytes of the Data Set that were written."""
-        return os.pread(self._descriptor, min(count, self.size), self._meta_bytes)
+    def __getitem__(self, place: slice, /) -> bytes:
+        """Bytes of the Data Set that were written; a portion of it is in memory."""
+        at, end = place.start, min(place.stop, self.size)
+        if not self._portion_at <= at <= end <= self._portion_at + len(self._portion):
+            size = max(end - at, _PORTION)
+            self._portion_at, self._portion = at, os.pread(self._descriptor, size, self._meta_bytes + at)
+        return self._portion[at - self._portion_at : max(end - self._portion_at, 0)]
 
     def keep(self, key: InstanceKey, transfer_syntax_uid: str) -> StoredInstance:
         """Give it its name; when this returns, a power cut does not lose it.

@@ -32,6 +32,7 @@ GUIDED: dict[str, tuple[tuple[str, ...], int]] = {
     "command": (("node.dicom.dimse",), 512),
     "identity": (("node.dicom.identity", "node.dicom.elements"), 2048),
     "header": (("node.dicom.headers", *_PYDICOM), 2048),
+    "parsers": (("node.dicom.headers", "node.dicom.elements", "node.dicom.identity", *_PYDICOM), 2048),
     "pixels": ((), 16384),
     "codestream": (("workers.inputs.decoding.codestream",), 512),
     "hl7": ((*_ER7, "hl7.parser", "hl7.containers"), 2048),

@@ -54,6 +54,8 @@ _USER = b"".join(
     )
 )
 
+_OF_OTHER_VRS = ((b"\x20\0\x0d\0", b"UI"), (b"\x10\0\x20\0", b"LO"), (b"\x28\0\x10\0", b"US"))
+
 SEEDS: dict[str, dict[str, bytes]] = {
     "pdu": _STREAMS,
     "association": {f"within-{name}": b"\1" + data for name, data in _STREAMS.items()}
@@ -71,6 +73,14 @@ SEEDS: dict[str, dict[str, bytes]] = {
     "header": {
         f"syntax-{number}": bytes([number]) + encoded(image(), syntax) for number, syntax in enumerate(SYNTAXES)
     }
+    | {"sequence": b"\1" + encoded(image(ReferencedStudySequence=[image()]), ImplicitVRLittleEndian)},
+    "parsers": {
+        f"vr-{vr.encode().hex()}-{number}": b"\0"
+        + encoded(image()).replace(tag + right, tag + vr.ljust(2).encode("latin-1"))
+        for number, (tag, right) in enumerate(_OF_OTHER_VRS)
+        for vr in ("UI", "UL", "", "\0\0", "lo", "QQ", "SH", "DS")
+    }
+    | {f"syntax-{number}": bytes([number]) + encoded(image(), syntax) for number, syntax in enumerate(SYNTAXES)}
     | {"sequence": b"\1" + encoded(image(ReferencedStudySequence=[image()]), ImplicitVRLittleEndian)},
     "pixels": {
         name: pydicom_file(name).read_bytes()

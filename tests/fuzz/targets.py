@@ -5,6 +5,7 @@ A refusal is one of our own errors with a sentence; anything else that a target 
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,13 +23,16 @@ from pydicom.uid import (
 )
 
 from node.dicom.dimse import read_store_request, store_response
-from node.dicom.headers import read_header
+from node.dicom.headers import read_attributes, read_header
 from node.dicom.identity import identify, is_received_uid
+from node.entities import InstanceKey
 from node.errors import Refused, UnreadableInstance
 from node.hl7.mllp import BadBlock, Blocks
 from node.ledger.engine import Ledger, sqlite_url
 from node.settings import Orders
+from node.worklist.items.json_model import text
 from node.worklist.orders.listener import OrderReceiver
+from node.worklist.reading.data_set import HEADER_TAGS, header_values
 from tests.fuzz.line import AWAITING, ESTABLISHED, line
 from tests.node.phantoms import INSTANCE, part10
 from workers.inputs.decoding.codestream import rows_columns
@@ -37,6 +41,7 @@ from workers.inputs.decoding.decoder import DecodeError, Decoder
 SECONDS = 5.0  # that one input may take before it counts as a hang
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 ACKNOWLEDGED = (b"AA", b"AE", b"AR", b"CA", b"CE", b"CR")  # HL7 table 0008
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _MOST = 1 << 20  # bytes of an HL7 message, as the listener has it
 
 T = TypeVar("T")
@@ -121,6 +126,33 @@ def _header() -> Iterator[Play]:
 
 
 @contextmanager
+def _parsers() -> Iterator[Play]:
+    """A file as `header` has it, read three times: for its identity, its worklist entry and its analysis.
+
+    What was identified is found again under the same UIDs, of the same patient, by whatever decodes the header.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "instance.dcm"
+
+        def play(data: bytes) -> None:
+            syntax = SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0]
+            path.write_bytes(part10(data[1:], syntax))
+            try:
+                values = header_values(_in_time(lambda: read_attributes(path, HEADER_TAGS)))
+                json.dumps(values, allow_nan=False).encode()
+                key = identify(data[1:], UID(syntax), CTImageStorage, INSTANCE)
+                header = read_header(path)
+            except (Refused, UnreadableInstance):
+                return
+            assert InstanceKey(*(str(header.get(keyword)) for keyword in _UIDS)) == key
+            patient, sent = key.patient_id, str(header.get("PatientID") or "").strip()
+            assert patient == sent or not (sent.isascii() and sent.isprintable()) or "[" in sent
+            assert text(values, "PatientID") == patient or "\\" in patient or not patient.isascii()
+
+        yield play
+
+
+@contextmanager
 def _pixels() -> Iterator[Play]:
     """A whole file, decoded in the child as the worker has it: an array, or a DecodeError."""
     with tempfile.TemporaryDirectory() as folder, Decoder(1 << 30, seconds=SECONDS, largest_bytes=1 << 26) as decoder:
@@ -195,6 +227,7 @@ TARGETS: dict[str, Callable[[], AbstractContextManager[Play]]] = {
     "command": _command,
     "identity": _identity,
     "header": _header,
+    "parsers": _parsers,
     "pixels": _pixels,
     "codestream": _codestream,
     "hl7": _hl7,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import threading
@@ -22,7 +23,7 @@ from pydicom.uid import (
 )
 from pynetdicom import Association
 from pynetdicom.presentation import AllStoragePresentationContexts
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import UnifiedProcedureStepPull, UnifiedProcedureStepPush, Verification
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
@@ -71,6 +72,19 @@ def compressed() -> bytes:
 
 def test_it_answers_c_echo(house: House, associate: Associate) -> None:
     assert associate(house, (Verification, ImplicitVRLittleEndian)).send_c_echo().Status == 0x0000
+
+
+@pytest.mark.parametrize("attributes", [[], [0x00741000], [0x00741000, 0x00100020]])
+def test_n_get_logs_no_exception_however_many_attributes_it_names(
+    house: House, associate: Associate, caplog: pytest.LogCaptureFixture, attributes: list[int]
+) -> None:
+    association = associate(house, (UnifiedProcedureStepPull, ImplicitVRLittleEndian))
+    with caplog.at_level(logging.INFO):
+        status, _ = association.send_n_get(
+            attributes, UnifiedProcedureStepPush, "1.2", meta_uid=UnifiedProcedureStepPull
+        )
+    assert status.Status == 0x0124  # its table has no right to read the worklist
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_associations_share_the_contexts_that_they_may_choose_from(house: House, associate: Associate) -> None:

@@ -202,6 +202,14 @@ def most_urgent(connection: Connection, study_instance_uid: str, accession: str)
     return min(rows, key=lambda row: Priority(row["priority"]).rank, default=None)
 
 
+def urgent(connection: Connection) -> frozenset[str]:
+    """Study Instance UIDs and Accession Numbers of the HIGH orders that were not canceled."""
+    orders = IMAGING_ORDER.c
+    high = select(orders.study_instance_uid, orders.accession_number)
+    rows = connection.execute(high.where(orders.priority == Priority.HIGH, orders.canceled.is_(False)))
+    return frozenset(value for row in rows for value in row if value)
+
+
 def numbers(connection: Connection, study_instance_uid: str, accession: str) -> dict[str, str] | None:
     """The numbers that placer and filler gave the study's order."""
     row = most_urgent(connection, study_instance_uid, accession)

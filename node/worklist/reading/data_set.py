@@ -6,12 +6,13 @@ import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from pydicom import Dataset
+from pydicom import Dataset, Sequence
 
 from node.settings import Policy
 from node.worklist.items.attributes import REQUIREMENTS
-from node.worklist.items.json_model import Json, code, items, put, text
+from node.worklist.items.json_model import Json, code, items, put, tag_of, text
 from node.worklist.items.moments import date_time
 from node.worklist.items.priority import BEFORE_ANALYSIS
 from node.worklist.items.states import State
@@ -22,6 +23,11 @@ _MARK = "ReadFirst: "  # begins each line of Comments on the Scheduled Procedure
 
 _LONGEST = {"LO": 64, "SH": 16, "PN": 64}  # characters, PS3.5 6.2
 _PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "AdmissionID", "AdmittingDiagnosesDescription")
+PATIENT = (*_PATIENT, "PatientBirthDate", "PatientSex")
+_REQUEST = ("AccessionNumber", "RequestedProcedureID", "RequestedProcedureDescription")
+_HEADER = (*PATIENT, *_REQUEST, "StudyDescription", "BodyPartExamined", "Modality")
+HEADER_TAGS = frozenset(int(tag_of(keyword), 16) for keyword in (*_HEADER, "RequestAttributesSequence"))
+"""What a work item takes of a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,27 @@ class Reference:
     series_instance_uid: str
     sop_class_uid: str
     sop_instance_uid: str
+
+
+def header_values(header: Dataset) -> Json:
+    """What a work item takes of a header, each value without what the ledger could not keep."""
+    values, request = _values(header, _HEADER), _values(_first_request(header), _REQUEST)
+    if request:
+        put(values, "RequestAttributesSequence", request)
+    return values
+
+
+def _values(header: Dataset, keywords: Iterable[str]) -> Json:
+    values: Json = {}
+    for keyword in keywords:
+        if value := _string(header, keyword):
+            put(values, keyword, value)
+    return values
+
+
+def _first_request(header: Dataset) -> Dataset:
+    requests = header.get("RequestAttributesSequence")
+    return requests[0] if isinstance(requests, Sequence) and requests else Dataset()
 
 
 def reading_uid(study_instance_uid: str) -> str:
@@ -127,11 +154,10 @@ def _label(header: Dataset) -> str:
 
 
 def _request(study_instance_uid: str, header: Dataset) -> Json:
-    requests = header.get("RequestAttributesSequence") or [Dataset()]
-    request: Json = {}
+    first, request = _first_request(header), dict[str, Any]()
     put(request, "StudyInstanceUID", study_instance_uid)
-    for keyword in ("AccessionNumber", "RequestedProcedureID", "RequestedProcedureDescription"):
-        put(request, keyword, _string(header, keyword) or _string(requests[0], keyword))
+    for keyword in _REQUEST:
+        put(request, keyword, _string(header, keyword) or _string(first, keyword))
     for keyword in (
         "IssuerOfAccessionNumber",
         "OrderPlacerIdentifier",

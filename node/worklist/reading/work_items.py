@@ -6,6 +6,7 @@ but the header's: reasons end in the log and in the study's story.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -19,9 +20,10 @@ from node.settings import Policy
 from node.worklist.events.writing import add, save
 from node.worklist.items.json_model import Json, accession_number, has_value, put, text
 from node.worklist.items.priority import BEFORE_ANALYSIS, PriorityDecision, RequestedPriority, Source, decide
-from node.worklist.items.rows import Item, of_study, read, reading_order, with_attributes
+from node.worklist.items.rows import Item, load, of_study, read, reading_order, with_attributes
 from node.worklist.items.states import FINAL, State
 from node.worklist.reading.data_set import (
+    PATIENT,
     Reference,
     Station,
     input_information,
@@ -79,6 +81,29 @@ def ensure_item(connection: Connection, header: Dataset, now: float, station: St
     add(connection, made)
     note(connection, study_instance_uid, now, "worklist", f"reading work item {uid} made, {BEFORE_ANALYSIS}")
     return uid
+
+
+def without_patient(connection: Connection, study_instance_uid: str, patients: int, now: float) -> None:
+    """The study holds images of several patients: its unclaimed reading item that we made names none of them.
+
+    No name stands for another patient's images; the label says why there is none. Whose the study is people clear up
+    in the PACS, and the results carry the identity of their images.
+    """
+    item = load(connection, reading_uid(study_instance_uid))
+    label = text(item.attributes, "ProcedureStepLabel") if item else ""
+    addition = f", {patients} patients"
+    if item is None or label.endswith(addition):
+        return
+    if item.state is State.SCHEDULED:
+        values = {keyword: list[str]() for keyword in PATIENT} | {"ProcedureStepLabel": [_label_with(label, addition)]}
+        save(connection, with_attributes(item, **values), now)
+    what = "names none of them" if item.state is State.SCHEDULED else f"is left as it is, it is {item.state}"
+    note(connection, study_instance_uid, now, "patients differ", f"images of {patients} patients: the work item {what}")
+
+
+def _label_with(label: str, addition: str) -> str:
+    """LO, 64 characters (PS3.5 6.2); an addition of before is replaced."""
+    return re.sub(r", [0-9]+ patients$", "", label)[: 64 - len(addition)] + addition
 
 
 def set_ready(connection: Connection, study_instance_uid: str, now: float, *, ready: bool = True) -> None:

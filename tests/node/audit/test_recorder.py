@@ -19,20 +19,21 @@ from sqlalchemy import text
 from node import scp
 from node.admission.associations import AssociationRegistry, StoreResult, StudyCounts
 from node.admission.policy import Caller
-from node.audit import Recorder
+from node.audit import Recorder, unaudited
 from node.audit.alarms import WINDOW
 from node.audit.codes import NODE_AUTHENTICATION
 from node.entities import JobKind
 from node.ledger import jobs
 from node.ledger.engine import Ledger
 from node.receiving.c_store import Receiver
+from node.receiving.instances import record_instance
 from node.receiving.store import Store
 from node.sending import scu
 from node.settings import Peer, Settings
 from node.settings.audit import Audit
 from tests.node.audit.schema import faults
 from tests.node.conftest import House
-from tests.node.phantoms import INSTANCE, PATIENT_ID, STUDY, image, save
+from tests.node.phantoms import INSTANCE, PATIENT_ID, STUDY, image, save, stored
 from tests.waiting import wait_until
 
 CT = (CTImageStorage, ExplicitVRLittleEndian)
@@ -246,6 +247,36 @@ def test_what_the_node_was_killed_before_it_told_is_told_at_the_next_start(
     message = told(ledger)[2]
     assert (users(message), counts(message)) == (["MODALITY", "READFIRST"], {CTImageStorage: "1"})
     assert "ended before" in (message.findtext(".//EventOutcomeDescription") or "")
+
+
+class Killed(BaseException):
+    """As a kill -9 in the middle of it."""
+
+
+def test_what_ends_the_node_at_each_start_is_tried_three_times_and_shown(
+    ledger: Ledger, settings: Settings, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Recorder(settings, ledger, clock).started()
+    clock.now += 1
+    with ledger.write() as connection:
+        record_instance(connection, stored(), "MODALITY", clock.now)
+    clock.now += 1
+    with monkeypatch.context() as patch:
+        patch.setattr("node.audit.events.transferred", raise_killed)
+        for _ in range(unaudited.MOST_ATTEMPTS):
+            with pytest.raises(Killed):
+                Recorder(settings, ledger, clock).started()
+        Recorder(settings, ledger, clock).started()
+        Recorder(settings, ledger, clock).started()
+    with ledger.read() as connection:
+        (row,) = jobs.troubled(connection, 10)
+        assert unaudited.find(connection) == ()
+    assert (row["kind"], row["state"], row["attempts"]) == (JobKind.AUDIT_RECOVERY, "failed", 4)
+    assert "no audit message names it" in row["last_error"]
+
+
+def raise_killed(*_: object, **__: object) -> None:
+    raise Killed
 
 
 def test_what_was_told_is_not_told_again_at_the_next_start(

@@ -246,4 +246,4 @@ def test_logs_name_uids_and_statuses_but_no_patient(client: httpx.Client) -> Non
         client.get("/workitems?PatientName=Doe*")
         client.get("/workitems?PatientName.Doe=1")
     assert [line["status"] for line in lines] == ["0x0000", "0x0000", "0xA900"]
-    assert not any(secret in str(lines[:2]) for secret in ("Doe", "0815"))
+    assert not any(secret in str(lines[:2]) for secret in ("Doe", "HUSH-0815"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from node.admission.associations import ABORTED, RELEASED, UNKNOWN
@@ -17,8 +19,22 @@ def test_quiet_time_after_the_release_completes(now: float, complete: bool) -> N
     assert bool(reason_complete(evidence(), now, QUIET)) is complete
 
 
-def test_an_open_association_never_completes_by_time() -> None:
-    assert reason_complete(evidence(being_sent=True), 1e9, QUIET) == ""
+def test_an_open_association_is_waited_for_and_not_for_ever() -> None:
+    """What counts is the study's own last instance, whatever else the association goes on to send."""
+    assert reason_complete(evidence(being_sent=True), 129.9, QUIET) == ""
+    assert reason_complete(evidence(being_sent=True), 130.0, QUIET) == "association still open, then 30 s quiet"
+
+
+def test_the_quiet_time_begins_with_the_release() -> None:
+    late = replace(evidence(), ended_at=110.0)
+    assert reason_complete(late, 111.9, QUIET) == ""
+    assert reason_complete(late, 112.0, QUIET) == "association released, then 2 s quiet"
+
+
+def test_associations_that_send_nothing_new_do_not_hold_a_study_up_for_ever() -> None:
+    again = replace(evidence(), ended_at=129.9)
+    assert reason_complete(again, 129.95, QUIET) == ""
+    assert reason_complete(again, 130.0, QUIET) == "association released, then 30 s quiet"
 
 
 @pytest.mark.parametrize("being_sent", [True, False])

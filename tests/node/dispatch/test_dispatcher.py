@@ -12,15 +12,16 @@ import redis
 from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, select
 from structlog.testing import capture_logs
 
 from node.admission.associations import RELEASED
 from node.dispatch.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
+from node.dispatch.completeness import PATIENCE
 from node.dispatch.dispatcher import MOST_WAITING, NOTIFY_AGAIN, Dispatcher
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.entities import HIGH, LOW, MEDIUM, AnalysisReport, FoundFinding, StudyState
-from node.errors import QueueUnavailable
+from node.errors import OutOfResources, QueueUnavailable
 from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.ledger.tables import STUDY
@@ -29,8 +30,11 @@ from node.sending import circuits, deliveries
 from node.settings import Peer, Policy, Settings, Worklist
 from node.worklist.events import writing
 from node.worklist.items import rows
+from node.worklist.items.json_model import Json, put
 from node.worklist.items.priority import Priority, Source
 from node.worklist.items.states import State
+from node.worklist.orders import orders
+from node.worklist.orders.orders import Order
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
 from tests.node.admission.test_associations import opened
@@ -40,8 +44,8 @@ from tests.node.phantoms import result, stored
 NOW, QUIET = 1000.0, 2.0
 
 
-def nothing(_row: RowMapping) -> Callable[[Connection], None]:
-    return lambda _connection: None
+def nothing(_connection: Connection, _uid: str, _now: float) -> None:
+    """Write nothing else of a study that is complete."""
 
 
 @pytest.fixture
@@ -168,38 +172,149 @@ def test_without_its_queue_the_node_keeps_the_study_and_notifies_later(
     assert broker.waiting(ANALYZE) == 1
 
 
-def test_a_round_that_fails_does_not_end_the_rounds(settings: Settings, ledger: Ledger, broker: Broker) -> None:
-    """A bug that one study meets: the dispatcher go on."""
+def test_the_loop_goes_on_after_a_step_that_fails(settings: Settings, ledger: Ledger, broker: Broker) -> None:
     calls, again = itertools.count(), threading.Event()
+    dispatcher = Dispatcher(settings, ledger, broker, nothing)
 
-    def fail_once(_connection: Connection, _row: RowMapping) -> None:
+    def fail_once(_now: float) -> None:
         if next(calls) == 0:
             raise ZeroDivisionError
         again.set()
 
-    dispatcher = Dispatcher(settings, ledger, broker, lambda row: lambda connection: fail_once(connection, row))
-    receive(dispatcher, ledger)
+    dispatcher._release_lost = fail_once  # type: ignore[method-assign]
     thread = threading.Thread(target=dispatcher.run)
     thread.start()
     assert again.wait(10)
     dispatcher.stop()
     thread.join()
+
+
+def late(number: int) -> float:
+    """Long enough after `NOW` that an attempt is made again."""
+    return NOW + QUIET + 1000.0 * number
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, RecursionError])
+def test_a_study_that_meets_a_bug_is_tried_three_times_and_holds_no_other_back(
+    settings: Settings, ledger: Ledger, broker: Broker, error: type[Exception]
+) -> None:
+    tries: list[str] = []
+
+    def fail(_connection: Connection, uid: str, _now: float) -> None:
+        tries.append(uid)
+        if uid == UID:
+            raise error
+
+    dispatcher = Dispatcher(settings, ledger, broker, fail, lambda: NOW)
+    receive(dispatcher, ledger)
+    receive(dispatcher, ledger, "1.2", study="1.2.99")
+    with capture_logs():
+        for tenth in range(20):
+            dispatcher.dispatch(NOW + QUIET + tenth / 10)
+    assert states(ledger) == {UID: StudyState.RECEIVING, "1.2.99": StudyState.QUEUED}
+    assert broker.waiting(ANALYZE) == 1
+    assert tries.count(UID) == 2  # with the other one, and by itself: one attempt
+    with capture_logs() as logged:
+        for number in range(1, 6):
+            dispatcher.dispatch(late(number))
+    assert tries.count(UID) == 4
+    reason = f"could not be queued for its analysis in 3 attempts: {error.__name__} in our software"
+    assert states(ledger)[UID] == StudyState.FAILED
+    assert [log["event"] for log in logged] == ["a study cannot be queued"] * 2 + ["study failed"]
+    with ledger.read() as connection:
+        (item,) = work_items.listing(connection)
+        assert reason in item.reason
+        assert (
+            reason in connection.execute(select(STUDY.c.reason).where(STUDY.c.study_instance_uid == UID)).scalar_one()
+        )
+
+
+class Killed(BaseException):
+    """As a kill -9 in the middle of it."""
+
+
+def test_a_study_that_ends_the_node_is_tried_three_times(settings: Settings, ledger: Ledger, broker: Broker) -> None:
+    def die(_connection: Connection, _uid: str, _now: float) -> None:
+        raise Killed
+
+    receive(Dispatcher(settings, ledger, broker, die, lambda: NOW), ledger)
+    for number in range(studies.MOST_ATTEMPTS):
+        with pytest.raises(Killed):
+            Dispatcher(settings, ledger, broker, die, lambda: NOW).dispatch(late(1 + number))
+    Dispatcher(settings, ledger, broker, die, lambda: NOW).dispatch(late(9))
+    assert states(ledger)[UID] == StudyState.FAILED
+    with ledger.read() as connection:
+        (item,) = work_items.listing(connection)
+    assert "the node ended each time" in item.reason
+
+
+def test_a_ledger_that_takes_nothing_is_no_attempt_of_the_study(
+    settings: Settings, ledger: Ledger, broker: Broker
+) -> None:
+    full = [True] * 10
+
+    def write(_connection: Connection, _uid: str, _now: float) -> None:
+        if full:
+            full.pop()
+            raise OutOfResources("the disk is full")
+
+    dispatcher = Dispatcher(settings, ledger, broker, write, lambda: NOW)
+    receive(dispatcher, ledger)
+    for _ in range(10):
+        with pytest.raises(OutOfResources):
+            dispatcher.dispatch(NOW + QUIET)
+    dispatcher.dispatch(NOW + QUIET)
     assert states(ledger)[UID] == StudyState.QUEUED
 
 
-def test_a_study_that_meets_a_bug_does_not_hold_the_others_back(
-    settings: Settings, ledger: Ledger, broker: Broker
-) -> None:
-    def fail(_connection: Connection, row: RowMapping) -> None:
-        if row["study_instance_uid"] == UID:
-            raise ZeroDivisionError
-
-    dispatcher = Dispatcher(settings, ledger, broker, lambda row: lambda connection: fail(connection, row), lambda: NOW)
+def test_late_images_give_a_study_its_attempts_again(dispatcher: Dispatcher, ledger: Ledger) -> None:
     receive(dispatcher, ledger)
-    receive(dispatcher, ledger, "1.2", study="1.2.99")
+    with ledger.write() as connection:
+        for _ in range(studies.MOST_ATTEMPTS):
+            studies.begin_queueing(connection, [UID])
     dispatcher.dispatch(NOW + QUIET)
-    assert states(ledger) == {UID: StudyState.RECEIVING, "1.2.99": StudyState.QUEUED}
-    assert broker.waiting(ANALYZE) == 1
+    assert states(ledger)[UID] == StudyState.FAILED
+    receive(dispatcher, ledger, "1.2")
+    dispatcher.dispatch(NOW + QUIET)
+    assert states(ledger)[UID] == StudyState.QUEUED
+
+
+def test_of_many_complete_studies_the_urgent_ones_are_queued_first(
+    dispatcher: Dispatcher, ledger: Ledger, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As much as a slice of time allows; the rest in the next look, after the workers are notified."""
+    monkeypatch.setattr("node.dispatch.dispatcher._SLICE", 0.0)
+    monkeypatch.setattr("node.dispatch.dispatcher._BATCH", 2)
+    for number in range(4):
+        receive(dispatcher, ledger, f"1.{number}", study=f"1.2.{number}")
+    with ledger.write() as connection:
+        instances.record_instance(connection, stored("1.8", study_instance_uid="1.2.8"), "MODALITY", NOW, HIGH)
+        instances.record_instance(connection, stored("1.9", study_instance_uid="1.2.9"), "MODALITY", NOW)
+        accession: Json = {}
+        put(accession, "AccessionNumber", "A1")
+        studies.set_header(connection, "1.2.9", accession)
+        orders.record(connection, Order("P", "F", "A1", "", Priority.HIGH, "S", False, "RIS", "M"), NOW)
+    dispatcher.dispatch(NOW + PATIENCE * QUIET)
+    assert {uid for uid, state in states(ledger).items() if state == StudyState.QUEUED} == {"1.2.8", "1.2.9"}
+    assert broker.waiting(ANALYZE) == 2
+    for _ in range(2):
+        dispatcher.dispatch(NOW + PATIENCE * QUIET)
+    assert set(states(ledger).values()) == {StudyState.QUEUED}
+
+
+def test_a_study_is_complete_though_its_sender_goes_on_sending_others(dispatcher: Dispatcher, ledger: Ledger) -> None:
+    association = opened(dispatcher.associations)
+    for number in range(10):
+        now, uid = NOW + number * 5, f"1.2.{number}"
+        dispatcher.associations.receiving(association, uid)
+        with ledger.write() as connection:
+            instances.record_instance(connection, stored(f"1.{number}", study_instance_uid=uid), "MODALITY", now)
+        dispatcher.dispatch(now)
+    found = states(ledger)
+    assert [found[f"1.2.{number}"] for number in (0, 3, 4, 9)] == ["queued", "queued", "receiving", "receiving"]
+    with ledger.read() as connection:
+        reason = connection.execute(select(STUDY.c.evidence).where(STUDY.c.study_instance_uid == "1.2.0")).scalar_one()
+    assert reason == "association still open, then 30 s quiet"
 
 
 def test_a_study_that_workers_die_of_has_failed_and_the_worklist_says_so(
@@ -262,6 +377,23 @@ def test_the_archives_count_completes_a_study_before_it_is_quiet(
     with ledger.read() as connection:
         evidence = connection.execute(select(STUDY.c.evidence)).scalar_one()
     assert evidence == ("pacs counts 2 instances, all are here" if state == StudyState.QUEUED else "")
+
+
+def test_the_archive_is_asked_while_the_association_is_open(
+    settings: Settings, ledger: Ledger, broker: Broker, archive: Callable[[int], Peer]
+) -> None:
+    peers = {"pacs": archive(1)}
+    dispatcher = Dispatcher(settings.model_copy(update={"peers": peers}), ledger, broker, nothing, lambda: NOW)
+    dispatcher.associations.receiving(opened(dispatcher.associations), UID)
+    with ledger.write() as connection:
+        instances.record_instance(connection, stored("1.1"), "MODALITY", NOW)
+    dispatcher.dispatch(NOW + QUIET - 0.1)
+    assert not dispatcher.counts._paused
+    for _ in range(3):
+        dispatcher.dispatch(NOW + QUIET)
+    dispatcher.counts._pool.shutdown(wait=True)
+    dispatcher.dispatch(NOW + QUIET + 0.1)
+    assert states(ledger)[UID] == StudyState.QUEUED
 
 
 def test_an_archive_that_refuses_the_question_is_logged(

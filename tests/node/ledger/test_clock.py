@@ -33,7 +33,7 @@ NOW, HOUR = 10_000.0, 3600.0
 
 @pytest.fixture
 def make_dispatcher(settings: Settings, ledger: Ledger, broker: Broker) -> Callable[[], Dispatcher]:
-    return lambda: Dispatcher(settings, ledger, broker, lambda _row: lambda _connection: None, lambda: NOW + HOUR)
+    return lambda: Dispatcher(settings, ledger, broker, lambda *_: None, lambda: NOW + HOUR)
 
 
 def receive(ledger: Ledger, now: float) -> None:

@@ -272,7 +272,7 @@ def test_the_queued_study_and_the_one_whose_worker_died_are_analysed(
     ledger: Ledger, settings: Settings, redis_server: EmbeddedRedis
 ) -> None:
     broker = Broker(make_app(redis_server.url, 60.0))
-    nothing: Callable[..., Any] = lambda _row: lambda _connection: None  # noqa: E731
+    nothing: Callable[..., Any] = lambda *_: None  # noqa: E731
     Dispatcher(settings, ledger, broker, nothing, lambda: NOW).dispatch(NOW)
     assert (broker.waiting(ANALYZE), broker.waiting(DELIVER)) == (2, 1)  # one for all that is due for a peer
     for uid in ("1.2.3", "1.2.4"):

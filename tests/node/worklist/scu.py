@@ -49,7 +49,7 @@ def pushed(priority: str = "LOW", study: str = STUDY) -> Dataset:
     item.InputReadinessState = "READY"
     item.StudyInstanceUID = study
     item.PatientName = "Doe^Jane"
-    item.PatientID = "0815"
+    item.PatientID = "HUSH-0815"
     item.PatientBirthDate = ""
     item.PatientSex = ""
     item.ProcedureStepState = "SCHEDULED"

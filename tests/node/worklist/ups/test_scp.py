@@ -247,7 +247,7 @@ def test_logs_name_uids_and_statuses_but_no_patient(scp: Scp) -> None:
     with capture_logs() as lines:
         association = scp()
         uid = create(association)
-        find(association, PatientName="Doe*", PatientID="0815")
+        find(association, PatientName="Doe*", PatientID="HUSH-0815")
         get(association, uid)
         bad = pushed()
         bad.ScheduledProcedureStepPriority = "STAT"
@@ -258,7 +258,7 @@ def test_logs_name_uids_and_statuses_but_no_patient(scp: Scp) -> None:
     assert lines[3]["attribute"] == "ScheduledProcedureStepPriority"
     assert all(line["calling_ae_title"] == "READER" for line in lines)
     said = str(lines)
-    assert not any(secret in said for secret in ("Doe", "0815", "STAT", "Second reading"))
+    assert not any(secret in said for secret in ("Doe", "HUSH-0815", "STAT", "Second reading"))
 
 
 def test_what_is_offered():
