@@ -18,6 +18,12 @@ Config = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log each instance, too.")]
+StudyOrJob = Annotated[
+    str,
+    typer.Argument(
+        metavar="UID|NUMBER", help="Study Instance UID, or the number of a job, as `readfirst status` shows it."
+    ),
+]
 StudyUid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID, as `readfirst status` shows it.")]
 
 
@@ -161,11 +167,11 @@ def study(uid: StudyUid, config: Config = None, as_json: AsJson = False) -> None
 
 
 @app.command()
-def retry(uid: StudyUid, config: Config = None) -> None:
-    """Start at once an analysis that failed or was refused, and everything that waits to be delivered."""
+def retry(target: StudyOrJob, config: Config = None) -> None:
+    """Start at once a study's failed analysis and all its jobs that wait; or one job, by its number in `status`."""
     from node.admin import study_commands
 
-    study_commands.retry(config, uid)
+    study_commands.retry(config, target)
 
 
 @app.command()

@@ -12,7 +12,7 @@ ReadFirstError
 ├── NotTaken                        a worklist sink did not take a notice; it is tried again
 │   └── SinkUnreachable             nobody answers there: the others for it wait, too
 ├── NotAccepted                     a worklist sink refuses this notice; trying again would not help
-├── QueueUnavailable                Redis cannot be reached; the ledger rings again
+├── QueueUnavailable                Redis cannot be reached; workers are notified later
 ├── UnreadableInstance              a file of an instance cannot be read; the others of its study can
 └── AnalysisError                   this study cannot be analysed; the reason is shown to people
 """

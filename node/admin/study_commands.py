@@ -77,15 +77,29 @@ def study(config: Path | None, uid: str, *, as_json: bool) -> None:
         print_table(table)
 
 
-def retry(config: Path | None, uid: str) -> None:
-    """Start at once an analysis that failed or was refused, and everything that waits to be delivered."""
+def retry(config: Path | None, target: str) -> None:
+    """Start at once a study's failed analysis and all its jobs that wait; or one job, by its number."""
+    if target.isdecimal():
+        _retry_job(config, int(target))
+    else:
+        _retry_study(config, target)
+
+
+def _retry_job(config: Path | None, number: int) -> None:
+    with closing(open_ledger(load(config), make=False)) as ledger, ledger.write() as connection:
+        if not jobs.retry_one(connection, number, time.time()):
+            raise ReadFirstError(f"no job {number} waits or was rejected; `readfirst status` lists them")
+    print_line(f"job {number} due now")
+
+
+def _retry_study(config: Path | None, uid: str) -> None:
     now = time.time()
     with closing(open_ledger(load(config), make=False)) as ledger, ledger.write() as connection:
         _require_known(connection, uid)
         again, due = retrying.retry(connection, uid, now)
     if not again and not due:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
-    print_line(", ".join(["analysis queued again"] * again + [f"{due} deliveries due now"] * bool(due)))
+    print_line(", ".join(["analysis queued again"] * again + [f"{due} job{'s' * (due > 1)} due now"] * bool(due)))
 
 
 def _require_known(connection: Connection, uid: str) -> dict[str, Any]:
@@ -164,6 +178,6 @@ _DELIVERY_KEYS = ("kind", "peer", "state", "attempts", "last_error", "delivered_
 _DECISION_COLUMNS = ("time (UTC)", "decision", "asked", "ACR", "why", "of")
 _DECISION_KEYS = ("at", "outcome", "asked", "category", "reason")
 _NOTICE_COLUMNS = ("sink", "priority", "state", "tries", "acknowledgement or last error", "delivered")
-_JOB_COLUMNS = ("job", "to", "study", "state", "tries", "due (UTC)", "last error")
-_JOB_KEYS = ("kind", "lane", "study_instance_uid", "state", "attempts")
+_JOB_COLUMNS = ("number", "job", "to", "study", "state", "tries", "due (UTC)", "last error")
+_JOB_KEYS = ("id", "kind", "lane", "study_instance_uid", "state", "attempts")
 _EVENT_COLUMNS = ("time (UTC)", "what", "detail")

@@ -36,7 +36,7 @@ def codec(character_set: str) -> str:
         known = (
             "UNICODE UTF-8, ASCII, 8859/1 to 8859/16, WINDOWS-1252, GB 18030-2000, BIG-5, KS X 1001, ISO IR14, ISO IR87"
         )
-        raise ValueError(f"the character set {character_set!r} is not one that we speak; there are {known}") from error
+        raise ValueError(f"the character set {character_set!r} is not supported; there are {known}") from error
 
 
 def is_known(name: str) -> bool:

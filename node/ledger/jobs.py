@@ -105,7 +105,7 @@ def hold(connection: Connection, ids: Collection[int], until: float) -> None:
 
 
 def extend(connection: Connection, ids: Collection[int], until: float) -> None:
-    """The holder lives and goes on."""
+    """The holder continues."""
     change(connection, JOB.c.id.in_(ids), JOB.c.lease_until.is_not(None), lease_until=until)
 
 
@@ -148,11 +148,23 @@ def retry(connection: Connection, study_instance_uid: str, now: float) -> int:
     What a peer stored and has not proven is not sent again: the peer is asked once more.
     """
     here = JOB.c.study_instance_uid == study_instance_uid
-    change(connection, here, JOB.c.state == JobState.STORED, due_at=now)
+    asked = change(connection, here, JOB.c.state == JobState.STORED, due_at=now)
     again = and_(here, JOB.c.kind != JobKind.ANALYSIS, JOB.c.state.in_(_AGAIN))
     for kind, number in count_by(connection, JOB.c.kind, again).items():
-        note(connection, study_instance_uid, now, "retry", f"{number} {_PLURALS[JobKind(kind)]} made due by hand")
-    return change(connection, again, state=JobState.PENDING, due_at=now, notified_at=None)
+        note(
+            connection,
+            study_instance_uid,
+            now,
+            "retry",
+            f"{number} {_PLURALS.get(JobKind(kind), f'jobs ({kind})')} made due by hand",
+        )
+    return asked + change(connection, again, state=JobState.PENDING, due_at=now, notified_at=None)
+
+
+def retry_one(connection: Connection, job_id: int, now: float) -> bool:
+    """Make one job due at once that waits or was rejected; False where there is none of that number."""
+    waits = and_(JOB.c.id == job_id, JOB.c.kind != JobKind.ANALYSIS, JOB.c.state.in_(_AGAIN))
+    return bool(change(connection, waits, state=JobState.PENDING, due_at=now, notified_at=None))
 
 
 def count_by(connection: Connection, column: ColumnElement[str], *where: ColumnElement[bool]) -> dict[str, int]:

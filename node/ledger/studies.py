@@ -136,7 +136,7 @@ def claim(connection: Connection, study_instance_uid: str, generation: int, now:
 
 
 def extend(connection: Connection, study_instance_uid: str, generation: int, lease_until: float) -> None:
-    """The worker lives and goes on."""
+    """The worker continues."""
     ours = (_job(study_instance_uid), JOB.c.payload["generation"].as_integer() == generation)
     jobs.change(connection, *ours, JOB.c.lease_until.is_not(None), lease_until=lease_until)
 
@@ -232,7 +232,8 @@ def finish(
 ) -> bool:
     """Write down how an analysis ended. False, and nothing is written, where it no longer is under way.
 
-    Late images opened a newer generation, or the lease ended and the study was queued again: another one will speak.
+    Late images opened a newer generation, or the lease ended and the study was queued again: another analysis
+    records its end.
     """
     ended = {"state": report.state, "reason": report.reason, "finished_at": now}
     if not _end(connection, study_instance_uid, generation, **ended):

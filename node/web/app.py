@@ -30,6 +30,7 @@ _ROUTES = (
     Route("/picture/{number:int}", study.picture),
     Route("/status", status.show),
     Route("/status/panel", status.panel),
+    Route("/status/retry-job/{number:int}", posting(status.retry_job), methods=["POST"]),
     Route("/status/retry/{uid}", posting(status.retry), methods=["POST"]),
     Route("/status/check", posting(status.check), methods=["POST"]),
     Route("/metrics", status.metrics),

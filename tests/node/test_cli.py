@@ -18,9 +18,10 @@ from node import __version__, cli
 from node.admin import feedback
 from node.data_folder import held
 from node.dispatch import notifications
-from node.entities import AnalysisReport, FoundFinding, StudyState
-from node.ledger import studies, workers
+from node.entities import AnalysisReport, FoundFinding, JobKind, StudyState
+from node.ledger import jobs, studies, workers
 from node.ledger.engine import Ledger, open_ledger
+from node.ledger.tables import JOB
 from node.receiving import instances
 from node.sending import circuits, deliveries
 from node.settings import Policy, load
@@ -292,9 +293,27 @@ def test_the_worklist_as_json(readfirst: Readfirst, known: Path) -> None:
 
 def test_retry_makes_deliveries_due(readfirst: Readfirst, known: Path, ledger: Ledger) -> None:
     done = readfirst("retry", UID, "--config", known)
-    assert (done.code, done.out, done.err) == (0, "1 deliveries due now\n", "")
+    assert (done.code, done.out, done.err) == (0, "1 job due now\n", "")
     with ledger.read() as connection:
         assert deliveries.due(connection, time.time(), time.time()) == [(UID, "pacs")]
+
+
+def test_a_job_of_no_study_is_retried_by_the_number_that_status_shows(
+    readfirst: Readfirst, known: Path, ledger: Ledger
+) -> None:
+    later = time.time() + 3600
+    with ledger.write() as connection:
+        number = jobs.put(connection, jobs.NewJob(JobKind.AUDIT_MESSAGE, "syslog", last_error="down"), 0.0, later)
+    status = readfirst("status", "--config", known).out
+    assert next(line for line in status.splitlines() if "syslog" in line).split()[0] == str(number)
+    assert readfirst("retry", str(number), "--config", known).out == f"job {number} due now\n"
+    with ledger.read() as connection:
+        assert [row["due_at"] < later for row in jobs.find(connection, JOB.c.id == number)] == [True]
+    done = readfirst("retry", str(number + 1), "--config", known)
+    assert (done.code, done.err) == (
+        1,
+        f"readfirst: no job {number + 1} waits or was rejected; `readfirst status` lists them\n",
+    )
 
 
 @pytest.mark.parametrize("uid", [FAILED, REFUSED], ids=["failed", "not analysed"])

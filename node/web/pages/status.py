@@ -21,7 +21,7 @@ from node.dicom.identity import is_received_uid
 from node.dispatch.broker import TASKS
 from node.entities import JobState, StudyState
 from node.errors import QueueUnavailable
-from node.ledger import workers
+from node.ledger import jobs, workers
 from node.ledger.tables import FINDING, STUDY
 from node.sending import circuits, deliveries
 from node.sending.deliveries import DELIVERY
@@ -59,6 +59,16 @@ def retry(request: Request, _form: Form) -> Response:
         done = retrying.retry(connection, uid, context.clock())
     if not any(done):
         raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
+    return panel(request)
+
+
+def retry_job(request: Request, _form: Form) -> Response:
+    """`POST /status/retry-job/NUMBER`: what `readfirst retry NUMBER` does."""
+    context = context_of(request)
+    with context.ledger.write() as connection:
+        done = jobs.retry_one(connection, request.path_params["number"], context.clock())
+    if not done:
+        raise HTTPException(409, "It is done, or waits no more.")
     return panel(request)
 
 

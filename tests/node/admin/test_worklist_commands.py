@@ -94,6 +94,6 @@ def test_study_status_and_retry_show_acknowledgements_and_refusals(config: Path,
     assert "the server refused the resource with HTTP 422" in shown
     assert "content" not in told["hl7"]  # it names the patient
     assert "0 not yet delivered, 1 rejected" in readfirst("status", *options)
-    assert readfirst("retry", STUDY, *options) == "1 deliveries due now\n"
+    assert readfirst("retry", STUDY, *options) == "1 job due now\n"
     with ledger.read() as connection:
         assert notices.open_counts(connection) == {"pending": 1, "rejected": 0}

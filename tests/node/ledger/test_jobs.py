@@ -95,7 +95,7 @@ def test_retry_makes_due_what_waits_or_was_refused_and_leaves_what_is_done(ledge
     with ledger.write() as connection:
         for job_id, state in zip([*ids, other], [*states, JobState.REJECTED], strict=True):
             jobs.change(connection, JOB.c.id == job_id, state=state, due_at=NOW + 100)
-        assert jobs.retry(connection, "1.2", NOW) == 2
+        assert jobs.retry(connection, "1.2", NOW) == 3
         assert connection.execute(select(EVENT.c.detail)).scalars().all() == ["2 deliveries made due by hand"]
     assert [(row(ledger, one)["state"], row(ledger, one)["due_at"]) for one in [*ids, other]] == [
         ("pending", NOW), ("pending", NOW), ("delivered", NOW + 100), ("stored", NOW), ("rejected", NOW + 100)

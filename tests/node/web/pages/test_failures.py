@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from node.entities import QUARANTINE, FoundFinding, JobState
+from node.entities import QUARANTINE, FoundFinding, JobKind, JobState
+from node.ledger import jobs
 from node.ledger.engine import Ledger
 from node.ledger.tables import JOB, RESULT
 from node.sending import deliveries
@@ -90,3 +91,15 @@ def test_the_administrator_is_told_of_alerts_that_wait_and_of_packages_that_flag
     page = site.client.get("/status").text
     assert f"{policy.stuck_studies - policy.alerts_an_hour} alerts wait" in page
     assert "chest-xray flags nearly everything: it is in shadow mode until that stops" in page
+
+
+def test_a_job_of_no_study_has_a_button_of_its_own(site: Site, ledger: Ledger) -> None:
+    later = time.time() + 3600
+    with ledger.write() as connection:
+        number = jobs.put(connection, jobs.NewJob(JobKind.AUDIT_MESSAGE, "syslog", last_error="down"), 0.0, later)
+    assert f'hx-post="/status/retry-job/{number}"' in site.client.get("/status").text
+    assert site.post(f"/status/retry-job/{number}").status_code == 200
+    with ledger.read() as connection:
+        assert jobs.find(connection)[-1]["due_at"] < later
+    assert site.post("/status/retry-job/999").status_code == 409
+    assert site.post("/status/retry-job/x").status_code == 404
