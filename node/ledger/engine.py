@@ -189,11 +189,12 @@ def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...]
     return str(compiled), tuple(compiled.positiontup or ()), constants
 
 
-def read_json(text: str) -> Any:
+def read_json(text: str | bytes) -> Any:
     """A value of a JSON column, without what no JSON text may hold: NaN and infinities are null, half a surrogate `?`.
 
     Versions before this one kept such values, and nobody could be sent them.
     """
+    text = text if isinstance(text, str) else text.decode()  # PostgreSQL's driver has bytes
     found = json.loads(text, parse_constant=lambda _constant: None)
     return _without_surrogates(found) if "\\ud" in text.lower() else found
 

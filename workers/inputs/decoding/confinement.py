@@ -26,7 +26,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, _CAPBSET_DROP = 1, 38, 24  # linux/prctl.h
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000  # linux/sched.h
 _CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 _CREATE_RULESET, _RESTRICT_SELF, _RULESET_VERSION = 444, 446, 1  # linux/landlock.h; the same on every machine
@@ -100,6 +100,8 @@ def _libc() -> ctypes.CDLL:
 
 def _drop_capabilities(machine: _Machine) -> bool:
     """Whether there are none afterwards; a service manager that refuses the call may have taken them already."""
+    for capability in range(64):  # the bounding set, which a user namespace of our own fills again
+        _libc().prctl(_CAPBSET_DROP, capability, 0, 0, 0)
     header, held = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
     _libc().syscall(machine.capset, header, held)
     return _libc().syscall(machine.capget, header, held) == 0 and not any(held.raw)

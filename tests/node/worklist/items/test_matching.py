@@ -41,10 +41,10 @@ def found(attributes: Json | None = None, **wanted: object) -> bool:
         ("PatientID", "", True),  # universal
         ("PatientID", "*", True),
         ("AdmissionID", "*", True),  # universal also where there is no value
-        ("PatientID", "0815", True),
+        ("PatientID", "HUSH-0815", True),
         ("PatientID", "081", False),
-        ("PatientID", "08*", True),
-        ("PatientID", "0?15", True),
+        ("PatientID", "HUSH*", True),
+        ("PatientID", "HUSH-0?15", True),
         ("PatientID", "0?5", False),
         ("WorklistLabel", "chest", False),  # case counts
         ("WorklistLabel", "[C]HEST", False),  # brackets are brackets
@@ -74,8 +74,8 @@ def test_attribute_matching(keyword, value, matches):
 
 
 def test_every_key_must_match():
-    assert found(PatientID="0815", ScheduledProcedureStepPriority="LOW")
-    assert not found(PatientID="0815", ScheduledProcedureStepPriority="HIGH")
+    assert found(PatientID="HUSH-0815", ScheduledProcedureStepPriority="LOW")
+    assert not found(PatientID="HUSH-0815", ScheduledProcedureStepPriority="HIGH")
 
 
 def test_the_zone_of_the_query_counts():
@@ -103,7 +103,7 @@ def test_the_answer_holds_what_was_asked_for_and_nothing_else():
     answer = compile_query(asked).response(item())
     request = {"00080050": {"vr": "SH", "Value": ["ACC7"]}}
     assert answer == {
-        "00100020": {"vr": "LO", "Value": ["0815"]},
+        "00100020": {"vr": "LO", "Value": ["HUSH-0815"]},
         "00380010": {"vr": "LO"},
         "0040A370": {"vr": "SQ", "Value": [request]},
     }
