@@ -62,3 +62,12 @@ def own_logging() -> Iterator[None]:
         setattr(_config, name, value)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def own_umask() -> Iterator[None]:
+    """What a node's start in this process sets is undone when the test ends."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)

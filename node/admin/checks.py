@@ -46,7 +46,7 @@ class Line:
 def check(config: Path | None, *, as_json: bool) -> bool:
     """Run and print every check; whether all passed."""
     logs.configure()
-    lines = run_checks(lambda: load(config))
+    lines = run_checks(lambda: load(config, required=True))
     if as_json:
         print_json([asdict(line) for line in lines])
     else:
@@ -240,8 +240,9 @@ def _running(settings: Settings) -> Iterator[Line]:
             failing = queries.failing_receivers(connection)
     except ReadFirstError:  # another line says so
         return
+    replaced = any(one["readiness"] == Readiness.READY for one in workers)  # one that is gone has a successor
     for one in workers:
-        ready = one["readiness"] == Readiness.READY
+        ready = one["readiness"] == Readiness.READY or (one["readiness"] == Readiness.GONE and replaced)
         detail = f"{'WARNING: ' if ready and one['reason'] else ''}{one['readiness']}"
         yield Line(ready, f"worker {one['name']}", f"{detail}: {one['reason']}" if one["reason"] else detail)
     for one in failing:

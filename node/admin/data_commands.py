@@ -26,7 +26,7 @@ def backup(config: Path | None, to: Path) -> None:
 
 def reindex(config: Path | None) -> bool:
     """Record the files that the ledger does not know; whether each could be read."""
-    settings = load(config)
+    settings = load(config, required=True)
     data = settings.node.data
     close_to_others(data)
     with held(data), closing(open_ledger(settings, reindexing=True)) as ledger:

@@ -123,7 +123,8 @@ def _workers(workers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Those that are not as they should be."""
     for one in workers:
         if one["readiness"] != Readiness.READY or one["reason"]:
-            yield f"worker {one['name']} is {one['readiness']} since {one['since']}: {one['reason']}"
+            reason = f": {one['reason']}" if one["reason"] else ""
+            yield f"worker {one['name']} is {one['readiness']} since {one['since']}{reason}"
 
 
 def _failing(receiver: Mapping[str, Any]) -> str:

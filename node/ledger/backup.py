@@ -29,6 +29,8 @@ def back_up(ledger: Ledger, to: Path) -> None:
     source = str(make_url(ledger.url).database)
     if to.exists() and to.samefile(source):
         raise ConfigurationError(f"{to} is the ledger itself: name another file")
+    if not to.parent.is_dir():
+        raise ConfigurationError(f"the folder {to.parent} does not exist")
     part = to.with_name(f"{to.name}.{secrets.token_hex(4)}{PART}")
     try:
         part.touch(mode=0o600, exist_ok=False)

@@ -239,7 +239,11 @@ def open_ledger(settings: Settings, *, make: bool = True, reindexing: bool = Fal
             f"there is no ledger ({ledger.display}), but there are instances in {data / 'instances'}: put the ledger "
             "back (a copy that `readfirst backup` made, if there is one) and run `readfirst reindex`"
         )
+    new = ledger.is_sqlite and ledger.is_new
     ledger.migrate()
+    if new and not settings.database.url:
+        for file in data.glob(f"{SQLITE}*"):  # the patients' names are for the node's user alone
+            file.chmod(0o600)
     return ledger
 
 

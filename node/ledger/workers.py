@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from node.ledger.tables import WORKER
 
@@ -54,10 +54,13 @@ def forget(connection: Connection, name: str) -> None:
 def states(connection: Connection, now: float) -> Sequence[WorkerState]:
     """All workers by name."""
     rows = connection.execute(select(WORKER).order_by(WORKER.c.name)).mappings()
-    return [
-        WorkerState(row["name"], _readiness(row["ready"], row["beat_at"], now), row["reason"], row["since"])
-        for row in rows
-    ]
+    return [_state(row, now) for row in rows]
+
+
+def _state(row: RowMapping, now: float) -> WorkerState:
+    readiness = _readiness(row["ready"], row["beat_at"], now)
+    gone = readiness is Readiness.GONE
+    return WorkerState(row["name"], readiness, "" if gone else row["reason"], row["beat_at" if gone else "since"])
 
 
 def another_is_ready(connection: Connection, name: str, now: float) -> bool:

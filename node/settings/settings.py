@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from node.errors import ConfigurationError
 from node.settings.audit import Audit
@@ -119,7 +125,7 @@ def load(path: Path | None = None, *, required: bool = False) -> Settings:
             "--config, or set READFIRST_… variables"
         )
     if path and not path.is_file():
-        raise ConfigurationError(f"there is no configuration file {path}; write one or leave --config away")
+        raise ConfigurationError(f"there is no configuration file {path}; write one or omit --config")
 
     class FromFile(Settings):
         @classmethod
@@ -136,6 +142,11 @@ def load(path: Path | None = None, *, required: bool = False) -> Settings:
     _refuse_unknown_variables()
     try:
         return FromFile()
+    except SettingsError as error:
+        example = "READFIRST_MODELS__PACKAGES='[\"chest-ct\"]'"
+        raise ConfigurationError(
+            f"the environment: {error}: write lists and tables as JSON, as in {example}"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
     except ValidationError as error:

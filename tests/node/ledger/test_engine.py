@@ -149,3 +149,12 @@ def test_the_password_is_not_shown(tmp_path: Path) -> None:
     ledger = Ledger(sqlite_url(tmp_path))
     ledger.url = "postgresql+psycopg://readfirst:hush@host/name"
     assert "hush" not in ledger.display
+
+
+def test_a_new_ledger_is_for_its_user_alone(tmp_path: Path) -> None:
+    data = tmp_path / "var"
+    ledger = open_ledger(Settings(node=Node(data=data)))
+    try:
+        assert {file.stat().st_mode & 0o777 for file in data.glob("ledger.sqlite*")} == {0o600}
+    finally:
+        ledger.close()

@@ -30,7 +30,8 @@ def test_a_worker_says_how_it_stands_and_since_when(ledger: Ledger) -> None:
 def test_one_that_says_nothing_any_more_is_gone_and_in_the_end_forgotten(ledger: Ledger) -> None:
     beat(ledger, reason="it loads its model packages")
     assert states(ledger, NOW + 2 * BEAT)[0].readiness is Readiness.NOT_READY
-    assert states(ledger, NOW + 5 * BEAT)[0].readiness is Readiness.GONE
+    beat(ledger, NOW + BEAT, reason="it loads its model packages")
+    assert states(ledger, NOW + 6 * BEAT) == [WorkerState("here:1", Readiness.GONE, "", NOW + BEAT)]
     beat(ledger, NOW + 3600, name="here:2")
     assert [one.name for one in states(ledger, NOW + 3600)] == ["here:2"]
 

@@ -198,3 +198,9 @@ def test_a_page_that_others_can_read_along_is_warned_of(keys: dict[str, object],
     warnings = Web.model_validate(keys).warnings
     assert len(warnings) == len(says)
     assert all(word in warning for word, warning in zip(says, warnings, strict=True))
+
+
+def test_a_list_that_the_environment_has_in_another_form_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READFIRST_MODELS__PACKAGES", "chest-ct")
+    with pytest.raises(ConfigurationError, match=r"write lists and tables as JSON, as in READFIRST_MODELS__PACKAGES="):
+        load()
