@@ -303,7 +303,7 @@ def test_retry_asks_again_and_sends_nothing(start: Start, beside: MakeBeside) ->
     node = beside(pacs := start(COMMITMENT, FIND))
     node.ask()
     with node.ledger.write() as connection:
-        assert jobs.retry(connection, STUDY, node.now) == 0
+        assert jobs.retry(connection, STUDY, node.now) == 3  # asked about again, not sent again
     node.ask()
     assert (node.states, pacs.queried, len(pacs.asked)) == ([DELIVERED] * 3, 1, 1)
 

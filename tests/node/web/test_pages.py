@@ -285,7 +285,8 @@ def test_a_delivery_that_failed_is_a_failure_and_can_be_retried(site: Site, ledg
         assert connection.execute(select(DELIVERY.c.next_attempt_at)).scalar_one() < 4e9
 
 
-def test_check_runs_the_command(site: Site) -> None:
+def test_check_runs_the_command(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("READFIRST_NODE__AE_TITLE", "READFIRST")  # the node's own configuration, by the environment
     site.client.timeout = httpx.Timeout(120)
     page = site.post("/status/check").text
     assert "MiB free" in page
