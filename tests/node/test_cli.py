@@ -199,6 +199,17 @@ def test_a_configuration_that_is_not_there_is_said(readfirst: Readfirst, tmp_pat
     assert "there is no configuration file" in done.err
 
 
+@pytest.mark.parametrize("command", ["check", "reindex"])
+def test_without_any_configuration_nothing_is_made(
+    readfirst: Readfirst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = readfirst(command)
+    assert done.code == 1
+    assert "there is no configuration: write" in done.out + done.err
+    assert not (tmp_path / "var").exists()
+
+
 def test_status_shows_states_reasons_and_what_waits(readfirst: Readfirst, known: Path) -> None:
     done = readfirst("status", "--config", known)
     assert (done.code, done.err) == (0, "")
