@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -14,6 +15,17 @@ from node.errors import NotUnderstood
 INSTANCE = "1.2.840.10008.1.20.1.1"  # Storage Commitment Push Model SOP Instance, PS3.4 J.3.5
 REQUEST = 1  # Action Type ID, PS3.4 J.3.2.1
 SUCCESSFUL, FAILURES_EXIST = 1, 2  # Event Type IDs, PS3.4 J.3.3.1
+
+
+@contextmanager
+def reading(part: str) -> Iterator[None]:
+    """Whatever pydicom meets in the bytes of a peer's `part` means the same: NotUnderstood."""
+    try:
+        yield
+    except NotUnderstood:
+        raise
+    except Exception as error:
+        raise NotUnderstood(f"the {part} cannot be read") from error
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,7 +10,7 @@ import structlog
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from node.commitment import uncommitted
-from node.commitment.messages import FAILURES_EXIST, INSTANCE, SUCCESSFUL, CommitmentResult, read_result
+from node.commitment.messages import FAILURES_EXIST, INSTANCE, SUCCESSFUL, CommitmentResult, read_result, reading
 from node.errors import NotUnderstood, OutOfResources
 from node.ledger.engine import Ledger
 
@@ -61,9 +61,5 @@ def _take(event: Any, ledger: Ledger, names: Collection[str], now: float) -> tup
 
 
 def _read(event: Any) -> CommitmentResult:
-    try:
+    with reading("Event Information"):
         return read_result(event.event_information)
-    except NotUnderstood:
-        raise
-    except Exception as error:  # the bytes are the peer's; whatever pydicom met in them means the same
-        raise NotUnderstood("the Event Information cannot be read") from error

@@ -12,7 +12,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from node.admission.associations import session_of
 from node.commitment import requests
-from node.commitment.messages import INSTANCE, REQUEST, Request, read_request
+from node.commitment.messages import INSTANCE, REQUEST, Request, read_request, reading
 from node.commitment.result_receiver import receive_result
 from node.commitment.result_sender import log_sent, make_result
 from node.commitment.same_association import ANSWER_SECONDS, GRACE_SECONDS, RequestAssociation
@@ -89,9 +89,5 @@ class CommitmentScp:
 
 
 def _read(event: Any) -> Request:
-    try:
+    with reading("Action Information"):
         return read_request(event.action_information)
-    except NotUnderstood:
-        raise
-    except Exception as error:  # the bytes are the peer's; whatever pydicom met in them means the same
-        raise NotUnderstood("the Action Information cannot be read") from error

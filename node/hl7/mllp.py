@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 START, END = b"\x0b", b"\x1c"  # what follows FS is between two blocks, CR and whatever else some senders write there
@@ -113,23 +112,3 @@ class Blocks:
     def _go_on(self, end: int) -> None:
         del self._bytes[:end]
         self._searched, self._head = 0, b""
-
-
-class Deadline:
-    """So many seconds from now; `left` is never 0, which would mean "do not wait" or "for ever"."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._end = clock, clock() + seconds
-
-    def left(self) -> float:
-        """Seconds that are left.
-
-        Raises
-        ------
-        TimeoutError
-            There are none.
-        """
-        left = self._end - self._clock()
-        if left <= 0:
-            raise TimeoutError("no answer in time")
-        return left

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from functools import partial
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.hl7.charsets import codec
 from node.hl7.er7 import Message, NotHl7
-from node.hl7.mllp import Blocks, Deadline, block
+from node.hl7.mllp import Blocks, block
 from node.settings import Hl7Sink, Settings, Tls
 from node.settings.base import tls_of
 from node.tls.renewal import renewed_client_context
+from node.upperlayer.socket_reader import Deadline, receive
 from node.worklist.items.priority import Priority
 from node.worklist.sinks import OnQuery, register
 from node.worklist.sinks.facts import FINDING, Notice, facts
@@ -64,7 +66,7 @@ class Hl7:
         deadline = Deadline(self.table.timeout)
         with self._connect() as connection:
             try:
-                connection.settimeout(deadline.left())
+                connection.settimeout(deadline.seconds_left)
                 connection.sendall(message)
                 return self._await(connection, deadline, notice.control_id)
             except TimeoutError as error:
@@ -100,12 +102,7 @@ class Hl7:
 
     def _await(self, connection: socket.socket, deadline: Deadline, control_id: str) -> str:
         """Acknowledgements of other messages are ignored: ours may follow."""
-
-        def receive(most: int) -> bytes:
-            connection.settimeout(deadline.left())
-            return connection.recv(most)
-
-        blocks, other = Blocks(receive, _MOST), ""
+        blocks, other = Blocks(partial(receive, connection, deadline), _MOST), ""
         while (content := blocks.read()) is not None:
             acknowledgement = _read(content, self.table.encoding)
             if acknowledgement.control_id == control_id:
