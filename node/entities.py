@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-HIGH, MEDIUM, LOW = RANKS = 0, 1, 2  # how urgent a study is, the most urgent first
+HIGH, MEDIUM, LOW = 0, 1, 2  # how urgent a study is, the most urgent first
 BY_DIMSE_PRIORITY: Mapping[int, int] = {1: HIGH, 0: MEDIUM, 2: LOW}  # Priority (0000,0700), PS3.7 9.1.1.1
 QUARANTINE = "quarantine"  # the folder, below the data folder, of our objects that did not pass our own checks
 

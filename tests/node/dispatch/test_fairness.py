@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.dispatch.fairness import Waiting, next_studies
-from node.entities import HIGH, LOW, MEDIUM, RANKS
+from node.entities import HIGH, LOW, MEDIUM
 
+RANKS = HIGH, MEDIUM, LOW
 STUDIES = st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(RANKS), st.integers(0, 50)), max_size=30).map(
     lambda rows: [Waiting(f"1.{number}", 1, *row) for number, row in enumerate(rows)]
 )
