@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -13,19 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ports import free_port
+
 from node.processes import die_with_parent
 
 _HERE = Path(__file__).resolve().parent
 _START_SECONDS = 30.0
 _DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")  # Debian's orthanc-dicomweb
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def find_orthanc() -> str | None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from overlay import draw
-from pacs import Orthanc, can_start, free_port
+from pacs import Orthanc, can_start
+from ports import free_port
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table

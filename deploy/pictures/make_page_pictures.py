@@ -14,8 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import which
 
-from pacs import free_port
 from playwright.sync_api import Page, sync_playwright
+from ports import free_port
 
 from node.admin.study_view import study_view
 from node.dicom.headers import read_header

@@ -30,11 +30,12 @@ from pathlib import Path
 
 import numpy as np
 from pacs import Orthanc
+from ports import free_port
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from node.processes import die_with_parent
-from tests.benchmarks.receivers import free_port, need, patched_pynetdicom
+from tests.benchmarks.receivers import need, patched_pynetdicom
 
 LOADS = {
     "ct": (300, CTImageStorage, (512, 512)),

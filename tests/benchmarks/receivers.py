@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def need(program: str) -> str:

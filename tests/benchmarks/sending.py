@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ports import free_port
 from pydicom.uid import (
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -36,7 +37,7 @@ from node.processes import die_with_parent
 from node.sending.scu import Requestor, store
 from node.settings import Peer
 from tests.benchmarks.ingest import write_files
-from tests.benchmarks.receivers import free_port, need
+from tests.benchmarks.receivers import need
 
 LOADS = {
     "ct": (300, CTImageStorage, (512, 512)),

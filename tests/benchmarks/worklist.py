@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import httpx
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
@@ -26,7 +27,6 @@ from node.receiving.store import Store
 from node.scp import Receiver
 from node.settings import Node, Peer, Settings, Web
 from node.worklist.reading import work_items
-from tests.node.conftest import free_port
 
 PAGE = 100  # work items of a first page
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from node.sending.scu import Requestor, store
 from node.settings import Peer
 from node.upperlayer.socket_reader import read_exactly
 from tests.fuzz import wire
 from tests.fuzz.cases import CASES, Case
-from tests.node.conftest import free_port
 from tests.node.phantoms import INSTANCE, encoded, image, part10
 from tests.waiting import wait_until
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from pynetdicom import AE, Association, build_context
 
 from node import scp
@@ -45,12 +45,6 @@ class House:
     @property
     def files(self) -> list[Path]:
         return sorted(path for path in self.receiver.store.root.rglob("*") if path.is_file())
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

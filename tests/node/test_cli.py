@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from pydicom import Dataset
 
 from node import __version__, cli
@@ -28,7 +29,7 @@ from node.settings import Policy, load
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
 from node.worklist.triage import decisions
-from tests.node.conftest import House, free_port
+from tests.node.conftest import House
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, image, result, save, stored
 
 UID, FAILED, REFUSED = "1.2.3.1", "1.2.3.2", "1.2.3.3"

@@ -19,6 +19,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from ports import free_port
 from pydicom import Dataset
 from sqlalchemy import MetaData, create_engine, func, insert, select, text
 
@@ -46,7 +47,6 @@ from node.worklist.reading import work_items
 from node.worklist.reading.work_items import ensure_item
 from node.worklist.sinks import notices
 from node.worklist.sinks.sender import SinkSender
-from tests.node.conftest import free_port
 from tests.node.ledger.test_upgrade import CARRIED_OVER, DUMP, counts
 from tests.node.web.conftest import analyse, arrive
 from tests.node.worklist.sinks.phantoms import header, raised

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ports import free_port
 from structlog.testing import capture_logs
 
 from node import service
 from node.settings import Settings, Web
-from tests.node.conftest import House, free_port
+from tests.node.conftest import House
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
@@ -38,7 +39,7 @@ from node.receiving import instances
 from node.sending import deliveries
 from node.sending.deliveries import DELIVERY
 from tests.node.commitment.conftest import serve
-from tests.node.conftest import free_port, redis_server
+from tests.node.conftest import redis_server
 from tests.node.phantoms import STUDY, image, result, save, stored
 from tests.waiting import wait_until
 

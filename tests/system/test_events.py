@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 from websockets.sync.client import connect
 
-from tests.node.conftest import free_port
 from tests.system.test_up import PATIENCE, ROOT, SAMPLES, Up
 
 ALL = "1.2.840.10008.5.1.4.34.5"

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 import redis
-from pacs import free_port
+from ports import free_port
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import generate_uid

@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
-from pacs import Orthanc, free_port
+from pacs import Orthanc
+from ports import free_port
 from pydicom import dcmread
 from sqlalchemy import update
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from pynetdicom.sop_class import UnifiedProcedureStepPull, UnifiedProcedureStepPush, Verification
 from rich.console import Console
@@ -29,7 +30,6 @@ from node.ledger.engine import Ledger, sqlite_url
 from node.ledger.tables import JOB, METADATA
 from node.settings import Tls
 from tests.node.authority import Authority
-from tests.node.conftest import free_port
 from tests.node.pdus import associate_request, pdu
 from tests.node.pdus import item as raw_item
 from tests.system.stranger import ELSEWHERE, HOST, Stranger, memory, threads, user_identity, words

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
 from pynetdicom import AE, evt
@@ -30,7 +31,7 @@ from node.ledger.engine import open_ledger
 from node.sending import circuits
 from node.settings import Audit, Database, Models, Node, Peer, Queue, Repository, Results, Settings, Web, Worklist
 from tests.node.authority import Authority
-from tests.node.conftest import House, free_port
+from tests.node.conftest import House
 
 FIND = StudyRootQueryRetrieveInformationModelFind
 ALL = (*RESULT_SOP_CLASSES, FIND)

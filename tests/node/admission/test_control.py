@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from structlog.testing import capture_logs
 
 from node.admission.associations import AssociationRegistry
 from node.admission.control import LONGEST_REQUEST, AdmissionControl
 from node.settings import Limits, Node, Settings
 from tests.node.authority import Authority
-from tests.node.conftest import PEERS, House, free_port
+from tests.node.conftest import PEERS, House
 from tests.node.pdus import CT, answer, associate_request, item, pdu, read
 from tests.waiting import wait_until
 

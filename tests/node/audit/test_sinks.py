@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from structlog.testing import capture_logs
 
 from node.audit import recording
@@ -30,7 +31,6 @@ from node.settings import Settings, Tls
 from node.settings.audit import Audit, Repository
 from tests.node.audit.schema import faults
 from tests.node.authority import Authority
-from tests.node.conftest import free_port
 
 XML = '<AuditMessage note="Größe">%d</AuditMessage>'
 

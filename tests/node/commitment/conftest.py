@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from pynetdicom import AE, Association, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind
@@ -28,7 +29,7 @@ from node.sending import deliveries
 from node.sending.deliveries import DELIVERY
 from node.settings import Node, Peer, Settings
 from node.settings.commitment import Commitment
-from tests.node.conftest import House, free_port, ledger, listen
+from tests.node.conftest import House, ledger, listen
 from tests.node.phantoms import STUDY, result, stored
 
 __all__ = ["ledger", "listen"]

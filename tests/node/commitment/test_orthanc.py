@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pacs import Orthanc
+from ports import free_port
 from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 
@@ -24,7 +25,7 @@ from node.sending.deliveries import DELIVERY
 from node.sending.scu import Requestor
 from node.settings import Node, Peer, Settings
 from tests.conftest import need
-from tests.node.conftest import House, free_port
+from tests.node.conftest import House
 from tests.node.phantoms import SERIES, STUDY, image, result, save, stored
 from tests.waiting import wait_until
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, Association, build_context, evt
@@ -29,7 +30,7 @@ from node.settings.commitment import Commitment
 from node.upperlayer.requestor import RequestingAE
 from node.worklist.ups.scp import SOP_CLASSES
 from tests.node.commitment.conftest import PATIENCE, serve
-from tests.node.conftest import PEERS, House, free_port, settings
+from tests.node.conftest import PEERS, House, settings
 from tests.node.phantoms import image, save
 from tests.waiting import wait_until
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
+from ports import free_port
 from sqlalchemy import delete
 from websockets.sync.client import ClientConnection, connect
 
@@ -15,7 +16,6 @@ from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger, sqlite_url
 from node.ledger.tables import EVENT, GLOBAL_SUBSCRIPTION, JOB, SUBSCRIPTION, WORK_ITEM
 from node.settings import Settings, Web
-from tests.node.conftest import free_port
 from tests.node.worklist.conftest import header
 from tests.node.worklist.scu import NOW, STATION
 

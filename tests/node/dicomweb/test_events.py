@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from sqlalchemy import func, select
@@ -21,7 +22,6 @@ from node.ledger.tables import JOB
 from node.settings import Web
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading.work_items import ensure_item, raise_priority
-from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import serving
 from tests.node.dicomweb.test_workitems import ALL, JSON, body, change, create
 from tests.node.worklist.scu import LOCK, NOW, STATION, STUDY, pushed

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import httpx
+from ports import free_port
 from starlette.requests import Request
 
 from node.dicomweb.workitems import WorklistService
 from node.ledger.engine import Ledger
 from node.settings import Web
-from tests.node.conftest import free_port
 from tests.node.dicomweb.conftest import STATION, serving
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
@@ -51,7 +52,6 @@ from node.worklist.sinks import make_sinks
 from node.worklist.sinks.notices import NOTICE
 from node.worklist.sinks.sender import SinkSender
 from node.worklist.ups.event_sender import EventSender
-from tests.node.conftest import free_port
 from tests.node.phantoms import image, save
 from tests.node.worklist.scu import STATION
 from tests.node.worklist.sinks.phantoms import Hl7Receiver, acknowledgement, control_id

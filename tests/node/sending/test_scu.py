@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, JPEG2000Lossless, MRImageStorage
 from pynetdicom import AE, evt
@@ -14,7 +15,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from node.errors import ConfigurationError, PeerError
 from node.sending.scu import Requestor, SendResult, accepted, count_instances, echo, store
 from node.settings import Limits, Peer, Settings
-from tests.node.conftest import House, free_port
+from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, save
 from tests.node.slow_peers import crawls, dribbles, hanging, keeps_the_release, never_answers
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from structlog.testing import capture_logs
 
 from node.errors import ConfigurationError, PeerError
@@ -22,7 +23,7 @@ from node.tls.contexts import HINTS, certificate_names, server_context
 from node.tls.renewal import RenewedContext
 from tests.conftest import need
 from tests.node.authority import Authority
-from tests.node.conftest import House, free_port
+from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE, encoded, image, save
 from tests.waiting import wait_until
 

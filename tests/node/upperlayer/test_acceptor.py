@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pynetdicom
 import pytest
+from ports import free_port
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import build_context
 from pynetdicom.association import Association
@@ -23,7 +24,7 @@ from node.dicom.dimse import StoreRequest, read_store_request, store_response
 from node.settings import Node, Settings
 from node.upperlayer.socket_reader import BUFFER, read_exactly
 from node.upperlayer.streaming import LONGEST_OTHER
-from tests.node.conftest import PEERS, House, free_port
+from tests.node.conftest import PEERS, House
 from tests.node.phantoms import INSTANCE, encoded, image
 from tests.waiting import wait_until
 

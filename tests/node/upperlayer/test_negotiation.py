@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from pydicom.uid import DigitalXRayImageStorageForPresentation as DX
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 from pynetdicom import build_context
@@ -21,7 +22,7 @@ from node.settings import Node, Settings
 from node.upperlayer import negotiation
 from node.upperlayer.pdata import InvalidPDU
 from node.upperlayer.requestor import RequestingAE
-from tests.node.conftest import PEERS, House, free_port
+from tests.node.conftest import PEERS, House
 from tests.node.pdus import APPLICATION, answer, associate_request, item, pdu, read
 
 Listen = Callable[[Settings], House]

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from ports import free_port
 from pydicom import Dataset
 from starlette.routing import BaseRoute
 
@@ -25,7 +26,6 @@ from node.settings import Settings, Web
 from node.web.context import PageContext
 from node.worklist.items.priority import Priority, RequestedPriority
 from node.worklist.reading import work_items
-from tests.node.conftest import free_port
 from tests.node.phantoms import STUDY, stored
 
 KEY = b"k" * 32

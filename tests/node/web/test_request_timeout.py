@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from ports import free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -16,7 +17,6 @@ from starlette.routing import Route
 
 from node.settings import Web
 from node.web import request_timeout, server
-from tests.node.conftest import free_port
 
 
 async def whole(request: Request) -> PlainTextResponse:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ports import free_port
 
 from node import web
 from node.errors import ConfigurationError
 from node.settings import Web
-from tests.node.conftest import free_port
 from tests.node.web.conftest import Serve, Site
 
 

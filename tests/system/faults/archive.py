@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
 from pydicom.uid import SegmentationStorage
 from pynetdicom import AE, StoragePresentationContexts, evt
 from pynetdicom.pdu import P_DATA_TF
 
 from node.processes import die_with_parent
-from tests.node.conftest import free_port
 
 NAME = "ARCHIVE"
 _ROOT = Path(__file__).resolve().parents[3]

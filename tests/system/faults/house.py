@@ -12,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ports import free_port
+
 from node.ledger.engine import Ledger
 from node.processes import die_with_parent
-from tests.node.conftest import free_port
 from tests.node.worklist.sinks.phantoms import Hl7Receiver, answering
 from tests.system.faults import archive, sender, studies
 from tests.system.faults.archive import Archive

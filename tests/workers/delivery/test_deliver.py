@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import structlog
+from ports import free_port
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
 from sqlalchemy import select, update
@@ -32,7 +33,6 @@ from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
 from tests.node import phantoms
 from tests.node.audit.test_recorder import counts, event, told, users
-from tests.node.conftest import free_port
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import image, part10
 from workers import lease

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from ports import free_port
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -35,7 +36,6 @@ from node.ledger.tables import EVENT, RESULT
 from node.sending import deliveries
 from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
-from tests.node.conftest import free_port
 from tests.workers.study_phantoms import STUDY, TinyModel
 from tests.workers.test_analyze import close, complete, receive, with_packages
 from workers.analyze import Analyzer

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
 from sqlalchemy import func, select
@@ -19,7 +20,6 @@ from node.sending import circuits, deliveries
 from node.sending.deliveries import DELIVERY
 from node.settings import Limits, Peer, Settings
 from tests.node import phantoms
-from tests.node.conftest import free_port
 from tests.node.phantoms import image, part10
 from tests.node.phantoms import result as known_result
 from tests.node.slow_peers import crawls, dribbles, hanging, never_answers

@@ -12,6 +12,7 @@ from typing import Any
 
 import hl7 as reference
 import pytest
+from ports import free_port
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
@@ -30,7 +31,6 @@ from node.worklist.reading.data_set import Station, reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.ups import operations
 from tests.node.authority import Authority
-from tests.node.conftest import free_port
 from tests.node.upperlayer.test_acceptor import wait_until
 from tests.node.worklist.scu import pushed
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, header

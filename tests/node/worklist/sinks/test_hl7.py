@@ -13,6 +13,7 @@ import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.exceptions import ValidationError
 from hl7apy.parser import parse_message
+from ports import free_port
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Hl7Sink, Node, Settings, Tls, Worklist
@@ -20,7 +21,6 @@ from node.tls.contexts import server_context
 from node.worklist.sinks.hl7 import Hl7, make
 from node.worklist.sinks.template import MESSAGES, Template
 from tests.node.authority import Authority
-from tests.node.conftest import free_port
 from tests.node.worklist.sinks.phantoms import (
     Answers,
     Hl7Receiver,

@@ -18,6 +18,7 @@ from typing import Any
 
 import hl7 as reference
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
@@ -44,7 +45,6 @@ from node.worklist.sinks.sender import SinkSender, sending
 from node.worklist.sinks.template import Template
 from node.worklist.triage.decisions import Analysed, decide_study
 from node.worklist.ups import operations
-from tests.node.conftest import free_port
 from tests.node.phantoms import claim, stored
 from tests.node.worklist.scu import LOCK, change
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, Hl7Receiver, acknowledgement, control_id, header, raised

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
@@ -22,7 +23,6 @@ from node.settings import Peer
 from node.worklist.reading.data_set import reading_uid
 from node.worklist.reading.work_items import ensure_item
 from node.worklist.sinks.ups import Ups
-from tests.node.conftest import free_port
 from tests.node.worklist.conftest import Address
 from tests.node.worklist.scu import code
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, header, notice

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from fhir.resources.R4B.task import Task
+from ports import free_port
 
 from node.errors import NotAccepted, NotTaken, SinkUnreachable
 from node.settings import Settings, Webhook, Worklist
 from node.worklist.sinks import make_sinks
 from node.worklist.sinks.webhook import Hook
 from tests.node.authority import Authority
-from tests.node.conftest import free_port
 from tests.node.worklist.sinks.phantoms import REASON, STUDY, notice
 
 MODELS: dict[str, Any] = {"Task": Task, "ServiceRequest": ServiceRequest}  # R4B: for these two the same elements as R4
