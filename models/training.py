@@ -112,7 +112,8 @@ def train(
     require_images(examples)
     _check_positives(examples)
     where = machine(device, 0).device
-    pattern = like.model_copy(update={"localizer": method})
+    anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
+    pattern = like.model_copy(update={"localizer": method, "anatomy": anatomy})
     record = _record(data, pattern, weights, seed, test, str(where))
     begin(run, record, resume=resume)
     held_out = folds(examples.patients, FOLDS, seed)
@@ -151,6 +152,10 @@ def _check(like: Card, method: str, test: str) -> None:
     needs_network = "network" in LOCALIZERS.get(method).tables
     if like.input.size is None or (needs_network and (like.network is None or not like.network.taps)):
         raise DataError(f"{like.name} has no [network] with taps: there is nothing to train.")
+    if "anatomy" in LOCALIZERS.get(method).tables and like.anatomy is None:
+        raise DataError(
+            f"{like.name} has no [anatomy], which {method} needs: take --like chest-xray, or add the table."
+        )
 
 
 def _check_positives(examples: Examples) -> None:
@@ -242,7 +247,9 @@ def _card(like: Card, method: str, fitted: Fitted, seed: int, backbone: str) -> 
     found = fitted.found
     new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
     new["backbone"] = backbone if found.network else ""
+    anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
     update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
+    update["anatomy"] = anatomy
     if method != like.localizer:  # its texts are on another method
         limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
         new |= {"method": found.method}
