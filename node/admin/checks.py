@@ -130,10 +130,12 @@ def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
 def _certificates(settings: Settings) -> Iterator[Line]:
     """Whether they can be used, and for how long."""
     node, page = settings.node.tls, settings.web.tls
-    known = {**(files(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
+    known = {**(files(node) if node else {}), **(files(page, "web.tls") if page else {})}
     try:
         if node:
             server_context(node)
+        if page:
+            server_context(page, "web.tls")
     except ReadFirstError as error:
         yield Line(False, "tls", str(error))
         return

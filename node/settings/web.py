@@ -55,7 +55,9 @@ class Web(Section):
     tokens: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")], WebToken] = Field(
         {}, description="tables `[web.tokens.NAME]`: further tokens, each with its own rights; `web.token` has all"
     )
-    tls: WebTls | None = Field(None, description='`{ certificate = "…", key = "…" }`: the page by HTTPS')
+    tls: WebTls | None = Field(
+        None, description='`{ certificate = "…", key = "…" }`: the page by HTTPS (TLS 1.2 or 1.3)'
+    )
     public_url: str = Field(
         "",
         description="what people type, where it is not host and port: `https://readfirst.example` (a name of this "

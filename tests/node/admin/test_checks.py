@@ -29,7 +29,20 @@ from node.errors import ConfigurationError
 from node.ledger import workers
 from node.ledger.engine import open_ledger
 from node.sending import circuits
-from node.settings import Audit, Database, Models, Node, Peer, Queue, Repository, Results, Settings, Web, Worklist
+from node.settings import (
+    Audit,
+    Database,
+    Models,
+    Node,
+    Peer,
+    Queue,
+    Repository,
+    Results,
+    Settings,
+    Web,
+    WebTls,
+    Worklist,
+)
 from tests.node.authority import Authority
 from tests.node.conftest import House
 
@@ -430,6 +443,15 @@ def test_how_long_a_certificate_is_good_is_said(
     assert [(line.ok, line.detail) for line in lines if line.what == "tls"] == [
         (False, f"node.tls.key: there is no file {tls.key}")
     ]
+
+
+def test_a_certificate_of_the_page_that_cannot_be_used_is_one_failure(settings: Settings, tmp_path: Path) -> None:
+    tls = Authority(tmp_path / "ca").issue()
+    tls.key.write_text("none")
+    web = Web(tls=WebTls(certificate=tls.certificate, key=tls.key))
+    (line,) = [line for line in check(settings.model_copy(update={"web": web})) if line.what == "tls"]
+    assert not line.ok
+    assert line.detail.startswith("web.tls: a file of certificate, key cannot be used: ")
 
 
 def test_a_peer_whose_ae_title_is_all_that_it_must_know_is_said_where_others_reach_us(
