@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import tomllib
+import venv
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,18 @@ def test_the_installer_installs_nothing_without_hashes() -> None:
     commands = re.findall(r"^.*\b(?:pip|uv)\b install.*$", text, re.MULTILINE)
     (ours,) = [line for line in commands if "--require-hashes" not in line]
     assert "--no-deps --no-build-isolation -e ." in ours  # ReadFirst itself, built with what the lock has
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root installs for another user")
+def test_root_is_warned_of_a_python_that_others_cannot_execute(tmp_path: Path) -> None:
+    installer = (ROOT / "deploy" / "install").read_text(encoding="utf-8")
+    function = re.findall(r"^warn_private\(\) \{.*?^\}$", installer, re.MULTILINE | re.DOTALL)[0]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    venv.create(closed / ".venv", symlinks=True)
+    done = subprocess.run(
+        ["bash", "-c", f"{function}\nwarn_private"], cwd=closed, capture_output=True, text=True, check=True
+    )
+    (line,) = [line for line in done.stderr.splitlines() if ".venv lies below" in line]
+    assert line.startswith("install: warning: ")
+    assert "a service that is not root cannot execute it; see deploy/systemd/README.md" in line
