@@ -77,6 +77,11 @@ def file_size(path: Path) -> tuple[int, int]:
     return grey.height, grey.width
 
 
+def read_grey(path: Path) -> NDArray[np.float32]:
+    """An image file as it is, (rows, columns), 0 (black) .. 1 (white); DataError where it cannot be read."""
+    return np.asarray(_grey(path), np.float32)
+
+
 def read_images(files: Sequence[Path], size: tuple[int, int], batch: int) -> Iterator[NDArray[np.float32]]:
     """Batches (n, rows, columns) of the files in their order."""
     for start in range(0, len(files), batch):
