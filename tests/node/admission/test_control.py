@@ -42,7 +42,7 @@ def said(house: House, *parts: bytes) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     ("request_", "why", "hint"),
     [
-        (associate_request(called="OTHER"), (1, 1, 7), "node.ae_title = READFIRST"),
+        (associate_request(called="OTHER"), (1, 1, 7), "enter READFIRST there, or change node.ae_title"),
         (associate_request("STRANGER"), (1, 1, 3), "[peers.…]"),
         (associate_request("STRANGER", called="OTHER"), (1, 1, 7), "node.ae_title"),
         (associate_request(version=2), (1, 2, 2), "version 1"),
