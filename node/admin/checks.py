@@ -55,7 +55,11 @@ class Line:
 def check(config: Path | None, *, as_json: bool) -> bool:
     """Run and print every check; whether all passed."""
     logs.configure()
-    lines = run_checks(lambda: load(config, required=True))
+    return show(run_checks(lambda: load(config, required=True)), as_json=as_json)
+
+
+def show(lines: list[Line], *, as_json: bool) -> bool:
+    """Print what the checks found; whether all passed."""
     if as_json:
         print_json([asdict(line) for line in lines])
     else:

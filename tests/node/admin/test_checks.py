@@ -496,21 +496,15 @@ def test_what_the_workers_of_a_running_node_say_and_who_fails_again_and_again_is
 
 
 def test_a_warning_is_marked_as_one_and_no_failure(
-    settings: Settings, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    peer, file = start(Pacs()), tmp_path / "readfirst.toml"
-    file.write_text(
-        f'[node]\nhost = "0.0.0.0"\nport = {settings.node.port}\ndata = "{settings.node.data}"\nmin_free_mb = 0\n'
-        f'[web]\nport = 0\n[models]\npackages = ["chest-ct"]\ndevice = "cpu"\n'
-        f'[peers.pacs]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {peer.port}\nreceive = ["results"]\n'
-    )
-    assert checks.check(file, as_json=False)
+    public = settings.model_copy(update={"node": settings.node.model_copy(update={"host": "0.0.0.0"})})
+    found = check(public, pacs=start(Pacs()))
+    assert checks.show(found, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.startswith(("ok   ", "warn "))] == []
     (line,) = [line for line in lines if line.startswith("warn ")]
     assert line.startswith("warn peer pacs: whoever calls itself PACS is accepted")
     assert lines[0].startswith("ok   configuration: 1 peer; data in ")
-    checks.check(file, as_json=True)
-    found = json.loads(capsys.readouterr().out)
-    assert [one["what"] for one in found if one["warning"]] == ["peer pacs"]
-    assert all(one["ok"] for one in found)
+    assert checks.show(found, as_json=True)
+    assert [one["what"] for one in json.loads(capsys.readouterr().out) if one["warning"]] == ["peer pacs"]
