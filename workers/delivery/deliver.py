@@ -23,6 +23,7 @@ from node.errors import ReadFirstError
 from node.ledger import jobs
 from node.ledger.engine import Ledger, note, open_ledger
 from node.loops import KeyedExecutor
+from node.plurals import counted
 from node.sending import circuits, deliveries, scu
 from node.sending.scu import Requestor, SendResult
 from node.settings import Settings
@@ -133,7 +134,7 @@ class Deliverer:
             fallback.record_sent(connection, row, peer, sent[row["sop_instance_uid"]], now, taken)
         if stored:
             kinds = ", ".join(row["kind"] for row in stored)
-            note(connection, uid, now, taken, f"{len(stored)} objects to {peer}: {kinds}")
+            note(connection, uid, now, taken, f"{counted(len(stored), 'object')} to {peer}: {kinds}")
         failed = [error for error in errors.values() if error]
         if failed:
             counts = {"stored": len(stored), "failed": len(failed)}

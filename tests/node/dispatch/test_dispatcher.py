@@ -376,7 +376,7 @@ def test_the_archives_count_completes_a_study_before_it_is_quiet(
     assert states(ledger)[UID] == state
     with ledger.read() as connection:
         evidence = connection.execute(select(STUDY.c.evidence)).scalar_one()
-    assert evidence == ("pacs counts 2 instances, all are here" if state == StudyState.QUEUED else "")
+    assert evidence == ("pacs counts 2 instances, all received" if state == StudyState.QUEUED else "")
 
 
 def test_the_archive_is_asked_while_the_association_is_open(
