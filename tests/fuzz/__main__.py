@@ -23,7 +23,7 @@ _PYNETDICOM = tuple(
     f"pynetdicom.{name}" for name in ("pdu", "pdu_items", "dimse", "dimse_messages", "fsm", "acse", "presentation")
 )
 _PYDICOM = tuple(f"pydicom.{name}" for name in ("filereader", "dataset", "dataelem", "values", "sequence", "charset"))
-_ER7 = tuple(f"node.worklist.{name}" for name in ("er7", "mllp", "order_messages", "listener"))
+_HL7 = ("node.hl7", "node.worklist.orders", "hl7.parser", "hl7.containers")
 
 # Target: the modules whose branches guide the fuzzer, and the most bytes of an input.
 GUIDED: dict[str, tuple[tuple[str, ...], int]] = {
@@ -35,7 +35,7 @@ GUIDED: dict[str, tuple[tuple[str, ...], int]] = {
     "parsers": (("node.dicom.headers", "node.dicom.elements", "node.dicom.identity", *_PYDICOM), 2048),
     "pixels": ((), 16384),
     "codestream": (("workers.inputs.decoding.codestream",), 512),
-    "hl7": ((*_ER7, "hl7.parser", "hl7.containers"), 2048),
+    "hl7": (_HL7, 2048),
 }
 
 

@@ -107,14 +107,27 @@ def _identity() -> Iterator[Play]:
 
 
 @contextmanager
-def _header() -> Iterator[Play]:
-    """A file, whose first byte chooses the transfer syntax: a header all of whose values can be read, or a refusal."""
-    with tempfile.TemporaryDirectory() as folder:
+def _written() -> Iterator[Callable[[bytes], Path]]:
+    """Write a file, whose transfer syntax the first byte chooses; in memory where there is a folder for that."""
+    heads = [part10(b"", syntax) for syntax in SYNTAXES]
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         path = Path(folder) / "instance.dcm"
 
+        def write(data: bytes) -> Path:
+            path.write_bytes(heads[data[0] % len(heads) if data else 0] + data[1:])
+            return path
+
+        yield write
+
+
+@contextmanager
+def _header() -> Iterator[Play]:
+    """A file as `_written` has it: a header all of whose values can be read, or a refusal."""
+    with _written() as write:
+
         def play(data: bytes) -> None:
-            syntax = SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0]
-            path.write_bytes(part10(data[1:], syntax))
+            path = write(data)
             try:
                 header = _in_time(lambda: read_header(path))
             except UnreadableInstance:
@@ -131,12 +144,10 @@ def _parsers() -> Iterator[Play]:
 
     What was identified is found again under the same UIDs, of the same patient, by whatever decodes the header.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "instance.dcm"
+    with _written() as write:
 
         def play(data: bytes) -> None:
-            syntax = SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0]
-            path.write_bytes(part10(data[1:], syntax))
+            path, syntax = write(data), SYNTAXES[data[0] % len(SYNTAXES)] if data else SYNTAXES[0]
             try:
                 values = header_values(_in_time(lambda: read_attributes(path, HEADER_TAGS)))
                 json.dumps(values, allow_nan=False).encode()
