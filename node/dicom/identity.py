@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 import zlib
-from contextlib import suppress
 
-from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from node.dicom.character_sets import declared_in, decoded
 from node.dicom.elements import UNDEFINED, Source, headers
 from node.entities import InstanceKey
 from node.errors import Mismatch, NotUnderstood
@@ -27,7 +25,7 @@ _TAGS = {  # in InstanceKey's order
 }
 _PATIENT_ID, _CHARACTER_SET = 0x00100020, 0x00080005
 _WANTED = frozenset({*_TAGS, _PATIENT_ID, _CHARACTER_SET})
-_MOST_BYTES = 256  # of a Patient ID, which has 64 characters (PS3.5 6.2)
+_MOST_OF_ID = 256  # characters of a Patient ID, which has 64 (PS3.5 6.2)
 _LONGEST = 1 << 10  # bytes of a value that are looked at
 _HEAD_BYTES = (
     1 << 20
@@ -97,11 +95,6 @@ def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
 
 
 def _text(value: bytes, character_set: bytes) -> str:
-    """A value of VR LO without what cannot be printed; in Latin-1 where its character set cannot be used."""
-    found = value[:_MOST_BYTES].decode("latin-1")
-    if not found.isascii():
-        names: list[str] = character_set.decode("latin-1").strip("\0 ").split("\\")
-        with warnings.catch_warnings(), suppress(LookupError, ValueError):
-            warnings.simplefilter("ignore")
-            found = decode_bytes(value[:_MOST_BYTES], convert_encodings(names), set())
-    return "".join(filter(str.isprintable, found)).strip()
+    """A value of VR LO without what cannot be printed."""
+    found, _ = decoded(value, declared_in(character_set))
+    return "".join(filter(str.isprintable, found[:_MOST_OF_ID])).strip()
