@@ -24,7 +24,7 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from node.dicom.character_sets import decode_texts
-from node.dicom.elements import UNDEFINED, Walk
+from node.dicom.elements import PIXELS, UNDEFINED, Walk
 from node.dicom.part10 import Part10, read_part10
 from node.dicom.value_representations import (
     CHARACTER_STRINGS,
@@ -39,7 +39,6 @@ LONGEST_VALUE = 1 << 20  # bytes of a value that is no sequence; a longer one is
 DEEPEST = 64  # sequences within sequences; SR trees of people have less than 20
 MOST_ITEMS = 200_000  # of sequences; an item of 8 bytes becomes a Data Set of over a thousand
 _MIB = LONGEST >> 20
-_PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _LAST = 0xFFFFFFFF
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # the item's tag, Little and Big Endian
 _NUMBERS = frozenset({"DS", "IS"})  # texts, which devices also write as binary numbers
@@ -176,7 +175,7 @@ class _Excerpt:
         at, tags, last = 0, self._bounds.tags, self._bounds.last
         while not self.broken and (header := self._walk.header(at)) is not None:
             tag, vr, length, at = header
-            if tag in _PIXELS or tag > last:
+            if tag in PIXELS or tag > last:
                 return
             end = self._end(at, vr, length)
             if not self.broken and tag not in self._seen and (not tags or tag in tags):

@@ -8,7 +8,7 @@ import zlib
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from node.dicom.character_sets import declared_in, decoded
-from node.dicom.elements import UNDEFINED, Source, headers
+from node.dicom.elements import PIXELS, UNDEFINED, Source, headers
 from node.entities import InstanceKey
 from node.errors import Mismatch, NotUnderstood
 
@@ -24,7 +24,8 @@ _TAGS = {  # in InstanceKey's order
     0x00080016: "SOPClassUID",
 }
 _PATIENT_ID, _CHARACTER_SET = 0x00100020, 0x00080005
-_WANTED = frozenset({*_TAGS, _PATIENT_ID, _CHARACTER_SET})
+_NEEDED = frozenset({*_TAGS, _PATIENT_ID})
+_WANTED = _NEEDED | {_CHARACTER_SET}
 _MOST_OF_ID = 256  # characters of a Patient ID, which has 64 (PS3.5 6.2)
 _LONGEST = 1 << 10  # bytes of a value that are looked at
 _HEAD_BYTES = (
@@ -78,7 +79,11 @@ def identify(dataset: Source, transfer_syntax: UID, sop_class_uid: str, sop_inst
 
 
 def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
-    """The values by which an instance is known, as far as the Data Set can be walked."""
+    """The values by which an instance is known, as far as the Data Set can be walked.
+
+    Where one is missing at its place the walk goes on to the pixels, as far as `_HEAD_BYTES`: devices write elements
+    out of their order.
+    """
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         try:
             dataset = zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset[0:_HEAD_BYTES], _HEAD_BYTES)
@@ -87,7 +92,7 @@ def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     order = "<" if transfer_syntax.is_little_endian else ">"
     for tag, _, length, at in headers(dataset, order, longest=_HEAD_BYTES):
-        if tag > _LAST_TAG:
+        if tag > _LAST_TAG and (found.keys() >= _NEEDED or tag in PIXELS or at > _HEAD_BYTES):
             break
         if tag in _WANTED and length != UNDEFINED:  # of one that is there twice the first counts, as in `headers`
             found.setdefault(tag, dataset[at : at + min(length, _LONGEST)])
