@@ -1,4 +1,4 @@
-"""Text of received Data Sets, read as what its bytes are: devices write other than their Specific Character Set says.
+"""Text of received Data Sets, read as what its bytes are, which devices declare wrongly in Specific Character Set.
 
 Read otherwise than declared is only what can be nothing else: UTF-8, which text in Latin-1 never is by chance; escape
 sequences of ISO 2022, which name their character set; bytes over 127 where only a further set has them; and, in a text
