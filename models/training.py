@@ -28,6 +28,7 @@ from models.evaluation.curves import reliability_diagram
 from models.evaluation.discrimination import measurements, metadata_baseline
 from models.evaluation.figures import Evaluation
 from models.evaluation.measuring import evaluate
+from models.evaluation.triage import with_triage
 from models.fitting.heads import folds
 from models.fitting.task import Advance, Fit, Task
 from models.localizers.registry import LOCALIZERS, trainable
@@ -143,7 +144,7 @@ def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArra
             Dot(round(one.probability, 4), round(one.frequency, 4), one.images)
             for one in reliability(probabilities, truth[:, index])
         )
-        chosen = {"calibration": calibration, "operating_point": point, "reliability": dots}
+        chosen = {"calibration": calibration, "operating_point": point, "reliability": dots, "triage": None}
         done.append(label.model_copy(update=chosen))
     return tuple(done)
 
@@ -218,7 +219,8 @@ def _measured_on_test(folder: Path, data: Path, test: str, advance: Advance) -> 
     evaluation = evaluate(model, data, test, lambda: advance("test", next(done), count))
     training = model.card.training
     both = training.model_copy(update={"measured": evaluation.measured + training.measured})
-    (folder / CARD).write_text(card_text(model.card.model_copy(update={"training": both})), encoding="utf-8")
+    measured = with_triage(model.card.model_copy(update={"training": both}), evaluation.triage)
+    (folder / CARD).write_text(card_text(measured), encoding="utf-8")
     return replace(evaluation, digest=digest(folder))
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from models import packages
 from models.commands.arguments import AsJson, Folders, Package
-from models.commands.console import measured_table, printed_errors
+from models.commands.console import measured_table, overlap_table, printed_errors
 from models.commands.folders import package_folder
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def show(package: Package, folders: Folders = None, as_json: AsJson = False) -> 
         console.print(limit, markup=False)
     if card.training.backbone:
         console.print(f"Backbone: {card.training.backbone}", markup=False)
-    console.print(measured_table(card.training.measured))
+    if card.training.measured:
+        console.print(measured_table(card.training.measured))
+    if card.training.overlaps:
+        console.print(overlap_table(card.training.overlaps))
 
 
 def _label_table(card: Card) -> Table:

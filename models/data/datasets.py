@@ -107,6 +107,23 @@ def read_boxes(folder: Path) -> tuple[Box, ...]:
     )
 
 
+def read_scores(path: Path, labels: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Scores (L,) of images by their file name, of a table with the columns image and labels; none without a file.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or a score is no number.
+    """
+    if not path.is_file():
+        return {}
+    rows = _rows(path, ("image", *labels))
+    try:
+        return {row["image"]: np.array([float(row[label]) for label in labels]) for row in rows}
+    except ValueError as error:
+        raise DataError(f"{path}: {error}.") from error
+
+
 def _metadata(row: dict[str, str]) -> list[float]:
     ap, male = float(row.get("view") == "AP"), float(row.get("sex") == "M")
     return [ap, male, float(row.get("age") or 50) / 100, float(row.get("follow_up") or 0) / 10]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.letterbox import Letterbox
+from models.errors import DataError
 from models.prediction import Model
 from models.regions import Region, map_regions
 
@@ -63,6 +65,35 @@ class NetworkMethod:
             prediction.saliency,
             np.array([label.saliency_threshold for label in labels]),
             np.array([label.smallest_region_fraction for label in labels]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OtherPackage:
+    """Another package with the labels of the one that is measured, in their order."""
+
+    network: NetworkMethod
+    order: tuple[int, ...]
+    name: str
+    note: str = "another package on the same images"
+
+    @classmethod
+    def of(cls, model: Model, labels: Sequence[str]) -> OtherPackage:
+        """DataError where the other package does not have all labels, or sees volumes."""
+        card = model.card
+        names = [label.name for label in card.labels]
+        missing = [label for label in labels if label not in names]
+        if missing or card.input.size is None:
+            why = f"it has no label {', '.join(missing)}" if missing else "it sees volumes"
+            raise DataError(f"{card.name} {card.version} cannot be compared: {why}.")
+        return cls(NetworkMethod(model), tuple(names.index(label) for label in labels), f"{card.name} {card.version}")
+
+    def predict(self, image: NDArray[np.float32], letterbox: Letterbox) -> MethodOutput:
+        """Predict, in the order of the measured package's labels."""
+        output, order = self.network.predict(image, letterbox), list(self.order)
+        assert output.probabilities is not None
+        return MethodOutput(
+            output.probabilities[order], output.saliency[order], output.thresholds[order], output.smallest[order]
         )
 
 

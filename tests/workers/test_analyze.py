@@ -36,12 +36,13 @@ from node.ledger.tables import STUDY as STUDIES
 from node.receiving import instances
 from node.sending import deliveries
 from node.sending.deliveries import DELIVERY
-from node.settings import Peer, Policy, Settings, Worklist
+from node.settings import Peer, Policy, PolicyRule, Settings, Worklist
 from node.worklist.items.json_model import text
 from node.worklist.items.priority import Priority
 from node.worklist.items.rows import of_study
 from node.worklist.reading import work_items
 from tests.node.conftest import House
+from tests.workers import results_phantoms as results
 from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
 from workers import lease, pipeline
 from workers.analyze import Analyzer
@@ -202,6 +203,20 @@ def test_triage_speaks_to_the_work_item_and_never_lowers_it(
     assert (item(queued).priority, item(queued).reason) == (Priority.MEDIUM, "before analysis")
     analyzer(TinyModel(probabilities)).run(STUDY, 1)
     assert (item(queued).priority, item(queued).reason) == (priority, reason)
+
+
+def test_segmented_organs_request_no_priority_whatever_the_policy(
+    analyzer: Analyze, queued: Ledger, settings: Settings
+) -> None:
+    model = TinyModel(card=results.card().model_copy(update={"category": "structure"}))
+    policy = Policy(rules=(PolicyRule(finding="*", priority="HIGH"),))
+    analyzer(model, settings=settings.model_copy(update={"worklist": Worklist(policy=policy)})).run(STUDY, 1)
+    assert study(queued) == (StudyState.ANALYSED, pipeline.NO_FINDINGS)
+    assert (item(queued).priority, item(queued).reason) == (Priority.MEDIUM, pipeline.NO_FINDINGS)
+    assert found(queued) == []
+    assert sorted(delivery_states(queued)) == [
+        ("folder", "segmentation", "pending"), ("pacs", "capture", "standby"), ("pacs", "segmentation", "pending")
+    ]  # fmt: skip
 
 
 def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(
