@@ -139,10 +139,10 @@ class Receiver:
                 if self.manners == "resets":
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
-                data = b""
+                data = bytearray()
                 while chunk := sock.recv(1000):
                     data += chunk
-                self.got.append(data)
+                self.got.append(bytes(data))
                 if self.manners == "polite":
                     sock.unwrap()
                 elif self.manners == "goes on":
