@@ -107,6 +107,10 @@ class Label(_Table):
     smallest_region_mm3: Annotated[float, Field(ge=0.0)] = 0.0
     """Volumes: smallest region."""
     colour: tuple[Byte, Byte, Byte]
+    territory: str = "chest"
+    """With [anatomy]: where the finding can lie, a name of `models.anatomy.territories.TERRITORIES`."""
+    differs: Literal["brighter", "darker", "either"] = "either"
+    """With [anatomy]: how the chest differs there from normal ones; "either" asks nothing."""
     calibration: Calibration = Calibration(1.0, 0.0)
     reliability: tuple[Dot, ...] = ()
     """Reliability diagram of the calibrated probabilities on the images that the calibration was chosen on."""
@@ -186,6 +190,16 @@ class Network(_Table):
     """The network's input is (intensity - mean) / std, the same in all channels."""
     scaling: Literal["none", "range", "standard"] = "none"
     """Of each image's intensities before that: none, to 0..1 (range), or to mean 0 and deviation 1 (standard)."""
+
+
+class Anatomy(_Table):
+    """The thorax that the network sees: a square around the lungs that another package finds."""
+
+    package: Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of that package's weights."""
+    crop: Annotated[int, Field(ge=96, multiple_of=96)]
+    """Pixels a side that the network sees."""
 
 
 class Detector(_Table):
@@ -282,6 +296,7 @@ class Card(_Table):
     """How findings are located: a name of `models.localizers.registry.LOCALIZERS`."""
     input: Input
     network: Network | None = None
+    anatomy: Anatomy | None = None
     detector: Detector | None = None
     weights: Weights | None = None
     training: Training

@@ -47,6 +47,13 @@ class Segmenter:
     def digest(self) -> str:
         return self.model.digest
 
+    @property
+    def sha256(self) -> str:
+        """Of its weights."""
+        weights = self.model.card.weights
+        assert weights is not None
+        return weights.sha256
+
     def __call__(self, image: NDArray[np.float32]) -> SegmentedImage:
         """The lungs of an image (rows, columns) of any size.
 

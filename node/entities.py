@@ -86,6 +86,7 @@ class FoundFinding:
     present: bool
     place: str
     urgency: str  # HIGH, MEDIUM or LOW
+    raises_priority: bool = True  # whether the package's card lets this finding raise the priority
 
 
 @dataclass(frozen=True, slots=True)

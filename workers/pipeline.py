@@ -320,6 +320,7 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
             present=finding.present,
             place=wording.locations(finding.regions),
             urgency=finding.label.urgency,
+            raises_priority=finding.raises_priority,
         )
         for finding in best
     )

@@ -65,8 +65,9 @@ def triage(evaluation: Evaluation) -> Grid:
     rows = [
         (
             _title(label), one.data, f"{one.threshold:.4f}",
-            shown_value(one.sensitivity, one.sensitivity_interval), shown_value(one.specificity, one.specificity_interval),
-            shown_value(one.auc, one.auc_interval), "raises the priority" if one.raises_priority else "shown only",
+            shown_value(one.sensitivity, one.sensitivity_interval),
+            shown_value(one.specificity, one.specificity_interval), shown_value(one.auc, one.auc_interval),
+            "raises the priority" if one.raises_priority else "shown only",
         )
         for label, one in evaluation.triage.items()
     ]  # fmt: skip

@@ -27,6 +27,7 @@ LOWER_RIGHT = "the middle of the lower right lung"
 BRIGHTER_LOWER = "the middle of whichever lower lung is brighter"
 NOTES = {
     "random point": "its figure is the part of the image, or of the lungs, that the boxes cover",
+    "mean map": "of the label's maps of all images of the split, whatever their labels",
     "lower lung": "the lower third of a lung's rows; its middle is the centre of the mask there",
     "brighter": "by the mean intensity of the two lower lungs",
 }

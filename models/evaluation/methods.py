@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.letterbox import Letterbox
-from models.errors import DataError
+from models.errors import DataError, InputError
 from models.prediction import Model
 from models.regions import Region, map_regions
 
@@ -58,8 +58,13 @@ class NetworkMethod:
     note: str = "the package as it is"
 
     def predict(self, image: NDArray[np.float32], letterbox: Letterbox) -> MethodOutput:
-        """Predict."""
-        prediction, labels = self.model.predict(image), self.model.card.labels
+        """Predict; what the package does not analyse has probability 0, and no region."""
+        labels = self.model.card.labels
+        try:
+            prediction = self.model.predict(image)
+        except InputError:
+            none = np.zeros(len(labels))
+            return MethodOutput(none, np.zeros((len(labels), 1, 1), np.float32), np.full(len(labels), np.inf), none)
         return MethodOutput(
             prediction.probabilities.astype(np.float64),
             prediction.saliency,

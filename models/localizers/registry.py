@@ -48,7 +48,7 @@ class LocalizerEntry:
     kind
         `input.kind` of its cards.
     tables
-        Those of [network], [weights] and [detector] that it needs, in this order; it may have no other.
+        Those of [network], [weights], [anatomy] and [detector] that it needs, in this order; it may have no other.
     taps, deviations
         Whether the network must have taps, and may have deviations.
     code
@@ -74,7 +74,7 @@ class LocalizerEntry:
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""
-        every = ("network", "weights", "detector")
+        every = ("network", "weights", "anatomy", "detector")
         if self.tables != tuple(name for name in every if getattr(card, name) is not None):
             needed = " and ".join(f"[{name}]" for name in self.tables)
             others = " or ".join(f"[{name}]" for name in every if name not in self.tables)

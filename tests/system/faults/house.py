@@ -162,7 +162,7 @@ class House:
             "models": {"packages": f'["{studies.PACKAGE}"]', "folder": f'"{self.folder / "models"}"'},
             "worklist": {"sinks": '["ups", "hl7"]'},
             "worklist.hl7": {"host": '"127.0.0.1"', "port": self.ris.port},
-            "worklist.policy": {"alerts_an_hour": 0, "stuck_studies": 1000000},
+            "worklist.policy": {"alerts_an_hour": 0, "stuck_studies": 1000000, "unproven_may_raise": '["*"]'},
         }  # fmt: skip
         lines = [
             line for name, keys in tables.items() for line in (f"[{name}]", *(f"{k} = {v}" for k, v in keys.items()))
