@@ -57,7 +57,7 @@ _USER = b"".join(
 # Specific Character Set, and the Patient ID in it or in another one.
 _TEXTS = (
     ("ISO_IR 192", b"M\xc3\xbcller "), ("ISO_IR 192", b"M\xfcller_4"), ("ISO_IR 100", b"M\xfcller_4"),
-    ("\\ISO 2022 IR 58", b"\x1b$)A\xd5\xc5_4"), ("ISO 2022 IR 87", b"\x1b$B;3\x1b(B"), ("GB18030", b"\xd5\xc5_471 1"),
+    ("\\ISO 2022 IR 58 ", b"\x1b$)A\xd5\xc5_4"), ("ISO 2022 IR 87", b"\x1b$B;3\x1b(B"), ("GB18030 ", b"\xd5\xc5_471 1"),
 )  # fmt: skip
 _OF_OTHER_VRS = ((b"\x20\0\x0d\0", b"UI"), (b"\x10\0\x20\0", b"LO"), (b"\x28\0\x10\0", b"US"))
 
@@ -88,7 +88,8 @@ SEEDS: dict[str, dict[str, bytes]] = {
     | {f"syntax-{number}": bytes([number]) + encoded(image(), syntax) for number, syntax in enumerate(SYNTAXES)}
     | {"sequence": b"\1" + encoded(image(ReferencedStudySequence=[image()]), ImplicitVRLittleEndian)}
     | {
-        f"text-{number}": b"\0" + encoded(image(SpecificCharacterSet=declared)).replace(PATIENT_ID.encode(), value)
+        f"text-{number}": b"\0\x08\0\x05\0CS" + struct.pack("<H", len(declared)) + declared.encode()
+        + encoded(image()).replace(PATIENT_ID.encode(), value)
         for number, (declared, value) in enumerate(_TEXTS)
     },
     "pixels": {
