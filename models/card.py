@@ -102,6 +102,8 @@ class Label(_Table):
     """Present where the calibrated probability (or score) reaches it."""
     saliency_threshold: float
     """Region where the raw saliency reaches it."""
+    region_of_peak: Fraction = 0.0
+    """Region where the raw saliency also reaches this part of the image's own peak."""
     smallest_region_fraction: Fraction = 0.0
     """Images: smallest region as a fraction of the image's area."""
     smallest_region_mm3: Annotated[float, Field(ge=0.0)] = 0.0
@@ -131,6 +133,16 @@ class Label(_Table):
     def raises(self, probability: float) -> bool:
         """Whether the card lets a finding of this probability raise a study's priority."""
         return self.triage is not None and self.triage.raises_priority and probability >= self.triage.threshold
+
+    def region_threshold(self, peak: float) -> float:
+        """Raw saliency from which on a map with this peak has regions."""
+        return max(self.saliency_threshold, self.region_of_peak * peak)
+
+    @property
+    def region_rule(self) -> str:
+        """The same in words."""
+        own = f" and {100 * self.region_of_peak:g} % of its peak" if self.region_of_peak else ""
+        return f">= {self.saliency_threshold:g}{own}"
 
     @property
     def title(self) -> str:

@@ -42,7 +42,7 @@ from models.localizers.registry import LOCALIZERS, trainable
 from models.metrics.decisions import reliability
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, RELIABILITY, digest, load, sha256
+from models.packages import CARD, RELIABILITY, anatomy_segmenter, digest, load, sha256
 
 FOLDS = 5
 SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
@@ -117,7 +117,9 @@ def train(
     record = _record(data, pattern, weights, seed, test, str(where))
     begin(run, record, resume=resume)
     held_out = folds(examples.patients, FOLDS, seed)
-    task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
+    segmenter = anatomy_segmenter(pattern, device=str(where))
+    segment = None if segmenter is None else segmenter.lungs
+    task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where, segment)
     fitted = _fitted(task)
     folder = run / like.name
     _write(folder, fitted.found.module, _card(like, method, fitted, seed, backbone_note(weights)))

@@ -55,11 +55,8 @@ class Head:
 
 def fit(task: Task) -> Fit:
     """Fit the head, and make out-of-fold logits and evidence."""
-    from models.segmenter import load_segmenter  # noqa: PLC0415 (packages load localizers)
-
-    assert task.like.anatomy is not None
     network = _with_imagenet(task)
-    seen = thoraxes(task, load_segmenter(task.like.anatomy.package), network)
+    seen = thoraxes(task, network)
     features = _features(task, seen)
     tried = {penalty: _fold_heads(task, features, penalty, seen) for penalty in PENALTIES}
     scores = {penalty: _score(task, seen.pooled, crossed) for penalty, crossed in tried.items()}
