@@ -49,7 +49,8 @@ def _summary(result: Result, seconds: float) -> str:
     ]
     return (
         f"\n{len(result.rows)} kinds, {inputs} inputs, {seconds:.0f} s; node: {result.memory}\n"
-        f"healthy study before: {times[0]}; during: {times[1]}; limit of the median: {result.limit:.1f} s"
+        f"healthy study before and after: {times[0]}; during: {times[1]}; limit of the median: {result.limit:.1f} s; "
+        f"load average a core: {result.load:.1f}"
     )
 
 

@@ -29,6 +29,14 @@ class Healthy(threading.Thread):
         settle(self._house, [study])
         self.seconds.append(time.monotonic() - begin)
 
+    def some(self, count: int) -> list[float]:
+        """So many studies one after the other, and the seconds of each."""
+        self.seconds = []
+        for _ in range(count):
+            self.once()
+        seconds, self.seconds = self.seconds, []
+        return seconds
+
     def run(self) -> None:
         """Until the end."""
         try:
