@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,3 +54,9 @@ def operating_point(probabilities: NDArray[np.float64], truth: NDArray[np.bool_]
     """The probability that this part of the negatives stays below, just above the quantile, to four digits."""
     quantile = float(np.quantile(probabilities[~truth], specificity))
     return min(round(quantile + 5e-5, 4), 1.0)
+
+
+def least_threshold(negatives: NDArray[np.float64], specificity: float) -> float:
+    """The smallest threshold, to four digits, that at least this part of the negatives stays below; at most 1."""
+    highest = float(np.sort(negatives)[math.ceil(specificity * len(negatives)) - 1])
+    return min(math.floor(highest * 1e4 + 1) / 1e4, 1.0)

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
+Interval = tuple[Fraction, Fraction]
 Text = Annotated[str, Field(min_length=1)]
+LEAST_AUC = 0.70  # the lower bound of a label's AUC must be above it before the label may raise a priority
+LEAST_SPECIFICITY = 0.95  # at the operating point for triage
 COARSEST_STRIDE = 32  # input pixels a cell of the last tap
 
 
@@ -44,6 +47,47 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TriagePoint(_Table):
+    """The operating point at which a label may raise a study's priority, with its figures on held-out images.
+
+    All figures are of collections in which the label has ten positives or more; intervals are 95 %, bootstrap by
+    patient, and left out where every draw is the same.
+    """
+
+    data: Text
+    """Which images, for instance "validation B, C"."""
+    threshold: Fraction
+    """The priority is raised where the probability reaches it; the smallest, from `operating_point` on, whose
+    specificity is `LEAST_SPECIFICITY` or more."""
+    positives: Annotated[int, Field(ge=1)]
+    negatives: Annotated[int, Field(ge=1)]
+    sensitivity: Fraction
+    sensitivity_interval: Interval | None = None
+    specificity: Fraction
+    specificity_interval: Interval | None = None
+    auc: Fraction
+    """Probability that a positive scores higher than a negative of the same collection."""
+    auc_interval: Interval
+    raises_priority: bool
+    """Whether the label may raise the priority; a label that may not is shown, and the order stays as it is."""
+
+    @property
+    def objection(self) -> str:
+        """Why these figures are not enough to raise a priority, as a clause; "" where they are."""
+        if self.auc_interval[0] <= LEAST_AUC:
+            bound = f"the lower bound of the AUC's interval, {self.auc_interval[0]:g}, is not above {LEAST_AUC:g}"
+            return f"{bound} on {self.data}"
+        if self.specificity < LEAST_SPECIFICITY:
+            return f"the specificity, {self.specificity:g}, is below {LEAST_SPECIFICITY:g} on {self.data}"
+        return ""
+
+    def predictive_value(self, prevalence: float) -> float:
+        """The part of the alerts that are right where this part of all studies has the finding; 0 without alerts."""
+        right = self.sensitivity * prevalence
+        every = right + (1 - self.specificity) * (1 - prevalence)
+        return right / every if every > 0 else 0.0
+
+
 class Label(_Table):
     """One finding that the model looks for."""
 
@@ -63,9 +107,30 @@ class Label(_Table):
     smallest_region_mm3: Annotated[float, Field(ge=0.0)] = 0.0
     """Volumes: smallest region."""
     colour: tuple[Byte, Byte, Byte]
+    territory: str = "chest"
+    """With [anatomy]: where the finding can lie, a name of `models.anatomy.territories.TERRITORIES`."""
+    differs: Literal["brighter", "darker", "either"] = "either"
+    """With [anatomy]: how the chest differs there from normal ones; "either" asks nothing."""
     calibration: Calibration = Calibration(1.0, 0.0)
     reliability: tuple[Dot, ...] = ()
     """Reliability diagram of the calibrated probabilities on the images that the calibration was chosen on."""
+    triage: TriagePoint | None = None
+    """None: not measured on enough held-out images, and so the label never raises a priority."""
+
+    @model_validator(mode="after")
+    def _triage_by_its_figures(self) -> Label:
+        point = self.triage
+        if point is None:
+            return self
+        if point.raises_priority and point.objection:
+            raise ValueError(f"{self.name} claims triage.raises_priority against its own figures: {point.objection}")
+        if point.threshold < self.operating_point:
+            raise ValueError(f"{self.name}: triage.threshold is below operating_point, from which it is present")
+        return self
+
+    def raises(self, probability: float) -> bool:
+        """Whether the card lets a finding of this probability raise a study's priority."""
+        return self.triage is not None and self.triage.raises_priority and probability >= self.triage.threshold
 
     @property
     def title(self) -> str:
@@ -127,6 +192,16 @@ class Network(_Table):
     """Of each image's intensities before that: none, to 0..1 (range), or to mean 0 and deviation 1 (standard)."""
 
 
+class Anatomy(_Table):
+    """The thorax that the network sees: a square around the lungs that another package finds."""
+
+    package: Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of that package's weights."""
+    crop: Annotated[int, Field(ge=96, multiple_of=96)]
+    """Pixels a side that the network sees."""
+
+
 class Detector(_Table):
     """Parameters of the classical nodule-candidate detector; see `models.localizers.detectors.nodules`."""
 
@@ -163,13 +238,27 @@ class Measurement(_Table):
     positives: int
     images: int
     auc: Fraction
-    interval: tuple[Fraction, Fraction]
+    interval: Interval
     """95 % bootstrap interval, resampled by patient."""
     baseline: Fraction | None = None
     """AUC of view, sex, age, follow-up number and source alone on the same images."""
     sensitivity: Fraction | None = None
     specificity: Fraction | None = None
     """At the operating point."""
+
+
+class Overlap(_Table):
+    """How far masks agree with people's on some images."""
+
+    data: Text
+    """Which images, for instance "validation"."""
+    images: int
+    dice: Fraction
+    """Mean over the images, each at its file's size."""
+    interval: tuple[Fraction, Fraction]
+    """95 % bootstrap interval, resampled by patient."""
+    lowest: Fraction
+    """Of one image."""
 
 
 class Training(_Table):
@@ -186,6 +275,7 @@ class Training(_Table):
     """How its weights were made where they are not the published ones."""
     baseline: str = ""
     measured: tuple[Measurement, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
 
 
 class Card(_Table):
@@ -200,10 +290,13 @@ class Card(_Table):
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     algorithm: Literal["neural network", "classical image analysis"]
     quantity: Literal["probability", "score"]
+    category: Literal["finding", "structure"] = "finding"
+    """What its labels are. A structure is an organ: it is segmented, is in no report, and requests no priority."""
     localizer: Text
     """How findings are located: a name of `models.localizers.registry.LOCALIZERS`."""
     input: Input
     network: Network | None = None
+    anatomy: Anatomy | None = None
     detector: Detector | None = None
     weights: Weights | None = None
     training: Training

@@ -15,6 +15,7 @@ from models.localizers.registry import LOCALIZERS
 
 if TYPE_CHECKING:
     from models.card import Card
+    from models.loaded import LoadedModel
     from models.prediction import Model
 
 ZOO = Path(__file__).parent / "zoo"
@@ -106,7 +107,7 @@ def find(name: str, folders: Sequence[Path] = ()) -> Path:
     return there[name]
 
 
-def load(folder: Path, device: str = "auto", threads: int | None = None) -> Model:
+def load(folder: Path, device: str = "auto", threads: int | None = None) -> LoadedModel:
     """Verify and load the package in `folder`.
 
     Parameters

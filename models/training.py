@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +24,33 @@ from models.calibration import calibrated, operating_point, platt
 from models.card import Calibration, Card, Dot, Label, Measurement, Training, Weights
 from models.cardfile import card_text
 from models.data.datasets import Examples, read_examples, require_images
+from models.data.files import write_whole
 from models.errors import DataError
 from models.evaluation.curves import reliability_diagram
 from models.evaluation.discrimination import measurements, metadata_baseline
 from models.evaluation.figures import Evaluation
 from models.evaluation.measuring import evaluate
+from models.evaluation.triage import with_triage
+from models.fitting.forecast import Forecast, forecast
 from models.fitting.heads import folds
+from models.fitting.rows import Rows, parts
 from models.fitting.task import Advance, Fit, Task
+from models.learning.machine import machine
+from models.learning.record import FILE as RUN
+from models.learning.record import begin, versions
 from models.localizers.registry import LOCALIZERS, trainable
 from models.metrics.decisions import reliability
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, RELIABILITY, digest, load
+from models.packages import CARD, RELIABILITY, digest, load, sha256
 
 FOLDS = 5
 SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
 # Part of the cells below the saliency threshold in positives that are found: small findings cover less.
 QUANTILE = 0.90
 SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
+FEATURES = "features"  # below the run folder, while it trains
+MAPS = 256  # in memory at once
 WEAK = "Not shown to be better than chance"
 REGIONS = "Regions are "
 
@@ -52,6 +62,7 @@ class Fitted:
     found: Fit
     labels: tuple[Label, ...]
     measured: tuple[Measurement, ...]
+    forecast: Forecast | None = None
 
 
 def train(
@@ -63,6 +74,8 @@ def train(
     seed: int,
     localizer: str = "",
     test: str = "validation",
+    device: str = "cpu",
+    resume: bool = False,
     advance: Advance,
 ) -> tuple[Path, Evaluation]:
     """Train a package after the pattern of the card `like` and write it to `run`/name, its figures to run.json.
@@ -75,6 +88,10 @@ def train(
         The published ImageNet weights of the backbone.
     localizer
         One that can be fitted; "" takes that of `like`.
+    device
+        Where the backbone computes: "cpu", "cuda", "cuda:N" or "auto".
+    resume
+        Continue in a run folder whose training was killed; all else must be the same, and so is the result.
     advance
         Called with (stage, done, of all) while it works.
 
@@ -84,6 +101,8 @@ def train(
         The data lack what the card's labels need, there is no such method, or what is fitted on was to be the test.
     PackageError
         The weights cannot be read.
+    RunError
+        The run folder holds a run and `resume` is not given, or another run than this; or the device is not there.
     """
     method = localizer or like.localizer
     _check(like, method, test)
@@ -92,15 +111,37 @@ def train(
     examples = read_examples(data, "train", [label.name for label in like.labels])
     require_images(examples)
     _check_positives(examples)
+    where = machine(device, 0).device
+    anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
+    pattern = like.model_copy(update={"localizer": method, "anatomy": anatomy})
+    record = _record(data, pattern, weights, seed, test, str(where))
+    begin(run, record, resume=resume)
     held_out = folds(examples.patients, FOLDS, seed)
-    pattern = like.model_copy(update={"localizer": method})
-    fitted = _fitted(Task(examples, pattern, weights, held_out, seed, advance))
+    task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
+    fitted = _fitted(task)
     folder = run / like.name
     _write(folder, fitted.found.module, _card(like, method, fitted, seed, backbone_note(weights)))
-    evaluation = _measured_on_test(folder, data, test, advance)
-    report = {"data": str(data), "localizer": method, "seed": seed, "weights": weights.name}
-    _write_run(run, report | {"seconds": round(time.monotonic() - started, 1)}, fitted, evaluation)
+    evaluation = _measured_on_test(folder, data, test, device, advance)
+    _write_run(run, record | {"seconds": round(time.monotonic() - started, 1)}, fitted, evaluation)
+    shutil.rmtree(run / FEATURES, ignore_errors=True)
     return folder, evaluation
+
+
+def _record(data: Path, like: Card, weights: Path, seed: int, test: str, device: str) -> dict[str, Any]:
+    """All that is needed to repeat the run."""
+    return {
+        "command": "train",
+        "data": str(data),
+        "labels_sha256": sha256(data / "labels.csv"),
+        "like_sha256": hashlib.sha256(card_text(like).encode()).hexdigest(),
+        "localizer": like.localizer,
+        "seed": seed,
+        "test": test,
+        "weights": weights.name,
+        "weights_sha256": sha256(weights) if weights.is_file() else "",
+        "device": device,
+        "versions": versions(),
+    }
 
 
 def _check(like: Card, method: str, test: str) -> None:
@@ -111,6 +152,10 @@ def _check(like: Card, method: str, test: str) -> None:
     needs_network = "network" in LOCALIZERS.get(method).tables
     if like.input.size is None or (needs_network and (like.network is None or not like.network.taps)):
         raise DataError(f"{like.name} has no [network] with taps: there is nothing to train.")
+    if "anatomy" in LOCALIZERS.get(method).tables and like.anatomy is None:
+        raise DataError(
+            f"{like.name} has no [anatomy], which {method} needs: take --like chest-xray, or add the table."
+        )
 
 
 def _check_positives(examples: Examples) -> None:
@@ -129,7 +174,12 @@ def _fitted(task: Task) -> Fitted:
     probabilities = calibrated(found.logits.astype(np.float32), calibrations).astype(np.float64)
     chosen = _with_saliency_thresholds(decided, found.maps, probabilities, examples.truth)
     baseline = _baseline(examples, task.held_out)
-    return Fitted(found, chosen, measurements("training, out of fold,", examples, probabilities, baseline))
+    expected = None
+    if found.pooled is not None and found.whiten is not None:
+        args = found.pooled, found.whiten, found.penalty, task.seed, task.advance
+        expected = forecast(examples, task.held_out, *args)
+    measured = measurements("training, out of fold,", examples, probabilities, baseline)
+    return Fitted(found, chosen, measured, expected)
 
 
 def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[Label, ...]:
@@ -143,18 +193,22 @@ def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArra
             Dot(round(one.probability, 4), round(one.frequency, 4), one.images)
             for one in reliability(probabilities, truth[:, index])
         )
-        chosen = {"calibration": calibration, "operating_point": point, "reliability": dots}
+        chosen = {"calibration": calibration, "operating_point": point, "reliability": dots, "triage": None}
         done.append(label.model_copy(update=chosen))
     return tuple(done)
 
 
 def _with_saliency_thresholds(
-    labels: Sequence[Label], maps: NDArray[np.float32], probabilities: NDArray[np.float64], truth: NDArray[np.bool_]
+    labels: Sequence[Label],
+    maps: NDArray[np.float32] | Rows,
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.bool_],
 ) -> tuple[Label, ...]:
     done = []
     for index, label in enumerate(labels):
         found = _found_positives(probabilities[:, index], truth[:, index], label.operating_point)
-        threshold = _saliency_threshold(maps[found, index], SMALL_FINDINGS.get(label.name, QUANTILE))
+        cells = np.concatenate([maps[some][:, index] for some in parts(np.sort(found), MAPS)])
+        threshold = _saliency_threshold(cells, SMALL_FINDINGS.get(label.name, QUANTILE))
         done.append(label.model_copy(update={"saliency_threshold": threshold}))
     return tuple(done)
 
@@ -193,7 +247,9 @@ def _card(like: Card, method: str, fitted: Fitted, seed: int, backbone: str) -> 
     found = fitted.found
     new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
     new["backbone"] = backbone if found.network else ""
+    anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
     update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
+    update["anatomy"] = anatomy
     if method != like.localizer:  # its texts are on another method
         limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
         new |= {"method": found.method}
@@ -211,14 +267,15 @@ def _write(folder: Path, network: nn.Module, card: Card) -> None:
     (folder / CARD).write_text(card_text(card.model_copy(update={"weights": weights})), encoding="utf-8")
 
 
-def _measured_on_test(folder: Path, data: Path, test: str, advance: Advance) -> Evaluation:
+def _measured_on_test(folder: Path, data: Path, test: str, device: str, advance: Advance) -> Evaluation:
     """Evaluate the written package and add its figures to its card."""
-    model = load(folder)
+    model = load(folder, device)
     count, done = len(read_examples(data, test, [label.name for label in model.card.labels])), iter(range(1, 10**9))
     evaluation = evaluate(model, data, test, lambda: advance("test", next(done), count))
     training = model.card.training
     both = training.model_copy(update={"measured": evaluation.measured + training.measured})
-    (folder / CARD).write_text(card_text(model.card.model_copy(update={"training": both})), encoding="utf-8")
+    measured = with_triage(model.card.model_copy(update={"training": both}), evaluation.triage)
+    (folder / CARD).write_text(card_text(measured), encoding="utf-8")
     return replace(evaluation, digest=digest(folder))
 
 
@@ -226,5 +283,12 @@ def _write_run(run: Path, report: dict[str, Any], fitted: Fitted, evaluation: Ev
     scores = {key: round(value, 4) for key, value in fitted.found.scores.items()}
     chosen = {"penalty": fitted.found.penalty, "out_of_fold_auc": scores}
     measured = [one.model_dump(exclude_none=True) for one in fitted.measured]
-    whole = report | chosen | {"out_of_fold": measured, "test": evaluation.as_json()}
-    (run / "run.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    curve = None if fitted.forecast is None else asdict(fitted.forecast)
+    lines = [] if fitted.forecast is None else list(fitted.forecast.sentences())
+    more = {"out_of_fold": measured, "learning_curve": curve, "forecast": lines, "test": evaluation.as_json()}
+    write_whole(run / RUN, (json.dumps(report | chosen | more, indent=2) + "\n").encode("utf-8"))
+
+
+def forecast_lines(run: Path) -> tuple[str, ...]:
+    """What more labels would bring, in sentences of a finished run's run.json."""
+    return tuple(json.loads((run / RUN).read_text(encoding="utf-8"))["forecast"])

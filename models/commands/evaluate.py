@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from models import packages
+from models.cardfile import card_text
 from models.commands.arguments import AsJson, Device, Folders, Package
-from models.commands.console import Advance, measured_table, printed_errors, progress
+from models.commands.console import Advance, printed_errors, progress
 from models.commands.folders import package_folder
+from models.data.files import write_whole
 from models.errors import DataError
 
 if TYPE_CHECKING:
-    from models.evaluation.figures import Compared, Evaluation, Located
+    from models.evaluation.figures import Evaluation
     from models.evaluation.methods import Method
 
 Data = Annotated[
@@ -35,12 +38,32 @@ Baselines = Annotated[
 Replace = Annotated[bool, typer.Option("--replace", help="Write over a report that is there.")]
 
 
+Against = Annotated[str, typer.Option(metavar="PACKAGE", help="Another package to compare with, image by image.")]
+UpdateCard = Annotated[
+    bool, typer.Option("--update-card", help="Choose the operating points for triage anew, and write them on the card.")
+]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """Options: `against` is a package's folder; with `update` the card's operating points for triage are forgotten."""
+
+    device: str
+    baselines: bool
+    against: Path | None
+    update: bool
+
+
 def evaluate(
     package: Package,
     data: Data,
     split: Split = "validation",
     out: Out = None,
     baselines: Baselines = False,
+    against: Against = "",
+    update_card: UpdateCard = False,
+    markdown: Markdown = False,
     replace: Replace = False,
     device: Device = "auto",
     folders: Folders = None,
@@ -48,15 +71,22 @@ def evaluate(
 ) -> None:
     """Measure a package on labelled images, each figure beside a baseline that sees no image."""
     with printed_errors(), progress() as advance:
-        written, evaluation = _run(
-            package_folder(package, folders), data, split, out, baselines, replace, device, advance
-        )
+        other = package_folder(against, folders) if against else None
+        how = _How(device, baselines, other, update_card)
+        path = package_folder(package, folders)
+        written, evaluation = _run(path, data, split, out, replace, how, advance)
+        if update_card:
+            _update_card(path, evaluation)
     if as_json:
         typer.echo(json.dumps(evaluation.as_json(), indent=2))
         return
-    console = Console()
-    for table in (measured_table(evaluation.measured), *_tables(evaluation)):
-        console.print(table)
+    from models.commands.evaluation_tables import grids  # noqa: PLC0415 (scikit-learn)
+
+    for grid in grids(evaluation):
+        if markdown:
+            typer.echo(grid.markdown() + "\n")
+        else:
+            Console().print(grid.rich())
     for line in _lines(evaluation, written):
         typer.echo(line)
 
@@ -66,26 +96,28 @@ def _run(
     data: Path,
     split: str,
     out: Path | None,
-    baselines: bool,
     replace: bool,
-    device: str,
+    how: _How,
     advance: Advance,
 ) -> tuple[Path | None, Evaluation]:
     from models.evaluation.measuring import evaluate as measure  # noqa: PLC0415 (scikit-learn)
     from models.evaluation.measuring import evaluated  # noqa: PLC0415
     from models.evaluation.page import check_room, write_report  # noqa: PLC0415
+    from models.evaluation.triage import without_triage  # noqa: PLC0415
 
     alone = out is not None and out.suffix.lower() == ".json"
     if out is not None and not alone:
         check_room(out, replace)
-    model = packages.load(path, device)
+    model = packages.load(path, how.device)
+    model = dataclasses.replace(model, card=without_triage(model.card)) if how.update else model
+    against = packages.load(how.against, how.device) if how.against else None
     others: tuple[Method, ...] = ()
-    if baselines:
+    if how.baselines:
         from models.evaluation.classical import methods  # noqa: PLC0415
 
         others = methods(model)
     count = len(evaluated(data, split, model.card))
-    evaluation = measure(model, data, split, _steps("images", count, advance), others)
+    evaluation = measure(model, data, split, _steps("images", count, advance), others, against)
     if out is None:
         return None, evaluation
     if alone:
@@ -107,29 +139,15 @@ def _written(out: Path, evaluation: Evaluation) -> Path:
     return out
 
 
-def _tables(evaluation: Evaluation) -> Iterator[Table]:
-    pointing = Table("boxes", "map of", "images", "peak inside", "image centre inside", "chance", box=None)
-    for one in evaluation.pointing:
-        counts = f"{one.images}", f"{one.hits}", f"{one.centre_hits}"
-        pointing.add_row(one.boxes, one.label, *counts, f"{one.chance:.3f}")
-    if evaluation.pointing:
-        yield pointing
-    if evaluation.compared:
-        yield _compared(evaluation.compared)
+def _update_card(folder: Path, evaluation: Evaluation) -> None:
+    """Write the operating points for triage on the card of the package."""
+    from models.evaluation.triage import with_triage  # noqa: PLC0415
 
-
-def _compared(lines: tuple[Compared, ...]) -> Table:
-    from models.evaluation.page import shown_figure  # noqa: PLC0415
-
-    sources = [mean.data for mean in lines[0].means]
-    table = Table("method", *(f"mean AUC {name}" for name in sources), "boxes of", "peak inside", "IoU 0.1", box=None)
-    for line in lines:
-        means = [shown_figure(mean.auc) for mean in line.means] or ["–"] * len(sources)
-        found: list[Located | None] = list(line.located) or [None]
-        for one in found:
-            where = ("–",) * 3 if one is None else (one.label, *map(shown_figure, (one.pointing, one.overlap_10)))
-            table.add_row(line.method, *means, *where)
-    return table
+    text = card_text(with_triage(packages.load_card(folder), evaluation.triage))
+    try:
+        write_whole(folder / packages.CARD, text.encode("utf-8"))
+    except OSError as error:
+        raise DataError(f"{folder / packages.CARD} cannot be written: {error.strerror}.") from error
 
 
 def _lines(evaluation: Evaluation, written: Path | None) -> Iterator[str]:

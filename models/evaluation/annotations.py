@@ -14,8 +14,8 @@ from models.card import Card
 from models.data.datasets import Box
 from models.errors import DataError
 
-# RSNA's boxes are of pneumonia-like opacities; no label of ours is called so.
-SAME_FINDING = {"Lung Opacity": "Pneumonia"}
+# RSNA's boxes are of pneumonia-like opacities, NIH's "Infiltrate" is its word for Infiltration.
+SAME_FINDING = {"Lung Opacity": "Pneumonia", "Infiltrate": "Infiltration"}
 FEWEST_BOXED = 10  # images with boxes, from which on a label has its own line in a comparison
 
 Drawn = dict[str, dict[str, list[Box]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from models.card import Measurement
+from models.card import Measurement, TriagePoint
 from models.metrics.decisions import Bin, Decisions
 from models.metrics.draws import Figure
 
@@ -113,6 +113,32 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Paired:
+    """One figure of the package and of one baseline on the same images, and their difference in the same draws."""
+
+    figure: str
+    """For instance "mean AUC" or "peak in a box of Pneumonia"."""
+    data: str
+    baseline: str
+    own: Figure
+    """Without a value where the package was fitted on these images."""
+    other: Figure
+    difference: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class NormalAlerts:
+    """How often images without a finding are raised to HIGH: parts of them."""
+
+    images: int
+    labels: tuple[str, ...]
+    """The HIGH labels that may raise a priority."""
+    high: Figure
+    present: Figure
+    """Where any HIGH label is present, whether or not it may raise the priority."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Figures of one package on one split."""
 
@@ -135,6 +161,11 @@ class Evaluation:
     located: tuple[Located, ...] = ()
     masked: tuple[Masked, ...] = ()
     compared: tuple[Compared, ...] = ()
+    paired: tuple[Paired, ...] = ()
+    triage: dict[str, TriagePoint] = field(default_factory=dict)
+    """By label: at the card's operating point for triage, where it has one, else at the one that these images give."""
+    normal_alerts: NormalAlerts | None = None
+    """None: labels.csv has no image that is normal."""
     best: tuple[Ranked, ...] = ()
     worst: tuple[Ranked, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
@@ -143,5 +174,6 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         table = asdict(self)
+        table["triage"] = {label: point.model_dump(exclude_none=True) for label, point in self.triage.items()}
         table["measured"] = [one.model_dump(exclude_none=True) for one in self.measured]
         return table

@@ -38,7 +38,7 @@ class Split:
         labels = self.examples.labels
         return label in labels and not location.boxes and not self.examples.truth[location.row, labels.index(label)]
 
-    def mean(self, values: Sequence[float], rows: Sequence[int]) -> Figure:
+    def mean(self, values: Sequence[float] | NDArray[np.float64], rows: Sequence[int]) -> Figure:
         """Mean of values that belong to rows, with its interval."""
         if not len(values):
             return Figure(None)
@@ -53,11 +53,10 @@ def located(method: str, label: str, locations: Sequence[Location], split: Split
     boxed = [location for location in locations if location.boxes]
     if not boxed:
         return None
-    overlaps = [_overlaps(location, MOST_REGIONS) for location in boxed]
-    flat = [(value, location.row) for location, some in zip(boxed, overlaps, strict=True) for value in some]
+    flat = [(value, location.row) for location in boxed for value in overlaps(location)]
     rows = [row for _, row in flat]
     seen = [location for location in locations if location.boxes or split.negative(location, label)]
-    marks = Marks.of([(location.regions, _rectangles(location.boxes)) for location in seen], LEAST_OVERLAP)
+    marks = Marks.of([(location.regions, rectangles(location.boxes)) for location in seen], LEAST_OVERLAP)
     false, found = froc_curve(marks)
     return Located(
         method=method,
@@ -67,7 +66,7 @@ def located(method: str, label: str, locations: Sequence[Location], split: Split
         box_count=len(flat),
         called=sum(bool(split.present[label][location.row]) for location in boxed) if calls else None,
         pointing=split.mean(
-            [hits(location.peak, _rectangles(location.boxes)) for location in boxed], [one.row for one in boxed]
+            [hits(location.peak, rectangles(location.boxes)) for location in boxed], [one.row for one in boxed]
         ),
         overlap_10=split.mean([value >= 0.1 for value, _ in flat], rows),
         overlap_50=split.mean([value >= 0.5 for value, _ in flat], rows),
@@ -85,30 +84,32 @@ def _froc(marks: Marks, weights: NDArray[np.float64]) -> tuple[Figure, ...]:
 
 def masked(method: str, label: str, locations: Sequence[Location], split: Split) -> Masked | None:
     """Dice and Hausdorff distance of one method for one label; None where no image has a mask."""
-    overlaps = [(location.row, location.overlap) for location in locations if location.overlap is not None]
-    if not overlaps:
+    shared = [(location.row, location.overlap) for location in locations if location.overlap is not None]
+    if not shared:
         return None
-    apart = [(row, distance) for row, (_, distance) in overlaps if distance is not None]
+    apart = [(row, distance) for row, (_, distance) in shared if distance is not None]
     return Masked(
         method=method,
         label=label,
-        images=len(overlaps),
-        dice=split.mean([value for _, (value, _) in overlaps], [row for row, _ in overlaps]),
+        images=len(shared),
+        dice=split.mean([value for _, (value, _) in shared], [row for row, _ in shared]),
         hausdorff=split.mean([distance for _, distance in apart], [row for row, _ in apart]),
-        without_region=len(overlaps) - len(apart),
+        without_region=len(shared) - len(apart),
     )
 
 
 def best_overlap(location: Location) -> float:
     """IoU of the region and the box that agree best."""
-    return max(_overlaps(location, MOST_REGIONS), default=0.0)
+    return max(overlaps(location), default=0.0)
 
 
-def _overlaps(location: Location, most: int) -> list[float]:
-    return best_overlaps([rectangle for rectangle, _ in location.regions[:most]], _rectangles(location.boxes))
+def overlaps(location: Location) -> list[float]:
+    """For each box the best IoU of a region, of those that are reported."""
+    return best_overlaps([rectangle for rectangle, _ in location.regions[:MOST_REGIONS]], rectangles(location.boxes))
 
 
-def _rectangles(boxes: Sequence[Box]) -> list[tuple[float, float, float, float]]:
+def rectangles(boxes: Sequence[Box]) -> list[tuple[float, float, float, float]]:
+    """(x, y, width, height) of boxes."""
     return [box.rectangle for box in boxes]
 
 
@@ -124,14 +125,14 @@ def pointing(locations: dict[str, list[Location]]) -> tuple[Pointing, ...]:
 
 def _pointing(kind: str, locations: list[tuple[Location, list[Box]]]) -> Pointing:
     covered = [
-        sum(w * h for _, _, w, h in _rectangles(boxes)) / math.prod(location.size) for location, boxes in locations
+        sum(w * h for _, _, w, h in rectangles(boxes)) / math.prod(location.size) for location, boxes in locations
     ]
     return Pointing(
         boxes=kind,
         label=SAME_FINDING.get(kind, kind),
         images=len(locations),
-        hits=sum(hits(location.peak, _rectangles(boxes)) for location, boxes in locations),
-        centre_hits=sum(hits((s.size[1] / 2, s.size[0] / 2), _rectangles(boxes)) for s, boxes in locations),
+        hits=sum(hits(location.peak, rectangles(boxes)) for location, boxes in locations),
+        centre_hits=sum(hits((s.size[1] / 2, s.size[0] / 2), rectangles(boxes)) for s, boxes in locations),
         chance=round(float(np.mean(covered)), 3),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,16 @@ from models.data.datasets import Examples, label_columns, read_boxes, read_examp
 from models.errors import DataError
 from models.evaluation import discrimination
 from models.evaluation.annotations import Annotations
+from models.evaluation.blind_points import NOTES as BLIND_NOTES
+from models.evaluation.blind_points import BlindPoints, LungMasks
 from models.evaluation.discrimination import FEWEST_POSITIVES, measurements, metadata_baseline
 from models.evaluation.figures import Compared, Evaluation, Located, Masked
 from models.evaluation.locating import LEAST_OVERLAP, Split, centre_parts, located, masked, pointing
-from models.evaluation.methods import Method, NetworkMethod
+from models.evaluation.methods import Method, NetworkMethod, OtherPackage
+from models.evaluation.paired import METADATA, localization, ranking, teacher
 from models.evaluation.ranking import ranked
 from models.evaluation.records import MOST_FOR_FROC, CentreBox, MethodRecord, record_image
+from models.evaluation.triage import normal_alerts, normal_images, triage_points, with_missing_triage
 from models.metrics.decisions import BINS
 from models.metrics.draws import DRAWS, patient_draws
 from models.prediction import Model
@@ -33,11 +39,21 @@ def evaluate(
     split: str = "validation",
     advance: Callable[[], None] = lambda: None,
     others: Sequence[Method] = (),
+    against: Model | None = None,
+    lungs: LungMasks | None = None,
 ) -> Evaluation:
     """Measure a package that sees images on one split of a folder of data; `advance` is called after each image.
 
-    The baseline is fitted on the split "train" of the same folder; without such rows there is none. `others` are
-    measured beside the package on the same images.
+    The metadata baseline is fitted on the split "train" of the same folder; without such rows there is none.
+
+    Parameters
+    ----------
+    others
+        Measured beside the package on the same images.
+    against
+        Another package with the same labels, compared pair by pair.
+    lungs
+        Gives the lungs of an image; None: what they are needed for is left out.
 
     Raises
     ------
@@ -58,11 +74,39 @@ def evaluate(
         MethodRecord(NetworkMethod(model), annotations.labels),
         *(MethodRecord(method, annotations.often()) for method in others),
     ]
+    packages = [] if against is None else [_other_package(against, card, annotations)]
+    points = BlindPoints(lungs)
     for row, path in enumerate(examples.files):
-        record_image(records, centre, annotations, row, path, card.input.size)
+        record_image([*records, *packages], centre, points, annotations, row, path, card.input.size)
         advance()
     baseline = None if train is None else metadata_baseline(train, examples)
-    return _evaluation(model, folder, split, examples, baseline, records, centre, annotations)
+    evaluation = _evaluation(model, folder, split, examples, baseline, records, centre, annotations)
+    every = np.stack(records[0].probabilities)
+    scores = _of_examples(every, annotations, examples)
+    named = {METADATA: baseline}
+    named |= {one.method.name: _of_examples(np.stack(one.probabilities), annotations, examples) for one in packages}
+    measure = Split(examples, patient_draws(examples.patients), {})
+    where = localization(
+        records[0], packages, centre.locations, points.hits, annotations.often(), card.input.size, measure
+    )
+    points_here = triage_points(card, split, examples, scores)
+    ranks = chain(ranking(split, examples, scores, named), teacher(folder, split, examples, scores))
+    left_out = int((every.max(axis=1) == 0).sum())
+    seen = f"{left_out} of {len(examples)} images are not analysed by the package: their probabilities count as 0"
+    return replace(
+        evaluation,
+        notes=evaluation.notes | ({"not analysed": seen} if left_out else {}),
+        paired=(*ranks, *where),
+        triage=points_here,
+        normal_alerts=normal_alerts(
+            with_missing_triage(card, points_here), normal_images(folder, split), examples.patients, every
+        ),
+    )
+
+
+def _other_package(model: Model, card: Card, annotations: Annotations) -> MethodRecord:
+    method = OtherPackage.of(model, [label.name for label in card.labels])
+    return MethodRecord(method, annotations.often(), model.card.input.size)
 
 
 def evaluated(folder: Path, split: str, card: Card) -> Examples:
@@ -172,4 +216,5 @@ def _notes(baseline: bool, centre: CentreBox, how: str) -> dict[str, str]:
         f" saliency; at most {MOST_FOR_FROC} regions an image; over images with boxes and images labelled without the"
         " finding; linear between thresholds, flat past the loosest",
         "ranking": how,
-    }
+        "paired": "differences are of the same images and the same draws of patients",
+    } | BLIND_NOTES

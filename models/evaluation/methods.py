@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.letterbox import Letterbox
+from models.errors import DataError, InputError
 from models.prediction import Model
 from models.regions import Region, map_regions
 
@@ -56,13 +58,47 @@ class NetworkMethod:
     note: str = "the package as it is"
 
     def predict(self, image: NDArray[np.float32], letterbox: Letterbox) -> MethodOutput:
-        """Predict."""
-        prediction, labels = self.model.predict(image), self.model.card.labels
+        """Predict; what the package does not analyse has probability 0, and no region."""
+        labels = self.model.card.labels
+        try:
+            prediction = self.model.predict(image)
+        except InputError:
+            none = np.zeros(len(labels))
+            return MethodOutput(none, np.zeros((len(labels), 1, 1), np.float32), np.full(len(labels), np.inf), none)
         return MethodOutput(
             prediction.probabilities.astype(np.float64),
             prediction.saliency,
             np.array([label.saliency_threshold for label in labels]),
             np.array([label.smallest_region_fraction for label in labels]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OtherPackage:
+    """Another package with the labels of the one that is measured, in their order."""
+
+    network: NetworkMethod
+    order: tuple[int, ...]
+    name: str
+    note: str = "another package on the same images"
+
+    @classmethod
+    def of(cls, model: Model, labels: Sequence[str]) -> OtherPackage:
+        """DataError where the other package does not have all labels, or sees volumes."""
+        card = model.card
+        names = [label.name for label in card.labels]
+        missing = [label for label in labels if label not in names]
+        if missing or card.input.size is None:
+            why = f"it has no label {', '.join(missing)}" if missing else "it sees volumes"
+            raise DataError(f"{card.name} {card.version} cannot be compared: {why}.")
+        return cls(NetworkMethod(model), tuple(names.index(label) for label in labels), f"{card.name} {card.version}")
+
+    def predict(self, image: NDArray[np.float32], letterbox: Letterbox) -> MethodOutput:
+        """Predict, in the order of the measured package's labels."""
+        output, order = self.network.predict(image, letterbox), list(self.order)
+        assert output.probabilities is not None
+        return MethodOutput(
+            output.probabilities[order], output.saliency[order], output.thresholds[order], output.smallest[order]
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from models.card import LEAST_AUC, LEAST_SPECIFICITY
 from models.data.datasets import read_boxes
 from models.errors import DataError
 from models.evaluation.annotations import Annotations
@@ -77,11 +78,17 @@ def _page(
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"figure": shown_figure, "title": lambda name: name.replace("_", " ")}
+    environment.filters |= {
+        "figure": shown_figure,
+        "valued": shown_value,
+        "title": lambda name: name.replace("_", " "),
+    }
     return environment.get_template("page.html").render(
         e=evaluation,
         curves={name.removesuffix(".png"): _embedded(png, "png") for name, png in drawn.items()},
         rates=FALSE_REGIONS,
+        least_auc=LEAST_AUC,
+        least_specificity=LEAST_SPECIFICITY,
         readfirst=_version(),
         best=best,
         worst=worst,
@@ -95,6 +102,11 @@ def shown_figure(figure: Figure | None, digits: int = 2) -> str:
     if figure.low is None or figure.high is None:
         return f"{figure.value:.{digits}f}"
     return f"{figure.value:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
+
+
+def shown_value(value: float, interval: tuple[float, float] | None) -> str:
+    """A value of a card with its interval, where it has one."""
+    return shown_figure(Figure(value, *(interval or (None, None))))
 
 
 def _embedded(data: bytes, kind: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from models.data.datasets import Box
 from models.data.images import read_fitted
 from models.data.letterbox import Letterbox
 from models.evaluation.annotations import Annotations
+from models.evaluation.blind_points import BlindPoints
 from models.evaluation.methods import Method, output_regions
 from models.metrics.boxes import Rectangle, peak
 from models.metrics.masks import dice, hausdorff
@@ -43,8 +44,16 @@ class MethodRecord:
     method: Method
     labels: list[str]
     """Of the card, those whose locations are kept."""
+    size: tuple[int, int] | None = None
+    """(rows, columns) of its input; None: that of the measured package."""
     probabilities: list[NDArray[np.float64]] = field(default_factory=list)
     locations: dict[str, list[Location]] = field(default_factory=lambda: defaultdict(list))
+    sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Of the maps (h, w) of all images, by label."""
+
+    def add_map(self, label: str, saliency: NDArray[np.float32]) -> None:
+        """Add one image's map to the sum of its label."""
+        self.sums[label] = self.sums.get(label, 0.0) + saliency.astype(np.float64)
 
 
 @dataclass(slots=True, eq=False)
@@ -74,19 +83,22 @@ class CentreBox:
 
 
 def record_image(
-    records: Iterable[MethodRecord],
+    records: Sequence[MethodRecord],
     centre: CentreBox,
+    points: BlindPoints,
     annotations: Annotations,
     row: int,
     path: Path,
     size: tuple[int, int],
 ) -> None:
-    """Run all methods on one image and record their results."""
-    image, letterbox = read_fitted(path, size)
+    """Run all methods on one image and record their results; the first record is the measured package's."""
+    fitted = {one: read_fitted(path, one) for one in {size, *(record.size or size for record in records)}}
+    image, letterbox = fitted[size]
     masks = {name: annotations.mask(path.name, name, letterbox.file) for name in annotations.labels}
     for name in annotations.labels:
         centre.add(name, row, letterbox.file, annotations.boxes(path.name, name), masks[name])
     for record in records:
+        image, letterbox = fitted[record.size or size]
         output = record.method.predict(image, letterbox)
         if output.probabilities is not None:
             record.probabilities.append(output.probabilities)
@@ -97,6 +109,9 @@ def record_image(
             )  # one map for all labels: once is enough
             if index not in found:
                 found[index] = output_regions(output, index, letterbox, MOST_FOR_FROC)
+            record.add_map(name, output.saliency[index])
+            if record is records[0] and annotations.boxes(path.name, name):
+                points.add(name, row, path, letterbox.to_file(output.saliency[index]), annotations)
             at = letterbox.in_file(peak(output.saliency[index], letterbox.size))
             record.locations[name].append(
                 location_of(row, at, found[index], annotations.boxes(path.name, name), masks[name], letterbox)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.fitting import descent
@@ -58,7 +60,9 @@ def fit(task: Task) -> Fit:
 def recipe(network: AttentionNetwork, features: Features, chosen: Chosen) -> Recipe:
     """The last tap less its centre, under a new CBAM that changes no logit."""
     whiten = torch.from_numpy(chosen.whiten).float()
-    inputs = features.cells[-1].float() - network.centre[:, None, None]
+
+    def inputs(rows: NDArray[np.int64]) -> Tensor:
+        return features.cells(rows)[-1] - network.centre[:, None, None]
 
     def start(head: Head) -> nn.Module:
         return WhitenedAttention(*whitened_start(head, chosen.head.centre, chosen.whiten), whiten)

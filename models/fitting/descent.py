@@ -21,11 +21,15 @@ from models.fitting import heads
 from models.fitting.frozen import Explain, Features, out_of_fold_maps
 from models.fitting.heads import Flags, Floats, Head
 from models.fitting.linear import Chosen
+from models.fitting.rows import everything, parts
 from models.fitting.task import Fit, Task
 from models.networks.protocols import MappedNetwork
 
 ITERATIONS = (2, 5)  # what is tried
 CHUNK = 64
+
+Inputs = Callable[[NDArray[np.int64]], Tensor]
+"""Of row numbers (n,): what a head sees of them, (n, …)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +41,7 @@ class Recipe:
     network
         What is stored in the end.
     inputs
-        (N, …) of all images for the head.
+        Of row numbers: what the head sees of these images, (n, …).
     start
         The head at the optimum of a linear head, its first outputs those of that head; its last layer is `head`.
     install
@@ -45,7 +49,7 @@ class Recipe:
     """
 
     network: nn.Module
-    inputs: Tensor
+    inputs: Inputs
     start: Callable[[Head], nn.Module]
     install: Callable[[nn.Module], None]
 
@@ -57,7 +61,7 @@ def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple
     for fold, (rows, head) in enumerate(zip(task.held_out, chosen.crossed, strict=True), start=1):
         kept = np.setdiff1d(np.arange(len(truth)), rows)
         torch.manual_seed(task.seed)
-        crossed.append(list(minimize(recipe.start(head), recipe.inputs[kept], truth[kept], chosen.penalty)))
+        crossed.append(list(minimize(recipe.start(head), recipe.inputs, truth, chosen.penalty, rows=kept)))
         task.advance("head", fold, count)
     scores, index = _best(task, recipe, crossed)
     torch.manual_seed(task.seed)
@@ -70,17 +74,24 @@ def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple
         network: MappedNetwork = recipe.network  # type: ignore[assignment]
         return network.maps
 
-    maps = out_of_fold_maps(features.cells, task.held_out, explain)
+    maps = out_of_fold_maps(features, task.held_out, explain, task.store)
     recipe.install(last)
     tried = {f"{n} iterations": score for n, score in zip(ITERATIONS, scores, strict=True)}
-    return Fit(recipe.network, task.network, logits, maps, chosen.penalty, tried), ITERATIONS[index]
+    found = Fit(recipe.network, task.network, logits, maps, chosen.penalty, tried, features.pooled, chosen.whiten)
+    return found, ITERATIONS[index]
 
 
 def minimize(
-    module: nn.Module, inputs: Tensor, truth: Flags, penalty: float, iterations: tuple[int, ...] = ITERATIONS
+    module: nn.Module,
+    inputs: Inputs,
+    truth: Flags,
+    penalty: float,
+    iterations: tuple[int, ...] = ITERATIONS,
+    rows: NDArray[np.int64] | None = None,
 ) -> Iterator[nn.Module]:
-    """The module after each of these numbers of L-BFGS iterations."""
+    """The module after each of these numbers of L-BFGS iterations, on some rows or on all."""
     target = torch.from_numpy(truth).float()
+    rows = everything(len(target)) if rows is None else rows
     done = 0
     optimizer = torch.optim.LBFGS(module.parameters(), max_iter=1, line_search_fn="strong_wolfe")
 
@@ -90,8 +101,9 @@ def minimize(
         whole = 0.5 * penalty * torch.stack([weight.square().sum() for weight in weights]).sum()
         whole.backward()  # type: ignore[no-untyped-call]
         total = float(whole.detach())
-        for x, y in zip(torch.split(inputs, CHUNK), torch.split(target, CHUNK), strict=True):
-            part = functional.binary_cross_entropy_with_logits(module(x), y, reduction="sum") / len(target)
+        for some in parts(rows, CHUNK):
+            logits, wanted = module(inputs(some)), target[torch.from_numpy(some)]
+            part = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / len(rows)
             part.backward()  # type: ignore[no-untyped-call]
             total += float(part.detach())
         return total
@@ -118,13 +130,13 @@ def _out_of_fold(task: Task, recipe: Recipe, modules: list[nn.Module], bias: Flo
     """Logits (N, L) by modules that did not see the image, all with one bias; see `heads.out_of_fold`."""
     logits = np.zeros(task.examples.truth.shape)
     for rows, module in zip(task.held_out, modules, strict=True):
-        logits[rows] = _logits(module, recipe.inputs[rows]) - _bias(module) + bias
+        logits[rows] = _logits(module, recipe.inputs, rows) - _bias(module) + bias
     return logits
 
 
-def _logits(module: nn.Module, inputs: Tensor) -> NDArray[np.float64]:
+def _logits(module: nn.Module, inputs: Inputs, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     with torch.inference_mode():
-        logits: NDArray[np.float64] = torch.cat([module(x) for x in torch.split(inputs, CHUNK)]).double().numpy()
+        logits: NDArray[np.float64] = torch.cat([module(inputs(some)) for some in parts(rows, CHUNK)]).double().numpy()
     return logits
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
 
+from models.calibration import sigmoid
+from models.errors import DataError
+from models.fitting.rows import Table, everything, parts
 from models.metrics.ranking import auc
 
+CHUNK = 4096  # rows in memory
+OPTIONS = {"maxiter": 3000, "maxfun": 6000, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-6}
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -30,6 +33,10 @@ class Head:
         """(N, L) of features (N, C)."""
         return (features - self.centre) @ self.weight.T + self.bias
 
+    def logits_of(self, features: Table, rows: NDArray[np.int64]) -> Floats:
+        """(n, L) of some rows of features (N, C)."""
+        return np.concatenate([self.logits(features[some]) for some in parts(rows, CHUNK)])
+
 
 def whitening(covariance: Floats) -> Floats:
     """Matrix (C, C) after which features vary alike in all directions from cell to cell within an image.
@@ -42,19 +49,37 @@ def whitening(covariance: Floats) -> Floats:
     return whiten
 
 
-def fit(features: Floats, truth: Flags, penalty: float, whiten: Floats) -> Head:
-    """One logistic regression a label on whitened features; `penalty` is per image, so it does not grow with N."""
-    centre = features.mean(0)
-    x = (features - centre) @ whiten
-    parts = [_fit_label(x, truth[:, index], penalty) for index in range(truth.shape[1])]
-    return Head(np.stack([whiten @ weight for weight, _ in parts]), np.array([bias for _, bias in parts]), centre)
+def fit(features: Table, truth: Flags, penalty: float, whiten: Floats, rows: NDArray[np.int64] | None = None) -> Head:
+    """One logistic regression a label on whitened features, all in one L-BFGS over parts of the rows.
 
+    The objective is the mean over images of the labels' summed cross-entropies and half the penalty on the squares of
+    the whitened weights; `penalty` is per image, so it does not grow with N. `rows`: fitted on these alone.
+    """
+    rows = everything(len(features)) if rows is None else rows
+    some = parts(rows, CHUNK)
+    centre = np.sum([features[part].sum(0) for part in some], axis=0) / len(rows)
+    width, labels = len(whiten), truth.shape[1]
 
-def _fit_label(x: Floats, truth: Flags, penalty: float) -> tuple[Floats, float]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        model = LogisticRegression(C=1 / (penalty * len(x)), max_iter=3000).fit(x, truth)
-    return model.coef_[0], float(model.intercept_[0])
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        weight, bias = theta[:-labels].reshape(width, labels), theta[-labels:]
+        turned, value = whiten @ weight, 0.5 * penalty * float((weight**2).sum())
+        gradient, offset = np.zeros_like(turned), np.zeros(labels)
+        for part in some:
+            x = features[part] - centre
+            logits, positive = x @ turned + bias, truth[part]
+            value += float(np.logaddexp(0, np.where(positive, -logits, logits)).sum()) / len(rows)
+            residual = (sigmoid(logits) - positive) / len(rows)
+            gradient += x.T @ residual
+            offset += residual.sum(0)
+        return value, np.concatenate([(whiten.T @ gradient + penalty * weight).ravel(), offset])
+
+    start = np.zeros((width + 1) * labels)
+    start[-labels:] = np.log((truth[rows].sum(0) + 0.5) / ((~truth[rows]).sum(0) + 0.5))
+    found = minimize(objective, start, method="L-BFGS-B", jac=True, options=OPTIONS)
+    if found.nit >= OPTIONS["maxiter"]:
+        raise DataError(f"The linear head did not converge in {found.nit} iterations.")
+    weight = whiten @ found.x[:-labels].reshape(width, labels)
+    return Head(weight.T.copy(), found.x[-labels:].copy(), centre)
 
 
 def folds(patients: NDArray[np.int64], count: int, seed: int) -> tuple[NDArray[np.int64], ...]:
@@ -64,14 +89,14 @@ def folds(patients: NDArray[np.int64], count: int, seed: int) -> tuple[NDArray[n
 
 
 def fold_heads(
-    features: Floats, truth: Flags, held_out: Sequence[NDArray[np.int64]], penalty: float, whiten: Floats
+    features: Table, truth: Flags, held_out: Sequence[NDArray[np.int64]], penalty: float, whiten: Floats
 ) -> list[Head]:
     """For each fold the head that did not see it."""
     kept = [np.setdiff1d(np.arange(len(features)), held) for held in held_out]
-    return [fit(features[rows], truth[rows], penalty, whiten) for rows in kept]
+    return [fit(features, truth, penalty, whiten, rows) for rows in kept]
 
 
-def out_of_fold(features: Floats, held_out: Sequence[NDArray[np.int64]], heads: Sequence[Head], bias: Floats) -> Floats:
+def out_of_fold(features: Table, held_out: Sequence[NDArray[np.int64]], heads: Sequence[Head], bias: Floats) -> Floats:
     """Logits (N, L) of images by heads that did not see them.
 
     All folds take the same `bias` (that of the head of all images): a fold's own bias is low where the fold holds many
@@ -79,7 +104,7 @@ def out_of_fold(features: Floats, held_out: Sequence[NDArray[np.int64]], heads: 
     """
     logits = np.zeros((len(features), len(bias)))
     for rows, head in zip(held_out, heads, strict=True):
-        logits[rows] = head.logits(features[rows]) - head.bias + bias
+        logits[rows] = head.logits_of(features, rows) - head.bias + bias
     return logits
 
 

@@ -70,11 +70,11 @@ def fit(task: Task, localizer: Callable[[CamNetwork, float, float], Explainer], 
         set_head(network, chosen.crossed[fold])
         return lambda taps: explainer.explain(taps)[1]
 
-    maps = out_of_fold_maps(features.cells, task.held_out, explain)
+    maps = out_of_fold_maps(features, task.held_out, explain, task.store)
     set_head(network, chosen.head)
     logits = heads.out_of_fold(features.pooled, task.held_out, chosen.crossed, chosen.head.bias)
     scores = {str(penalty): score for penalty, score in chosen.scores.items()}
-    return Fit(network, how, logits, maps, chosen.penalty, scores, METHOD, regions)
+    return Fit(network, how, logits, maps, chosen.penalty, scores, features.pooled, chosen.whiten, METHOD, regions)
 
 
 def choose(features: Features, task: Task) -> Chosen:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from models.fitting import descent
 from models.fitting.descent import Recipe, whitened_start
 from models.fitting.frozen import Features, extract, with_imagenet
 from models.fitting.heads import Head
 from models.fitting.linear import Chosen, choose
+from models.fitting.rows import Rows, everything, parts
 from models.fitting.task import Fit, Task
 from models.networks.modules.gated_attention import GatedHead, MilNetwork
 
@@ -32,16 +36,17 @@ def fit(task: Task) -> Fit:
     features = extract(network, task)
     chosen = choose(features, task)
     network.centre.copy_(torch.from_numpy(chosen.head.centre))
-    found, iterations = descent.fit(task, features, chosen, recipe(network, features, chosen))
+    found, iterations = descent.fit(task, features, chosen, recipe(network, features, chosen, task.store))
     return replace(found, method=METHOD.format(iterations=iterations), regions=REGIONS)
 
 
-def recipe(network: MilNetwork, features: Features, chosen: Chosen) -> Recipe:
+def recipe(network: MilNetwork, features: Features, chosen: Chosen, store: Path) -> Recipe:
     """Cells in whitened coordinates, where attention that is the same everywhere gives the linear head's logits."""
     whiten = torch.from_numpy(chosen.whiten).float()
-    with torch.inference_mode():
-        chunks = zip(*(torch.split(tap, descent.CHUNK) for tap in features.cells), strict=True)
-        inputs = torch.cat([network.cells(tuple(tap.float() for tap in taps)) @ whiten for taps in chunks])
+    whitened = _whitened(network, features, whiten, store)
+
+    def inputs(rows: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(whitened[rows])
 
     def start(head: Head) -> nn.Module:
         module = GatedHead(len(whiten), len(head.bias))
@@ -55,4 +60,17 @@ def recipe(network: MilNetwork, features: Features, chosen: Chosen) -> Recipe:
             state[f"{layer}.weight"] = state[f"{layer}.weight"] @ whiten.T
         network.pool.load_state_dict(state)
 
-    return Recipe(network, inputs.clone(), start, install)
+    return Recipe(network, inputs, start, install)
+
+
+def _whitened(network: MilNetwork, features: Features, whiten: Tensor, store: Path) -> Rows:
+    """The cells of all images in whitened coordinates, (N, cells, channels), on disk."""
+    found: Rows | None = None
+    count = len(features.pooled)
+    for rows in parts(everything(count), descent.CHUNK):
+        with torch.inference_mode():
+            cells = (network.cells(features.cells(rows)) @ whiten).numpy()
+        found = found or Rows(store / "cells.npy", (count, *cells.shape[1:]), np.float32)
+        found[rows] = cells
+    assert found is not None
+    return found

@@ -58,7 +58,7 @@ def fit(task: Task) -> Fit:
     penalty, scores, head, logits = _head(held.cells, task)
     set_head(network, head)
     maps = np.broadcast_to(held.maps.numpy(), (len(truth), truth.shape[1], *held.maps.shape[2:]))
-    return Fit(network, None, logits, maps, penalty, scores, METHOD, REGIONS)
+    return Fit(network, None, logits, maps, penalty, scores, method=METHOD, regions=REGIONS)
 
 
 def _small(task: Task) -> Tensor:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from models.card import Card, Network
 from models.data.datasets import Examples
+from models.fitting.rows import Rows, Table
 
 Advance = Callable[[str, int, int], None]
 """Called with (stage, done, of all)."""
@@ -33,6 +35,10 @@ class Task:
         The published ImageNet weights of the backbone.
     held_out
         Row numbers of each fold, by patient.
+    store
+        Folder for what is too large for the memory; what is in it was made for the same task.
+    device
+        Where the backbone computes.
     """
 
     examples: Examples
@@ -41,6 +47,8 @@ class Task:
     held_out: tuple[NDArray[np.int64], ...]
     seed: int
     advance: Advance
+    store: Path
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def network(self) -> Network:
@@ -68,11 +76,13 @@ class Fit:
     logits
         (N, L) of networks that did not see the image, all with the bias of `module`.
     maps
-        (N, L, h, w) raw, of the same networks.
+        (N, L, h, w) raw, of the same networks; in memory or on disk.
     penalty
         L2 penalty that was chosen.
     scores
         What was tried, and its mean out-of-fold AUC.
+    pooled, whiten
+        What the linear head was fitted on, (N, C), and its whitening (C, C); None where there is none.
     method, regions
         Sentences for the card: how it was fitted, and what its maps are; empty where those of `like` are true.
     """
@@ -80,8 +90,10 @@ class Fit:
     module: nn.Module
     network: Network | None
     logits: NDArray[np.float64]
-    maps: NDArray[np.float32]
+    maps: NDArray[np.float32] | Rows
     penalty: float
     scores: dict[str, float] = field(default_factory=dict)
+    pooled: Table | None = None
+    whiten: NDArray[np.float64] | None = None
     method: str = ""
     regions: str = ""

@@ -11,7 +11,7 @@ Rectangle = tuple[float, float, float, float]
 """(x, y, width, height); the top left corner of the top left pixel is (0, 0)."""
 
 
-def peak(saliency: NDArray[np.float32], size: tuple[int, int]) -> tuple[float, float]:
+def peak(saliency: NDArray[np.floating], size: tuple[int, int]) -> tuple[float, float]:
     """(x, y) in input pixels of the centre of the cell (h, w) with the largest value."""
     row, column = np.unravel_index(int(saliency.argmax()), saliency.shape)
     return (column + 0.5) * size[1] / saliency.shape[1], (row + 0.5) * size[0] / saliency.shape[0]

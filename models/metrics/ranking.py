@@ -51,6 +51,23 @@ def auc_draws(
     return np.concatenate([_areas(part[:, order], truth[order], starts) for part in parts])
 
 
+def within_draws(
+    scores: NDArray[np.float64], truth: NDArray[np.bool_], strata: NDArray[np.str_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probability that a positive scores higher than a negative of its own stratum, a draw each; NaN without a pair.
+
+    It is the mean of the strata's AUCs, each weighted by its pairs of a positive and a negative.
+    """
+    won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for stratum in np.unique(strata):
+        rows = strata == stratum
+        part = weights[:, rows]
+        count = (part @ truth[rows]) * (part @ ~truth[rows])
+        won += np.where(count > 0, auc_draws(scores[rows], truth[rows], part) * count, 0)
+        pairs += count
+    return ratio(won, pairs)
+
+
 def _areas(weights: NDArray[np.float64], truth: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.float64]:
     positive = np.add.reduceat(weights * truth, starts, axis=1)
     negative = np.add.reduceat(weights * ~truth, starts, axis=1)

@@ -78,7 +78,8 @@ _FINDINGS = select(FINDING, func.coalesce(FEEDBACK.c.verdict, "").label("feedbac
 _DELIVERIES = select(DELIVERY, RESULT.c.kind).join(RESULT, RESULT.c.sop_instance_uid == DELIVERY.c.sop_instance_uid)
 
 _KEYS: Mapping[str, tuple[str, ...]] = {  # of the JSON
-    "findings": ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency"),
+    "findings": ("package", "label", "quantity", "probability", "operating_point", "present", "place", "urgency",
+                 "raises_priority"),
     "results": ("sop_instance_uid", "sop_class_uid", "series_instance_uid", "kind", "generation", "path", "created_at"),
     "deliveries": (
         "sop_instance_uid", "kind", "peer", "state", "attempts", "last_error", "next_attempt_at", "delivered_at",

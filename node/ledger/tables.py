@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 METADATA = MetaData(
@@ -85,6 +86,7 @@ FINDING = Table(  # what the models found in a generation
     Column("present", Boolean, nullable=False),
     Column("place", Text, nullable=False),
     Column("urgency", String(8), nullable=False),
+    Column("raises_priority", Boolean, nullable=False, default=True, server_default=true()),  # by the package's card
     Index(None, "study_instance_uid", "generation"),
 )
 

@@ -32,6 +32,12 @@ class Policy(Section):
     rules: tuple[PolicyRule, ...] = Field(
         (), description="rows of the policy, see below; empty: the urgency on each package's card"
     )
+    unproven_may_raise: tuple[str, ...] = Field(
+        (),
+        description="labels that raise the priority wherever they are present, although the figures on their package's "
+        'card do not show that they are accurate enough; `["*"]` is all. By default such findings are shown, and the '
+        "order stays as it is",
+    )
     shadow: tuple[str, ...] = Field(
         (),
         description='packages that only compute and record: nothing of them is sent and nothing raised; `["*"]` is all',

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -99,11 +100,13 @@ def main() -> None:
     chosen = parser.parse_args()
     card = packages.load_card(packages.find(chosen.like, ()))
     examples = read_examples(chosen.data, "train", [label.name for label in card.labels])
-    task = Task(examples, card, imagenet_weights(), (), 0, lambda stage, done, of: None)
-    how = task.network
-    network = CamNetwork(how.taps, len(card.labels), how.border, deviations=how.deviations)
-    features = extract(with_imagenet(network, task), task)
-    x = (features.pooled - features.pooled.mean(0)) @ heads.whitening(features.covariance)
+    with TemporaryDirectory() as store:
+        task = Task(examples, card, imagenet_weights(), (), 0, lambda stage, done, of: None, Path(store))
+        how = task.network
+        network = CamNetwork(how.taps, len(card.labels), how.border, deviations=how.deviations)
+        features = extract(with_imagenet(network, task), task)
+        pooled = features.pooled[slice(None)]
+    x = (pooled - pooled.mean(0)) @ heads.whitening(features.covariance)
     draws = patient_draws(examples, DRAWS)
     first: dict[str, Floats] = {}
     for way in WAYS:

@@ -25,6 +25,33 @@ class Bright:
         return np.array([np.quantile(cells, 0.985) - 0.6, maps[1, : CELLS // 2].mean()], np.float32), maps
 
 
+class UpsideDown(Bright):
+    """The same, with maps upside down."""
+
+    def localize(
+        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits and maps, the rows of the maps the other way round."""
+        logits, maps = super().localize(image, spacing)
+        return logits, np.ascontiguousarray(maps[:, ::-1])
+
+
+def upside_down() -> LoadedModel:
+    """A package with the labels in another order, whose maps are upside down."""
+    given = model()
+    labels = given.card.labels[::-1]
+    card = given.card.model_copy(update={"labels": labels, "version": "9.9.9"})
+    return LoadedModel(card, "1" * 64, _Reversed())
+
+
+class _Reversed(UpsideDown):
+    def localize(
+        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, maps = super().localize(image, spacing)
+        return logits[::-1].copy(), maps[::-1].copy()
+
+
 def model() -> LoadedModel:
     """The phantom's card with thresholds that suit brightness."""
     card = phantoms.card()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.calibration import calibrated, operating_point, platt, sigmoid
+from models.calibration import calibrated, least_threshold, operating_point, platt, sigmoid
 from models.card import Calibration
 
 
@@ -42,3 +42,14 @@ def test_the_operating_point_keeps_its_specificity() -> None:
     probabilities, truth = rng.random(2000), rng.random(2000) < 0.3
     point = operating_point(probabilities, truth, 0.95)
     assert (probabilities[~truth] < point).mean() == pytest.approx(0.95, abs=0.002)
+
+
+def test_the_least_threshold_never_misses_the_specificity() -> None:
+    rng = np.random.default_rng(2)
+    for count in range(1, 80):
+        negatives = rng.random(count)
+        threshold = least_threshold(negatives, 0.95)
+        assert (negatives < threshold).mean() >= 0.95
+        assert (negatives < threshold - 1.01e-4).mean() < 0.95
+    assert least_threshold(np.full(30, 0.25), 0.95) == 0.2501
+    assert least_threshold(np.ones(30), 0.95) == 1.0

@@ -99,6 +99,57 @@ def test_a_wrong_card_names_the_key_and_the_file(tmp_path: Path, old: str, new: 
     assert str(path) in str(caught.value)
 
 
+TRIAGE = """
+[labels.triage]
+data = "validation C"
+threshold = 0.6
+positives = 70
+negatives = 139
+sensitivity = 0.4
+sensitivity_interval = [0.3, 0.5]
+specificity = 0.957
+auc = 0.78
+auc_interval = [0.71, 0.85]
+raises_priority = true
+"""
+
+
+def test_a_label_raises_where_its_figures_allow_it_and_its_threshold_is_reached(tmp_path: Path) -> None:
+    (label,) = read_card(written(tmp_path, TEXT + TRIAGE)).labels
+    assert label.triage is not None
+    assert (label.raises(0.59), label.raises(0.6)) == (False, True)
+    assert read_card(written(tmp_path, card_text(read_card(tmp_path / "card.toml")))).labels == (label,)
+    (shown,) = read_card(written(tmp_path, TEXT + TRIAGE.replace("= true", "= false"))).labels
+    (unknown,) = read_card(written(tmp_path, TEXT)).labels
+    assert not shown.raises(1.0) and not unknown.raises(1.0)
+
+
+def test_the_predictive_value_is_that_of_the_prevalence(tmp_path: Path) -> None:
+    (label,) = read_card(written(tmp_path, TEXT + TRIAGE)).labels
+    assert label.triage is not None
+    # 10,000 studies, 200 with the finding: 80 of them and 421.4 others are alerts
+    assert label.triage.predictive_value(0.02) == pytest.approx(80 / (80 + 421.4))
+    assert label.triage.model_copy(update={"sensitivity": 0.0, "specificity": 1.0}).predictive_value(0.02) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[0.71, 0.85]", "[0.7, 0.85]", "claims triage.raises_priority against its own figures: the lower bound of "
+         "the AUC's interval, 0.7, is not above 0.7 on validation C"),
+        ("0.957", "0.94", "claims triage.raises_priority against its own figures: the specificity, 0.94, is below "
+         "0.95 on validation C"),
+        ("threshold = 0.6", "threshold = 0.4", "triage.threshold is below operating_point"),
+        ("raises_priority = true", "", "labels.0.triage.raises_priority is missing"),
+    ],
+)  # fmt: skip
+def test_a_card_that_claims_more_than_its_figures_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    path = written(tmp_path, TEXT + TRIAGE.replace(old, new))
+    with pytest.raises(CardError) as caught:
+        read_card(path)
+    assert words in str(caught.value)
+
+
 def test_a_missing_card_says_what_a_package_is(tmp_path: Path) -> None:
     with pytest.raises(CardError, match=r"a model package is a folder with a card\.toml"):
         read_card(tmp_path / "card.toml")

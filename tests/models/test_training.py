@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from models.card import Card
 from models.cardfile import card_text
 from models.data.datasets import read_boxes, read_examples
 from models.data.images import read_image
-from models.errors import DataError, PackageError
+from models.errors import DataError, PackageError, RunError
 from models.evaluation.figures import Evaluation
 from models.evaluation.measuring import evaluate
+from models.fitting import frozen
 from models.importers.installing import add
 from models.networks.modules.backbone_file import imagenet_weights
-from models.training import WEAK, train
+from models.training import WEAK, forecast_lines, train
 from tests.models import phantoms
 
 try:
@@ -136,3 +138,60 @@ def test_the_written_card_reads_back(trained: Trained) -> None:
     card: Card = packages.load_card(folder)
     assert (folder / packages.CARD).read_text(encoding="utf-8") == card_text(card)
     assert read_boxes(folder) == ()
+
+
+class Killed(Exception):
+    """What stands for a kill."""
+
+
+def test_a_run_that_was_killed_ends_at_the_same_package(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, folder, *_ = trained
+    monkeypatch.setattr(frozen, "SAVED_AFTER", 2)
+    read = list[int]()
+
+    def advance(stage: str, done: int, count: int) -> None:
+        if stage == "features":
+            read.append(done)
+            if done == 40 and 40 not in read[:-1]:
+                raise Killed
+
+    def again(**more: Any) -> Path:
+        return train(data, phantoms.card(), imagenet_weights(), tmp_path, seed=1, advance=advance, **more)[0]
+
+    with pytest.raises(Killed):
+        again()
+    assert (tmp_path / "features" / "done").read_text() == "32"
+    with pytest.raises(RunError, match="holds a run already: continue it with --resume"):
+        again()
+    with pytest.raises(RunError, match="cannot be continued, because this differs: seed was 1 and is 2"):
+        train(data, phantoms.card(), imagenet_weights(), tmp_path, seed=2, resume=True, advance=advance)
+    read.clear()
+    read.append(40)
+    assert packages.digest(again(resume=True)) == packages.digest(folder)
+    assert read[1] == 40  # goes on after 32
+    assert not (tmp_path / "features").exists()
+
+
+def test_the_forecast_is_in_the_run_and_is_printed(trained: Trained) -> None:
+    _, folder, _, steps = trained
+    curve, more, caution = forecast_lines(folder.parent)
+    assert curve.startswith("Learning curve, mean AUC out of fold: 8 images")
+    assert "10 times as many images" in more and caution.startswith("Caution")
+    assert ("learning curve", 4, 4) in steps
+    recorded = json.loads((folder.parent / "run.json").read_text())["learning_curve"]
+    assert len(recorded["measured"]) == 4
+
+
+def test_the_card_gets_operating_points_for_triage(trained: Trained) -> None:
+    _, folder, evaluation, _ = trained
+    points = {label.name: label.triage for label in packages.load_card(folder).labels}
+    assert points == evaluation.triage
+    assert all(point and point.raises_priority and point.specificity >= 0.95 for point in points.values())
+
+
+def test_a_device_that_is_not_there_is_named(trained: Trained, tmp_path: Path) -> None:
+    data, *_ = trained
+    with pytest.raises(RunError, match="The device 'cuda:99' cannot be used"):
+        train(data, phantoms.card(), imagenet_weights(), tmp_path, seed=1, device="cuda:99", advance=lambda *step: None)

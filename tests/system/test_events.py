@@ -22,7 +22,13 @@ from tests.system.test_up import PATIENCE, ROOT, SAMPLES, Up
 from tests.waiting import wait_until
 
 ALL = "1.2.840.10008.5.1.4.34.5"
-POLICY = '[[worklist.policy.rules]]\nfinding = "*"\npriority = "HIGH"\n'  # whatever the model says: this is about time
+# whatever the model says: this is about time
+POLICY = """[worklist.policy]
+unproven_may_raise = ["*"]
+[[worklist.policy.rules]]
+finding = "*"
+priority = "HIGH"
+"""
 
 
 class Reader:

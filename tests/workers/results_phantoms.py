@@ -29,16 +29,22 @@ from workers.results.registry import kinds, make_results
 
 NOW = datetime(2026, 1, 2, 10, 15, 30)
 
+PROVEN: dict[str, Any] = {
+    "data": "validation C", "threshold": 0.5, "positives": 70, "negatives": 139, "sensitivity": 0.4,
+    "specificity": 0.96, "auc": 0.8, "auc_interval": [0.73, 0.86], "raises_priority": True,
+}  # fmt: skip
+"""Figures that let a label raise the priority."""
+
 LABELS: tuple[dict[str, Any], ...] = (
     {
         "name": "Pneumothorax", "code": ["36118008", "SCT", "Pneumothorax"], "site": ["3120008", "SCT", "Pleura"],
         "urgency": "HIGH", "acr": 1, "operating_point": 0.3, "saliency_threshold": 1.0, "colour": [255, 0, 0],
-        "smallest_region_fraction": 0.001, "smallest_region_mm3": 20.0,
+        "smallest_region_fraction": 0.001, "smallest_region_mm3": 20.0, "triage": PROVEN,
     },
     {
         "name": "Nodule", "code": ["786838002", "SCT", "Nodule of lung"], "site": ["39607008", "SCT", "Lung"],
         "urgency": "MEDIUM", "acr": 3, "operating_point": 0.4, "saliency_threshold": 1.0, "colour": [255, 196, 0],
-        "smallest_region_fraction": 0.001, "smallest_region_mm3": 20.0,
+        "smallest_region_fraction": 0.001, "smallest_region_mm3": 20.0, "triage": PROVEN,
     },
     {
         "name": "Pleural_Thickening", "code": ["PLEURAL_THICK", "99READFIRST", "Pleural thickening"],

@@ -73,6 +73,8 @@ class Finding:
         The card's operating point of the label.
     present
         ``probability >= threshold``.
+    raises_priority
+        Whether the card lets it raise the study's priority.
     regions
         Best first; empty where absent, and also where present but the saliency never reaches the label's threshold.
     """
@@ -82,6 +84,12 @@ class Finding:
     threshold: float
     present: bool
     regions: tuple[Region, ...]
+    raises_priority: bool = False
+
+    @property
+    def keeps_the_order(self) -> bool:
+        """Whether it is present and urgent, and its card does not let it raise the priority."""
+        return self.present and self.label.urgency != "LOW" and not self.raises_priority
 
 
 def findings_of(prediction: Prediction, card: Card, source: Source, context: Context) -> tuple[Finding, ...]:
@@ -109,7 +117,7 @@ def _finding(label: Label, prediction: Prediction, source: Source, context: Cont
         raise AnalysisError(f"the model gave {probability} as the probability of {label.title}")
     present = probability >= label.operating_point
     found = _regions(label, prediction.saliency[index], source, context) if present else ()
-    return Finding(label, probability, label.operating_point, present, found)
+    return Finding(label, probability, label.operating_point, present, found, label.raises(probability))
 
 
 def _regions(label: Label, saliency: NDArray[np.float32], source: Source, context: Context) -> tuple[Region, ...]:

@@ -33,6 +33,8 @@ def finding_sentences(
     sentences += [_region_sentence(region, source, several) for region, source in regions]
     if not regions:
         sentences.append("No region is drawn: the saliency map does not reach its threshold.")
+    if finding.keeps_the_order:
+        sentences.append(wording.phrase("keeps the order", "en"))
     if finding.label.acr:
         sentences.append(f"ACR category {finding.label.acr}, actionable within {_IN_TIME[finding.label.acr]}.")
     return " ".join(sentences)

@@ -32,6 +32,10 @@ PHRASES = {
     ),
     "present": ("{name}, {quantity} {value}: {places}.", "{name},{quantity} {value}:{places}。"),
     "present, no region": ("{name}, {quantity} {value}, no region shown.", "{name},{quantity} {value},未标出位置。"),
+    "keeps the order": (
+        "By its card it does not change the reading order.",
+        "按其模型卡,不改变阅片顺序。",
+    ),
     "excluded": ("No {name} seen.", "未见{name}。"),
     "not excluded": (
         "Below threshold, and not excluded: {names}.",
@@ -194,7 +198,10 @@ def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Contex
     card = context.card
     present = sorted((pair for pair in found if pair[0].present), key=lambda pair: -pair[0].probability)
     absent = [finding.label for finding, _ in found if not finding.present]
-    yield from (present_sentence(finding, regions, context, language) for finding, regions in present)
+    for finding, regions in present:
+        yield present_sentence(finding, regions, context, language)
+        if finding.keeps_the_order:
+            yield phrase("keeps the order", language)
     for label in absent:
         if can_exclude(card, label):
             yield phrase("excluded", language, name=_inside(label, language))

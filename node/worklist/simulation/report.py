@@ -144,6 +144,7 @@ def replay(ledger: Ledger, hours: float, times: Times, test: Test, readers: int,
         FINDING.c.study_instance_uid == STUDY.c.study_instance_uid,
         FINDING.c.present,
         FINDING.c.urgency == Priority.HIGH,
+        FINDING.c.raises_priority,
     )
     query = select(STUDY.c.last_received_at, STUDY.c.finished_at, urgent.exists().label("flagged"))
     with ledger.read() as connection:

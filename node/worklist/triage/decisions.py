@@ -152,7 +152,7 @@ def _history(connection: Connection, policy: Policy, but: str = "") -> list[Mapp
 def _stored(inputs: DecisionInputs, decision: TriageDecision, policy: Policy) -> dict[str, object]:
     """The inputs as JSON, in the keys of the ledger's column and of `readfirst study --json`."""
     present = (finding for finding in inputs.findings if finding.present)
-    priorities = (finding_priority(finding, inputs.patient, policy.rules) for finding in present)
+    priorities = (finding_priority(finding, inputs.patient, policy) for finding in present)
     return {
         "findings": [asdict(finding) for finding in inputs.findings],
         "calls": [
@@ -160,7 +160,7 @@ def _stored(inputs: DecisionInputs, decision: TriageDecision, policy: Policy) ->
              "category": one.category, "rule": one.rule}
             for one in priorities
         ],
-        "asked_by": requested_by_package(inputs.findings, inputs.patient, policy.rules),
+        "asked_by": requested_by_package(inputs.findings, inputs.patient, policy),
         "patient": inputs.patient,
         "hours": inputs.hours,
         "alerts": inputs.alerts,

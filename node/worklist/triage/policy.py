@@ -41,12 +41,16 @@ class DecisionInputs:
 
 @dataclass(frozen=True, slots=True)
 class FindingPriority:
-    """The priority that one present finding requests; `rule` is its row of the policy from 1, 0 for the card."""
+    """The priority that one present finding requests; `rule` is its row of the policy from 1, 0 for the card.
+
+    A finding that its card does not let raise the priority requests LOW; then `raises` is false.
+    """
 
     finding: FoundFinding
     priority: Priority
     category: int
     rule: int
+    raises: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def decide(inputs: DecisionInputs, policy: Policy) -> TriageDecision:
 
 def _decide(inputs: DecisionInputs, policy: Policy, silent: frozenset[str]) -> TriageDecision:
     present = (finding for finding in inputs.findings if finding.present)
-    priorities = tuple(finding_priority(finding, inputs.patient, policy.rules) for finding in present)
+    priorities = tuple(finding_priority(finding, inputs.patient, policy) for finding in present)
     loud = tuple(one for one in priorities if one.finding.package not in silent)
     requested, category = _most(priorities)
     given, _ = _most(loud)
@@ -111,9 +115,11 @@ def _held_back(inputs: DecisionInputs, policy: Policy) -> tuple[Disposition, str
     return Disposition.SENT, ""
 
 
-def finding_priority(finding: FoundFinding, patient: str, rules: Sequence[PolicyRule]) -> FindingPriority:
+def finding_priority(finding: FoundFinding, patient: str, policy: Policy) -> FindingPriority:
     """What a present finding requests: by the first rule that fits, else by the urgency on its card."""
-    for number, rule in enumerate(rules, 1):
+    if not may_raise(finding, policy):
+        return FindingPriority(finding, Priority.LOW, _CATEGORY[Priority.LOW], 0, raises=False)
+    for number, rule in enumerate(policy.rules, 1):
         if _fits(rule, finding, patient):
             priority = Priority(rule.priority)
             return FindingPriority(finding, priority, rule.category or _CATEGORY[priority], number)
@@ -128,6 +134,11 @@ def _fits(rule: PolicyRule, finding: FoundFinding, patient: str) -> bool:
         and rule.patients in ("any", patient)
         and finding.probability >= rule.at_least
     )
+
+
+def may_raise(finding: FoundFinding, policy: Policy) -> bool:
+    """Whether a finding may raise the priority: by its package's card, or because the site has it so."""
+    return finding.raises_priority or not {"*", finding.label}.isdisjoint(policy.unproven_may_raise)
 
 
 def is_silent(package: str, policy: Policy, stuck: frozenset[str] = frozenset()) -> bool:
@@ -152,12 +163,10 @@ def stuck_packages(history: Sequence[Mapping[str, Priority]], policy: Policy) ->
     return frozenset(found)
 
 
-def requested_by_package(
-    findings: Sequence[FoundFinding], patient: str, rules: Sequence[PolicyRule]
-) -> dict[str, Priority]:
+def requested_by_package(findings: Sequence[FoundFinding], patient: str, policy: Policy) -> dict[str, Priority]:
     """What each package that saw the study requests, LOW where it found nothing."""
     requested = {finding.package: Priority.LOW for finding in findings}
-    for one in (finding_priority(finding, patient, rules) for finding in findings if finding.present):
+    for one in (finding_priority(finding, patient, policy) for finding in findings if finding.present):
         if one.priority.above(requested[one.finding.package]):
             requested[one.finding.package] = one.priority
     return requested
@@ -184,7 +193,7 @@ def describe(priorities: Sequence[FindingPriority], requested: Priority) -> str:
 def _finding(one: FindingPriority) -> str:
     finding = one.finding
     value, threshold = (f"{100 * number:.0f} %" for number in (finding.probability, finding.operating_point))
-    rule = f", rule {one.rule}" if one.rule else ""
+    rule = f", rule {one.rule}" if one.rule else "" if one.raises else ", does not change the order"
     return f"{finding.label} ({finding.quantity} {value}, threshold {threshold}{rule})"
 
 

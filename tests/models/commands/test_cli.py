@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from models import packages
+from models.card import TriagePoint
+from models.cardfile import card_text
 from models.commands.cli import app
 from tests.models import phantoms
 
@@ -35,6 +37,35 @@ def test_show_gives_the_limits_and_the_figures() -> None:
     for words in ("Research software, not a medical device", "36118008 SCT", "HIGH", "validation B"):
         assert words in out
     assert json.loads(run("show", XRAY, "--json")[1])["digest"] == packages.digest(XRAY)
+
+
+def test_show_says_of_a_hundred_alerts_how_many_are_right(tmp_path: Path) -> None:
+    given = packages.load_card(XRAY)
+    point = TriagePoint(
+        data="validation C", threshold=0.6, positives=70, negatives=139, sensitivity=0.4,
+        sensitivity_interval=(0.3, 0.5),
+        specificity=0.96, auc=0.78, auc_interval=(0.71, 0.85), raises_priority=True,
+    )  # fmt: skip
+    weak = point.model_copy(update={"auc_interval": (0.65, 0.85), "raises_priority": False})
+    points = {"Pneumothorax": point, "Effusion": weak, "Nodule": point}
+    labels = tuple(label.model_copy(update={"triage": points.get(label.name)}) for label in given.labels)
+    (tmp_path / "card.toml").write_text(card_text(given.model_copy(update={"labels": labels})), encoding="utf-8")
+    shutil.copy(XRAY / "weights.safetensors", tmp_path)
+    code, out, _ = run("show", tmp_path)
+    assert code == 0
+    assert "where 2 of 100 studies have the finding, an assumption: give your own with --prevalence" in out
+    figures = (
+        "at 0.6 it finds 40 % (30 to 50) of 70 with the finding and passes 96 % of 139 without (validation C);"
+        " of 100 such alerts about 17 are right."
+    )
+    assert f"- Pneumothorax: raises the priority to HIGH: {figures}" in out
+    bound = "the lower bound of the AUC's interval, 0.65, is not above 0.7 on validation C"
+    assert f"- Effusion: never changes the order, {bound}; {figures}" in out
+    assert f"- Nodule: never changes the order, its urgency is LOW; {figures}" in out
+    assert "- Hernia: never changes the order, too few held-out images were measured." in out
+    out = run("show", tmp_path, "--prevalence", "0.2")[1]
+    assert "where 20 of 100 studies have the finding:" in out
+    assert "of 100 such alerts about 71 are right" in out
 
 
 def test_a_name_that_is_not_there_is_said_and_exits_1() -> None:

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from models import packages
+from models.cardfile import card_text
 from models.commands.cli import app
 from tests.models import bright, phantoms
 
@@ -64,3 +65,31 @@ def test_baselines_are_printed_beside_the_package(data: Path) -> None:
     assert code == 0
     for name in ("equalized", "CLAHE", "Canny", "centre box"):
         assert name in out
+
+
+def test_markdown_has_the_baselines_and_the_operating_points(data: Path) -> None:
+    code, out, _ = run("evaluate", "chest-xray", "--data", data, "--markdown", "--against", "chest-xray")
+    assert code == 0
+    assert "| finding | on | threshold | sensitivity | specificity | AUC | triage |\n| --- |" in out
+    for words in ("| mean AUC | validation A, 2 labels |", "| metadata only |", "| a random point of the image |",
+                  "| boxes of Disc at IoU 0.5 |", "| phantom 0.2.0 |", "| Half |"):  # fmt: skip
+        assert words in out
+    assert all(line.count("|") == 7 for line in out.splitlines() if line.startswith("| mean AUC"))
+
+
+def test_operating_points_are_written_on_the_card_only_when_asked(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "phantom"
+    folder.mkdir()
+    given = bright.model().card
+    (folder / "card.toml").write_text(card_text(given), encoding="utf-8")
+    words = ("evaluate", folder, "--data", data, "--json")
+    code, out, _ = run(*words)
+    assert code == 0
+    assert packages.load_card(folder) == given
+    assert run(*words, "--update-card")[0] == 0
+    points = {label.name: label.triage for label in packages.load_card(folder).labels}
+    assert {label: point and point.model_dump(mode="json", exclude_none=True) for label, point in points.items()} == (
+        json.loads(out)["triage"]
+    )
+    disc = points["Disc"]
+    assert disc is not None and disc.raises_priority and disc.data == "validation A, B"

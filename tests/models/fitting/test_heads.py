@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from models.fitting import heads
+from models.fitting.rows import Rows
 
 
 def test_a_patient_is_in_one_fold_only() -> None:
@@ -41,3 +45,31 @@ def test_the_mean_counts_sources_alike() -> None:
     logits = np.array([[2.0], [1.0], [0.0], [1.0], [1.0], [1.0]])
     sources = np.array(["A", "A", "B", "B", "B", "B"])
     assert heads.mean_auc(logits, truth, sources, 1) == pytest.approx(0.5)
+
+
+def test_the_optimum_is_that_of_a_logistic_regression_a_label() -> None:
+    rng = np.random.default_rng(0)
+    features, truth = rng.normal(size=(300, 12)) * 3 + 1, rng.random((300, 3)) < [0.1, 0.3, 0.6]
+    truth[:, 0] |= features[:, 0] > 5
+    whiten = heads.whitening(np.cov(rng.normal(size=(12, 99))))
+    head = heads.fit(features, truth, 0.02, whiten)
+    x = (features - features.mean(0)) @ whiten
+    for index in range(3):
+        model = LogisticRegression(C=1 / (0.02 * 300), tol=1e-9, max_iter=5000).fit(x, truth[:, index])
+        np.testing.assert_allclose(head.logits(features)[:, index], model.decision_function(x), atol=1e-3)
+
+
+def test_parts_on_disk_give_what_memory_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    features, truth = rng.normal(size=(200, 8)), rng.random((200, 2)) < 0.4
+    held, whiten = heads.folds(np.arange(200), 5, 0), np.eye(8)
+    stored = Rows(tmp_path / "features.npy", features.shape, np.float64)
+    stored[slice(0, 200)] = features
+    monkeypatch.setattr(heads, "CHUNK", 7)
+    parted = heads.fold_heads(stored, truth, held, 0.1, whiten)
+    monkeypatch.setattr(heads, "CHUNK", 1000)
+    whole = heads.fold_heads(features, truth, held, 0.1, whiten)
+    zero = np.zeros(2)
+    np.testing.assert_allclose(
+        heads.out_of_fold(stored, held, parted, zero), heads.out_of_fold(features, held, whole, zero), atol=1e-5
+    )

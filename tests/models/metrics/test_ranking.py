@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.metrics.draws import patient_draws
-from models.metrics.ranking import auc, auc_draws, auc_interval
+from models.metrics.ranking import auc, auc_draws, auc_interval, within_draws
 
 
 def test_auc_counts_ties_half() -> None:
@@ -35,3 +35,20 @@ def test_a_draw_counts_a_row_as_often_as_it_was_drawn() -> None:
         assert area == pytest.approx(roc_auc_score(np.repeat(truth, draw), np.repeat(scores, draw)), abs=1e-12)
     assert (weights[:, ::2] == weights[:, 1::2]).all()
     assert np.isnan(auc_draws(scores, truth, truth[None].astype(float)))
+
+
+def test_pairs_of_two_sources_do_not_count() -> None:
+    """A source that is higher for all and holds more positives gains nothing by it."""
+    rng = np.random.default_rng(2)
+    sources = np.array(["A", "B"]).repeat(100)
+    truth = rng.random(200) < np.where(sources == "A", 0.1, 0.6)
+    scores = rng.normal(size=200) + 9 * (sources == "B")
+    once = np.ones((1, 200))
+    assert auc(scores, truth) > 0.7
+    within = float(within_draws(scores, truth, sources, once)[0])
+    pairs = [(auc(scores[rows], truth[rows]), truth[rows].sum() * (~truth[rows]).sum())
+             for rows in (sources == "A", sources == "B")]  # fmt: skip
+    assert within == pytest.approx(np.average([area for area, _ in pairs], weights=[count for _, count in pairs]))
+    assert within < 0.6
+    only_a = (sources == "A")[None].astype(float)
+    assert within_draws(scores, truth, sources, only_a)[0] == pytest.approx(pairs[0][0])

@@ -18,7 +18,7 @@ from node.entities import AnalysisReport, StudyState
 from node.errors import QueueUnavailable
 from node.ledger import studies, workers
 from node.ledger.engine import Ledger
-from node.ledger.tables import EVENT, STUDY, WORK_ITEM
+from node.ledger.tables import EVENT, FINDING, STUDY, WORK_ITEM
 from node.receiving import instances
 from node.sending import circuits, deliveries
 from node.sending.deliveries import DELIVERY
@@ -144,6 +144,16 @@ def test_the_study_page_shows_pictures_values_story_and_viewer(serve: Serve, led
 )
 def test_what_is_not_there_is_said(site: Site, path: str) -> None:
     assert site.client.get(path).status_code == 404
+
+
+def test_a_finding_that_does_not_change_the_order_says_so(site: Site, ledger: Ledger, tmp_path: Path) -> None:
+    sentence = "by its card it does not change the reading order"
+    arrive(ledger)
+    analyse(ledger, tmp_path)
+    assert sentence not in site.client.get(f"/study/{UID}").text
+    with ledger.write() as connection:
+        connection.execute(FINDING.update().values(raises_priority=False))
+    assert site.client.get(f"/study/{UID}").text.count(sentence) == 1  # of the present one
 
 
 def test_a_study_without_pictures_says_why(site: Site, ledger: Ledger, tmp_path: Path) -> None:

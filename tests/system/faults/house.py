@@ -178,7 +178,7 @@ class House:
             "models": {"packages": f'["{studies.PACKAGE}"]', "folder": f'"{self.folder / "models"}"'},
             "worklist": {"sinks": '["ups", "hl7"]'},
             "worklist.hl7": {"host": '"127.0.0.1"', "port": self.ris.port},
-            "worklist.policy": {"alerts_an_hour": 0, "stuck_studies": 1000000},
+            "worklist.policy": {"alerts_an_hour": 0, "stuck_studies": 1000000, "unproven_may_raise": '["*"]'},
         }  # fmt: skip
         tables |= {name: tables.get(name, {}) | dict(keys) for name, keys in more.items()}
         lines = [

@@ -11,6 +11,7 @@ from models.cardfile import read_card
 from tests.workers import results_phantoms as phantoms
 from workers.findings import wording
 from workers.findings.location import Location
+from workers.findings.statement import finding_sentences
 from workers.findings.wording import FINDINGS_ZH, LEAST_SENSITIVITY, ORGANS, PHRASES, can_exclude, place, report
 
 
@@ -77,6 +78,18 @@ def test_findings_are_told_by_organ_with_their_places() -> None:
     assert lungs == "Lungs: Nodule, probability 50 %: central middle zone."
     assert "at least 90 % at the lower end" in rule
     assert f"{LEAST_SENSITIVITY:.0%}" == "90%"
+
+
+def test_a_finding_that_does_not_change_the_order_says_so_in_both_languages() -> None:
+    """The nodule at 50 % reaches its operating point for triage; the pneumothorax has none here."""
+    found = phantoms.two_findings(phantoms.image_source(phantoms.radiograph()))
+    shown = [replace(finding, raises_priority=finding.label.name == "Nodule") for finding in found]
+    for language, sentence in (("en", "By its card it does not change the reading order."), ("zh", "不改变阅片顺序")):
+        context = phantoms.context(language=language)
+        _, pleura, lungs, _ = report([(finding, finding.regions) for finding in shown], context)
+        assert (pleura.count(sentence), lungs.count(sentence)) == (1, 0)
+    sentences = [finding_sentences(finding, [], "probability") for finding in shown]
+    assert ["By its card" in one for one in sentences] == [True, False, False]
 
 
 def test_seen_to_be_absent_is_said_only_of_what_the_model_can_exclude() -> None:

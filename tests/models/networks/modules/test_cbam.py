@@ -47,7 +47,7 @@ def test_spatial_attention_learns_to_look_away() -> None:
     x[:, 0, 2, 2] = rng.normal(scale=30, size=300)
     x[:, 1:, 2, 2] += 10
     torch.manual_seed(0)
-    *_, trained = minimize(AttendedHead(16, 1), torch.from_numpy(x), truth, 1e-4, (40,))
+    *_, trained = minimize(AttendedHead(16, 1), lambda rows: torch.from_numpy(x[rows]), truth, 1e-4, (40,))
     assert isinstance(trained, AttendedHead)
     with torch.inference_mode():
         where = trained.cbam.spatial(torch.from_numpy(x))[:, 0].mean(0)

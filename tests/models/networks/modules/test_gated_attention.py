@@ -49,7 +49,7 @@ def test_attention_learns_which_cell_speaks() -> None:
     cells[np.arange(400), place, 1] = 4  # the mark of the cell that speaks
     cells[np.arange(400), place, 0] += np.where(truth[:, 0], 2, -2)
     torch.manual_seed(0)
-    *_, trained = minimize(GatedHead(6, 1), torch.from_numpy(cells), truth, 1e-4, (40,))
+    *_, trained = minimize(GatedHead(6, 1), lambda rows: torch.from_numpy(cells[rows]), truth, 1e-4, (40,))
     assert isinstance(trained, GatedHead)
     with torch.inference_mode():
         evidence = trained.evidence(torch.from_numpy(cells))[:, 0].numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -32,6 +33,29 @@ def test_without_rules_the_card_speaks() -> None:
     assert (decision.given, decision.category, decision.disposition) == (HIGH, 1, Disposition.SENT)
     said = "Pneumothorax (probability 90 %, threshold 50 %), Effusion (probability 60 %, threshold 50 %)"
     assert decision.reason == f"{said}, ACR category 1"
+
+
+UNPROVEN = replace(finding(), raises_priority=False)
+
+
+def test_a_finding_that_its_card_does_not_prove_asks_for_nothing() -> None:
+    decision = decide(DecisionInputs((UNPROVEN,)), Policy())
+    assert (decision.given, decision.disposition) == (LOW, Disposition.SENT)
+    assert decision.reason == (
+        "Pneumothorax (probability 90 %, threshold 50 %, does not change the order), ACR category 3"
+    )
+    other = finding("Nodule", "MEDIUM")
+    assert decide(DecisionInputs((UNPROVEN, other)), Policy()) == decide(DecisionInputs((other,)), Policy())
+
+
+@pytest.mark.parametrize("allowed", [("Pneumothorax",), ("*",)])
+def test_the_site_lets_it_raise_by_name_and_then_its_rules_count(allowed: tuple[str, ...]) -> None:
+    rule = PolicyRule(finding="Pneumothorax", priority="HIGH", category=2)
+    assert decide(DecisionInputs((UNPROVEN,)), Policy(rules=(rule,))).given is LOW  # a rule alone proves nothing
+    assert decide(DecisionInputs((UNPROVEN,)), Policy(unproven_may_raise=("Nodule",))).given is LOW
+    assert decide(DecisionInputs((UNPROVEN,)), Policy(unproven_may_raise=allowed)).given is HIGH
+    decision = decide(DecisionInputs((UNPROVEN,)), Policy(rules=(rule,), unproven_may_raise=allowed))
+    assert (decision.given, decision.category) == (HIGH, 2)
 
 
 def test_an_absent_finding_asks_for_nothing() -> None:
