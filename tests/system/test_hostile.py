@@ -15,6 +15,7 @@ from tests.system.hostile.attack import KINDS, Result, attack
 from tests.system.hostile.held import CONDITIONS
 from tests.system.hostile.kind import Answer, Row
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of what is wrong on purpose
 _PATIENCE = 300.0  # seconds until the last study has ended, on a busy machine
 
 
