@@ -19,6 +19,7 @@ from ports import free_port
 from websockets.sync.client import connect
 
 from tests.system.test_up import PATIENCE, ROOT, SAMPLES, Up
+from tests.waiting import wait_until
 
 ALL = "1.2.840.10008.5.1.4.34.5"
 # whatever the model says: this is about time
@@ -44,12 +45,8 @@ class Reader:
         return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
 
     def first(self, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if found := next((line for line in self.lines if holds(line)), None):
-                return found
-            time.sleep(0.02)
-        pytest.fail(self._log.read_text())
+        wait_until(lambda: any(map(holds, self.lines)), self._log.read_text, PATIENCE)
+        return next(line for line in self.lines if holds(line))
 
     def end(self) -> None:
         self.process.kill()

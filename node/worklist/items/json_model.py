@@ -54,8 +54,13 @@ def _groups(name: str) -> Json:
 
 def texts(entry: Json | None) -> tuple[str, ...]:
     """The values of one element as text, empty ones left out; the groups of a name are joined by `=`."""
-    values = (entry or {}).get("Value", ())
-    return tuple(text for text in map(_as_text, values) if text)
+    return tuple(text for text in map(_as_text, _values(entry)) if text)
+
+
+def _values(entry: object) -> list[object]:
+    """None where an older version kept what is no element."""
+    values = entry.get("Value") if isinstance(entry, dict) else None
+    return values if isinstance(values, list) else []
 
 
 def _as_text(value: object) -> str:
@@ -78,7 +83,8 @@ def items(attributes: Json, keyword: str) -> tuple[Json, ...]:
 
 def items_of(entry: Json | None) -> tuple[Json, ...]:
     """The Items of a Sequence element; none where it is another one."""
-    return tuple(entry.get("Value", ())) if entry and entry["vr"] == "SQ" else ()
+    is_sequence = isinstance(entry, dict) and entry.get("vr") == "SQ"
+    return tuple(item for item in _values(entry) if isinstance(item, dict)) if is_sequence else ()
 
 
 def has_value(attributes: Json, keyword: str) -> bool:

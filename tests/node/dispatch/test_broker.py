@@ -9,6 +9,7 @@ import redis
 
 from node.dispatch.broker import ANALYZE, DELIVER, TASKS, Broker, lists_of, make_app
 from node.dispatch.embedded_redis import EmbeddedRedis, embedded_redis
+from node.dispatch.fairness import precedence
 from node.entities import HIGH, LOW, MEDIUM
 from node.errors import QueueUnavailable
 
@@ -43,7 +44,7 @@ def test_a_message_is_a_task_name_and_names(broker: Broker, redis_server: Embedd
 def test_the_urgent_message_is_taken_first(broker: Broker, redis_server: EmbeddedRedis) -> None:
     """By Celery's own consumer, on a real Redis."""
     for number, rank in enumerate((LOW, MEDIUM, HIGH, MEDIUM, HIGH)):
-        broker.analyze(f"1.{number}", 1, rank)
+        broker.analyze(f"1.{number}", 1, precedence(rank))
     assert broker.waiting(ANALYZE) == 5
     app, taken = make_app(redis_server.url, 60.0), list[str]()
     with app.connection_for_read() as connection, connection.SimpleQueue("analyze") as queue:
