@@ -233,6 +233,20 @@ class Measurement(_Table):
     """At the operating point."""
 
 
+class Overlap(_Table):
+    """How far masks agree with people's on some images."""
+
+    data: Text
+    """Which images, for instance "validation"."""
+    images: int
+    dice: Fraction
+    """Mean over the images, each at its file's size."""
+    interval: tuple[Fraction, Fraction]
+    """95 % bootstrap interval, resampled by patient."""
+    lowest: Fraction
+    """Of one image."""
+
+
 class Training(_Table):
     """How the package was made and measured."""
 
@@ -247,6 +261,7 @@ class Training(_Table):
     """How its weights were made where they are not the published ones."""
     baseline: str = ""
     measured: tuple[Measurement, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
 
 
 class Card(_Table):
@@ -261,6 +276,8 @@ class Card(_Table):
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     algorithm: Literal["neural network", "classical image analysis"]
     quantity: Literal["probability", "score"]
+    category: Literal["finding", "structure"] = "finding"
+    """What its labels are. A structure is an organ: it is segmented, is in no report, and requests no priority."""
     localizer: Text
     """How findings are located: a name of `models.localizers.registry.LOCALIZERS`."""
     input: Input

@@ -48,6 +48,11 @@ def scaled(image: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:
 def _check_image(image: NDArray[np.float32], spacing: tuple[float, ...] | None, card: Card) -> None:
     if image.shape != card.input.size:
         raise InputError(f"{card.name} takes images of {card.input.size} rows and columns, not {image.shape}.")
+    check_intensities(image, card)
+
+
+def check_intensities(image: NDArray[np.float32], card: Card) -> None:
+    """InputError where an image has others than 0..1."""
     low, high = float(image.min()), float(image.max())
     if not (-1e-3 <= low <= high <= 1 + 1e-3):  # false for NaN, too
         raise InputError(f"{card.name} takes intensities of 0 (black) to 1 (white); these are {low:g} to {high:g}.")

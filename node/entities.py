@@ -118,7 +118,8 @@ class Picture:
 class AnalysisReport:
     """What an analysis hands to the ledger.
 
-    `reason` explains NOT_ANALYSED and FAILED; `left_out` are (SOP Instance UID, reason) pairs.
+    `reason` explains NOT_ANALYSED, FAILED, and ANALYSED without any finding; `left_out` are (SOP Instance UID, reason)
+    pairs.
     """
 
     state: StudyState

@@ -34,6 +34,8 @@ from workers.inputs.volume import load_volume
 from workers.results import pictures
 from workers.results.registry import kinds, make_results
 
+NO_FINDINGS = "organs were segmented; no model that looks for findings read the study"
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -181,14 +183,15 @@ def analyze(
     left_out = unreadable + _left_out_by_all(headers, models, done)
     notes = tuple(dict.fromkeys(note for one in done for note in one.notes))
     remarks = mixed(patients) + tuple(dict.fromkeys(remark for one in done for remark in one.remarks))
-    if findings:
+    if any(part.study for parts in predicted for part in parts):
         notes += remarks
         results = tuple(result for one in done for result in one.results)
         drawn = tuple(picture for one in done for picture in one.pictures)
         if results and all(result.fault for result in results):
             reason = f"the analysis failed: no result passed our own checks: {results[0].fault}"
             return AnalysisReport(StudyState.FAILED, reason, findings, results, left_out, notes, drawn)
-        return AnalysisReport(StudyState.ANALYSED, "", findings, results, left_out, notes, drawn)
+        reason = "" if findings else NO_FINDINGS
+        return AnalysisReport(StudyState.ANALYSED, reason, findings, results, left_out, notes, drawn)
     reasons = dict.fromkeys([*notes, *remarks, *(reason for _uid, reason in left_out)])
     reason = "; ".join(reasons) or "the study holds no instance that may be analysed"
     return AnalysisReport(StudyState.NOT_ANALYSED, f"not analysed, because: {reason}", left_out=left_out)
@@ -259,7 +262,7 @@ def _make(predicted: _Predicted) -> _Analysis:
 def _results(study: AnalysedStudy, run: _Run, faults: dict[str, str]) -> tuple[ResultObject, ...]:
     """Make, check and write every kind that is wanted; in `faults` the reasons of those that could not be made."""
     folder, package = run.study.folder, run.model.card.name
-    made = make_results(study, run.environment.options.kinds, faults)
+    made = make_results(study, _kinds(run), faults)
     make_folder(folder, folder.parent)
     named = [(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in made]
     checked = gate.check(named, run.study.quarantine)
@@ -278,6 +281,14 @@ def _results(study: AnalysedStudy, run: _Run, faults: dict[str, str]) -> tuple[R
     return written + tuple(_not_made(kind, fault, study, run.study.quarantine) for kind, fault in faults.items())
 
 
+def _kinds(run: _Run) -> frozenset[str]:
+    """The kinds that are wanted and that can be made of the package's labels."""
+    wanted = run.environment.options.kinds
+    if run.model.card.category == "finding":
+        return wanted
+    return frozenset(kind for kind in wanted if kinds()[kind].of_structures)
+
+
 def _not_made(kind: str, fault: str, study: AnalysedStudy, quarantine: Path) -> ResultObject:
     """A row for what our software failed to make, so that it is shown and its fallback is sent; it has no file."""
     context, uids = study.context, study.sop_instance_uids
@@ -294,7 +305,9 @@ def _not_made(kind: str, fault: str, study: AnalysedStudy, quarantine: Path) -> 
 
 
 def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
-    """One row a label: the most probable of the sources, with the places of its regions."""
+    """One row a label: the most probable of the sources, with the places of its regions; none of structures."""
+    if study.context.card.category == "structure":
+        return ()
     card, by_label = study.context.card, zip(*(each.findings for each in study.sources), strict=True)
     best = [max(same, key=lambda finding: finding.probability) for same in by_label]
     return tuple(

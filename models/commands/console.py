@@ -15,7 +15,7 @@ from models.errors import ModelsError
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from models.card import Measurement
+    from models.card import Measurement, Overlap
 
 Advance = Callable[[str, int, int], None]
 """Called with (stage, done, of all)."""
@@ -67,4 +67,13 @@ def measured_table(measured: tuple[Measurement, ...]) -> Table:
         interval = f"{one.interval[0]:.3f} to {one.interval[1]:.3f}"
         counts = f"{one.positives} of {one.images}"
         table.add_row(one.label.replace("_", " "), one.data, counts, f"{one.auc:.3f}", interval, baseline)
+    return table
+
+
+def overlap_table(overlaps: tuple[Overlap, ...]) -> Table:
+    """One row a Dice coefficient."""
+    table = Table("masks on", "images", "Dice", "95 % interval", "lowest", box=None)
+    for one in overlaps:
+        interval = f"{one.interval[0]:.3f} to {one.interval[1]:.3f}"
+        table.add_row(one.data, str(one.images), f"{one.dice:.3f}", interval, f"{one.lowest:.3f}")
     return table

@@ -29,7 +29,7 @@ def list_packages(folders: Folders = None, as_json: AsJson = False) -> None:
     table = Table("name", "version", "finds", "sees", "method", box=None)
     for _, card in cards:
         sees = f"{card.input.kind} of {', '.join(card.input.modalities)}"
-        finds = f"{len(card.labels)} finding{'s' * (len(card.labels) > 1)}"
+        finds = f"{len(card.labels)} {card.category}{'s' * (len(card.labels) > 1)}"
         table.add_row(card.name, card.version, finds, sees, card.algorithm)
     Console().print(table)
 

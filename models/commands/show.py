@@ -12,7 +12,7 @@ from rich.table import Table
 
 from models import packages
 from models.commands.arguments import AsJson, Folders, Package
-from models.commands.console import measured_table, printed_errors
+from models.commands.console import measured_table, overlap_table, printed_errors
 from models.commands.folders import package_folder
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def show(
         console.print(limit, markup=False)
     if card.training.backbone:
         console.print(f"Backbone: {card.training.backbone}", markup=False)
-    console.print(measured_table(card.training.measured))
+    if card.training.measured:
+        console.print(measured_table(card.training.measured))
+    if card.training.overlaps:
+        console.print(overlap_table(card.training.overlaps))
 
 
 def _triage_lines(card: Card, prevalence: float) -> Iterator[str]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from models import packages
 from models.commands.arguments import Data, Device, Folders, Like
-from models.commands.console import measured_table, printed_errors, progress
+from models.commands.console import measured_table, overlap_table, printed_errors, progress
 from models.commands.folders import package_folder
 from models.importers import installing
-from models.localizers.registry import trainable
+from models.localizers.registry import LOCALIZERS, trainable
+
+if TYPE_CHECKING:
+    from models.card import Card
 
 Run = Annotated[Path, typer.Option(metavar="DIR", help="Run folder: the package and run.json are written there.")]
 Weights = Annotated[
@@ -24,7 +27,7 @@ LocalizerName = Annotated[
 ]
 Test = Annotated[str, typer.Option(help="The split that is measured at the end.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a run that was killed; give the same options.")]
-Seed = Annotated[int, typer.Option(help="Of the folds.")]
+Seed = Annotated[int, typer.Option(help="Of the folds, or of the weights' first values and what is drawn.")]
 
 
 def train(
@@ -39,11 +42,14 @@ def train(
     resume: Resume = False,
     folders: Folders = None,
 ) -> None:
-    """Train a package again from a folder of labelled images (minutes on a CPU)."""
+    """Train a package again from a folder of labelled images, or of images with masks (minutes on a CPU)."""
     with printed_errors():
         card = packages.load_card(package_folder(like, folders))
         if not resume:
             installing.check_free(run / card.name)
+        if LOCALIZERS.get(card.localizer).fit_masks and not localizer:
+            _train_on_masks(data, card, run, seed, test)
+            return
         from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
         from models.training import forecast_lines  # noqa: PLC0415
         from models.training import train as train_package  # noqa: PLC0415
@@ -57,4 +63,17 @@ def train(
     Console().print(measured_table(evaluation.measured))
     for line in forecast_lines(run):
         typer.echo(line)
+    _print_written(folder)
+
+
+def _train_on_masks(data: Path, card: Card, run: Path, seed: int, test: str) -> None:
+    from models.mask_training import train as train_package  # noqa: PLC0415 (torch)
+
+    with progress() as advance:
+        folder, overlap = train_package(data, card, run, seed=seed, test=test, advance=advance)
+    Console().print(overlap_table((overlap,)))
+    _print_written(folder)
+
+
+def _print_written(folder: Path) -> None:
     typer.echo(f"{folder}: written. To use it: readfirst models add {folder}")

@@ -55,11 +55,19 @@ def read_image(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
 
 def read_fitted(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
     """The image as `read_image` gives it, and where the file lies in it."""
-    grey = _grey(path)
+    return _fitted(_grey(path), size)
+
+
+def fitted(image: NDArray[np.float32], size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
+    """An image (rows, columns) of 0..1 as a file of it would be read."""
+    return _fitted(Image.fromarray(np.ascontiguousarray(image, np.float32)), size)
+
+
+def _fitted(grey: Image.Image, size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
     box = Letterbox.fit((grey.height, grey.width), size)
     result = np.zeros(size, np.float32)
-    fitted = grey.resize((box.columns, box.rows), Image.Resampling.BILINEAR)
-    result[box.content] = np.asarray(fitted, np.float32)
+    resampled = grey.resize((box.columns, box.rows), Image.Resampling.BILINEAR)
+    result[box.content] = np.asarray(resampled, np.float32)
     return np.clip(result, 0.0, 1.0), box
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.card import Card, Code
+    from models.fitting.lungs import MaskFit, MaskTask
     from models.fitting.task import Fit, Task
 
     Load = Callable[[Card, bytes, str, int | None], "Localizer"]
@@ -53,7 +54,9 @@ class LocalizerEntry:
     code
         The method in CID 217; None where it has none.
     fit
-        Fits a package on labelled images; None where nothing is learned.
+        Fits a package on labelled images; None where nothing is learned of labels.
+    fit_masks
+        Fits a package on images with masks; None where nothing is learned of masks.
     """
 
     name: str
@@ -67,6 +70,7 @@ class LocalizerEntry:
     deviations: bool = True
     code: Code | None = None
     fit: Callable[[Task], Fit] | None = None
+    fit_masks: Callable[[MaskTask], MaskFit] | None = None
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""
@@ -89,5 +93,5 @@ register = LOCALIZERS.register
 
 
 def trainable() -> tuple[str, ...]:
-    """Names of the localizers that can be fitted."""
+    """Names of the localizers that can be fitted on labelled images."""
     return tuple(entry.name for entry in LOCALIZERS.entries() if entry.fit is not None)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
+from models import packages
 from models.prediction import Model
 from node.dicom.identity import is_uid
 from node.entities import AnalysisReport, StudyState
 from node.settings import Settings
+from tests.workers import imaging_phantoms as imaging
+from tests.workers import results_phantoms as results
+from tests.workers.gate.test_gate import needs_dciodvfy
 from tests.workers.study_phantoms import NOTHING, TinyModel, cut, radiograph
 from workers.delivery.profiles import result_options
 from workers.dicom.references import Predecessor
 from workers.gate import rules
 from workers.gate.rules import Requirement
 from workers.inputs.decoding.decoder import Decoder
-from workers.pipeline import Environment, Instance, Study, analyze
+from workers.pipeline import NO_FINDINGS, Environment, Instance, Study, analyze
 from workers.results.registry import kinds as every_kind
 
 RECEIVED = 1_767_348_930.0  # 2 January 2026
@@ -73,6 +79,61 @@ def test_a_finding_with_a_region_is_three_objects(decoder: Decoder, tmp_path: Pa
     assert found["Pneumothorax"] == (True, "HIGH", True)
     assert found["Nodule"] == (False, "MEDIUM", False)
     assert {str(file) for file in (tmp_path / "out").iterdir()} == {result.path for result in report.results}
+
+
+def test_organs_are_a_segmentation_and_no_finding(decoder: Decoder, tmp_path: Path) -> None:
+    model = TinyModel(card=results.card().model_copy(update={"category": "structure"}))
+    report = run(decoder, tmp_path / "out", [radiograph(tmp_path)], model)
+    assert (report.state, report.reason, report.findings) == (StudyState.ANALYSED, NO_FINDINGS, ())
+    assert kinds(report) == ["segmentation"]
+    (segmentation,) = objects(report, "segmentation")
+    (segment,) = segmentation.SegmentSequence
+    category = segment.SegmentedPropertyCategoryCodeSequence[0]
+    assert (category.CodeValue, category.CodeMeaning) == ("123037004", "Anatomical Structure")
+
+
+def test_organs_beside_findings_are_in_no_report(decoder: Decoder, tmp_path: Path) -> None:
+    organs = TinyModel(card=results.card().model_copy(update={"category": "structure", "name": "organs"}))
+    asked: list[str] = []
+    path = radiograph(tmp_path)
+    study = Study((Instance(path.stem, path, RECEIVED),), tmp_path / "out")
+    environment = Environment(decoder, "0.1.0", result_options(Settings()))
+    report = analyze(
+        study, [organs, TinyModel()], environment, lambda found: asked.extend(one.package for one in found)
+    )
+    assert set(asked) == {"test-image"}
+    assert [(one.package, one.kind) for one in report.results] == [
+        ("organs", "segmentation"), ("test-image", "segmentation"), ("test-image", "regions"),
+        ("test-image", "statement"),
+    ]  # fmt: skip
+    assert report.reason == ""
+
+
+@needs_dciodvfy
+def test_the_lungs_of_a_chest_are_two_segments_that_pass_every_check(decoder: Decoder, tmp_path: Path) -> None:
+    (sample,) = imaging.sample("chest-xray-normal")
+    path = tmp_path / f"{dcmread(sample).SOPInstanceUID}.dcm"
+    shutil.copy(sample, path)
+    report = run(decoder, tmp_path / "out", [path], packages.load(packages.find("lungs"), "cpu"))
+    assert [(result.kind, result.fault) for result in report.results] == [("segmentation", "")]
+    (segmentation,) = objects(report, "segmentation")
+    right, left = segmentation.SegmentSequence
+    for segment, code, meaning in ((right, "3341006", "Right lung"), (left, "44029006", "Left lung")):
+        kind = segment.SegmentedPropertyTypeCodeSequence[0]
+        assert (kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning) == (code, "SCT", meaning)
+        assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "123037004"
+        assert segment.AnatomicRegionSequence[0].CodeValue == code
+    masks = segmentation.pixel_array
+    columns = [np.nonzero(mask)[1].mean() for mask in masks]
+    assert columns[0] < columns[1]
+    assert all(0.03 < mask.mean() < 0.4 for mask in masks)
+
+
+def test_where_no_lungs_are_seen_the_study_says_so(decoder: Decoder, tmp_path: Path) -> None:
+    ramp = radiograph(tmp_path, size=(300, 300))
+    report = run(decoder, tmp_path / "out", [ramp], packages.load(packages.find("lungs"), "cpu"))
+    assert report.state == StudyState.NOT_ANALYSED
+    assert report.reason.startswith("not analysed, because: no lungs seen: ")
 
 
 def test_where_nothing_is_present_only_the_statement_is_made(decoder: Decoder, tmp_path: Path) -> None:

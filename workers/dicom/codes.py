@@ -58,8 +58,11 @@ FINDING = Code("121071", "DCM", "Finding")
 LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
 LANGUAGES = {"en": Code("en", "RFC5646", "English"), "zh": Code("zh", "RFC5646", "Chinese")}
 
-# Segmented Property Category: CID 7150
-ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+# Segmented Property Category: CID 7150; the card's category is the key
+SEGMENT_CATEGORIES = {
+    "finding": Code("49755003", "SCT", "Morphologically Abnormal Structure"),
+    "structure": Code("123037004", "SCT", "Anatomical Structure"),
+}
 
 # Present or absent: CID 240
 PRESENCE = Code("705057003", "SCT", "Presence")

@@ -37,6 +37,8 @@ class Kind:
         The kind that is sent instead where a peer does not take the SOP class; empty: none, it is tried again.
     of_saliency
         It is made of a volume's raw saliency maps, which are kept for it.
+    of_structures
+        It is made of packages that segment organs, too, and not of findings alone.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Kind:
     writer: str
     fallback: str = ""
     of_saliency: bool = False
+    of_structures: bool = False
 
     def make(self, study: Any) -> tuple[Dataset, ...]:
         """The objects of an `AnalysedStudy`."""

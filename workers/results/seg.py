@@ -83,7 +83,7 @@ def _segment(number: int, finding: Finding, region: Region, context: Context) ->
     segment = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=region.tracking_id[:64],
-        segmented_property_category=codes.coded(codes.ABNORMAL_STRUCTURE),
+        segmented_property_category=codes.coded(codes.SEGMENT_CATEGORIES[context.card.category]),
         segmented_property_type=codes.coded(label.code),
         algorithm_type="AUTOMATIC",
         algorithm_identification=equipment.segment_algorithm(context, label),

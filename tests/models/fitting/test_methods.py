@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_a_card_may_name_can_be_loaded_and_trained() -> None:
-    assert set(LOCALIZERS.names()) == set(trainable()) | {"candidates"}
+    assert set(LOCALIZERS.names()) == set(trainable()) | {"candidates", "lungs"}
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "hirescam", "mil", "attention", "reconstruction"])

@@ -4,4 +4,6 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from workers.results.registry import Kind, register
 
-register(Kind("capture", SecondaryCaptureImageStorage, 9104, "workers.results.sc:captures"))
+register(
+    Kind("capture", SecondaryCaptureImageStorage, 9104, "workers.results.sc:captures", of_structures=True),
+)

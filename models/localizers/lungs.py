@@ -1,0 +1,86 @@
+"""The two lungs: maps are each pixel's probability to be lung, for either lung within that lung alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.errors import InputError, PackageError
+from models.localizers.base import NetworkLocalizer, on_network
+from models.localizers.registry import register
+from models.networks.registry import NETWORKS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from models.anatomy.lungs import Lungs
+    from models.card import Card
+    from models.fitting.lungs import MaskFit, MaskTask
+    from models.localizers.registry import Localizer
+    from models.regions import Mask
+
+SIDES = ("Right_lung", "Left_lung")  # the labels of a card, in this order
+SOFT_BORDER = 2.0  # pixels around a lung in which its map falls to 0
+
+
+def fit_masks(task: MaskTask) -> MaskFit:
+    """A U-Net of images with masks, then of its own masks, too."""
+    from models.fitting import lungs
+
+    return lungs.fit(task)
+
+
+@register(
+    "lungs",
+    maps="lung probability",
+    citation="Ronneberger et al., MICCAI 2015",
+    deviations=False,
+    fit_masks=fit_masks,
+)
+def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
+    """The network of the card, which gives one mask; PackageError where the labels are not those of `SIDES`."""
+    if tuple(label.name for label in card.labels) != SIDES:
+        raise PackageError(f'{card.name}: localizer "lungs" has the labels {" and ".join(SIDES)}, in this order.')
+    assert card.network is not None
+    network = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
+    return on_network(LungLocalizer, network, card, data, device, threads)
+
+
+class LungLocalizer(NetworkLocalizer):
+    """Logits of the mean probability of each lung's pixels, and their maps."""
+
+    def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """The network's largest logit (N, 1), and the probabilities (N, 1, rows, columns)."""
+        return self.network.classify(features), features[0].sigmoid()
+
+    def segment(self, image: NDArray[np.float32]) -> Lungs:
+        """The lungs of one checked and scaled input, plausible or not."""
+        from models.anatomy.lungs import lungs_of
+
+        _, maps = super().localize(image, None)
+        return lungs_of(maps[0])
+
+    def localize(
+        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (2,) and maps (2, rows, columns) of the right and the left lung; InputError where none are seen."""
+        import numpy as np
+
+        lungs = self.segment(image)
+        if not lungs.plausible:
+            raise InputError(lungs.reason)
+        confidence = np.array([lungs.probability[one].mean() for one in (lungs.right, lungs.left)])
+        confidence = np.clip(confidence, 1e-6, 1.0 - 1e-6)
+        maps = [_map(lungs.probability, *pair) for pair in ((lungs.right, lungs.left), (lungs.left, lungs.right))]
+        return np.log(confidence / (1.0 - confidence)).astype(np.float32), np.stack(maps)
+
+
+def _map(probability: NDArray[np.float32], own: Mask, other: Mask) -> NDArray[np.float32]:
+    """The probability in and just around one lung: at least one half in its mask, 0 far from it and in the other."""
+    import numpy as np
+    from scipy import ndimage
+
+    near = (ndimage.distance_transform_edt(~own) <= SOFT_BORDER) & ~other
+    found: NDArray[np.float32] = np.where(own, np.maximum(probability, 0.5), np.where(near, probability, 0.0))
+    return found.astype(np.float32)

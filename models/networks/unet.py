@@ -1,0 +1,21 @@
+"""The network "unet": a U-Net of residual units that gives one mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.networks.registry import register
+
+if TYPE_CHECKING:
+    from models.card import Network
+    from models.networks.modules.unet import UNet
+
+
+@register(
+    "unet", citation="Ronneberger et al., U-Net, MICCAI 2015, with residual units as in MONAI's UNet", channels=(1,)
+)
+def build(table: Network, labels: int) -> UNet:
+    """See `models.networks.registry.Build`; one mask, whatever the number of labels."""
+    from models.networks.modules.unet import UNet
+
+    return UNet(table.channels)
