@@ -1,4 +1,4 @@
-"""What more labels would bring: a power law through heads that were fitted on subsets of the patients."""
+"""The mean AUC that more labels would give: a power law through heads that were fitted on subsets of the patients."""
 
 from __future__ import annotations
 
