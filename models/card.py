@@ -102,11 +102,17 @@ class Label(_Table):
     """Present where the calibrated probability (or score) reaches it."""
     saliency_threshold: float
     """Region where the raw saliency reaches it."""
+    region_of_peak: Fraction = 0.0
+    """Region where the raw saliency also reaches this part of the image's own peak."""
     smallest_region_fraction: Fraction = 0.0
     """Images: smallest region as a fraction of the image's area."""
     smallest_region_mm3: Annotated[float, Field(ge=0.0)] = 0.0
     """Volumes: smallest region."""
     colour: tuple[Byte, Byte, Byte]
+    territory: str = "chest"
+    """With [anatomy]: where the finding can lie, a name of `models.anatomy.territories.TERRITORIES`."""
+    differs: Literal["brighter", "darker", "either"] = "either"
+    """With [anatomy]: how the chest differs there from normal ones; "either" asks nothing."""
     calibration: Calibration = Calibration(1.0, 0.0)
     reliability: tuple[Dot, ...] = ()
     """Reliability diagram of the calibrated probabilities on the images that the calibration was chosen on."""
@@ -127,6 +133,16 @@ class Label(_Table):
     def raises(self, probability: float) -> bool:
         """Whether the card lets a finding of this probability raise a study's priority."""
         return self.triage is not None and self.triage.raises_priority and probability >= self.triage.threshold
+
+    def region_threshold(self, peak: float) -> float:
+        """Raw saliency from which on a map with this peak has regions."""
+        return max(self.saliency_threshold, self.region_of_peak * peak)
+
+    @property
+    def region_rule(self) -> str:
+        """The same in words."""
+        own = f" and {100 * self.region_of_peak:g} % of its peak" if self.region_of_peak else ""
+        return f">= {self.saliency_threshold:g}{own}"
 
     @property
     def title(self) -> str:
@@ -186,6 +202,16 @@ class Network(_Table):
     """The network's input is (intensity - mean) / std, the same in all channels."""
     scaling: Literal["none", "range", "standard"] = "none"
     """Of each image's intensities before that: none, to 0..1 (range), or to mean 0 and deviation 1 (standard)."""
+
+
+class Anatomy(_Table):
+    """The thorax that the network sees: a square around the lungs that another package finds."""
+
+    package: Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of that package's weights."""
+    crop: Annotated[int, Field(ge=96, multiple_of=96)]
+    """Pixels a side that the network sees."""
 
 
 class Detector(_Table):
@@ -282,6 +308,7 @@ class Card(_Table):
     """How findings are located: a name of `models.localizers.registry.LOCALIZERS`."""
     input: Input
     network: Network | None = None
+    anatomy: Anatomy | None = None
     detector: Detector | None = None
     weights: Weights | None = None
     training: Training

@@ -42,7 +42,7 @@ from models.localizers.registry import LOCALIZERS, trainable
 from models.metrics.decisions import reliability
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, RELIABILITY, digest, load, sha256
+from models.packages import CARD, RELIABILITY, anatomy_segmenter, digest, load, sha256
 
 FOLDS = 5
 SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
@@ -112,11 +112,14 @@ def train(
     require_images(examples)
     _check_positives(examples)
     where = machine(device, 0).device
-    pattern = like.model_copy(update={"localizer": method})
+    anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
+    pattern = like.model_copy(update={"localizer": method, "anatomy": anatomy})
     record = _record(data, pattern, weights, seed, test, str(where))
     begin(run, record, resume=resume)
     held_out = folds(examples.patients, FOLDS, seed)
-    task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
+    segmenter = anatomy_segmenter(pattern, device=str(where))
+    segment = None if segmenter is None else segmenter.lungs
+    task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where, segment)
     fitted = _fitted(task)
     folder = run / like.name
     _write(folder, fitted.found.module, _card(like, method, fitted, seed, backbone_note(weights)))
@@ -151,6 +154,10 @@ def _check(like: Card, method: str, test: str) -> None:
     needs_network = "network" in LOCALIZERS.get(method).tables
     if like.input.size is None or (needs_network and (like.network is None or not like.network.taps)):
         raise DataError(f"{like.name} has no [network] with taps: there is nothing to train.")
+    if "anatomy" in LOCALIZERS.get(method).tables and like.anatomy is None:
+        raise DataError(
+            f"{like.name} has no [anatomy], which {method} needs: take --like chest-xray, or add the table."
+        )
 
 
 def _check_positives(examples: Examples) -> None:
@@ -242,7 +249,9 @@ def _card(like: Card, method: str, fitted: Fitted, seed: int, backbone: str) -> 
     found = fitted.found
     new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
     new["backbone"] = backbone if found.network else ""
+    anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
     update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
+    update["anatomy"] = anatomy
     if method != like.localizer:  # its texts are on another method
         limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
         new |= {"method": found.method}

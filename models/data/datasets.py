@@ -17,7 +17,11 @@ NEEDED = ("split", "image", "patient")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Rows of labels.csv. `truth` is (N, L); `metadata` (N, 4): view is AP, sex is M, age / 100, follow-up / 10."""
+    """Rows of labels.csv.
+
+    `truth` is (N, L); `metadata` (N, 4): view is AP, sex is M, age / 100, follow-up / 10; `teacher` (N, L) the
+    probabilities of another model, NaN where it has none.
+    """
 
     files: tuple[Path, ...]
     patients: NDArray[np.int64]
@@ -25,14 +29,16 @@ class Examples:
     labels: tuple[str, ...]
     truth: NDArray[np.bool_]
     metadata: NDArray[np.float64]
+    teacher: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.files)
 
     def rows(self, index: NDArray[np.int64]) -> Examples:
         """These rows alone."""
-        columns = (self.patients[index], self.sources[index], self.labels, self.truth[index], self.metadata[index])
-        return Examples(tuple(self.files[row] for row in index), *columns)
+        arrays = (self.truth[index], self.metadata[index], self.teacher[index])
+        files = tuple(self.files[row] for row in index)
+        return Examples(files, self.patients[index], self.sources[index], self.labels, *arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
     """The rows of one split; in a label's column 1 means present and 0 absent.
 
     Columns split, image, patient and one for each label are needed; source, view, sex, age, follow_up may be there.
+    teacher.csv beside it, with a column image and some of the labels, may hold another model's probabilities.
 
     Raises
     ------
@@ -78,7 +85,20 @@ def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
         labels=tuple(labels),
         truth=np.array(truth),
         metadata=np.array([_metadata(row) for row in rows]),
+        teacher=_teacher(folder, [row["image"] for row in rows], labels),
     )
+
+
+def _teacher(folder: Path, images: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+    """(N, L), NaN where teacher.csv has no row or no column."""
+    path = folder / "teacher.csv"
+    there = [label for label in labels if path.is_file() and label in _columns(path)]
+    scores, found = read_scores(path, there), np.full((len(images), len(labels)), np.nan)
+    rows = [row for row, image in enumerate(images) if image in scores]
+    if rows and there:
+        columns = [labels.index(label) for label in there]
+        found[np.ix_(rows, columns)] = np.array([scores[images[row]] for row in rows])
+    return found
 
 
 def require_images(examples: Examples) -> None:
@@ -127,6 +147,11 @@ def read_scores(path: Path, labels: Sequence[str]) -> dict[str, NDArray[np.float
 def _metadata(row: dict[str, str]) -> list[float]:
     ap, male = float(row.get("view") == "AP"), float(row.get("sex") == "M")
     return [ap, male, float(row.get("age") or 50) / 100, float(row.get("follow_up") or 0) / 10]
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return tuple(csv.DictReader(stream).fieldnames or ())
 
 
 def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:

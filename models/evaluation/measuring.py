@@ -91,8 +91,11 @@ def evaluate(
     )
     points_here = triage_points(card, split, examples, scores)
     ranks = chain(ranking(split, examples, scores, named), teacher(folder, split, examples, scores))
+    left_out = int((every.max(axis=1) == 0).sum())
+    seen = f"{left_out} of {len(examples)} images are not analysed by the package: their probabilities count as 0"
     return replace(
         evaluation,
+        notes=evaluation.notes | ({"not analysed": seen} if left_out else {}),
         paired=(*ranks, *where),
         triage=points_here,
         normal_alerts=normal_alerts(

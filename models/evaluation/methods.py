@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.letterbox import Letterbox
-from models.errors import DataError
+from models.errors import DataError, InputError
 from models.prediction import Model
 from models.regions import Region, map_regions
 
@@ -26,7 +26,7 @@ class MethodOutput:
     saliency
         (L, h, w), raw, over the whole input.
     thresholds, smallest
-        (L,) region where the map reaches it; smallest region as a fraction of the image.
+        (L,) region where the map reaches it, on this image; smallest region as a fraction of the image.
     """
 
     probabilities: NDArray[np.float64] | None
@@ -58,12 +58,18 @@ class NetworkMethod:
     note: str = "the package as it is"
 
     def predict(self, image: NDArray[np.float32], letterbox: Letterbox) -> MethodOutput:
-        """Predict."""
-        prediction, labels = self.model.predict(image), self.model.card.labels
+        """Predict; what the package does not analyse has probability 0, and no region."""
+        labels = self.model.card.labels
+        try:
+            prediction = self.model.predict(image)
+        except InputError:
+            none = np.zeros(len(labels))
+            return MethodOutput(none, np.zeros((len(labels), 1, 1), np.float32), np.full(len(labels), np.inf), none)
+        peaks = [float(one.max()) for one in prediction.saliency]
         return MethodOutput(
             prediction.probabilities.astype(np.float64),
             prediction.saliency,
-            np.array([label.saliency_threshold for label in labels]),
+            np.array([label.region_threshold(peak) for label, peak in zip(labels, peaks, strict=True)]),
             np.array([label.smallest_region_fraction for label in labels]),
         )
 

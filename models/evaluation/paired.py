@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.datasets import Examples, read_examples, read_scores
+from models.data.datasets import Examples, read_examples, splits
 from models.data.letterbox import Letterbox
 from models.evaluation import discrimination
 from models.evaluation.figures import FALSE_REGIONS, Paired
@@ -40,24 +40,19 @@ def teacher(folder: Path, split: str, examples: Examples, scores: NDArray[np.flo
 
     The package was fitted on images of the split `train`; its own figures there would be none.
     """
-    known = read_scores(folder / "teacher.csv", examples.labels)
-    rows, other = _scored(examples, known)
-    if len(rows):
-        yield from ranking(split, examples.rows(rows), scores[rows], {TEACHER: other})
-    elif known:
-        train = read_examples(folder, "train", examples.labels)
-        rows, other = _scored(train, known)
-        for one in discrimination.means("train", train.rows(rows), other, None) if len(rows) else ():
+    if (rows := _taught(examples)).size:
+        yield from ranking(split, examples.rows(rows), scores[rows], {TEACHER: examples.teacher[rows]})
+        return
+    if not (folder / "teacher.csv").is_file() or "train" not in splits(folder):
+        return
+    train = read_examples(folder, "train", examples.labels)
+    if (rows := _taught(train)).size:
+        for one in discrimination.means("train", train.rows(rows), train.teacher[rows], None):
             yield Paired("mean AUC", f"{one.data}, {one.labels} labels", TEACHER, NOTHING, one.auc, NOTHING)
 
 
-def _scored(
-    examples: Examples, known: Mapping[str, NDArray[np.float64]]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Rows with scores, and those (rows, L)."""
-    rows = np.array([row for row, path in enumerate(examples.files) if path.name in known], np.int64)
-    names = [examples.files[row].name for row in rows]
-    return rows, np.array([known[name] for name in names]).reshape(len(rows), len(examples.labels))
+def _taught(examples: Examples) -> NDArray[np.int64]:
+    return np.flatnonzero(~np.isnan(examples.teacher).any(axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from models.registry import Registry
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.anatomy.lungs import Segment
     from models.card import Card, Code
     from models.fitting.lungs import MaskFit, MaskTask
     from models.fitting.task import Fit, Task
@@ -33,6 +34,15 @@ class Localizer(Protocol):
         ...
 
 
+@runtime_checkable
+class OfLungs(Protocol):
+    """A localizer that needs the lungs of each image, which another package finds."""
+
+    def with_lungs(self, segment: Segment) -> Localizer:
+        """The localizer, complete."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LocalizerEntry:
     """A registered localizer.
@@ -48,7 +58,7 @@ class LocalizerEntry:
     kind
         `input.kind` of its cards.
     tables
-        Those of [network], [weights] and [detector] that it needs, in this order; it may have no other.
+        Those of [network], [weights], [anatomy] and [detector] that it needs, in this order; it may have no other.
     taps, deviations
         Whether the network must have taps, and may have deviations.
     code
@@ -74,7 +84,7 @@ class LocalizerEntry:
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""
-        every = ("network", "weights", "detector")
+        every = ("network", "weights", "anatomy", "detector")
         if self.tables != tuple(name for name in every if getattr(card, name) is not None):
             needed = " and ".join(f"[{name}]" for name in self.tables)
             others = " or ".join(f"[{name}]" for name in every if name not in self.tables)

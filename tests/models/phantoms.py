@@ -41,13 +41,15 @@ def write_folder(folder: Path, train: int = 80, validation: int = 60) -> Path:
 
 
 def card() -> Card:
-    """The shipped card with the labels of the phantom."""
+    """The shipped card with the labels of the phantom, for a localizer that sees the whole image."""
     shipped = packages.load_card(packages.find("chest-xray"))
     labels = tuple(
         label.model_copy(update={"name": name}) for label, name in zip(shipped.labels, ("Disc", "Half"), strict=False)
     )
+    assert shipped.network is not None
+    network = shipped.network.model_copy(update={"taps": (6, 10, 14), "border": 1, "deviations": True})
     update = {"name": "phantom", "labels": labels, "input": shipped.input.model_copy(update={"size": (SIZE, SIZE)})}
-    return shipped.model_copy(update=update)
+    return shipped.model_copy(update=update | {"localizer": "cam", "network": network, "anatomy": None})
 
 
 def _write(path: Path, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:

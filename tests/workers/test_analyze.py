@@ -43,7 +43,7 @@ from node.worklist.items.rows import of_study
 from node.worklist.reading import work_items
 from node.worklist.triage.decisions import stuck
 from tests.node.conftest import House
-from tests.workers import results_phantoms as results
+from tests.workers import results_phantoms
 from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
 from workers import lease, pipeline
 from workers.analyze import Analyzer
@@ -206,9 +206,23 @@ def test_triage_speaks_to_the_work_item_and_never_lowers_it(
     assert (item(queued).priority, item(queued).reason) == (priority, reason)
 
 
+def test_segmented_organs_request_no_priority_whatever_the_policy(
+    analyzer: Analyze, queued: Ledger, settings: Settings
+) -> None:
+    model = TinyModel(card=results_phantoms.card().model_copy(update={"category": "structure"}))
+    policy = Policy(rules=(PolicyRule(finding="*", priority="HIGH"),))
+    analyzer(model, settings=settings.model_copy(update={"worklist": Worklist(policy=policy)})).run(STUDY, 1)
+    assert study(queued) == (StudyState.ANALYSED, pipeline.NO_FINDINGS)
+    assert (item(queued).priority, item(queued).reason) == (Priority.MEDIUM, pipeline.NO_FINDINGS)
+    assert found(queued) == []
+    assert sorted(delivery_states(queued)) == [
+        ("folder", "segmentation", "pending"), ("pacs", "capture", "standby"), ("pacs", "segmentation", "pending")
+    ]  # fmt: skip
+
+
 def unproven(**changes: object) -> TinyModel:
     """A model whose card's Pneumothorax has other figures; without any, none at all."""
-    given = results.card()
+    given = results_phantoms.card()
     first, *others = given.labels
     assert first.triage is not None
     point = first.triage.model_copy(update=changes) if changes else None
@@ -236,28 +250,14 @@ def test_a_finding_that_its_card_does_not_prove_is_shown_and_keeps_the_order(
         assert stuck(connection, Policy(stuck_studies=1)) == frozenset()
     assert view is not None
     assert [one["raises_priority"] for one in view["findings"] if one["present"]] == [False]
-    documents = [dcmread(path) for path in (tmp_path / "results").rglob("*.dcm")]
-    assert any("By its card it does not change the reading order." in one.to_json() for one in documents)
+    results = [dcmread(path) for path in (tmp_path / "results").rglob("*.dcm")]
+    assert any("By its card it does not change the reading order." in one.to_json() for one in results)
 
 
 def test_the_site_may_let_an_unproven_finding_raise(analyzer: Analyze, queued: Ledger, settings: Settings) -> None:
     allowed = settings.model_copy(update={"worklist": Worklist(policy=Policy(unproven_may_raise=("Pneumothorax",)))})
     analyzer(unproven(), settings=allowed).run(STUDY, 1)
     assert (item(queued).priority, item(queued).reason[:19]) == (Priority.HIGH, "HIGH: Pneumothorax ")
-
-
-def test_segmented_organs_request_no_priority_whatever_the_policy(
-    analyzer: Analyze, queued: Ledger, settings: Settings
-) -> None:
-    model = TinyModel(card=results.card().model_copy(update={"category": "structure"}))
-    policy = Policy(rules=(PolicyRule(finding="*", priority="HIGH"),))
-    analyzer(model, settings=settings.model_copy(update={"worklist": Worklist(policy=policy)})).run(STUDY, 1)
-    assert study(queued) == (StudyState.ANALYSED, pipeline.NO_FINDINGS)
-    assert (item(queued).priority, item(queued).reason) == (Priority.MEDIUM, pipeline.NO_FINDINGS)
-    assert found(queued) == []
-    assert sorted(delivery_states(queued)) == [
-        ("folder", "segmentation", "pending"), ("pacs", "capture", "standby"), ("pacs", "segmentation", "pending")
-    ]  # fmt: skip
 
 
 def test_in_shadow_mode_all_is_computed_and_recorded_and_nothing_is_sent(

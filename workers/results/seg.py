@@ -92,7 +92,7 @@ def _segment(number: int, finding: Finding, region: Region, context: Context) ->
         anatomic_regions=[codes.coded(region.site)],
         display_color=codes.cielab(label.colour),
     )
-    threshold = f"{equipment.method(context)} >= {label.saliency_threshold:g}"
+    threshold = f"{equipment.method(context)} {label.region_rule}"
     segment.SegmentAlgorithmName = f"{context.card.name} {context.card.version} {threshold}"[:64]
     segment.SegmentDescription = f"{label.title}, {wording.place(region.location)}"[:1024]
     return segment

@@ -33,7 +33,9 @@ def examples(
     files = tuple(Path(f"{number}.png") for number in range(2 * count))
     sources = np.array(["A", "B"]).repeat(count)
     patients = np.arange(2 * count) // 2
-    return Examples(files, patients, sources, ("Disc", "Half"), truth, np.zeros((2 * count, 4))), scores
+    return Examples(
+        files, patients, sources, ("Disc", "Half"), truth, np.zeros((2 * count, 4)), np.full(truth.shape, np.nan)
+    ), scores
 
 
 def test_the_point_is_of_the_collections_in_which_the_label_is_measured() -> None:

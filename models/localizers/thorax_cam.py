@@ -1,0 +1,92 @@
+"""Class activation maps of the thorax, where it differs from normal ones: evidence that is seen at its place.
+
+The image is cropped to the lungs (`models.anatomy.crop`). A map is the positive part of the exact class activation map
+(Zhou et al., CVPR 2016), times how much brighter or darker than normal chests this one is there
+(`models.anatomy.residual`), within the territory of the finding, smoothed (`models.anatomy.evidence`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.card import Code
+from models.errors import InputError
+from models.localizers.base import on_network
+from models.localizers.cam import CamLocalizer
+from models.localizers.registry import register
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from models.anatomy.lungs import Segment
+    from models.card import Card
+    from models.fitting.task import Fit, Task
+    from models.localizers.registry import Localizer
+    from models.networks.modules.thorax import ThoraxNetwork
+
+    Floats = NDArray[np.float32]
+
+MAP_CELLS = 64  # a side of the maps, which cover the input
+
+
+def fit(task: Task) -> Fit:
+    """A linear head on zones of aligned crops, by ridge regression on soft targets."""
+    from models.fitting.thorax import fitting
+
+    return fitting.fit(task)
+
+
+@register(
+    "thorax-cam",
+    maps="class activation map times difference from normal chests",
+    citation="Zhou et al., CVPR 2016; Baur et al., Medical Image Analysis 69 (2021)",
+    tables=("network", "weights", "anatomy"),
+    taps=True,
+    deviations=False,
+    code=Code("130402", "DCM", "Class activation"),
+    fit=fit,
+)
+def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
+    """The method with the package's network, still without lungs; see `models.packages.load`."""
+    from models.networks.modules.thorax import ThoraxNetwork
+
+    assert card.network is not None
+    network = ThoraxNetwork(card.network.taps, len(card.labels))
+    return ThoraxLocalizer(on_network(CamLocalizer, network, card, data, device, threads), network, card)
+
+
+class ThoraxLocalizer:
+    """The protocol `Localizer`: lungs, crop, network, evidence.
+
+    Parameters
+    ----------
+    inner
+        Class activation maps of `network` on crops.
+    segment
+        Finds the lungs.
+    """
+
+    def __init__(self, inner: Localizer, network: ThoraxNetwork, card: Card, segment: Segment | None = None) -> None:
+        self.inner, self.network, self.card, self.segment = inner, network, card, segment
+
+    def with_lungs(self, segment: Segment) -> ThoraxLocalizer:
+        """See `OfLungs`."""
+        return ThoraxLocalizer(self.inner, self.network, self.card, segment)
+
+    def localize(self, image: Floats, spacing: tuple[float, ...] | None) -> tuple[Floats, Floats]:
+        """Logits (L,) and maps (L, MAP_CELLS, MAP_CELLS) of one image; InputError where no lungs are seen."""
+        from models.anatomy.crop import Crop
+        from models.anatomy.evidence import Seen, evidence
+
+        assert self.segment is not None and self.card.anatomy is not None
+        places = tuple((label.territory, label.differs) for label in self.card.labels)
+        lungs = self.segment(image)
+        if not lungs.plausible:
+            raise InputError(lungs.reason)
+        crop = Crop.of(lungs)
+        taken = crop.take(image, self.card.anatomy.crop)
+        logits, maps = self.inner.localize(taken, None)
+        seen = Seen.of(crop, taken, lungs, {name for name, _ in places})
+        found = evidence(maps, seen, self.network.normal.cpu().numpy(), places)
+        return logits, crop.put(found, MAP_CELLS)
