@@ -292,5 +292,5 @@ def _write_run(run: Path, report: dict[str, Any], fitted: Fitted, evaluation: Ev
 
 
 def forecast_lines(run: Path) -> tuple[str, ...]:
-    """What more labels would bring, in sentences of a finished run's run.json."""
+    """The forecast of a finished run, in the sentences of its run.json."""
     return tuple(json.loads((run / RUN).read_text(encoding="utf-8"))["forecast"])
