@@ -24,7 +24,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 
 HERE = Path(__file__).parent
 RADIOGRAPHS = {
-    "chest-xray-pneumothorax": "00020000_000",
+    "chest-xray-pneumothorax": "00027093_002",
     "chest-xray-normal": "00001741_002",
     "chest-xray-effusion": "00019861_010",
 }
@@ -70,7 +70,9 @@ def radiograph(name: str, row: dict[str, str], pixels: NDArray[np.uint8]) -> Dat
     dataset.ReferringPhysicianName = ""
     dataset.StudyDescription = "Chest radiograph"
     dataset.SeriesDescription = f"Chest {row['view']}, NIH ChestX-ray14"
-    dataset.DerivationDescription = "Published 8 bit grey image, resized to 512 x 512 and compressed (JPEG 95), wrapped in DICOM"
+    dataset.DerivationDescription = (
+        "Published 8 bit grey image, resized to 512 x 512, JPEG 95, wrapped in DICOM"
+    )
     dataset.PatientName = f"NIH^{patient}"
     dataset.PatientID = f"NIH-{patient}"
     dataset.PatientBirthDate = ""
