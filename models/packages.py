@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from models.cardfile import read_card
 from models.errors import InputError, ModelsError, PackageError, UnknownPackage
-from models.localizers.registry import LOCALIZERS
+from models.localizers.registry import LOCALIZERS, OfLungs
 
 if TYPE_CHECKING:
     from models.card import Card
     from models.loaded import LoadedModel
     from models.prediction import Model
+    from models.segmenter import Segmenter
 
 ZOO = Path(__file__).parent / "zoo"
 CARD = "card.toml"
@@ -127,7 +128,52 @@ def load(folder: Path, device: str = "auto", threads: int | None = None) -> Load
     card = load_card(folder)
     data = b"" if card.weights is None else _verified(folder, card)
     localizer = LOCALIZERS.get(card.localizer).load(card, data, device, threads)
+    segmenter = anatomy_segmenter(card, (folder.parent,), device, threads)
+    if segmenter is not None and isinstance(localizer, OfLungs):
+        localizer = localizer.with_lungs(segmenter.lungs)
     return LoadedModel(card, _digest(folder, card.weights.sha256 if card.weights else None), localizer)
+
+
+def load_segmenter(
+    package: str | Path, folders: Sequence[Path] = (), device: str = "cpu", threads: int | None = None
+) -> Segmenter:
+    """The package of lungs of that name or in that folder; see `load`.
+
+    Raises
+    ------
+    PackageError
+        There is none, it is not whole, or it finds no lungs.
+    """
+    from models.loaded import LoadedModel  # noqa: PLC0415 (numpy)
+    from models.localizers.lungs import LungLocalizer  # noqa: PLC0415
+    from models.segmenter import Segmenter  # noqa: PLC0415
+
+    path = Path(package)
+    model = load(path if (path / CARD).is_file() else find(str(package), folders), device, threads)
+    if not (isinstance(model, LoadedModel) and isinstance(model.localizer, LungLocalizer)):
+        raise PackageError(f'{package} finds no lungs: its card\'s localizer must be "lungs".')
+    return Segmenter(model, model.localizer)
+
+
+def anatomy_segmenter(
+    card: Card, folders: Sequence[Path] = (), device: str = "cpu", threads: int | None = None
+) -> Segmenter | None:
+    """The lungs' package that the card's [anatomy] names; None without that table.
+
+    Raises
+    ------
+    PackageError
+        It is not there, or is not the one that the card was measured with.
+    """
+    if card.anatomy is None:
+        return None
+    segmenter = load_segmenter(card.anatomy.package, folders, device, threads)
+    if segmenter.sha256 != card.anatomy.sha256:
+        raise PackageError(
+            f"{card.name} was measured with weights of {card.anatomy.package} whose SHA-256 is"
+            f" {card.anatomy.sha256[:12]}…; here it is {segmenter.sha256[:12]}…. Copy both packages again."
+        )
+    return segmenter
 
 
 def require_working(model: Model) -> None:

@@ -6,6 +6,7 @@ as in every input of a model (`models.prediction.Model.predict`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,3 +60,7 @@ def lungs_of(probability: NDArray[np.float32]) -> Lungs:
     right, left = right_and_left(probability)
     reason = objection(probability, right, left)
     return Lungs(probability, right, left, zones_of(right, left), frame_of(right | left), reason)
+
+
+Segment = Callable[[NDArray[np.float32]], Lungs]
+"""The lungs of an image (rows, columns) of 0..1; their maps cover the image, letterboxed with black to a square."""

@@ -82,7 +82,7 @@ class _Node:
             f'[peers.pacs]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {pacs}\nreceive = ["results"]\n'
         )
         self.log = folder / "node.log"
-        traced = {"READFIRST_TRACE": str(folder), "READFIRST_TRACE_TREE": str(tree)}
+        traced = {"TESTS_TRACE": str(folder), "TESTS_TRACE_TREE": str(tree)}
         self._environment = os.environ | traced | {"PYTHONPATH": f"{_TRACING}:{tree}"}
         with self.log.open("wb") as log:
             command = [_python(tree), "-m", "node", "up", "--config", str(folder / "readfirst.toml")]
@@ -105,7 +105,7 @@ class _Node:
     def analyse(self, sample: Path, received: list[str]) -> None:
         to = f"READFIRST@127.0.0.1:{self._port}"
         command = [_python(self._tree), "-m", "node", "send", str(sample), "--to", to, "--as", "SCANNER"]
-        untraced = {name: value for name, value in self._environment.items() if name != "READFIRST_TRACE"}
+        untraced = {name: value for name, value in self._environment.items() if name != "TESTS_TRACE"}
         subprocess.run(command, cwd=self._tree, env=untraced, check=True, capture_output=True)
         self.until(lambda: len(received) >= 3)
         time.sleep(2)  # what is written down behind the last C-STORE

@@ -122,7 +122,7 @@ def _finding(label: Label, prediction: Prediction, source: Source, context: Cont
 
 def _regions(label: Label, saliency: NDArray[np.float32], source: Source, context: Context) -> tuple[Region, ...]:
     resampled, valid = source.to_source(saliency), source.valid
-    inside = resampled >= label.saliency_threshold
+    inside = resampled >= label.region_threshold(float(resampled.max()))
     inside = inside if valid is None else inside & valid
     masks = components(inside, valid, resampled, source.smallest_region(label), MOST_REGIONS)
     return tuple(

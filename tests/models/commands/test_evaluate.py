@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from models import packages
 from models.cardfile import card_text
 from models.commands.cli import app
+from models.segmenter import load_segmenter
 from tests.models import bright, phantoms
 
 pytest.importorskip("matplotlib", reason="needs PyPI matplotlib")
@@ -17,6 +18,9 @@ pytest.importorskip("matplotlib", reason="needs PyPI matplotlib")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return phantoms.write_folder(tmp_path_factory.mktemp("data") / "phantom", train=20, validation=60)
+
+
+assert load_segmenter  # imported before `packages.load` is replaced: the lungs are those of the shipped package
 
 
 @pytest.fixture(autouse=True)
