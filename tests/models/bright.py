@@ -59,6 +59,7 @@ def model() -> LoadedModel:
         label.model_copy(
             update={
                 "operating_point": 0.5,
+                "triage": None,
                 "saliency_threshold": threshold,
                 "smallest_region_fraction": 0.01,
                 "calibration": Calibration(20.0, -1.0),

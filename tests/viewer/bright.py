@@ -48,6 +48,7 @@ def _card(shipped: Card, sha256: str) -> Card:
         given[name].model_copy(
             update={
                 "operating_point": 0.5,
+                "triage": None,
                 "saliency_threshold": threshold,
                 "smallest_region_fraction": 0.001,
                 "calibration": Calibration(600.0, -1.0),
