@@ -23,13 +23,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands find and check the shipped packages, and measure one without a network; the lungs are real."""
-    real = packages.load
+    """The commands find and check the shipped package, and measure one without a network; the lungs are the shipped."""
+    load = packages.load
 
-    def load(folder: Path, device: str = "auto", *more: Any) -> LoadedModel:
-        return real(folder, device, *more) if folder.name == "lungs" else bright.model()
+    def quick(folder: Path, device: str = "auto", threads: int | None = None) -> LoadedModel:
+        return load(folder, device, threads) if folder.name == "lungs" else bright.model()
 
-    monkeypatch.setattr(packages, "load", load)
+    monkeypatch.setattr(packages, "load", quick)
 
 
 def run(*words: object) -> tuple[int, str, str]:
