@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import packages
 from models.localizers.base import NetworkLocalizer
 from models.localizers.cam import CamLocalizer
 from models.localizers.grad_cam import GradCamLocalizer
 from models.localizers.grad_cam_plus_plus import GradCamPlusPlusLocalizer
 from models.localizers.hirescam import HiResCamLocalizer
+from models.networks.modules.backbone_file import imagenet_weights
 from models.networks.modules.densenet import DenseNet121
 from models.networks.modules.tapped import CamNetwork
 
@@ -171,10 +171,9 @@ def networks() -> dict[str, tuple[CamNetwork | DenseNet121, int]]:
     with torch.inference_mode(mode=False), torch.no_grad():
         logits = dense.classify(dense.features(torch.randn(4, 3, 224, 224)))
         dense.head.weight.mul_(1 / logits.std())  # logits that differ by about one, as trained ones do
-    shipped = packages.load(packages.find("chest-xray"), "cpu")
-    lite = shipped.localizer.network  # type: ignore[attr-defined]
-    assert shipped.card.input.size is not None
-    return {"DenseNet-121, random": (dense, 224), "EfficientNet-Lite0, shipped": (lite, shipped.card.input.size[0])}
+    lite = CamNetwork((6, 10, 14), LABELS, 1, deviations=True)
+    lite.backbone.load_imagenet(imagenet_weights())
+    return {"DenseNet-121, random": (dense, 224), "EfficientNet-Lite0, random head": (lite, 384)}
 
 
 def main() -> None:
