@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -104,6 +105,8 @@ class Label(_Table):
     """Region where the raw saliency reaches it."""
     region_of_peak: Fraction = 0.0
     """Region where the raw saliency also reaches this part of the image's own peak."""
+    shows_regions: bool = True
+    """Whether regions are drawn: no, where the maps were not seen to lie on what people outlined."""
     smallest_region_fraction: Fraction = 0.0
     """Images: smallest region as a fraction of the image's area."""
     smallest_region_mm3: Annotated[float, Field(ge=0.0)] = 0.0
@@ -135,7 +138,9 @@ class Label(_Table):
         return self.triage is not None and self.triage.raises_priority and probability >= self.triage.threshold
 
     def region_threshold(self, peak: float) -> float:
-        """Raw saliency from which on a map with this peak has regions."""
+        """Raw saliency from which on a map with this peak has regions; infinite where none are shown."""
+        if not self.shows_regions:
+            return math.inf
         return max(self.saliency_threshold, self.region_of_peak * peak)
 
     @property

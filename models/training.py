@@ -50,6 +50,7 @@ SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
 QUANTILE = 0.90
 SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
 FEATURES = "features"  # below the run folder, while it trains
+FLOOR = 0.2  # of that quantile, where regions also follow the image's own peak; chosen on boxes of opacity
 MAPS = 256  # in memory at once
 WEAK = "Not shown to be better than chance"
 REGIONS = "Regions are "
@@ -211,7 +212,8 @@ def _with_saliency_thresholds(
         found = _found_positives(probabilities[:, index], truth[:, index], label.operating_point)
         cells = np.concatenate([maps[some][:, index] for some in parts(np.sort(found), MAPS)])
         threshold = _saliency_threshold(cells, SMALL_FINDINGS.get(label.name, QUANTILE))
-        done.append(label.model_copy(update={"saliency_threshold": threshold}))
+        threshold *= FLOOR if label.region_of_peak else 1.0
+        done.append(label.model_copy(update={"saliency_threshold": round(threshold, 6)}))
     return tuple(done)
 
 

@@ -36,14 +36,14 @@ class Seen:
         return cls(brightness(taken), crop.cover(lungs.both, CELLS), drawn)
 
 
-def evidence(maps: Floats, seen: Seen, normal: Floats, places: tuple[tuple[str, Differs], ...]) -> Floats:
+def evidence(maps: Floats, seen: Seen, normal: Floats, criteria: tuple[tuple[str, Differs], ...]) -> Floats:
     """Maps (L, h, w) of a crop as evidence (L, CELLS, CELLS), 0 and above.
 
     Parameters
     ----------
     normal
         See `models.anatomy.residual.normal_chest`.
-    places
+    criteria
         For each label its territory, and how its lungs differ from normal ones; "either" takes the map as it is.
     """
     inside = seen.lungs >= INSIDE  # outside the normal chest is not known: no image's lungs reach there
@@ -51,7 +51,7 @@ def evidence(maps: Floats, seen: Seen, normal: Floats, places: tuple[tuple[str, 
     differs = {"brighter": np.maximum(away, 0), "darker": np.maximum(-away, 0), "either": np.ones_like(seen.lungs)}
     finer = CELLS / maps.shape[-1]
     positive = np.maximum(ndimage.zoom(maps, (1, finer, finer), order=1, grid_mode=True, mode="nearest"), 0)
-    factors = np.stack([seen.territories[name] * differs[how] for name, how in places])
+    factors = np.stack([seen.territories[name] * differs[how] for name, how in criteria])
     sigma = SMOOTHING * CELLS
     found: Floats = ndimage.gaussian_filter(positive * factors, (0, sigma, sigma), mode="constant").astype(np.float32)
     return found

@@ -139,7 +139,7 @@ def _run(
 def _lung_masks(folder: Path, device: str) -> LungMasks:
     """The lungs that a package of lungs sees; none where it takes the image for no frontal chest radiograph."""
     from models.data.images import read_grey  # noqa: PLC0415 (numpy)
-    from models.segmenter import load_segmenter  # noqa: PLC0415
+    from models.packages import load_segmenter  # noqa: PLC0415
 
     segmenter = load_segmenter(folder, device=device)
 

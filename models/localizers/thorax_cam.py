@@ -80,13 +80,13 @@ class ThoraxLocalizer:
         from models.anatomy.evidence import Seen, evidence
 
         assert self.segment is not None and self.card.anatomy is not None
-        places = tuple((label.territory, label.differs) for label in self.card.labels)
+        criteria = tuple((label.territory, label.differs) for label in self.card.labels)
         lungs = self.segment(image)
         if not lungs.plausible:
             raise InputError(lungs.reason)
         crop = Crop.of(lungs)
         taken = crop.take(image, self.card.anatomy.crop)
         logits, maps = self.inner.localize(taken, None)
-        seen = Seen.of(crop, taken, lungs, {name for name, _ in places})
-        found = evidence(maps, seen, self.network.normal.cpu().numpy(), places)
+        seen = Seen.of(crop, taken, lungs, {name for name, _ in criteria})
+        found = evidence(maps, seen, self.network.normal.cpu().numpy(), criteria)
         return logits, crop.put(found, MAP_CELLS)

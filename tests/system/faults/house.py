@@ -29,7 +29,7 @@ QUIET = 0.3  # seconds
 IDLE = 6.0  # seconds, node.network_timeout
 RECEIVER = "pacs"  # table of the peer that receives
 _READY, _WORKING = "readfirst: ready", "worker ready"
-_PATIENCE = 60.0  # seconds
+_PATIENCE = 180.0  # seconds until workers have loaded torch on a busy machine, or all processes have ended
 
 
 class Node:
@@ -61,7 +61,7 @@ class Node:
 
     def await_ready(self, word: str = _READY) -> None:
         """Wait until it accepts associations; with `WORKING` until it analyses."""
-        wait_until(lambda: word in self.said or self.process.poll() is not None, self.said)
+        wait_until(lambda: word in self.said or self.process.poll() is not None, lambda: self.said, _PATIENCE)
         if self.process.poll() is not None:
             raise AssertionError(f"the node ended by itself: {self.said[-2000:]}")
 
