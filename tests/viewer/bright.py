@@ -62,6 +62,8 @@ def _card(shipped: Card, sha256: str) -> Card:
     return shipped.model_copy(
         update={
             "name": NAME,
+            "localizer": "cam",
+            "anatomy": None,
             "title": "What is bright",
             "labels": labels,
             "limits": ("It finds brightness and nothing else.", "For tests."),
