@@ -44,7 +44,16 @@ from node.worklist.reading import work_items
 from node.worklist.triage.decisions import stuck
 from tests.node.conftest import House
 from tests.workers import results_phantoms
-from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
+from tests.workers.study_phantoms import (
+    NODULE,
+    NOTHING,
+    PNEUMOTHORAX,
+    SERIES,
+    STUDY,
+    TinyModel,
+    chest_pixels,
+    radiograph,
+)
 from workers import lease, pipeline
 from workers.analyze import Analyzer
 from workers.model_set import ModelSet
@@ -332,8 +341,8 @@ def test_a_study_waits_for_a_package_that_is_missing(
 
 @pytest.fixture
 def chest(ledger: Ledger, tmp_path: Path) -> Ledger:
-    """A radiograph that the shipped package was made for waits for its analysis."""
-    complete(ledger, read_header(receive(ledger, tmp_path, size=(320, 256))))
+    """A real radiograph, which the shipped package was made for, waits for its analysis."""
+    complete(ledger, read_header(receive(ledger, tmp_path, pixels=chest_pixels())))
     return ledger
 
 
