@@ -48,8 +48,10 @@ def write_folder(folder: Path, train: int = 80, validation: int = 60) -> Path:
 def card() -> Card:
     """The shipped card with the labels of the phantom, for a localizer that sees the whole image."""
     shipped = packages.load_card(packages.find("chest-xray"))
+    own = {"region_of_peak": 0.0, "shows_regions": True, "triage": None}
     labels = tuple(
-        label.model_copy(update={"name": name}) for label, name in zip(shipped.labels, ("Disc", "Half"), strict=False)
+        label.model_copy(update=own | {"name": name})
+        for label, name in zip(shipped.labels, ("Disc", "Half"), strict=False)
     )
     assert shipped.network is not None
     network = shipped.network.model_copy(update={"taps": (6, 10, 14), "border": 1, "deviations": True})
