@@ -35,21 +35,21 @@ class Seen:
         return cls(brightness(taken), crop.cover(lungs.both, CELLS), drawn)
 
 
-def evidence(maps: Floats, seen: Seen, normal: Floats, places: tuple[tuple[str, Differs], ...]) -> Floats:
+def evidence(maps: Floats, seen: Seen, normal: Floats, expected: tuple[tuple[str, Differs], ...]) -> Floats:
     """Maps (L, h, w) of a crop as evidence (L, CELLS, CELLS), 0 and above.
 
     Parameters
     ----------
     normal
         See `models.anatomy.residual.normal_chest`.
-    places
+    expected
         For each label its territory, and how it differs from a normal chest there; "either" takes the map as it is.
     """
     away = residual(seen.brightness, normal, seen.lungs)
     differs = {"brighter": np.maximum(away, 0), "darker": np.maximum(-away, 0), "either": np.ones_like(away)}
     finer = CELLS / maps.shape[-1]
     positive = np.maximum(ndimage.zoom(maps, (1, finer, finer), order=1, grid_mode=True, mode="nearest"), 0)
-    factors = np.stack([seen.territories[name] * differs[how] for name, how in places])
+    factors = np.stack([seen.territories[name] * differs[how] for name, how in expected])
     sigma = SMOOTHING * CELLS
     found: Floats = ndimage.gaussian_filter(positive * factors, (0, sigma, sigma), mode="constant").astype(np.float32)
     return found

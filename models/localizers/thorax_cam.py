@@ -13,7 +13,7 @@ from models.card import Code
 from models.errors import InputError, PackageError
 from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
-from models.localizers.registry import register
+from models.localizers.registry import Localized, register
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,19 +83,20 @@ class ThoraxLocalizer:
         assert card.anatomy is not None
         self.network, self.inner, self.segmenter = network, inner, segmenter
         self.size = card.anatomy.crop
-        self.places = tuple((label.territory, label.differs) for label in card.labels)
+        self.expected = tuple((label.territory, label.differs) for label in card.labels)
 
-    def localize(self, image: Floats, spacing: tuple[float, ...] | None) -> tuple[Floats, Floats]:
-        """Logits (L,) and maps (L, MAP_CELLS, MAP_CELLS) of one image; InputError where no lungs are seen."""
+    def localize(self, image: Floats, spacing: tuple[float, ...] | None) -> Localized:
+        """Logits (L,), maps (L, MAP_CELLS, MAP_CELLS), zones and remarks; InputError where no lungs are seen."""
         from models.anatomy.crop import Crop
         from models.anatomy.evidence import Seen, evidence
+        from models.anatomy.remarks import measures, remarks
 
         lungs = self.segmenter(image).lungs
         if not lungs.plausible:
             raise InputError(lungs.reason)
         crop = Crop.of(lungs)
         taken = crop.take(image, self.size)
-        logits, maps = self.inner.localize(taken, None)
-        seen = Seen.of(crop, taken, lungs, {name for name, _ in self.places})
-        found = evidence(maps, seen, self.network.normal.cpu().numpy(), self.places)
-        return logits, crop.put(found, MAP_CELLS)
+        logits, maps, *_ = self.inner.localize(taken, None)
+        seen = Seen.of(crop, taken, lungs, {name for name, _ in self.expected})
+        found = evidence(maps, seen, self.network.normal.cpu().numpy(), self.expected)
+        return Localized(logits, crop.put(found, MAP_CELLS), lungs.zones, remarks(measures(image, lungs)))
