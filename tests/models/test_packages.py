@@ -9,6 +9,7 @@ import pytest
 from models import packages
 from models.errors import CardError, InputError, PackageError
 from models.importers.installing import add, check_free
+from models.localizers.thorax_cam import ThoraxLocalizer
 from models.networks.modules.storage import filled, to_bytes
 from models.networks.modules.thorax import ThoraxNetwork
 from models.networks.registry import NETWORKS
@@ -136,6 +137,19 @@ def test_training_never_writes_over_a_package(tmp_path: Path) -> None:
     check_free(tmp_path)
     with pytest.raises(PackageError, match="already holds a package"):
         check_free(XRAY)
+
+
+@pytest.mark.parametrize("folder", packages.available(), ids=lambda folder: folder.name)
+def test_what_we_ship_works(folder: Path) -> None:
+    packages.require_working(packages.load(folder, "cpu"))
+
+
+def test_a_network_that_gives_no_numbers_is_noticed_behind_the_lungs() -> None:
+    model = packages.load(XRAY, "cpu")
+    assert isinstance(model.localizer, ThoraxLocalizer)
+    model.localizer.network.weight.data.fill_(float("nan"))
+    with pytest.raises(PackageError, match="probabilities that are no numbers"):
+        packages.require_working(model)
 
 
 def test_inputs_that_the_card_does_not_know_are_refused() -> None:

@@ -27,7 +27,7 @@ README = Path(packages.__file__).with_name("README.md").read_text(encoding="utf-
 LOCALIZER = """
 import numpy as np
 
-from models.localizers.registry import register
+from models.localizers.registry import Localized, register
 
 
 class Brightness:
@@ -36,7 +36,7 @@ class Brightness:
 
     def localize(self, image, spacing):
         maps = np.repeat(image.reshape(8, 16, 8, 16).mean((1, 3))[None], self.labels, 0).astype(np.float32)
-        return maps.mean((1, 2)), maps
+        return Localized(maps.mean((1, 2)), maps)
 
 
 @register("brightness", maps="brightness", citation="none", tables=())

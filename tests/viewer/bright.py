@@ -54,7 +54,6 @@ def _card(shipped: Card, sha256: str) -> Card:
                 "saliency_threshold": threshold,
                 "smallest_region_fraction": 0.001,
                 "calibration": Calibration(600.0, -1.0),
-                "triage": None,
             }
         )
         for name, threshold in zip(LABELS, thresholds, strict=True)

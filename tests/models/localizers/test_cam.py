@@ -40,7 +40,7 @@ def test_deviations_are_what_is_unusual_in_either_direction() -> None:
 def test_the_maps_are_the_logits_taken_apart(deviations: bool) -> None:
     built = network(deviations=deviations)
     image = np.random.default_rng(0).random((128, 160), np.float32)
-    logits, maps = CamLocalizer(built, 0.5, 0.5).localize(image, None)
+    logits, maps, *_ = CamLocalizer(built, 0.5, 0.5).localize(image, None)
     assert maps.shape == (3, 8, 10)
     bias = built.head.bias.detach().numpy()
     np.testing.assert_allclose(maps.mean((1, 2)) + bias, logits, atol=1e-4)
