@@ -109,7 +109,7 @@ class Demo:
                 "[node]", f"port = {self.port}", f"data = {json.dumps(str(self.out / 'state' / 'var'))}",
                 f"quiet_seconds = {_QUIET}", "", "[web]", f"port = {self.web}", "", "[peers.scanner]",
                 'ae_title = "SCANNER"', 'host = "127.0.0.1"', 'send = ["images"]', "", "[peers.pacs]", receiver,
-                'receive = ["results"]', "",
+                'receive = ["results"]', "", "[worklist.policy]", 'unproven_may_raise = ["Pneumothorax"]', "",
             )
         )  # fmt: skip
 
@@ -199,7 +199,7 @@ class Demo:
 
     def _show_findings(self, stories: dict[str, dict[str, Any]]) -> None:
         title = "Findings (present ones; the statement in the PACS lists the absent ones, too)"
-        caption = "The radiographs are images that the model was trained on: they say nothing of how good it is."
+        caption = "No training has seen the radiographs; deploy/samples/README.md tells why these, and what is missed."
         table = Table(title=title, caption=caption)
         for column in ("study", "finding", "probability", "location", "priority", "in the PACS"):
             table.add_column(column)
@@ -216,7 +216,8 @@ class Demo:
         _OUT.print(table)
 
     def _show_worklist(self, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
-        table = Table(title=f"The reading worklist, before and after {_URGENT} was received")
+        caption = "Here Pneumothorax may raise the priority, which its card does not prove (unproven_may_raise)."
+        table = Table(title=f"The reading worklist, before and after {_URGENT} was received", caption=caption)
         for column in ("before", "", "after", "", "why"):
             table.add_column(column)
         for old, new in zip_longest(before, after):

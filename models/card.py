@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -102,6 +103,10 @@ class Label(_Table):
     """Present where the calibrated probability (or score) reaches it."""
     saliency_threshold: float
     """Region where the raw saliency reaches it."""
+    region_of_peak: Fraction = 0.0
+    """Region where the raw saliency also reaches this part of the image's own peak."""
+    shows_regions: bool = True
+    """Whether regions are drawn: no, where the maps were not seen to lie on what people outlined."""
     smallest_region_fraction: Fraction = 0.0
     """Images: smallest region as a fraction of the image's area."""
     smallest_region_mm3: Annotated[float, Field(ge=0.0)] = 0.0
@@ -131,6 +136,18 @@ class Label(_Table):
     def raises(self, probability: float) -> bool:
         """Whether the card lets a finding of this probability raise a study's priority."""
         return self.triage is not None and self.triage.raises_priority and probability >= self.triage.threshold
+
+    def region_threshold(self, peak: float) -> float:
+        """Raw saliency from which on a map with this peak has regions; infinite where none are shown."""
+        if not self.shows_regions:
+            return math.inf
+        return max(self.saliency_threshold, self.region_of_peak * peak)
+
+    @property
+    def region_rule(self) -> str:
+        """The same in words."""
+        own = f" and {100 * self.region_of_peak:g} % of its peak" if self.region_of_peak else ""
+        return f">= {self.saliency_threshold:g}{own}"
 
     @property
     def title(self) -> str:

@@ -25,8 +25,8 @@ from models.localizers.registry import LOCALIZERS
 from models.metrics.draws import figure, patient_draws
 from models.metrics.masks import dice
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, digest
-from models.segmenter import Segmenter, load_segmenter
+from models.packages import CARD, digest, load_segmenter
+from models.segmenter import Segmenter
 
 
 def train(

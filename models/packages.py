@@ -6,12 +6,13 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.cardfile import read_card
 from models.errors import InputError, ModelsError, PackageError, UnknownPackage
-from models.localizers.registry import LOCALIZERS
+from models.localizers.registry import LOCALIZERS, OfLungs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from models.card import Card
     from models.loaded import LoadedModel
     from models.prediction import Model
+    from models.segmenter import Segmenter
 
 ZOO = Path(__file__).parent / "zoo"
 CARD = "card.toml"
 _SPACING = (2.5, 1.0, 1.0)  # mm
-_BLUR = 0.4  # of an ellipse's radius: the width of the border between dark and bright in the drawn chest
 RELIABILITY = "reliability.png"  # of the training images, out of fold; not part of the digest
 
 
@@ -131,25 +132,86 @@ def load(folder: Path, device: str = "auto", threads: int | None = None) -> Load
     card = load_card(folder)
     data = b"" if card.weights is None else _verified(folder, card)
     localizer = LOCALIZERS.get(card.localizer).load(card, data, device, threads)
+    segmenter = anatomy_segmenter(card, (folder.parent,), device, threads)
+    if segmenter is not None and isinstance(localizer, OfLungs):
+        localizer = localizer.with_lungs(segmenter.lungs)
     return LoadedModel(card, _digest(folder, card.weights.sha256 if card.weights else None), localizer)
+
+
+def load_segmenter(
+    package: str | Path, folders: Sequence[Path] = (), device: str = "cpu", threads: int | None = None
+) -> Segmenter:
+    """The package of lungs of that name or in that folder; see `load`.
+
+    Raises
+    ------
+    PackageError
+        There is none, it is not whole, or it finds no lungs.
+    """
+    from models.loaded import LoadedModel  # noqa: PLC0415 (numpy)
+    from models.localizers.lungs import LungLocalizer  # noqa: PLC0415
+    from models.segmenter import Segmenter  # noqa: PLC0415
+
+    path = Path(package)
+    model = load(path if (path / CARD).is_file() else find(str(package), folders), device, threads)
+    if not (isinstance(model, LoadedModel) and isinstance(model.localizer, LungLocalizer)):
+        raise PackageError(f'{package} finds no lungs: its card\'s localizer must be "lungs".')
+    return Segmenter(model, model.localizer)
+
+
+def anatomy_segmenter(
+    card: Card, folders: Sequence[Path] = (), device: str = "cpu", threads: int | None = None
+) -> Segmenter | None:
+    """The lungs' package that the card's [anatomy] names; None without that table.
+
+    Raises
+    ------
+    PackageError
+        It is not there, or is not the one that the card was measured with.
+    """
+    if card.anatomy is None:
+        return None
+    segmenter = load_segmenter(card.anatomy.package, folders, device, threads)
+    if segmenter.sha256 != card.anatomy.sha256:
+        raise PackageError(
+            f"{card.name} was measured with weights of {card.anatomy.package} whose SHA-256 is"
+            f" {card.anatomy.sha256[:12]}…; here it is {segmenter.sha256[:12]}…. Copy both packages again."
+        )
+    return segmenter
 
 
 def require_working(model: Model) -> None:
     """Have a loaded package predict an input of its card's kind; PackageError where every study would fail with it.
 
-    An image is a drawn chest, so that a package that looks for lungs first goes on to its network. That it takes the
-    input for none of its own (InputError) is no failure.
+    That it takes this input for none of its own (InputError) is no failure. In it no lungs are seen: a model that needs
+    them is tried with drawn ones, too.
     """
     import numpy as np  # noqa: PLC0415
 
     rules = model.card.input
-    if rules.size is not None:
-        image, spacing = _drawn_chest(rules.size), None
-    else:
-        shape = rules.smallest_slices, *rules.smallest_rows_columns
-        image, spacing = np.linspace(-1000.0, 400.0, math.prod(shape), dtype=np.float32).reshape(shape), _SPACING
+    shape = rules.size or (rules.smallest_slices, *rules.smallest_rows_columns)
+    ramp = np.linspace(0.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape)
+    given = (ramp, None) if rules.kind == "image" else (1400.0 * ramp - 1000.0, _SPACING)
+    for tried in (model, *_with_drawn_lungs(model)):
+        _require_finite(tried, *given)
+
+
+def _with_drawn_lungs(model: Model) -> tuple[Model, ...]:
+    """The model of images in which lungs are seen; empty where it needs none."""
+    from models.anatomy.lungs import drawn  # noqa: PLC0415 (numpy)
+    from models.loaded import LoadedModel  # noqa: PLC0415
+
+    if isinstance(model, LoadedModel) and isinstance(model.localizer, OfLungs):
+        return (replace(model, localizer=model.localizer.with_lungs(drawn)),)
+    return ()
+
+
+def _require_finite(model: Model, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> None:
+    import numpy as np  # noqa: PLC0415
+
     try:
-        if not np.isfinite(model.predict(image, spacing).probabilities).all():
+        prediction = model.predict(image, spacing)
+        if not np.isfinite(prediction.probabilities).all():
             raise PackageError("It predicts probabilities that are no numbers: are the weights whole?")
     except InputError:
         pass
@@ -157,21 +219,3 @@ def require_working(model: Model) -> None:
         raise
     except Exception as error:
         raise PackageError(f"It fails with every study: {type(error).__name__}: {error}") from error
-
-
-def _drawn_chest(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """An image of a bright trunk with a spine and two dark, blurred ellipses, which `lungs` takes for lungs."""
-    import numpy as np  # noqa: PLC0415
-
-    rows, columns = (np.linspace(-1.0, 1.0, n, dtype=np.float32) for n in shape)
-
-    def ellipse(row: float, column: float, height: float, width: float) -> NDArray[np.float32]:
-        away = np.hypot((rows[:, None] - row) / height, (columns - column) / width)
-        inside: NDArray[np.float32] = np.clip((1.0 - away) / _BLUR + 0.5, 0.0, 1.0)
-        return inside
-
-    lungs = np.maximum(ellipse(-0.05, -0.39, 0.55, 0.26), ellipse(-0.05, 0.39, 0.55, 0.26))
-    spine = 0.1 * np.exp(-((columns / 0.08) ** 2))
-    trunk = 0.7 * ellipse(0.3, 0.0, 1.3, 0.95)
-    image: NDArray[np.float32] = np.clip(trunk - 0.5 * lungs + spine, 0.0, 1.0).astype(np.float32)
-    return image

@@ -29,7 +29,8 @@ def label_regions(
 ) -> tuple[Region, ...]:
     """Regions of one label's map (h, w) in pixels of the file, as the node reports them, the best first."""
     smallest = label.smallest_region_fraction
-    return map_regions(letterbox.to_file(saliency), label.saliency_threshold, smallest, most)
+    whole = letterbox.to_file(saliency)
+    return map_regions(whole, label.region_threshold(float(whole.max())), smallest, most)
 
 
 def map_regions(

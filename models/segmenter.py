@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from models.errors import PackageError
-from models.packages import CARD, find, load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,22 +68,6 @@ class Segmenter:
         whole, letterbox = fitted(image, card.input.size)
         return SegmentedImage(self.localizer.segment(scaled(whole, card.network.scaling)), letterbox)
 
-
-def load_segmenter(
-    package: str | Path, folders: Sequence[Path] = (), device: str = "cpu", threads: int | None = None
-) -> Segmenter:
-    """The package of that name or in that folder; see `models.packages.load`.
-
-    Raises
-    ------
-    PackageError
-        There is none, it is not whole, or it finds no lungs.
-    """
-    from models.loaded import LoadedModel  # noqa: PLC0415 (numpy)
-    from models.localizers.lungs import LungLocalizer  # noqa: PLC0415
-
-    path = Path(package)
-    model = load(path if (path / CARD).is_file() else find(str(package), folders), device, threads)
-    if not (isinstance(model, LoadedModel) and isinstance(model.localizer, LungLocalizer)):
-        raise PackageError(f'{package} finds no lungs: its card\'s localizer must be "lungs".')
-    return Segmenter(model, model.localizer)
+    def lungs(self, image: NDArray[np.float32]) -> Lungs:
+        """The lungs of an image, on their own grid; see `Segment`."""
+        return self(image).lungs

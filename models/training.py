@@ -42,7 +42,7 @@ from models.localizers.registry import LOCALIZERS, trainable
 from models.metrics.decisions import reliability
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, RELIABILITY, digest, load, sha256
+from models.packages import CARD, RELIABILITY, anatomy_segmenter, digest, load, sha256
 
 FOLDS = 5
 SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
@@ -50,6 +50,7 @@ SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
 QUANTILE = 0.90
 SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
 FEATURES = "features"  # below the run folder, while it trains
+FLOOR = 0.2  # of that quantile, where regions also follow the image's own peak; chosen on boxes of opacity
 MAPS = 256  # in memory at once
 WEAK = "Not shown to be better than chance"
 REGIONS = "Regions are "
@@ -117,7 +118,9 @@ def train(
     record = _record(data, pattern, weights, seed, test, str(where))
     begin(run, record, resume=resume)
     held_out = folds(examples.patients, FOLDS, seed)
-    task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
+    segmenter = anatomy_segmenter(pattern, device=str(where))
+    segment = None if segmenter is None else segmenter.lungs
+    task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where, segment)
     fitted = _fitted(task)
     folder = run / like.name
     _write(folder, fitted.found.module, _card(like, method, fitted, seed, backbone_note(weights)))
@@ -209,7 +212,8 @@ def _with_saliency_thresholds(
         found = _found_positives(probabilities[:, index], truth[:, index], label.operating_point)
         cells = np.concatenate([maps[some][:, index] for some in parts(np.sort(found), MAPS)])
         threshold = _saliency_threshold(cells, SMALL_FINDINGS.get(label.name, QUANTILE))
-        done.append(label.model_copy(update={"saliency_threshold": threshold}))
+        threshold *= FLOOR if label.region_of_peak else 1.0
+        done.append(label.model_copy(update={"saliency_threshold": round(threshold, 6)}))
     return tuple(done)
 
 
@@ -290,5 +294,5 @@ def _write_run(run: Path, report: dict[str, Any], fitted: Fitted, evaluation: Ev
 
 
 def forecast_lines(run: Path) -> tuple[str, ...]:
-    """What more labels would bring, in sentences of a finished run's run.json."""
+    """The forecast of a finished run, in the sentences of its run.json."""
     return tuple(json.loads((run / RUN).read_text(encoding="utf-8"))["forecast"])

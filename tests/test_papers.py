@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from node.entities import JobState
+from node.settings import load
 
 ROOT = Path(__file__).parents[1]
 TOPS = ("node", "workers", "models", "tests", "deploy")
@@ -113,3 +117,17 @@ def test_a_missing_name_is_found(tmp_path: Path) -> None:
     assert list(missing_files(paper)) == ["node/door.py"]
     assert list(missing_modules(paper)) == ["node.door", "node.entities.Door"]
     assert list(broken_links(paper)) == ["#y"]
+
+
+def test_the_readme_explains_each_word_that_a_person_sees() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = {word for line in text.splitlines() if line.startswith("|") for word in CODE.findall(line.split("|")[1])}
+    doubtful = {state.value for state in JobState} - {"delivered", "failed", "quarantined"}  # these need no row
+    assert {*doubtful, "kept back", "regions-2d", "statement-2d"} <= rows
+
+
+def test_the_sample_configuration_of_the_readme_is_read_and_names_addresses(tmp_path: Path) -> None:
+    sample = textwrap.dedent(re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0])
+    (tmp_path / "readfirst.toml").write_text(textwrap.dedent(sample))
+    settings = load(tmp_path / "readfirst.toml")
+    assert [str(one) for one in settings.peers["pacs"].addresses] == ["10.0.0.5/32"]

@@ -13,6 +13,7 @@ from models import packages
 from models.errors import ModelsError, UnknownPackage
 from node import logs
 from node.errors import ConfigurationError
+from node.plurals import counted
 from node.privacy import close_to_others
 from node.settings import Results, Settings, load
 from workers import model_set
@@ -63,8 +64,11 @@ def preflight(settings: Settings) -> None:
             continue
 
 
-def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
-    """(all right?, what, detail) of what peers take of our results, of their language, the models and the device."""
+_Line = tuple[bool, str, str] | tuple[bool, str, str, bool]
+
+
+def check(settings: Settings) -> Iterator[_Line]:
+    """(all right?, what, detail, only a warning?) of peers, the results' language, the models and the device."""
     try:
         profiles.require_known(settings)
         yield from probe.lines(settings)
@@ -78,9 +82,9 @@ def check(settings: Settings) -> Iterator[tuple[bool, str, str]]:
             yield False, f"model {name}", str(error)
             continue
         card = model.card
-        yield True, f"model {name}", f"{card.version}, {len(card.labels)} labels, {model.digest[:12]}"
+        yield True, f"model {name}", f"{card.version}, {counted(len(card.labels), 'label')}, {model.digest[:12]}"
         if remark:
-            yield True, f"model {name}", f"WARNING: {remark}"
+            yield True, f"model {name}", remark, True
     yield True, "pixel decoder", protections()
     yield _device(settings.models.device)
 
@@ -102,4 +106,8 @@ def _device(name: str) -> tuple[bool, str, str]:
     cuda = torch.cuda.is_available()
     if name.startswith("cuda") and not cuda:
         return False, "device", f"models.device = {name}, but torch {torch.__version__} sees no GPU here"
-    return True, "device", torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
+    return (
+        True,
+        "device",
+        torch.cuda.get_device_name() if cuda else f"CPU, {counted(torch.get_num_threads(), 'thread')}",
+    )

@@ -2,7 +2,7 @@
 
     python deploy/samples/make_samples.py CHEST_XRAY_FOLDER LIDC_IDRI_0001_FOLDER DOG_FILE
 
-CHEST_XRAY_FOLDER holds `labels.csv` and `samples_1024/*.png` (NIH ChestX-ray14), LIDC_IDRI_0001_FOLDER the *.dcm.
+CHEST_XRAY_FOLDER holds `labels.csv` and `images/*.jpg` (NIH ChestX-ray14, 512 x 512), LIDC_IDRI_0001_FOLDER the *.dcm.
 The same sources give the same files, bit by bit, with the same versions of pydicom and its codecs.
 """
 
@@ -24,9 +24,9 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 
 HERE = Path(__file__).parent
 RADIOGRAPHS = {
-    "chest-xray-pneumothorax": "00001968_000",
-    "chest-xray-normal": "00000129_000",
-    "chest-xray-effusion": "00010834_000",
+    "chest-xray-pneumothorax": "00027093_002",
+    "chest-xray-normal": "00001741_002",
+    "chest-xray-effusion": "00019861_010",
 }
 SOURCE = (
     "From ChestX-ray14, provided by the NIH Clinical Center, nihcc.app.box.com/v/ChestXray-NIHCC. "
@@ -38,8 +38,11 @@ def main(chest_xray: Path, chest_ct: Path, dog: Path) -> None:
     """Write every sample below this file's folder."""
     rows = {row["image"]: row for row in csv.DictReader((chest_xray / "labels.csv").open(encoding="utf-8"))}
     for folder, name in RADIOGRAPHS.items():
-        pixels = np.asarray(Image.open(chest_xray / "samples_1024" / f"{name}.png").convert("L"))
-        save(compressed(radiograph(name, rows[f"{name}.jpg"], pixels)), fresh(folder) / f"{name}.dcm")
+        file = chest_xray / "images" / f"{name}.jpg"
+        pixels = np.asarray(Image.open(file).convert("L"))
+        dataset = radiograph(name, rows[file.name], pixels)
+        dataset.LossyImageCompressionRatio = round(pixels.size / file.stat().st_size, 1)
+        save(compressed(dataset), fresh(folder) / f"{name}.dcm")
     series = sorted((dcmread(path) for path in chest_ct.glob("*.dcm")), key=lambda one: int(one.InstanceNumber))
     target = fresh("chest-ct")
     for one in series:
@@ -48,7 +51,7 @@ def main(chest_xray: Path, chest_ct: Path, dog: Path) -> None:
 
 
 def radiograph(name: str, row: dict[str, str], pixels: NDArray[np.uint8]) -> Dataset:
-    """A published PNG as a Computed Radiography image: nothing measured is invented, so there is no pixel spacing.
+    """A published image as a Computed Radiography image: nothing measured is invented, so there is no pixel spacing.
 
     The DX classes demand Imager Pixel Spacing, which is not known for the scaled images; CR does not.
     """
@@ -67,7 +70,7 @@ def radiograph(name: str, row: dict[str, str], pixels: NDArray[np.uint8]) -> Dat
     dataset.ReferringPhysicianName = ""
     dataset.StudyDescription = "Chest radiograph"
     dataset.SeriesDescription = f"Chest {row['view']}, NIH ChestX-ray14"
-    dataset.DerivationDescription = "8 bit grey image of 1024 x 1024 as published, wrapped in DICOM"
+    dataset.DerivationDescription = "Published 8 bit grey image, resized to 512 x 512, JPEG 95, wrapped in DICOM"
     dataset.PatientName = f"NIH^{patient}"
     dataset.PatientID = f"NIH-{patient}"
     dataset.PatientBirthDate = ""
@@ -91,7 +94,8 @@ def radiograph(name: str, row: dict[str, str], pixels: NDArray[np.uint8]) -> Dat
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
     dataset.BurnedInAnnotation = "NO"
-    dataset.LossyImageCompression = "00"
+    dataset.LossyImageCompression = "01"
+    dataset.LossyImageCompressionMethod = "ISO_10918_1"
     dataset.WindowCenter, dataset.WindowWidth = 128, 256
     dataset.PixelData = pixels.tobytes()
     dataset.file_meta = FileMetaDataset()

@@ -14,6 +14,7 @@ from models.anatomy.lungs import Lungs
 from models.anatomy.residual import CELLS, brightness, residual
 from models.anatomy.territories import territory
 
+INSIDE = 0.5  # part of a cell that must be lung
 SMOOTHING = 1 / 8  # standard deviation of the filter, by the side of the crop
 
 Floats = NDArray[np.float32]
@@ -35,21 +36,24 @@ class Seen:
         return cls(brightness(taken), crop.cover(lungs.both, CELLS), drawn)
 
 
-def evidence(maps: Floats, seen: Seen, normal: Floats, expected: tuple[tuple[str, Differs], ...]) -> Floats:
+def evidence(maps: Floats, seen: Seen, normal: Floats, criteria: tuple[tuple[str, Differs], ...]) -> Floats:
     """Maps (L, h, w) of a crop as evidence (L, CELLS, CELLS), 0 and above.
 
     Parameters
     ----------
     normal
         See `models.anatomy.residual.normal_chest`.
-    expected
-        For each label its territory, and how it differs from a normal chest there; "either" takes the map as it is.
+    criteria
+        For each label its territory, and how its lungs differ from normal ones; "either" takes the map as it is.
     """
-    away = residual(seen.brightness, normal, seen.lungs)
-    differs = {"brighter": np.maximum(away, 0), "darker": np.maximum(-away, 0), "either": np.ones_like(away)}
+    inside = seen.lungs >= INSIDE  # outside the normal chest is not known: no image's lungs reach there
+    away = np.where(inside, residual(seen.brightness, normal, seen.lungs), 0)
+    differs = {"brighter": np.maximum(away, 0), "darker": np.maximum(-away, 0), "either": np.ones_like(seen.lungs)}
     finer = CELLS / maps.shape[-1]
     positive = np.maximum(ndimage.zoom(maps, (1, finer, finer), order=1, grid_mode=True, mode="nearest"), 0)
-    factors = np.stack([seen.territories[name] * differs[how] for name, how in expected])
+    within = np.stack([seen.territories[name] for name, _ in criteria])
+    factors = within * np.stack([differs[how] for _, how in criteria])
     sigma = SMOOTHING * CELLS
-    found: Floats = ndimage.gaussian_filter(positive * factors, (0, sigma, sigma), mode="constant").astype(np.float32)
+    smooth = ndimage.gaussian_filter(positive * factors, (0, sigma, sigma), mode="constant")
+    found: Floats = (smooth * within).astype(np.float32)
     return found

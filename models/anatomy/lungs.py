@@ -6,6 +6,7 @@ as in every input of a model (`models.prediction.Model.predict`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,3 +60,16 @@ def lungs_of(probability: NDArray[np.float32]) -> Lungs:
     right, left = right_and_left(probability)
     reason = objection(probability, right, left)
     return Lungs(probability, right, left, zones_of(right, left), frame_of(right | left), reason)
+
+
+def drawn(image: NDArray[np.float32]) -> Lungs:
+    """Two upright blocks side by side, whatever the image shows: a `Segment` to try what follows the lungs."""
+    probability = np.zeros(image.shape, np.float32)
+    rows, columns = (side // 8 for side in image.shape)
+    for left in (columns, 5 * columns):
+        probability[rows : 7 * rows, left : left + 2 * columns] = 1.0
+    return lungs_of(probability)
+
+
+Segment = Callable[[NDArray[np.float32]], Lungs]
+"""The lungs of an image (rows, columns) of 0..1; their maps cover the image, letterboxed with black to a square."""

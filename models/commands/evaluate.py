@@ -21,6 +21,7 @@ from models.data.files import write_whole
 from models.errors import DataError
 
 if TYPE_CHECKING:
+    from models.evaluation.blind_points import LungMasks, Mask
     from models.evaluation.figures import Evaluation
     from models.evaluation.methods import Method
 
@@ -39,10 +40,16 @@ Replace = Annotated[bool, typer.Option("--replace", help="Write over a report th
 
 
 Against = Annotated[str, typer.Option(metavar="PACKAGE", help="Another package to compare with, image by image.")]
+Lungs = Annotated[
+    str, typer.Option(metavar="PACKAGE", help="Segments the lungs for the baselines of anatomy; an empty one: none.")
+]
 UpdateCard = Annotated[
     bool, typer.Option("--update-card", help="Choose the operating points for triage anew, and write them on the card.")
 ]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
+
+
+HALF = 0.5  # of a pixel lies within a mask that was interpolated
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class _How:
     device: str
     baselines: bool
     against: Path | None
+    lungs: Path | None
     update: bool
 
 
@@ -62,6 +70,7 @@ def evaluate(
     out: Out = None,
     baselines: Baselines = False,
     against: Against = "",
+    lungs: Lungs = "lungs",
     update_card: UpdateCard = False,
     markdown: Markdown = False,
     replace: Replace = False,
@@ -72,7 +81,7 @@ def evaluate(
     """Measure a package on labelled images, each figure beside a baseline that sees no image."""
     with printed_errors(), progress() as advance:
         other = package_folder(against, folders) if against else None
-        how = _How(device, baselines, other, update_card)
+        how = _How(device, baselines, other, package_folder(lungs, folders) if lungs else None, update_card)
         path = package_folder(package, folders)
         written, evaluation = _run(path, data, split, out, replace, how, advance)
         if update_card:
@@ -111,19 +120,38 @@ def _run(
     model = packages.load(path, how.device)
     model = dataclasses.replace(model, card=without_triage(model.card)) if how.update else model
     against = packages.load(how.against, how.device) if how.against else None
+    masks = None if how.lungs is None else _lung_masks(how.lungs, how.device)
     others: tuple[Method, ...] = ()
     if how.baselines:
         from models.evaluation.classical import methods  # noqa: PLC0415
 
         others = methods(model)
     count = len(evaluated(data, split, model.card))
-    evaluation = measure(model, data, split, _steps("images", count, advance), others, against)
+    evaluation = measure(model, data, split, _steps("images", count, advance), others, against, masks)
     if out is None:
         return None, evaluation
     if alone:
         return _written(out, evaluation), evaluation
     shown = len(evaluation.best + evaluation.worst)
     return write_report(model, evaluation, data, out, _steps("overlays", shown, advance)), evaluation
+
+
+def _lung_masks(folder: Path, device: str) -> LungMasks:
+    """The lungs that a package of lungs sees; none where it takes the image for no frontal chest radiograph."""
+    from models.data.images import read_grey  # noqa: PLC0415 (numpy)
+    from models.packages import load_segmenter  # noqa: PLC0415
+
+    segmenter = load_segmenter(folder, device=device)
+
+    def masks(path: Path) -> tuple[Mask, Mask] | None:
+        found = segmenter(read_grey(path))
+        if not found.lungs.plausible:
+            return None
+        parts = (found.lungs.right, found.lungs.left)
+        right, left = (found.letterbox.to_file(mask.astype("float32")) >= HALF for mask in parts)
+        return right, left
+
+    return masks
 
 
 def _steps(stage: str, count: int, advance: Advance) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Targets between 0 and 1: labels that are noisy, joined with what a better model says of the same images."""
+"""Targets between 0 and 1: noisy labels, joined with a better model's probabilities of the same images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def soft_targets(examples: Examples, kept: NDArray[np.int64], teacher: float = T
     """Targets (N, L) for all rows, made of the rows `kept` alone.
 
     The teacher's logits are calibrated to the labels of `kept`, with an intercept a source, and averaged with the
-    labels. A label without a teacher's word is smoothed towards its frequency in its source.
+    labels. A label without a teacher is smoothed towards its frequency in its source.
     """
     targets = _smoothed(examples, kept)
     for label in range(len(examples.labels)):

@@ -26,7 +26,7 @@ class MethodOutput:
     saliency
         (L, h, w), raw, over the whole input.
     thresholds, smallest
-        (L,) region where the map reaches it; smallest region as a fraction of the image.
+        (L,) region where the map reaches it, on this image; smallest region as a fraction of the image.
     """
 
     probabilities: NDArray[np.float64] | None
@@ -65,10 +65,11 @@ class NetworkMethod:
         except InputError:
             none = np.zeros(len(labels))
             return MethodOutput(none, np.zeros((len(labels), 1, 1), np.float32), np.full(len(labels), np.inf), none)
+        peaks = [float(one.max()) for one in prediction.saliency]
         return MethodOutput(
             prediction.probabilities.astype(np.float64),
             prediction.saliency,
-            np.array([label.saliency_threshold for label in labels]),
+            np.array([label.region_threshold(peak) for label, peak in zip(labels, peaks, strict=True)]),
             np.array([label.smallest_region_fraction for label in labels]),
         )
 

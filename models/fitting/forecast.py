@@ -1,9 +1,10 @@
-"""What more labels would bring: a power law through heads that were fitted on subsets of the patients."""
+"""The mean AUC that more labels would give: a power law through heads that were fitted on subsets of the patients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from models.fitting import heads
 from models.fitting.heads import Floats
 from models.fitting.rows import Table
 from models.fitting.task import Advance
-from models.metrics.draws import Figure, figure, patient_draws
+from models.metrics.draws import Figure, drawn_parts, figure
 from models.metrics.ranking import auc_draws
 
 PARTS = (1 / 8, 1 / 4, 1 / 2, 1.0)  # of the patients that are not held out
@@ -71,13 +72,12 @@ def forecast(
     """
     if not list(cells(examples)):
         return None
-    weights = np.concatenate([np.ones((1, len(examples))), patient_draws(examples.patients, DRAWS, seed)])
     counts, areas = [], []
     for done, part in enumerate(PARTS, start=1):
         rows = [_subset(examples, held, part, seed) for held in held_out]
         counts.append(round(float(np.mean([len(some) for some in rows]))))
         tried = [
-            _mean_auc(_logits(examples, held_out, rows, pooled, whiten, one), examples, weights)
+            _mean_auc(_logits(examples, held_out, rows, pooled, whiten, one), examples, seed)
             for one in ((penalty,) if part == 1 else (penalty, STRONGER * penalty))
         ]
         areas.append(max(tried, key=lambda area: float(area[0])))
@@ -118,8 +118,13 @@ def _logits(
     return heads.out_of_fold(pooled, held_out, found, np.zeros(len(examples.labels)))
 
 
-def _mean_auc(logits: Floats, examples: Examples, weights: Floats) -> Floats:
-    """Of each draw: the mean over sources of the mean AUC of labels with enough positives there."""
+def _mean_auc(logits: Floats, examples: Examples, seed: int) -> Floats:
+    """Of all images, then of each draw: the mean over sources of the mean AUC of labels with enough positives there."""
+    draws = chain([np.ones((1, len(examples)))], drawn_parts(examples.patients, DRAWS, seed))
+    return np.concatenate([_mean_of_sources(logits, examples, weights) for weights in draws])
+
+
+def _mean_of_sources(logits: Floats, examples: Examples, weights: Floats) -> Floats:
     by_source: dict[str, list[Floats]] = {}
     for source, index, rows in cells(examples):
         area = auc_draws(logits[rows, index], examples.truth[rows, index], weights[:, rows])

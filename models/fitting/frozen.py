@@ -71,7 +71,7 @@ def extract(network: TappedNetwork, task: Task) -> Features:
 
 
 def _taps(network: TappedNetwork, task: Task) -> tuple[Rows, ...]:
-    """The inner cells of all images, by tap; continued where the count in `done` says."""
+    """The inner cells of all images, by tap; continued from the count in the file `done`."""
     count, progress = len(task.examples), task.store / "done"
     done = int(progress.read_text()) if progress.is_file() else 0
     taps: tuple[Rows, ...] = ()

@@ -16,7 +16,7 @@ from models.fitting.rows import Table, everything, parts
 from models.metrics.ranking import auc
 
 CHUNK = 4096  # rows in memory
-OPTIONS = {"maxiter": 3000, "maxfun": 6000, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-6}
+OPTIONS = {"maxiter": 3000, "maxfun": 6000, "maxcor": 20, "ftol": 1e-11, "gtol": 1e-6}
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -62,11 +62,11 @@ def fit(features: Table, truth: Flags, penalty: float, whiten: Floats, rows: NDA
 
     def objective(theta: Floats) -> tuple[float, Floats]:
         weight, bias = theta[:-labels].reshape(width, labels), theta[-labels:]
-        turned, value = whiten @ weight, 0.5 * penalty * float((weight**2).sum())
-        gradient, offset = np.zeros_like(turned), np.zeros(labels)
+        unwhitened, value = whiten @ weight, 0.5 * penalty * float((weight**2).sum())
+        gradient, offset = np.zeros_like(unwhitened), np.zeros(labels)
         for part in some:
             x = features[part] - centre
-            logits, positive = x @ turned + bias, truth[part]
+            logits, positive = x @ unwhitened + bias, truth[part]
             value += float(np.logaddexp(0, np.where(positive, -logits, logits)).sum()) / len(rows)
             residual = (sigmoid(logits) - positive) / len(rows)
             gradient += x.T @ residual

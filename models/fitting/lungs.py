@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from models.anatomy.lungs import Lungs, lungs_of
 from models.anatomy.parts import LUNG
+from models.anatomy.plausibility import doubtful
 from models.data.pairs import Pairs, read_squares
 from models.fitting.distortion import exposed, reframed
 from models.fitting.draws import Draws
@@ -34,6 +35,7 @@ AGREEMENT = 0.95  # Dice of each changed image's lungs with those of the image i
 ALIKE = 0.5  # area of the smaller lung by the larger one's
 FULL = 0.85  # part of each lung's convex hull that is lung
 OTHERS = 0.03  # of the lungs' area: other parts that look like lung
+DOUBTFUL = 0.5  # see `models.anatomy.plausibility.doubtful`
 GAMMAS = (0.7, 1.4)
 AT_ONCE = 16  # images of a forward pass
 
@@ -230,7 +232,8 @@ def _shapely(lungs: Lungs) -> bool:
     small, large = sorted((int(lungs.right.sum()), int(lungs.left.sum())))
     others = int(((lungs.probability >= LUNG) & ~lungs.both).sum())
     full = (one.sum() >= FULL * convex_hull_image(one).sum() for one in (lungs.right, lungs.left))
-    return small >= ALIKE * large and others <= OTHERS * (small + large) and all(full)
+    clear = doubtful(lungs.probability, lungs.both) <= DOUBTFUL
+    return clear and small >= ALIKE * large and others <= OTHERS * (small + large) and all(full)
 
 
 def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.anatomy.lungs import Segment
 from models.card import Card, Network
 from models.data.datasets import Examples
 from models.fitting.rows import Rows, Table
@@ -39,6 +40,8 @@ class Task:
         Folder for what is too large for the memory; what is in it was made for the same task.
     device
         Where the backbone computes.
+    segment
+        Finds the lungs; None where `like` has no [anatomy].
     """
 
     examples: Examples
@@ -49,6 +52,7 @@ class Task:
     advance: Advance
     store: Path
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    segment: Segment | None = None
 
     @property
     def network(self) -> Network:

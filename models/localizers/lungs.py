@@ -74,10 +74,10 @@ class LungLocalizer(NetworkLocalizer):
 
 
 def _map(probability: NDArray[np.float32], own: Mask, other: Mask) -> NDArray[np.float32]:
-    """The probability in and just around one lung: at least one half in its mask, 0 far from it and in the other."""
+    """The probability in and just around one lung: one half or more in its mask alone, 0 elsewhere."""
     import numpy as np
     from scipy import ndimage
 
     near = (ndimage.distance_transform_edt(~own) <= SOFT_BORDER) & ~other
-    found: NDArray[np.float32] = np.where(own, np.maximum(probability, 0.5), np.where(near, probability, 0.0))
-    return found.astype(np.float32)
+    around = np.where(near, np.minimum(probability, np.nextafter(np.float32(0.5), np.float32(0.0))), 0.0)
+    return np.where(own, np.maximum(probability, 0.5), around).astype(np.float32)

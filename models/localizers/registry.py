@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from models.registry import Registry
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.anatomy.lungs import Segment
     from models.card import Card, Code
     from models.fitting.lungs import MaskFit, MaskTask
     from models.fitting.task import Fit, Task
@@ -37,6 +38,15 @@ class Localizer(Protocol):
 
         `image` and `spacing` are as `Model.predict` describes them; whoever loads the package has checked them.
         """
+        ...
+
+
+@runtime_checkable
+class OfLungs(Protocol):
+    """A localizer that needs the lungs of each image, which another package finds."""
+
+    def with_lungs(self, segment: Segment) -> Localizer:
+        """The localizer, complete."""
         ...
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.card import Code
-from models.errors import InputError, PackageError
+from models.errors import InputError
 from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
 from models.localizers.registry import Localized, register
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.anatomy.lungs import Segment
     from models.card import Card
     from models.fitting.task import Fit, Task
     from models.localizers.registry import Localizer
     from models.networks.modules.thorax import ThoraxNetwork
-    from models.segmenter import Segmenter
 
     Floats = NDArray[np.float32]
 
@@ -48,26 +48,12 @@ def fit(task: Task) -> Fit:
     fit=fit,
 )
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-    """The method with the package's network and the lungs' package; see `models.packages.load`.
-
-    Raises
-    ------
-    PackageError
-        The lungs' package is not the one that the card was measured with.
-    """
+    """The method with the package's network, still without lungs; see `models.packages.load`."""
     from models.networks.modules.thorax import ThoraxNetwork
-    from models.segmenter import load_segmenter
 
-    assert card.network is not None and card.anatomy is not None
+    assert card.network is not None
     network = ThoraxNetwork(card.network.taps, len(card.labels))
-    inner = on_network(CamLocalizer, network, card, data, device, threads)
-    segmenter = load_segmenter(card.anatomy.package, device=device, threads=threads)
-    if segmenter.sha256 != card.anatomy.sha256:
-        raise PackageError(
-            f"{card.name} was measured with weights of {card.anatomy.package} whose SHA-256 is"
-            f" {card.anatomy.sha256[:12]}…; here it is {segmenter.sha256[:12]}…. Copy both packages again."
-        )
-    return ThoraxLocalizer(network, inner, segmenter, card)
+    return ThoraxLocalizer(on_network(CamLocalizer, network, card, data, device, threads), network, card)
 
 
 class ThoraxLocalizer:
@@ -77,13 +63,16 @@ class ThoraxLocalizer:
     ----------
     inner
         Class activation maps of `network` on crops.
+    segment
+        Finds the lungs.
     """
 
-    def __init__(self, network: ThoraxNetwork, inner: Localizer, segmenter: Segmenter, card: Card) -> None:
-        assert card.anatomy is not None
-        self.network, self.inner, self.segmenter = network, inner, segmenter
-        self.size = card.anatomy.crop
-        self.expected = tuple((label.territory, label.differs) for label in card.labels)
+    def __init__(self, inner: Localizer, network: ThoraxNetwork, card: Card, segment: Segment | None = None) -> None:
+        self.inner, self.network, self.card, self.segment = inner, network, card, segment
+
+    def with_lungs(self, segment: Segment) -> ThoraxLocalizer:
+        """See `OfLungs`."""
+        return ThoraxLocalizer(self.inner, self.network, self.card, segment)
 
     def localize(self, image: Floats, spacing: tuple[float, ...] | None) -> Localized:
         """Logits (L,), maps (L, MAP_CELLS, MAP_CELLS), zones and remarks; InputError where no lungs are seen."""
@@ -91,12 +80,14 @@ class ThoraxLocalizer:
         from models.anatomy.evidence import Seen, evidence
         from models.anatomy.remarks import measures, remarks
 
-        lungs = self.segmenter(image).lungs
+        assert self.segment is not None and self.card.anatomy is not None
+        criteria = tuple((label.territory, label.differs) for label in self.card.labels)
+        lungs = self.segment(image)
         if not lungs.plausible:
             raise InputError(lungs.reason)
         crop = Crop.of(lungs)
-        taken = crop.take(image, self.size)
+        taken = crop.take(image, self.card.anatomy.crop)
         logits, maps, *_ = self.inner.localize(taken, None)
-        seen = Seen.of(crop, taken, lungs, {name for name, _ in self.expected})
-        found = evidence(maps, seen, self.network.normal.cpu().numpy(), self.expected)
+        seen = Seen.of(crop, taken, lungs, {name for name, _ in criteria})
+        found = evidence(maps, seen, self.network.normal.cpu().numpy(), criteria)
         return Localized(logits, crop.put(found, MAP_CELLS), lungs.zones, remarks(measures(image, lungs)))

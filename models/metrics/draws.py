@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 1000
+CHUNK = 2**22  # values in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,17 @@ class Figure:
 
 def patient_draws(groups: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> NDArray[np.float64]:
     """How often each of N rows is in each draw, (draws, N): groups (N,) are drawn whole, with replacement."""
+    return np.concatenate(list(drawn_parts(groups, draws, seed)))
+
+
+def drawn_parts(groups: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> Iterator[NDArray[np.float64]]:
+    """The rows of `patient_draws` in parts of at most `CHUNK` values, for many images."""
     index = np.unique(groups, return_inverse=True)[1]
     count = int(index.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    return drawn[:, index].astype(np.float64)
+    generator, step = np.random.default_rng(seed), max(1, CHUNK // len(groups))
+    for start in range(0, draws, step):
+        drawn = generator.multinomial(count, np.full(count, 1 / count), size=min(step, draws - start))
+        yield drawn[:, index].astype(np.float64)
 
 
 def figure(value: float, drawn: NDArray[np.float64]) -> Figure:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.metrics.draws import DRAWS, patient_draws, ratio
+from models.metrics.draws import DRAWS, drawn_parts, ratio
 
-CHUNK = 2**24  # values at once
+CHUNK = 2**22  # values at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def auc_interval(
     seed: int = 0,
 ) -> Auc:
     """AUC and the percentile interval of a bootstrap that draws whole groups (patients)."""
-    drawn = auc_draws(scores, truth, patient_draws(groups, draws, seed))
+    drawn = np.concatenate([auc_draws(scores, truth, part) for part in drawn_parts(groups, draws, seed)])
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return Auc(auc(scores, truth), float(low), float(high))
 

@@ -25,6 +25,7 @@ from node.dicom.contexts import COMMITMENT_SOP_CLASSES, QUERY_SOP_CLASSES
 from node.errors import NotRecognized, ReadFirstError
 from node.ledger.engine import open_ledger
 from node.ledger.workers import Readiness
+from node.plurals import counted
 from node.privacy import is_open
 from node.sending import scu
 from node.sending.scu import Requestor
@@ -36,22 +37,37 @@ from node.worklist.sinks import make_sinks
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one check found."""
+    """What one check found; a warning is no failure: it works, and there may be a reason for it."""
 
     ok: bool
     what: str
     detail: str
+    warning: bool = False
+
+    @property
+    def mark(self) -> str:
+        """Its first word on a terminal."""
+        if not self.ok:
+            return "[red]FAIL[/red]"
+        return "[yellow]warn[/yellow]" if self.warning else "[green]ok  [/green]"
 
 
 def check(config: Path | None, *, as_json: bool) -> bool:
     """Run and print every check; whether all passed."""
     logs.configure()
-    lines = run_checks(lambda: load(config, required=True))
+    return show(run_checks(lambda: load(config, required=True)), as_json=as_json)
+
+
+def show(lines: list[Line], *, as_json: bool) -> bool:
+    """Print what the checks found; whether all passed."""
     if as_json:
         print_json([asdict(line) for line in lines])
     else:
         for line in lines:
-            print_line(f"{'[green]ok  [/green]' if line.ok else '[red]FAIL[/red]'} {line.what}: ", end="")
+            mark = (
+                "[red]FAIL[/red]" if not line.ok else "[yellow]warn[/yellow]" if line.warning else "[green]ok  [/green]"
+            )
+            print_line(f"{mark} {line.what}: ", end="")
             print_line(line.detail, markup=False, highlight=False)
     return all(line.ok for line in lines)
 
@@ -62,7 +78,9 @@ def run_checks(read_settings: Callable[[], Settings]) -> list[Line]:
         settings = read_settings()
     except ReadFirstError as error:
         return [Line(False, "configuration", str(error))]
-    lines = [Line(True, "configuration", f"{len(settings.peers)} peers; data in {settings.node.data.resolve()}")]
+    lines = [
+        Line(True, "configuration", f"{counted(len(settings.peers), 'peer')}; data in {settings.node.data.resolve()}")
+    ]
     ours = cache(lambda: _is_ours(settings))  # whether it is this node that listens: tried once, it may take long
     lines += [*_disk(settings), *_database(settings), *_queue(settings), *_address(settings, ours)]
     lines += [*_certificates(settings), *_open_peers(settings)]
@@ -70,7 +88,7 @@ def run_checks(read_settings: Callable[[], Settings]) -> list[Line]:
     lines += _orders(settings, ours)
     lines += _running(settings)
     for entry in entry_points(group="readfirst.checks"):
-        lines.extend(Line(ok, what, detail) for ok, what, detail in entry.load()(settings))
+        lines.extend(Line(*found) for found in entry.load()(settings))
     return lines
 
 
@@ -86,8 +104,7 @@ def _disk(settings: Settings) -> Iterator[Line]:
         yield Line(False, "disk", f"{data} cannot be written: {error.strerror}")
         return
     if is_open(data):
-        warning = f"WARNING: {data} is open to others than its owner: chmod 700 it"
-        yield Line(True, "disk", warning)
+        yield Line(True, "disk", f"{data} is open to others than its owner: chmod 700 it", warning=True)
     yield Line(free >= least, "disk", f"{free} MiB free below {data}, instances are refused under {least} MiB")
 
 
@@ -130,42 +147,45 @@ def _address(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
 def _certificates(settings: Settings) -> Iterator[Line]:
     """Whether they can be used, and for how long."""
     node, page = settings.node.tls, settings.web.tls
-    known = {**(files(node) if node else {}), **({"web.tls.certificate": page.certificate} if page else {})}
+    known = {**(files(node) if node else {}), **(files(page, "web.tls") if page else {})}
     try:
         if node:
             server_context(node)
+        if page:
+            server_context(page, "web.tls")
     except ReadFirstError as error:
         yield Line(False, "tls", str(error))
         return
     try:
         found = list(certificates.warnings(known, time.time()))
     except ReadFirstError as error:
-        yield Line(True, "tls", f"WARNING: it is not known how long a certificate is good: {error}")
+        yield Line(True, "tls", f"it is not known how long a certificate is good: {error}", warning=True)
         return
     for over, sentence in found:
-        yield Line(not over, "tls", sentence if over else f"WARNING: {sentence}")
+        yield Line(not over, "tls", sentence, warning=not over)
     if known and not found:
         yield Line(True, "tls", f"certificates are good for more than {certificates.SOON_DAYS} days")
 
 
 def _open_peers(settings: Settings) -> Iterator[Line]:
-    """Peers that are identified by their AE title alone; a warning is no failure, most PACS ask for no more."""
+    """Peers that are identified by their AE title alone; most PACS ask for no more."""
     if settings.node.host in LOOPBACK:
         return
     for name, peer in settings.peers_that(lambda one: not one.folder).items():
         if not peer.addresses and not peer.certificate:
-            risk = f"WARNING: whoever calls itself {peer.ae_title} is accepted, from every address"
-            yield Line(True, f"peer {name}", f'{risk}: give addresses = ["…"], or node.tls and certificate = "…"')
+            risk = f"whoever calls itself {peer.ae_title} is accepted, from every address"
+            advice = 'give addresses = ["…"], or node.tls and certificate = "…"'
+            yield Line(True, f"peer {name}", f"{risk}: {advice}", warning=True)
 
 
 def _page(settings: Settings, ours: Callable[[], bool]) -> Iterator[Line]:
-    """Whether it can be served; a warning is no failure: it works, and there may be a reason for it."""
+    """Whether it can be served."""
     keys = settings.web
     if keys.port and not _free(keys.host, keys.port) and not ours():
         where = f"web.port: {keys.host}:{keys.port}"
         yield Line(False, "page", f"{where}: another program listens there, or the address is not this machine's")
     for warning in settings.web.warnings:
-        yield Line(True, "page", f"WARNING: {warning}")
+        yield Line(True, "page", warning, warning=True)
 
 
 def _free(host: str, port: int) -> bool:
@@ -243,10 +263,11 @@ def _running(settings: Settings) -> Iterator[Line]:
     replaced = any(one["readiness"] == Readiness.READY for one in workers)  # one that is gone has a successor
     for one in workers:
         ready = one["readiness"] == Readiness.READY or (one["readiness"] == Readiness.GONE and replaced)
-        detail = f"{'WARNING: ' if ready and one['reason'] else ''}{one['readiness']}"
-        yield Line(ready, f"worker {one['name']}", f"{detail}: {one['reason']}" if one["reason"] else detail)
+        detail = f"{one['readiness']}: {one['reason']}" if one["reason"] else one["readiness"]
+        yield Line(ready, f"worker {one['name']}", detail, warning=ready and bool(one["reason"]))
     for one in failing:
-        what = f"failed {one['failures']} times in a row and is only probed; {one['waiting']} objects wait"
+        times, waiting = counted(one["failures"], "time"), counted(one["waiting"], "object")
+        what = f"failed {times} in a row and is only probed; {waiting} waiting"
         yield Line(False, f"peer {one['peer']}", f"{what}: {one['last_error']}")
 
 

@@ -10,6 +10,7 @@ from node.admin.printing import print_line
 from node.data_folder import held
 from node.ledger.backup import back_up
 from node.ledger.engine import open_ledger
+from node.plurals import counted
 from node.privacy import close_to_others
 from node.receiving.reindex import reindex as record_files
 from node.settings import load
@@ -31,9 +32,10 @@ def reindex(config: Path | None) -> bool:
     close_to_others(data)
     with held(data), closing(open_ledger(settings, reindexing=True)) as ledger:
         done = record_files(ledger, data)
-    print_line(f"{done.instances} instances of {done.studies} studies recorded, with {done.results} results of ours")
+    found = f"{counted(done.instances, 'instance')} of {counted(done.studies, 'study')}"
+    print_line(f"{found} recorded, with {counted(done.results, 'result')} of ours")
     if done.missing:
-        print_line(f"{done.missing} instances of the ledger have no file any more")
+        print_line(f"{counted(done.missing, 'instance')} of the ledger without a file")
     for name, reason in done.unreadable:
         print_line(f"not recorded: {name}: {reason}", markup=False)
     return not done.unreadable

@@ -16,11 +16,13 @@ from node.admin import queries
 from node.admin import retry as retrying
 from node.admin.printing import new_table, print_json, print_line, print_table
 from node.admin.study_view import study_view
+from node.dispatch.completeness import may_miss_images
 from node.entities import JobState
 from node.errors import ReadFirstError
 from node.ledger import jobs, studies
 from node.ledger.engine import open_ledger
 from node.ledger.workers import Readiness
+from node.plurals import counted
 from node.sending import deliveries
 from node.settings import load
 from node.worklist.sinks import notices
@@ -46,14 +48,15 @@ def status(config: Path | None, limit: int, *, as_json: bool) -> None:
         return
     table = new_table("study", "state", "priority", "instances", "sent", "waiting", "kept back", "why")
     for row in found:
-        why = row["reason"] or row["last_error"] or row["evidence"]
+        why = row["reason"] or row["last_error"] or (row["evidence"] if may_miss_images(row["evidence"]) else "")
         table.add_row(*("" if row[key] is None else str(row[key]) for key in _STATUS_KEYS), escape(why))
     print_table(table)
-    print_line(f"{waiting['unfinished']} studies unfinished, {waiting['undelivered']} objects not yet delivered")
+    unfinished, undelivered = counted(waiting["unfinished"], "study"), counted(waiting["undelivered"], "object")
+    print_line(f"{unfinished} unfinished, {undelivered} not yet delivered")
     for line in [*_workers(workers), *map(_failing, failing)]:
         print_line(line, markup=False)
     if triage["alerts_waiting"]:
-        print_line(f"{triage['alerts_waiting']} alerts wait for worklist.policy.alerts_an_hour")
+        print_line(f"{counted(triage['alerts_waiting'], 'alert')} waiting for worklist.policy.alerts_an_hour")
     for package in triage["stuck_packages"]:
         print_line(f"{package} flags nearly everything: it is in shadow mode until that stops", markup=False)
     if any(waiting_notices.values()):
@@ -72,7 +75,8 @@ def study(config: Path | None, uid: str, *, as_json: bool) -> None:
         return
     print_line(f"{uid}: {story['reason'] or story['state']}", markup=False)
     if story["objects_quarantined"]:
-        print_line(f"{story['objects_quarantined']} objects did not pass our own checks and were not sent; see below")
+        kept = counted(story["objects_quarantined"], "object")
+        print_line(f"{kept} kept back: our own checks found a fault, nothing of it was sent; see below")
     for table in _tables(story):
         print_table(table)
 
@@ -99,7 +103,7 @@ def _retry_study(config: Path | None, uid: str) -> None:
         again, due = retrying.retry(connection, uid, now)
     if not again and not due:
         raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
-    print_line(", ".join(["analysis queued again"] * again + [f"{due} job{'s' * (due > 1)} due now"] * bool(due)))
+    print_line(", ".join(["analysis queued again"] * again + [f"{counted(due, 'job')} due now"] * bool(due)))
 
 
 def _require_known(connection: Connection, uid: str) -> dict[str, Any]:
@@ -129,8 +133,8 @@ def _workers(workers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _failing(receiver: Mapping[str, Any]) -> str:
     return (
-        f"{receiver['peer']} failed {receiver['failures']} times in a row ({receiver['last_error']}): "
-        f"{receiver['waiting']} objects wait, it is probed at {receiver['probe_at']}"
+        f"{receiver['peer']} failed {counted(receiver['failures'], 'time')} in a row ({receiver['last_error']}): "
+        f"{counted(receiver['waiting'], 'object')} waiting, it is probed at {receiver['probe_at']}"
     )
 
 

@@ -16,6 +16,7 @@ from node.admin.printing import new_table, print_json, print_line, print_table
 from node.errors import ReadFirstError
 from node.ledger.engine import Ledger, open_ledger
 from node.ledger.tables import WORK_ITEM
+from node.plurals import counted
 from node.settings import load
 from node.worklist.items.rows import by_urgency
 from node.worklist.reading import work_items
@@ -64,7 +65,7 @@ def export_feedback(config: Path | None, out: Path) -> None:
                 count = feedback.export(connection, file)
         except OSError as error:
             raise ReadFirstError(f"--out: {out} cannot be written: {error.strerror}") from error
-    print_line(f"feedback on {count} findings written to {out}", markup=False, highlight=False)
+    print_line(f"feedback on {counted(count, 'finding')} written to {out}", markup=False, highlight=False)
 
 
 def _notice(ledger: Ledger, uid: str) -> Notice:

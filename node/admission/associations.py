@@ -34,22 +34,17 @@ class StoreResult:
     study_instance_uid: str = ""
     size: int = 0
     duplicate: bool = False
+    patient_id: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)
-class StudyCounts:
-    """Instances of one study over one association, by SOP Class UID: stored, stored before, and refused."""
+class StoreCounts:
+    """Instances of one patient, study and association, by SOP Class UID: stored, stored before, and refused."""
 
     new: Counter[str] = field(default_factory=Counter)
     duplicate: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)  # of those refused
-    size: int = 0  # bytes of Data Sets that are stored
-
-    @property
-    def total(self) -> int:
-        """Number of requests that were answered."""
-        return self.new.total() + self.duplicate.total() + self.refused.total()
 
     def add(self, result: StoreResult) -> None:
         """Count one instance."""
@@ -58,7 +53,10 @@ class StudyCounts:
             self.statuses[result.status] += 1
             return
         (self.duplicate if result.duplicate else self.new)[result.sop_class_uid] += 1
-        self.size += result.size
+
+
+StudyCounts = dict[str, StoreCounts]
+"""Of one study over one association, by the Patient ID that instances were sent with; empty until one is answered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,12 +81,6 @@ class OpenAssociation:
     established: bool = False
     end: str = ""
     studies: dict[str, StudyCounts] = field(default_factory=dict)
-
-    def study(self, study_instance_uid: str) -> StudyCounts:
-        """The counts of a study, from now on if not before."""
-        if study_instance_uid not in self.studies:
-            self.studies[study_instance_uid] = StudyCounts()
-        return self.studies[study_instance_uid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +149,15 @@ class AssociationRegistry:
         """An instance of the study arrives over the association, not stored yet; whether it is the first there."""
         with self._lock:
             first = study_instance_uid not in association.studies
-            association.study(study_instance_uid)
+            association.studies.setdefault(study_instance_uid, {})
             return first
 
     def stored(self, association: OpenAssociation, result: StoreResult) -> None:
         """A C-STORE request was answered."""
         if result.study_instance_uid:
             with self._lock:
-                association.study(result.study_instance_uid).add(result)
+                of_study = association.studies.setdefault(result.study_instance_uid, {})
+                of_study.setdefault(result.patient_id, StoreCounts()).add(result)
         for on_stored in self._on_stored:
             on_stored(association.caller, result)
 

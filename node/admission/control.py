@@ -111,13 +111,14 @@ class AdmissionControl:
             association = self._associations.open(caller, self._policy.key(caller))
             if isinstance(association, OpenAssociation):
                 return Admitted(connection.sock, association, request)
-            rejection = Rejection(RejectReason.LOCAL_LIMIT_EXCEEDED, f"{association} are open; it may try again")
+            hint = f"{association} are open: raise that, or let it try again later"
+            rejection = Rejection(RejectReason.LOCAL_LIMIT_EXCEEDED, hint)
         self._reject(connection, caller, rejection)
         return None
 
     def _rejection(self, caller: Caller, version: int) -> Rejection | None:
         if not version & _VERSION:
-            hint = "it must offer version 1 of the DICOM upper layer protocol"
+            hint = "it does not offer version 1 of the DICOM upper layer protocol: update it"
             return Rejection(RejectReason.VERSION_NOT_SUPPORTED, hint)
         return self._policy.rejection(caller)
 
@@ -135,7 +136,7 @@ class AdmissionControl:
 
     def _not_a_request(self, connection: PendingConnection, kind: int) -> None:
         """Sta2: an A-ABORT ends the connection (AA-2), everything else is answered with one (AA-1)."""
-        hint = "it speaks TLS, and there is no node.tls" if kind == _TLS_HELLO else ""
+        hint = "it speaks TLS and the node does not: set node.tls, or turn TLS off there" if kind == _TLS_HELLO else ""
         if kind != _A_ABORT:
             reason = f"the first PDU is no A-ASSOCIATE-RQ of at most {LONGEST_REQUEST} bytes"
             self._warn("connection refused", connection, hint, reason=reason)

@@ -59,11 +59,11 @@ class AssociationPolicy:
     def rejection(self, caller: Caller) -> Rejection | None:
         """Why the caller is rejected; None where it is accepted."""
         if caller.called != self._node.ae_title:
-            hint = f"its called AE title must be node.ae_title = {self._node.ae_title}"
+            hint = f"it calls another AE title: enter {self._node.ae_title} there, or change node.ae_title"
             return Rejection(RejectReason.CALLED_NOT_RECOGNIZED, hint)
         named = {name: peer for name, peer in self._peers.items() if peer.ae_title == caller.ae_title}
         if not named:
-            hint = "name its AE title in a [peers.…] table"
+            hint = "no peer has this AE title: write a [peers.…] table with it"
             return None if self._node.accept_unknown else Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         near = {name: peer for name, peer in named.items() if _calls_from(peer, caller.address)}
         if not near:
@@ -72,8 +72,8 @@ class AssociationPolicy:
         if not any(_shows(peer, caller.names) for peer in near.values()):
             name, peer = next(iter(near.items()))
             hint = (
-                f"its certificate names {', '.join(sorted(caller.names or ())) or 'nobody'}, "
-                f"not certificate = {peer.certificate} of [peers.{name}]"
+                f"its certificate names {', '.join(sorted(caller.names or ())) or 'nobody'}: give it one that names "
+                f"{peer.certificate}, or change certificate of [peers.{name}]"
             )
             return Rejection(RejectReason.CALLING_NOT_RECOGNIZED, hint)
         return None

@@ -13,13 +13,13 @@ from typing import Concatenate, ParamSpec
 import structlog
 from sqlalchemy import Connection
 
-from node.admission.associations import StudyCounts
+from node.admission.associations import StoreCounts, StudyCounts
 from node.admission.policy import Caller
 from node.audit import events, unaudited
 from node.audit.alarms import Alarm, Alarms
 from node.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, Action, Code, EventOutcome
 from node.audit.message import Message, Participant, Source, as_xml
-from node.audit.patients import UNKNOWN, WITHHELD, patient_id
+from node.audit.patients import UNKNOWN, WITHHELD, patient_ids
 from node.audit.viewings import Viewings
 from node.entities import JobKind
 from node.errors import ReadFirstError
@@ -94,7 +94,7 @@ class Recorder:
             left = unaudited.find(connection)
         for one in left:
             peer, study = _node(one.calling_ae_title), one.study_instance_uid
-            patient = self._patient(study)
+            patient = self._patient(study, one.patient_id)
             yield events.transferred(
                 peer, self._us, now, study, patient, one.counts, Action.CREATE, description=_KILLED
             )
@@ -122,16 +122,16 @@ class Recorder:
 
     def received(self, caller: Caller, studies: Mapping[str, StudyCounts]) -> None:
         """An association ended that sent instances; a study whose first instance is not answered yet is left out."""
-        now, answered = self._clock(), {uid: counts for uid, counts in studies.items() if counts.total}
+        now, answered = self._clock(), {uid: counts for uid, counts in studies.items() if counts}
         if answered:
             self._received(_node(caller.ae_title, caller.address), answered, now)
             self._remember(lambda connection: unaudited.covered(connection, answered, caller.ae_title, now))
 
     @_recorded
     def _received(self, peer: Participant, studies: Mapping[str, StudyCounts], now: float) -> _Messages:
-        """A message a study, and a further one for what did not succeed (A.5.2)."""
-        for study, counts in studies.items():
-            patient = self._patient(study)
+        """A message a study and patient, and a further one for what did not succeed (A.5.2)."""
+        for study, patient_id, counts in _by_patient(studies):
+            patient = self._patient(study, patient_id)
             refused = ", ".join(f"{count} with 0x{status:04X}" for status, count in sorted(counts.statuses.items()))
             outcomes = (
                 (counts.new, Action.CREATE, EventOutcome.SUCCESS, ""),
@@ -143,32 +143,30 @@ class Recorder:
                     yield events.transferred(peer, self._us, now, study, patient, which, action, outcome, why)
 
     @_recorded
-    def sending(self, peer: Peer, study_instance_uid: str, counts: events.Counts) -> _Messages:
-        """We are about to send instances of a study."""
-        patient = self._patient(study_instance_uid)
-        yield events.transfer_begins(self._us, _peer(peer), self._clock(), study_instance_uid, patient, counts)
+    def sending(self, peer: Peer, study: str, counts: events.Counts, patient_id: str = "") -> _Messages:
+        """We are about to send instances of a study and patient."""
+        patient = self._patient(study, patient_id)
+        yield events.transfer_begins(self._us, _peer(peer), self._clock(), study, patient, counts)
 
     @_recorded
     def sent(
-        self, peer: Peer, study_instance_uid: str, stored: events.Counts, failed: events.Counts, reason: str
+        self, peer: Peer, study: str, stored: events.Counts, failed: events.Counts, reason: str, patient_id: str = ""
     ) -> _Messages:
         """We sent; what the peer took and what it did not are a message each (A.5.2)."""
-        us, there, now, study = self._us, _peer(peer), self._clock(), study_instance_uid
-        patient = self._patient(study)
+        us, there, now = self._us, _peer(peer), self._clock()
+        patient = self._patient(study, patient_id)
         outcomes = ((stored, EventOutcome.SUCCESS, ""), (failed, EventOutcome.MINOR, reason))
         for counts, outcome, detail in outcomes:
             if counts:
-                yield events.transferred(
-                    us, there, now, study_instance_uid, patient, counts, Action.READ, outcome, detail
-                )
+                yield events.transferred(us, there, now, study, patient, counts, Action.READ, outcome, detail)
 
     @_recorded
     def shown(self, address: str, study_instance_uid: str, *, part: bool = False) -> _Messages:
         """Somebody looks at a study on the page, or (`part`) gets one of its pictures, which belongs to that."""
         if not self._viewings.is_new(address, study_instance_uid, self._clock()) and part:
             return
-        patient = self._patient(study_instance_uid)
-        yield events.accessed(self._us, _person(address), self._clock(), study_instance_uid, patient)
+        for patient in self._patients(study_instance_uid):
+            yield events.accessed(self._us, _person(address), self._clock(), study_instance_uid, patient)
 
     @_recorded
     def was_asked(self, caller: Caller, sop_class_uid: str, keys: bytes, syntax: str) -> _Messages:
@@ -245,14 +243,25 @@ class Recorder:
         """Keys of a query may be a patient's."""
         return keys if self._settings.audit.patients else b""
 
-    def _patient(self, study_instance_uid: str) -> str:
+    def _patient(self, study_instance_uid: str, sent: str) -> str:
+        """The Patient ID that instances were sent with, else the study's first."""
+        return sent if sent and self._settings.audit.patients else self._patients(study_instance_uid)[0]
+
+    def _patients(self, study_instance_uid: str) -> tuple[str, ...]:
         if not self._settings.audit.patients:
-            return WITHHELD
+            return (WITHHELD,)
         try:
             with self._ledger.read() as connection:
-                return patient_id(connection, study_instance_uid)
+                return patient_ids(connection, study_instance_uid)
         except ReadFirstError:  # the message is worth more than the patient in it
-            return UNKNOWN
+            return (UNKNOWN,)
+
+
+def _by_patient(studies: Mapping[str, StudyCounts]) -> Iterator[tuple[str, str, StoreCounts]]:
+    """Study Instance UID, Patient ID as sent, and the counts of both."""
+    return (
+        (study, patient_id, counts) for study, patients in studies.items() for patient_id, counts in patients.items()
+    )
 
 
 def _node(ae_title: str, address: str = "") -> Participant:

@@ -19,6 +19,7 @@ from node.errors import NotTaken
 from node.settings import Repository as Table
 from node.settings import Tls
 from node.tls.renewal import renewed_client_context
+from node.upperlayer.socket_reader import Deadline
 
 _NOTICE, _WARNING = 10 * 8 + 5, 10 * 8 + 4  # PRI: facility 10, severity 5 or 4
 _BOM = "\ufeff"  # RFC 5424 6.4: MSG-UTF8
@@ -95,14 +96,14 @@ def _end(sock: ssl.SSLSocket) -> None:
     answered: socket.socket = sock
     with suppress(ssl.SSLEOFError):
         answered = sock.unwrap()
-    deadline = time.monotonic() + _CLOSE_SECONDS
-    with suppress(TimeoutError):  # it answered, and keeps the connection
-        answered.settimeout(_CLOSE_SECONDS)
-        while socket.socket.recv(answered, 1024):
-            pass
+    deadline = Deadline(_CLOSE_SECONDS)
+    with suppress(TimeoutError):  # it answered, and keeps the connection or sends more
+        while True:
+            answered.settimeout(deadline.seconds_left)
+            if not socket.socket.recv(answered, 1024):
+                break
     while struct.unpack("i", fcntl.ioctl(answered, termios.TIOCOUTQ, bytes(4)))[0]:
-        if time.monotonic() > deadline:
-            raise TimeoutError("it closed before it had all")
+        _ = deadline.seconds_left  # TimeoutError: it closed before it had all
         time.sleep(0.01)
     if error := answered.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         raise OSError(error, os.strerror(error))

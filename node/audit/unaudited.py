@@ -22,10 +22,11 @@ _LONGEST = 7 * 86400.0  # seconds; no association lasts so long
 
 @dataclass(frozen=True, slots=True)
 class Unaudited:
-    """What one peer sent of one study."""
+    """What one peer sent of one study and patient."""
 
     study_instance_uid: str
     calling_ae_title: str
+    patient_id: str
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -68,14 +69,15 @@ def find(connection: Connection) -> tuple[Unaudited, ...]:
         AUDITED.c.study_instance_uid == INSTANCE.c.study_instance_uid,
         AUDITED.c.calling_ae_title == INSTANCE.c.calling_ae_title,
     )
-    names = INSTANCE.c.study_instance_uid, INSTANCE.c.calling_ae_title, INSTANCE.c.sop_class_uid
+    keys = INSTANCE.c.study_instance_uid, INSTANCE.c.calling_ae_title, INSTANCE.c.patient_id
+    names = *keys, INSTANCE.c.sop_class_uid
     query = select(*names, func.count()).select_from(INSTANCE.outerjoin(AUDITED, of_peer)).group_by(*names)
     query = query.where(
         INSTANCE.c.received_at > since, or_(AUDITED.c.until.is_(None), INSTANCE.c.received_at > AUDITED.c.until)
     )
-    found: dict[tuple[str, str], Unaudited] = {}
-    for study, ae_title, sop_class_uid, count in connection.execute(query):
-        found.setdefault((study, ae_title), Unaudited(study, ae_title)).counts[sop_class_uid] += count
+    found: dict[tuple[str, str, str], Unaudited] = {}
+    for *key, sop_class_uid, count in connection.execute(query):
+        found.setdefault((key[0], key[1], key[2]), Unaudited(*key)).counts[sop_class_uid] += count
     return tuple(found.values())
 
 

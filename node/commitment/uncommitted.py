@@ -18,6 +18,7 @@ from node.entities import JobKind, JobState
 from node.ledger import jobs
 from node.ledger.engine import note
 from node.ledger.tables import JOB, RESULT
+from node.plurals import counted
 from node.sending.deliveries import DELIVERY
 
 _MOST = 1000  # objects of one association
@@ -81,7 +82,7 @@ def deliver(connection: Connection, rows: Sequence[RowMapping], peer: str, how: 
         _change(connection, row, state=JobState.DELIVERED, last_error="")
     for uid in dict.fromkeys(row["study_instance_uid"] for row in rows):
         kinds = [row["kind"] for row in rows if row["study_instance_uid"] == uid]
-        note(connection, uid, now, "delivered", f"{len(kinds)} objects to {peer}, {how}: {', '.join(kinds)}")
+        note(connection, uid, now, "delivered", f"{counted(len(kinds), 'object')} to {peer}, {how}: {', '.join(kinds)}")
 
 
 def send_again(connection: Connection, rows: Iterable[RowMapping], peer: str, why: str, now: float) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 from node.dicom.value_representations import LONG_LENGTH
 
 UNDEFINED = 0xFFFFFFFF
+PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_LENGTH = frozenset(vr.encode() for vr in LONG_LENGTH)
 Header = tuple[int, bytes, int, int]  # tag, VR (empty where it is implicit), value length, where the value begins

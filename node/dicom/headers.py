@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,9 +23,15 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from node.dicom.elements import UNDEFINED, Walk
+from node.dicom.character_sets import decode_texts
+from node.dicom.elements import PIXELS, UNDEFINED, Walk
 from node.dicom.part10 import Part10, read_part10
-from node.dicom.value_representations import CHARACTER_STRINGS, LONG_LENGTH, VALUE_REPRESENTATIONS
+from node.dicom.value_representations import (
+    CHARACTER_STRINGS,
+    EXTENDED_CHARACTERS,
+    LONG_LENGTH,
+    VALUE_REPRESENTATIONS,
+)
 from node.errors import UnreadableInstance
 
 LONGEST = 1 << 24  # bytes of a header, or of a Data Set that inflates before its pixels
@@ -33,7 +39,6 @@ LONGEST_VALUE = 1 << 20  # bytes of a value that is no sequence; a longer one is
 DEEPEST = 64  # sequences within sequences; SR trees of people have less than 20
 MOST_ITEMS = 200_000  # of sequences; an item of 8 bytes becomes a Data Set of over a thousand
 _MIB = LONGEST >> 20
-_PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _LAST = 0xFFFFFFFF
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # the item's tag, Little and Big Endian
 _NUMBERS = frozenset({"DS", "IS"})  # texts, which devices also write as binary numbers
@@ -59,7 +64,7 @@ class _Bounds:
         return max(self.tags, default=_LAST)
 
 
-def read_header(path: Path) -> Dataset:
+def read_header(path: Path) -> Header:
     """The Data Set of a DICOM file up to its pixels, with `file_meta`, without what cannot be decoded.
 
     Raises
@@ -74,7 +79,7 @@ def read_header(path: Path) -> Dataset:
     return _decoded(head, excerpt)
 
 
-def read_attributes(path: Path, tags: frozenset[int]) -> Dataset:
+def read_attributes(path: Path, tags: frozenset[int]) -> Header:
     """A few attributes of a DICOM file, as far as it can be read, within little memory and time.
 
     Raises
@@ -84,6 +89,18 @@ def read_attributes(path: Path, tags: frozenset[int]) -> Dataset:
     """
     head = _head(path)
     return _decoded(head, _excerpt(head, _Bounds(tags | {_CHARACTER_SET}, 1 << 16, 1 << 16, 1 << 22, 100_000)))
+
+
+class Header(FileDataset):
+    """The Data Set of a file as far as it was read, with `file_meta`.
+
+    Attributes
+    ----------
+    undeclared
+        The character sets that its texts are in and that it does not declare (`character_sets.decoded`).
+    """
+
+    undeclared: frozenset[str] = frozenset()
 
 
 class _File:
@@ -158,7 +175,7 @@ class _Excerpt:
         at, tags, last = 0, self._bounds.tags, self._bounds.last
         while not self.broken and (header := self._walk.header(at)) is not None:
             tag, vr, length, at = header
-            if tag in _PIXELS or tag > last:
+            if tag in PIXELS or tag > last:
                 return
             end = self._end(at, vr, length)
             if not self.broken and tag not in self._seen and (not tags or tag in tags):
@@ -208,8 +225,8 @@ class _Excerpt:
 def _vr(tag: int, vr: bytes) -> str:
     """The VR to read a value by: what it was sent as, or the dictionary's; empty where neither can be.
 
-    The dictionary's where there is no such VR, and where numbers or bytes are declared in place of a text: a UID or a
-    Patient ID is a text, whatever a device calls it (PS3.6).
+    The dictionary's where there is no such VR, where numbers or bytes are declared in place of a text, and of what has
+    a character set: a UID or a Patient ID is a text, whatever a device calls it (PS3.6).
     """
     sent = vr.decode("latin-1")
     try:
@@ -219,7 +236,7 @@ def _vr(tag: int, vr: bytes) -> str:
     if sent not in VALUE_REPRESENTATIONS:
         return known
     texts = CHARACTER_STRINGS - _NUMBERS
-    return known if known in texts and sent not in texts else sent
+    return known if known in EXTENDED_CHARACTERS or (known in texts and sent not in texts) else sent
 
 
 @contextmanager
@@ -239,7 +256,7 @@ def _excerpt(head: Part10, bounds: _Bounds) -> _Excerpt:
     return excerpt
 
 
-def _decoded(head: Part10, excerpt: _Excerpt) -> FileDataset:
+def _decoded(head: Part10, excerpt: _Excerpt) -> Header:
     little = head.transfer_syntax_uid != ExplicitVRBigEndian
     try:
         found = read_dataset(BytesIO(excerpt.content), excerpt.implicit, little)
@@ -249,8 +266,10 @@ def _decoded(head: Part10, excerpt: _Excerpt) -> FileDataset:
     meta.MediaStorageSOPClassUID = UID(head.sop_class_uid)
     meta.MediaStorageSOPInstanceUID = UID(head.sop_instance_uid)
     meta.TransferSyntaxUID = UID(head.transfer_syntax_uid)
-    dataset = FileDataset(head.path, found, file_meta=meta, is_implicit_VR=excerpt.implicit, is_little_endian=little)
-    _drop_undecodable(dataset)
+    dataset = Header(head.path, found, file_meta=meta, is_implicit_VR=excerpt.implicit, is_little_endian=little)
+    undeclared = set[str]()
+    _decode(dataset, (), undeclared)
+    dataset.undeclared = frozenset(undeclared)
     return dataset
 
 
@@ -273,7 +292,9 @@ def _too_many(items: int) -> str:
     return f"it has more than {items} items of sequences"
 
 
-def _drop_undecodable(dataset: Dataset, depth: int = 0) -> None:
+def _decode(dataset: Dataset, inherited: Sequence[str], undeclared: set[str], depth: int = 0) -> None:
+    """In place, without what cannot be decoded."""
+    declared = decode_texts(dataset, inherited, undeclared)
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]  # pydicom decodes a value when it is first asked for
@@ -286,4 +307,4 @@ def _drop_undecodable(dataset: Dataset, depth: int = 0) -> None:
             del dataset[tag]
             continue
         for item in element.value or ():
-            _drop_undecodable(item, depth + 1)
+            _decode(item, declared, undeclared, depth + 1)

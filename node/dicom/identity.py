@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 import zlib
-from contextlib import suppress
 
-from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from node.dicom.elements import UNDEFINED, Source, headers
+from node.dicom.character_sets import declared_in, decoded
+from node.dicom.elements import PIXELS, UNDEFINED, Source, headers
 from node.entities import InstanceKey
 from node.errors import Mismatch, NotUnderstood
 
@@ -26,8 +24,9 @@ _TAGS = {  # in InstanceKey's order
     0x00080016: "SOPClassUID",
 }
 _PATIENT_ID, _CHARACTER_SET = 0x00100020, 0x00080005
-_WANTED = frozenset({*_TAGS, _PATIENT_ID, _CHARACTER_SET})
-_MOST_BYTES = 256  # of a Patient ID, which has 64 characters (PS3.5 6.2)
+_NEEDED = frozenset({*_TAGS, _PATIENT_ID})
+_WANTED = _NEEDED | {_CHARACTER_SET}
+_MOST_OF_ID = 256  # characters of a Patient ID, which has 64 (PS3.5 6.2)
 _LONGEST = 1 << 10  # bytes of a value that are looked at
 _HEAD_BYTES = (
     1 << 20
@@ -80,7 +79,11 @@ def identify(dataset: Source, transfer_syntax: UID, sop_class_uid: str, sop_inst
 
 
 def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
-    """The values by which an instance is known, as far as the Data Set can be walked."""
+    """The values by which an instance is known, as far as the Data Set can be walked.
+
+    Where one is missing at its place the walk goes on to the pixels, as far as `_HEAD_BYTES`: devices write elements
+    out of their order.
+    """
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         try:
             dataset = zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset[0:_HEAD_BYTES], _HEAD_BYTES)
@@ -89,7 +92,7 @@ def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     order = "<" if transfer_syntax.is_little_endian else ">"
     for tag, _, length, at in headers(dataset, order, longest=_HEAD_BYTES):
-        if tag > _LAST_TAG:
+        if tag > _LAST_TAG and (found.keys() >= _NEEDED or tag in PIXELS or at > _HEAD_BYTES):
             break
         if tag in _WANTED and length != UNDEFINED:  # of one that is there twice the first counts, as in `headers`
             found.setdefault(tag, dataset[at : at + min(length, _LONGEST)])
@@ -97,11 +100,6 @@ def _read_values(dataset: Source, transfer_syntax: UID) -> dict[int, bytes]:
 
 
 def _text(value: bytes, character_set: bytes) -> str:
-    """A value of VR LO without what cannot be printed; in Latin-1 where its character set cannot be used."""
-    found = value[:_MOST_BYTES].decode("latin-1")
-    if not found.isascii():
-        names: list[str] = character_set.decode("latin-1").strip("\0 ").split("\\")
-        with warnings.catch_warnings(), suppress(LookupError, ValueError):
-            warnings.simplefilter("ignore")
-            found = decode_bytes(value[:_MOST_BYTES], convert_encodings(names), set())
-    return "".join(filter(str.isprintable, found)).strip()
+    """A value of VR LO without what cannot be printed."""
+    found, _ = decoded(value, declared_in(character_set))
+    return "".join(filter(str.isprintable, found[:_MOST_OF_ID])).strip()

@@ -61,6 +61,12 @@ def not_acceptable() -> Response:
     return Response(status_code=406, headers={"Warning": warning(f"Only {MEDIA_TYPE} is served.")})
 
 
+def unsupported(media_type: str) -> Response:
+    """The payload is of a media type that is not read."""
+    text = f"The Content-Type is {media_type}: send {MEDIA_TYPE}."
+    return Response(status_code=415, headers={"Warning": warning(text), "Accept": MEDIA_TYPE})
+
+
 def refused(refusal: UpsRefused, sentence: str = "") -> Response:
     """A failure: the DIMSE status and the attribute at fault are in the Warning header, values never."""
     status = refusal.status

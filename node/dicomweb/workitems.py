@@ -18,7 +18,7 @@ from node.dicom.identity import is_uid
 from node.dicomweb import query, responses
 from node.dicomweb.media_types import accepts_json
 from node.dicomweb.payload import MEDIA_TYPE, read
-from node.errors import OutOfResources
+from node.errors import OutOfResources, ReadFirstError
 from node.ledger.engine import Ledger
 from node.settings import Limits
 from node.worklist.events import subscriptions
@@ -59,6 +59,10 @@ class WorklistService:
         return Watching(lambda _ae_title: True, self.locks)
 
 
+class UnsupportedMediaType(ReadFirstError):
+    """The media type of a body, which is not read (415)."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkitemRequest:
     """A request, its body read."""
@@ -92,8 +96,9 @@ class WorkitemRequest:
 
     def payload(self) -> tuple[Json, tuple[str, ...]]:
         """The Data Set of the body."""
-        if self.http.headers.get("content-type", "").partition(";")[0].strip().lower() not in _JSON:
-            raise UpsRefused(Status.INVALID_ATTRIBUTE_VALUE, "Content-Type")
+        media_type = self.http.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in _JSON:
+            raise UnsupportedMediaType(media_type)
         return read(self.body)
 
 
@@ -112,6 +117,9 @@ def endpoint(service: WorklistService, work: Work) -> Callable[[Request], Awaita
         except UpsRefused as refusal:
             _log(http, work, refusal.status, attribute=refusal.keyword)
             return responses.refused(refusal)
+        except UnsupportedMediaType as error:
+            _log(http, work, Status.INVALID_ATTRIBUTE_VALUE, attribute="Content-Type")
+            return responses.unsupported(str(error))
         except OutOfResources as error:
             _log(http, work, Status.OUT_OF_RESOURCES, reason=str(error))
             return responses.refused(UpsRefused(Status.OUT_OF_RESOURCES))

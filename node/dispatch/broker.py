@@ -6,7 +6,8 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from node.entities import HIGH, MEDIUM
+from node.dispatch.fairness import precedence
+from node.entities import MEDIUM
 from node.errors import QueueUnavailable
 
 ANALYZE = "readfirst.analyze"
@@ -15,7 +16,7 @@ TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue
 _SOFT = 0.95  # of the hard limit: the time in which a task may still write down how it ended
 _CONNECT_SECONDS = 2.0
 _START_SECONDS = 600.0  # in which a worker's process has loaded its models; Celery's own 4 s would end it
-_PRIORITIES = [0, 3, 6]  # of messages, by rank (`node.dispatch.fairness`); for Redis 0 is the first
+_PRIORITIES = [0, 2, 3, 5, 6, 8]  # of messages, by precedence (`node.dispatch.fairness`); for Redis 0 is the first
 _SEPARATOR = ":"
 
 
@@ -70,13 +71,13 @@ class Broker:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def analyze(self, study_instance_uid: str, generation: int, rank: int = MEDIUM) -> None:
-        """Notify of the analysis of a study's generation; of those that wait, the one of the lowest rank is first."""
-        self._send(ANALYZE, _PRIORITIES[rank], study_instance_uid=study_instance_uid, generation=generation)
+    def analyze(self, study_instance_uid: str, generation: int, of: int = precedence(MEDIUM)) -> None:
+        """Notify of the analysis of a study's generation; of those that wait, one of the lowest precedence is first."""
+        self._send(ANALYZE, _PRIORITIES[of], study_instance_uid=study_instance_uid, generation=generation)
 
     def deliver(self, study_instance_uid: str, peer: str) -> None:
         """Notify of the delivery of what is due for a peer, first of all for this study."""
-        self._send(DELIVER, _PRIORITIES[HIGH], study_instance_uid=study_instance_uid, peer=peer)
+        self._send(DELIVER, _PRIORITIES[0], study_instance_uid=study_instance_uid, peer=peer)
 
     def waiting(self, task: str) -> int:
         """Number of messages in the task's queue that no worker has taken.

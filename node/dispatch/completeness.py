@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.admission.associations import RELEASED
+from node.admission.associations import ABORTED, RELEASED
+from node.plurals import counted
 
+_FEWER = " and only "
 PATIENCE = 15  # times the quiet time: how long images that may still be sent are waited for
 
 
@@ -35,9 +37,11 @@ def reason_complete(evidence: Evidence, now: float, quiet_seconds: float) -> str
     """
     for peer, count in evidence.counts:
         if count and count == evidence.instances:
-            return f"{peer} counts {count} instances, all are here"
+            return f"{peer} counts {counted(count, 'instance')}, all received"
     missing = [(peer, count) for peer, count in evidence.counts if count > evidence.instances]
-    known = "".join(f", {peer} counts {count} instances and {evidence.instances} are here" for peer, count in missing)
+    known = "".join(
+        f", {peer} counts {counted(count, 'instance')}{_FEWER}{evidence.instances} received" for peer, count in missing
+    )
     patience = quiet_seconds * PATIENCE
     how = "association still open" if evidence.being_sent else evidence.ended
     if now - evidence.last_at >= patience:
@@ -46,3 +50,8 @@ def reason_complete(evidence: Evidence, now: float, quiet_seconds: float) -> str
     if waits or now - max(evidence.last_at, evidence.ended_at) < quiet_seconds:
         return ""
     return f"{how}, then {quiet_seconds:g} s quiet"
+
+
+def may_miss_images(reason: str) -> bool:
+    """Whether images may be missing, by a reason that `reason_complete` gave."""
+    return _FEWER in reason or reason.startswith(ABORTED)

@@ -16,7 +16,7 @@ from node.dispatch import notifications
 from node.dispatch.broker import ANALYZE, DELIVER, Broker
 from node.dispatch.completeness import Evidence, reason_complete
 from node.dispatch.counts import Counts
-from node.dispatch.fairness import Waiting, next_studies
+from node.dispatch.fairness import MOST_WAITING, Waiting, next_studies
 from node.dispatch.queueing import Complete, OnComplete, Queueing
 from node.entities import HIGH
 from node.errors import QueueUnavailable
@@ -36,7 +36,6 @@ _SLICE = 0.25  # seconds of a look in which studies are queued; then the workers
 _BATCH = 50  # studies that are queued in one transaction
 _DAY, _FORGET_AGAIN = 86400.0, 3600.0
 _ALERTS_AGAIN = 5.0  # seconds between looks at the alert budget
-MOST_WAITING = 4  # messages in the queue before routine studies wait in the ledger, where the senders take turns
 NOTIFY_AGAIN = 10.0  # seconds after which a message that no worker has taken, in an empty queue, counts as lost
 
 
@@ -180,16 +179,17 @@ class Dispatcher(Loop):
     def _notify_of_analyses(self, now: float) -> None:
         with self._ledger.read() as connection:
             rows = notifications.unnotified(connection, now - NOTIFY_AGAIN, MOST_WAITING, now)
-            busy, urgent = notifications.notified_by_sender(connection), notifications.notified_as(connection, HIGH)
+            busy = notifications.notified_by_sender(connection)
+            notified = notifications.notified_by_precedence(connection)
         if not rows:
             return
         waiting = self._broker.waiting(ANALYZE)
         due = [_waiting(row) for row in rows if not waiting or _is_new(row)]
-        free, free_urgent = (max(MOST_WAITING - known, 0) for known in (waiting, min(urgent, waiting)))
-        for study in next_studies(due, busy, free, free_urgent):
-            self._broker.analyze(study.study_instance_uid, study.generation, study.rank)
+        for one in next_studies(due, busy, notified, waiting):
+            study = one.study
+            self._broker.analyze(study.study_instance_uid, study.generation, one.precedence)
             with self._ledger.write() as connection:
-                notifications.mark_notified(connection, study.study_instance_uid, study.generation, now, study.rank)
+                notifications.mark_notified(connection, study.study_instance_uid, study.generation, now, one.precedence)
 
     def _notify_of_deliveries(self, now: float) -> None:
         with self._ledger.read() as connection:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -29,8 +31,8 @@ class EmbeddedRedis:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # a socket's path is at most 107 bytes, which a data folder may exceed
-        self._socket_folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._socket_folder = folder.resolve() if _holds_sockets(folder) else Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.socket = self._socket_folder / "redis.sock"
         self.process: subprocess.Popen[bytes] | None = None
         self._locked: IO[bytes] | None = None
@@ -95,7 +97,6 @@ class EmbeddedRedis:
 
     def _lock(self) -> None:
         """Two servers must not write one append-only file; the lock ends with this process, however it ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         if self._locked is None:
             self._locked = (self.folder / "lock").open("wb")
         try:
@@ -104,7 +105,7 @@ class EmbeddedRedis:
             raise ConfigurationError(f"another `readfirst up` runs on {self.folder.parent}: end it first") from error
 
     def _clear_up(self) -> None:
-        """Remove the socket's folder of a server that was killed, and write down ours for the next one."""
+        """Remove the temporary folder of a server that was killed, and write down ours for the next one."""
         note = self.folder / "socket-folder"
         before = Path(note.read_text()) if note.exists() else self._socket_folder
         if before != self._socket_folder and before.name.startswith(_PREFIX):
@@ -116,7 +117,8 @@ class EmbeddedRedis:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
-        shutil.rmtree(self._socket_folder, ignore_errors=True)
+        if self._socket_folder.name.startswith(_PREFIX):
+            shutil.rmtree(self._socket_folder, ignore_errors=True)
         if self._locked is not None:
             self._locked.close()
 
@@ -128,6 +130,18 @@ class EmbeddedRedis:
             return False
         finally:
             client.close()
+
+
+def _holds_sockets(folder: Path) -> bool:
+    """Whether its path is short enough (107 bytes with the socket's name), and its file system has sockets."""
+    probe = folder.resolve() / f"probe-{os.getpid()}.sock"
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.bind(str(probe))
+        except OSError:
+            return False
+    probe.unlink()
+    return True
 
 
 @contextmanager

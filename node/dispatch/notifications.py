@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, RowMapping, case, func, or_, select
 
+from node.dispatch.fairness import precedence, rank_of
 from node.entities import HIGH, MEDIUM, JobKind, StudyState
 from node.ledger import jobs
 from node.ledger.tables import JOB, STUDY, WORK_ITEM
@@ -59,17 +61,17 @@ def notified_by_sender(connection: Connection) -> dict[str, int]:
     return jobs.count_by(connection, JOB.c.lane, jobs.of(JobKind.ANALYSIS), notified)
 
 
-def notified_as(connection: Connection, rank: int) -> int:
-    """How many studies the workers were notified of, as ones of this rank, that none has taken."""
+def notified_by_precedence(connection: Connection) -> Counter[int]:
+    """How many studies the workers were notified of, and none has taken, by precedence (`node.dispatch.fairness`)."""
     waits = (jobs.of(JobKind.ANALYSIS), JOB.c.notified_at.is_not(None), JOB.c.lease_until.is_(None))
-    of_rank = JOB.c.payload["notified_rank"].as_integer() == rank
-    return sum(jobs.count_by(connection, JOB.c.kind, *waits, of_rank).values())
+    notified = connection.execute(select(JOB.c.payload["precedence"].as_integer()).where(*waits)).scalars()
+    return Counter(one for one in notified if one is not None)
 
 
 def mark_notified(
-    connection: Connection, study_instance_uid: str, generation: int, now: float, rank: int = MEDIUM
+    connection: Connection, study_instance_uid: str, generation: int, now: float, of: int = precedence(MEDIUM)
 ) -> None:
-    """The workers were notified of this study, as one of this rank."""
+    """The workers were notified of this study, by a message of this precedence."""
     here = (jobs.of(JobKind.ANALYSIS), JOB.c.study_instance_uid == study_instance_uid)
-    payload = {"generation": generation, "notified_rank": rank}
+    payload = {"generation": generation, "notified_rank": rank_of(of), "precedence": of}
     jobs.change(connection, *here, notified_at=now, payload=payload)

@@ -37,7 +37,12 @@ from node.settings import Settings
 SQLITE = "ledger.sqlite"  # file below the data folder
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 30.0
+_DAMAGED = ("file is not a database", "database disk image is malformed")  # SQLITE_NOTADB, SQLITE_CORRUPT
 _LOCK = 0x5265616446697273  # "ReadFirs": our advisory lock in a PostgreSQL that others use, too
+
+
+class DamagedLedger(OutOfResources):
+    """SQLite cannot read its file."""
 
 
 def sqlite_url(data: Path) -> str:
@@ -94,6 +99,8 @@ class Ledger:
             with self.write() as connection:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+        except DamagedLedger as error:
+            raise ConfigurationError(str(error)) from error
         except (OutOfResources, CommandError) as error:
             raise ConfigurationError(f"the ledger at {self.display} cannot be used: {error}") from error
 
@@ -150,9 +157,7 @@ class Ledger:
             with self.engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise OutOfResources(
-                f"the ledger did not take a write: {type(error.orig).__name__}: {error.orig}"
-            ) from error
+            raise self._failed("did not take a write", error) from error
         finally:
             self._turn.release()
 
@@ -163,7 +168,19 @@ class Ledger:
             with self.engine.connect().execution_options(readfirst_read=True) as connection:
                 yield connection
         except DBAPIError as error:
-            raise OutOfResources(f"the ledger cannot be read: {type(error.orig).__name__}: {error.orig}") from error
+            raise self._failed("cannot be read", error) from error
+
+    def _failed(self, what: str, error: DBAPIError) -> OutOfResources:
+        """What happened to the ledger; where its file is damaged, also what to do."""
+        reason = str(error.orig)
+        if not any(words in reason for words in _DAMAGED):
+            return OutOfResources(f"the ledger {what}: {type(error.orig).__name__}: {reason}")
+        file = make_url(self.url).database
+        return DamagedLedger(
+            f"the ledger {file} is damaged ({reason}): stop the node, move that file, and those of its name with -wal "
+            "and -shm, away, put a copy that `readfirst backup` made in its place, if there is one, and run `readfirst "
+            "reindex`"
+        )
 
     def close(self) -> None:
         """Close all pooled connections."""

@@ -25,6 +25,7 @@ from node.ledger import jobs
 from node.ledger.engine import note
 from node.ledger.jobs import LEASE, NewJob
 from node.ledger.tables import EVENT, FINDING, INSTANCE, JOB, PICTURE, RESULT, STUDY
+from node.plurals import counted
 
 MOST_ATTEMPTS = 3  # to queue a study, or analyses that a worker may die of, before the study counts as failed
 
@@ -106,7 +107,7 @@ def complete(connection: Connection, row: RowMapping, evidence: str, now: float)
     )
     if done.rowcount:
         _queue(connection, row, now)
-        note(connection, uid, now, "complete", f"{row['instances']} instances: {evidence}")
+        note(connection, uid, now, "complete", f"{counted(row['instances'], 'instance')}: {evidence}")
     return bool(done.rowcount)
 
 
@@ -195,7 +196,7 @@ def release_lost(connection: Connection, now: float) -> dict[str, str]:
             jobs.change(connection, _job(uid), lease_until=None, notified_at=None)
             note(connection, uid, now, "worker lost", "its lease ended; queued again")
         else:
-            failed[uid] = f"the analysis failed: the worker died {tries} times while it analysed this study"
+            failed[uid] = f"the analysis failed: the worker died {counted(tries, 'time')} while it analysed this study"
             _end(connection, uid, generation, state=StudyState.FAILED, reason=failed[uid], finished_at=now)
             jobs.remove(connection, _job(uid))
             note(connection, uid, now, "failed", failed[uid])

@@ -68,7 +68,7 @@ class StoreOperation:
         self._syntax, self._peer = syntax, self._association.caller.ae_title
         self._status = SUCCESS
         self._incoming: Incoming | None = None
-        self._study, self._duplicate = "", False
+        self._study, self._patient_id, self._duplicate = "", "", False
         limits = receiver.settings.limits
         self._most = limits.object_mb << 20
         if receiver.policy.may(self._association.caller, "images"):
@@ -92,7 +92,9 @@ class StoreOperation:
         if self._status == SUCCESS:
             self._guarded(self._keep)
         size = self._incoming.size if self._incoming else 0
-        result = StoreResult(self._request.sop_class_uid, self._status, self._study, size, self._duplicate)
+        result = StoreResult(
+            self._request.sop_class_uid, self._status, self._study, size, self._duplicate, self._patient_id
+        )
         self._receiver.associations.stored(self._association, result)
         return self._status
 
@@ -118,7 +120,7 @@ class StoreOperation:
         assert self._incoming is not None
         receiver, request = self._receiver, self._request
         key = identify(self._incoming, self._syntax, request.sop_class_uid, request.sop_instance_uid)
-        self._study = key.study_instance_uid
+        self._study, self._patient_id = key.study_instance_uid, key.patient_id
         first = receiver.associations.receiving(self._association, key.study_instance_uid)
         stored = self._incoming.keep(key, str(self._syntax))
         header = self._header(stored) if first else None

@@ -16,6 +16,7 @@ from node.entities import LOW, MEDIUM, InstanceKey, StoredInstance
 from node.errors import Mismatch, Refused, UnreadableInstance
 from node.ledger.engine import Ledger, note
 from node.ledger.tables import INSTANCE, RESULT
+from node.plurals import counted
 from node.receiving.instances import record_instance
 from node.receiving.store import dataset_sha256
 
@@ -81,7 +82,7 @@ def _record(connection: Connection, found: Sequence[_Found], own: Iterable[_Foun
         record_instance(connection, one.stored, one.calling_ae_title, one.received_at, rank)
         for result in own if not number else ():
             _record_result(connection, result)
-    note(connection, uid, time.time(), "reindexed", f"{len(found)} instances found on disk")
+    note(connection, uid, time.time(), "reindexed", f"{counted(len(found), 'instance')} found on disk")
 
 
 def _record_result(connection: Connection, one: _Found) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,15 +16,17 @@ from rich.progress import Progress
 from node import logs
 from node.dicom.part10 import read_part10
 from node.errors import ReadFirstError, UnreadableInstance
+from node.plurals import counted
 from node.sending.scu import Requestor, store
 from node.settings import AETitle, Peer
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 I.4
+_LINE_SECONDS = 10.0  # between lines of progress where there is no terminal
 _ADDRESS = re.compile(r"(?P<ae_title>[^@]+)@(?P<host>[^@]+):(?P<port>\d{1,5})")
 
 
 def send(paths: list[Path], to: str, calling: str) -> bool:
-    """Push DICOM files or folders to a node, with a progress bar; whether every instance was stored.
+    """Push DICOM files or folders to a node, with progress on stderr; whether every instance was stored.
 
     Parameters
     ----------
@@ -40,17 +44,37 @@ def send(paths: list[Path], to: str, calling: str) -> bool:
     peer = parse_address(to)
     files, others = find_dicom(paths)
     requestor = requestor_named(calling)
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("sending", total=len(files))
-        outcomes = store(requestor, peer, files, lambda _result: progress.advance(task))
+    with _progress(len(files)) as advance:
+        outcomes = store(requestor, peer, files, lambda _result: advance())
     failed = [outcome for outcome in outcomes if outcome.error]
     out = Console(width=None if sys.stdout.isatty() else 200)
     for outcome in failed:
         out.print(f"not sent: {outcome.path}: {outcome.error}", markup=False, soft_wrap=True)
+    ignored = counted(others, "other file")
     if not files:
-        raise ReadFirstError(f"there is no DICOM instance in {', '.join(map(str, paths))} ({others} other files)")
-    out.print(f"{len(outcomes) - len(failed)} of {len(files)} instances sent, {others} other files left alone")
+        raise ReadFirstError(f"there is no DICOM instance in {', '.join(map(str, paths))} ({ignored})")
+    out.print(f"{len(outcomes) - len(failed)} of {counted(len(files), 'instance')} sent, {ignored} left alone")
     return not failed
+
+
+@contextmanager
+def _progress(total: int, seconds: float = _LINE_SECONDS) -> Iterator[Callable[[], None]]:
+    """What is called after each instance: it moves a bar on a terminal, and writes a line now and then elsewhere."""
+    if sys.stderr.isatty():
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("sending", total=total)
+            yield lambda: progress.advance(task)
+        return
+    done, due = 0, time.monotonic() + seconds
+
+    def advance() -> None:
+        nonlocal done, due
+        done += 1
+        if time.monotonic() >= due:
+            due = time.monotonic() + seconds
+            sys.stderr.write(f"sending: {done} of {counted(total, 'instance')}\n")
+
+    yield advance
 
 
 def parse_address(text: str) -> Peer:

@@ -3,9 +3,9 @@
 from node.settings.audit import Audit, Repository
 from node.settings.base import LOOPBACK, AETitle, Charset, Port, Tls
 from node.settings.commitment import Commitment
-from node.settings.limits import Limits
+from node.settings.mistakes import did_you_mean
 from node.settings.models import Models
-from node.settings.node import Node
+from node.settings.node import Limits, Node
 from node.settings.orders import Orders
 from node.settings.peers import Peer
 from node.settings.policy import Policy, PolicyRule
@@ -45,5 +45,6 @@ __all__ = [
     "WebToken",
     "Webhook",
     "Worklist",
+    "did_you_mean",
     "load",
 ]

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from node.hl7.charsets import known_character_set
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*$")]
+
+def matching(pattern: str, words: str) -> AfterValidator:
+    """Text that the pattern matches as a whole; `words` is what people read where it does not."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(words)
+        return value
+
+    return AfterValidator(check)
+
+
+AETitle = Annotated[
+    str,
+    matching(
+        r"(?=.*[^ ])[ -\[\]-~]{1,16}",
+        "write 1 to 16 characters of ASCII (PS3.5 AE), not spaces alone, without backslash and control characters",
+    ),
+]
 Charset = Annotated[str, AfterValidator(known_character_set)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PriorityName = Literal["HIGH", "MEDIUM", "LOW"]
@@ -21,6 +40,13 @@ class Section(BaseModel):
     """A table of the configuration file: frozen, and it has no other key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def section_of(annotation: Any) -> type[Section] | None:
+    """The section that a type is, or is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next(filter(None, map(section_of, get_args(annotation))), None)
 
 
 class Tls(Section):

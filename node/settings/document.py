@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from node.settings.base import Section
+from node.settings.base import Section, section_of
 from node.settings.settings import Settings
 
 _CHAPTERS = Path(__file__).parent / "chapters.md"
@@ -28,7 +28,7 @@ def document() -> str:
     """The whole document: a table of keys for each section, then the chapters."""
     parts = [_HEAD]
     for name, field in Settings.model_fields.items():
-        section = _section_of(field.annotation)
+        section = section_of(field.annotation)
         assert section is not None
         prefix = _NAMED.get(name, name)
         rows = [f"| `{key}` | {_default(field)} | {field.description} |" for key, field in keys(section, prefix)]
@@ -40,19 +40,12 @@ def document() -> str:
 def keys(section: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     """Each key of a section and of the tables in it, with what it is."""
     for name, field in section.model_fields.items():
-        inner = _section_of(field.annotation)
+        inner = section_of(field.annotation)
         if inner is None or field.default in (None, False, ()):  # a table that need not be there
             yield f"{prefix}.{name}", field
         if inner is not None:
             named = ".NAME" if get_origin(field.annotation) is dict else ""
             yield from keys(inner, f"{prefix}.{name}{named}")
-
-
-def _section_of(annotation: Any) -> type[Section] | None:
-    """The section that a type is, or is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    return next(filter(None, map(_section_of, get_args(annotation))), None)
 
 
 def _default(field: FieldInfo) -> str:

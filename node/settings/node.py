@@ -1,4 +1,4 @@
-"""The section `[node]`."""
+"""The sections `[node]` and `[limits]`: the node on the network, and what one peer may take of it."""
 
 from __future__ import annotations
 
@@ -41,3 +41,50 @@ class Node(Section):
         description="MiB; below this much free space nothing is added: instances are refused with 0xA700, work items "
         "and orders with their status, analyses wait, and audit messages are in memory only",
     )
+
+
+class Limits(Section):
+    """What one peer may take of connections, time and space; more is refused, dropped or slowed down, never kept."""
+
+    connections: int = Field(
+        64, ge=4, le=4096,
+        description="connections that are not yet an association; where there are more, the oldest one of the address "
+        "that has most of them is dropped",
+    )  # fmt: skip
+    request_seconds: float = Field(
+        10.0, gt=0.0, le=600.0,
+        description="until the TLS handshake and the A-ASSOCIATE-RQ are whole, else the connection is dropped (the "
+        "ARTIM timer)",
+    )  # fmt: skip
+    associations_per_peer: int = Field(
+        8, ge=1, le=1000,
+        description="at once, of `node.max_associations`; peers that no table names (`node.accept_unknown`) count as "
+        "one",
+    )  # fmt: skip
+    association_hours: float = Field(
+        24.0,
+        gt=0.0,
+        description="an association that is older is aborted at its next message, never within an instance",
+    )
+    object_mb: int = Field(
+        4096, ge=1,
+        description="MiB; a longer Data Set is refused with 0xA700 while it is received, and nothing of it is kept; "
+        "the association goes on",
+    )  # fmt: skip
+    object_minutes: float = Field(60.0, gt=0.0, description="an instance that takes longer ends its association")
+    requested_minutes: float = Field(
+        10.0, gt=0.0, le=1440.0,
+        description="an association that the node opens (to deliver a study's results, to query, for storage "
+        "commitment) is ended after so long; what its peer did not take is due again after a growing pause",
+    )  # fmt: skip
+    mb_per_second: int = Field(
+        0, ge=0,
+        description="MiB of one peer, over all its associations: a faster one is read later, and TCP makes it wait; "
+        "`0`: no limit",
+    )  # fmt: skip
+    work_items_per_peer: int = Field(
+        10_000, ge=1,
+        description="that one peer (UPS-RS: one address) has made and that are kept; one more is refused with 0x0213 "
+        "(503)",
+    )  # fmt: skip
+    instances_per_second: int = Field(0, ge=0, description="of one peer, in the same way; `0`: no limit")

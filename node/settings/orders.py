@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, IPvAnyNetwork, StringConstraints, model_validator
+from pydantic import Field, IPvAnyNetwork, model_validator
 
-from node.settings.base import LOOPBACK, Charset, Port, PriorityName, Section, Tls
+from node.settings.base import LOOPBACK, Charset, Port, PriorityName, Section, Tls, matching
+
+Place = Annotated[
+    str,
+    matching(r"[A-Z][A-Z0-9]{2}-[0-9]{1,2}(\.[0-9]{1,2})?", "name a field of HL7, for example OBR-18 or PID-3.1"),
+]
 
 
 class Orders(Section):
@@ -30,7 +35,7 @@ class Orders(Section):
         description="of senders that leave MSH-18 empty; a message that is not in it is recorded where what counts "
         "for the order is ASCII, and the log warns",
     )
-    accession: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}-\d{1,2}(\.\d{1,2})?$")], ...] = Field(
+    accession: tuple[Place, ...] = Field(
         ("IPC-1", "OBR-18", "ORC-3", "OBR-3"),
         description="where the accession number stands; the first that has a value",
     )

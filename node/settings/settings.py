@@ -6,7 +6,6 @@ import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError, model_validator
 from pydantic_settings import (
@@ -20,9 +19,9 @@ from pydantic_settings import (
 from node.errors import ConfigurationError
 from node.settings.audit import Audit
 from node.settings.commitment import Commitment
-from node.settings.limits import Limits
+from node.settings.mistakes import did_you_mean, is_setting, no_json, refuse_unknown_variables, sentences
 from node.settings.models import Models
-from node.settings.node import Node
+from node.settings.node import Limits, Node
 from node.settings.peers import Peer
 from node.settings.results import Results
 from node.settings.storage import Database, Queue
@@ -53,7 +52,9 @@ class Settings(BaseSettings):
     def _the_ups_peer_is_there(self) -> Settings:
         table = self.worklist.ups
         if table and table.peer not in self.peers:
-            raise ValueError(f"worklist.ups.peer: there is no table [peers.{table.peer}]")
+            raise ValueError(
+                f"worklist.ups.peer: there is no table [peers.{table.peer}]{did_you_mean(table.peer, self.peers)}"
+            )
         if table and self.peers[table.peer].folder:
             raise ValueError(f"worklist.ups.peer: peers.{table.peer} is a folder, name a DICOM node")
         return self
@@ -119,7 +120,7 @@ def load(path: Path | None = None, *, required: bool = False) -> Settings:
         Names each wrong or unknown key and what is wrong with it.
     """
     file = path or DEFAULT_FILE
-    if required and not path and not file.is_file() and not any(map(_is_ours, os.environ)):
+    if required and not path and not file.is_file() and not any(is_setting(one, Settings) for one in os.environ):
         raise ConfigurationError(
             f"there is no configuration: write {file.resolve()} (README.md has one to begin with), name another with "
             "--config, or set READFIRST_… variables"
@@ -139,40 +140,14 @@ def load(path: Path | None = None, *, required: bool = False) -> Settings:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return env_settings, TomlConfigSettingsSource(settings_cls, file)
 
-    _refuse_unknown_variables()
+    refuse_unknown_variables(Settings)
     try:
         return FromFile()
     except SettingsError as error:
-        example = "READFIRST_MODELS__PACKAGES='[\"chest-ct\"]'"
-        raise ConfigurationError(
-            f"the environment: {error}: write lists and tables as JSON, as in {example}"
-        ) from error
+        raise ConfigurationError(no_json(error)) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
     except ValidationError as error:
-        lines = "; ".join(_sentence(item) for item in error.errors())
-        set_there = any(map(_is_ours, os.environ))
+        set_there = any(is_setting(one, Settings) for one in os.environ)
         where = " and ".join([str(file)] * file.is_file() + ["the environment"] * (set_there or not file.is_file()))
-        raise ConfigurationError(f"{where}: {lines}") from error
-
-
-def _is_ours(variable: str) -> bool:
-    return variable.upper().startswith("READFIRST_") and "__" in variable
-
-
-def _refuse_unknown_variables() -> None:
-    """pydantic-settings passes over variables of unknown sections; a typing mistake must not go unseen."""
-    for variable in os.environ:
-        section, _, key = variable.upper().removeprefix("READFIRST_").lower().partition("__")
-        if variable.upper().startswith("READFIRST_") and key and section not in Settings.model_fields:
-            raise ConfigurationError(f"the environment: unknown section {section} in {variable}")
-
-
-def _sentence(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"unknown key {key}"
-    message: str = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "tuple_type":
-        message = f'write a list, for example ["{item["input"]}"]'
-    return f"{key}: {message}" if key else message
+        raise ConfigurationError(f"{where}: {sentences(error, Settings)}") from error

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from node.settings.base import LOOPBACK, AETitle, Section
+from node.settings.base import LOOPBACK, AETitle, Section, matching
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", re.IGNORECASE)
 _VIEWER = re.compile(r"https?://[^\s{}]*\{StudyInstanceUID\}[^\s{}]*")
@@ -29,6 +29,15 @@ class WebTls(Section):
 
 WebRight = Literal["read", "change", "metrics", "subscriptions"]
 ALL_RIGHTS: tuple[WebRight, ...] = get_args(WebRight)
+
+
+TokenName = Annotated[
+    str,
+    matching(
+        r"[a-z][a-z0-9_-]{0,31}",
+        "a token's name is small letters, digits, _ and -, at most 32, beginning with a letter",
+    ),
+]
 
 
 class WebToken(Section):
@@ -52,10 +61,12 @@ class Web(Section):
         description="what people log in with, and programs send as `Authorization: Bearer`; required where others than "
         "this machine can reach the page",
     )
-    tokens: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")], WebToken] = Field(
+    tokens: dict[TokenName, WebToken] = Field(
         {}, description="tables `[web.tokens.NAME]`: further tokens, each with its own rights; `web.token` has all"
     )
-    tls: WebTls | None = Field(None, description='`{ certificate = "…", key = "…" }`: the page by HTTPS')
+    tls: WebTls | None = Field(
+        None, description='`{ certificate = "…", key = "…" }`: the page by HTTPS (TLS 1.2 or 1.3)'
+    )
     public_url: str = Field(
         "",
         description="what people type, where it is not host and port: `https://readfirst.example` (a name of this "

@@ -16,11 +16,14 @@ from pydantic import (
     model_validator,
 )
 
-from node.settings.base import LOOPBACK, AETitle, Charset, Port, PriorityName, Section, Tls
+from node.settings.base import LOOPBACK, AETitle, Charset, Port, PriorityName, Section, Tls, matching
 from node.settings.orders import Orders
 from node.settings.policy import Policy
 
-SinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,15}$")]  # node.worklist.sinks registers them
+SinkName = Annotated[  # node.worklist.sinks registers them
+    str,
+    matching(r"[a-z][a-z0-9_]{0,15}", "name a sink: small letters, digits and _, at most 16, beginning with a letter"),
+]
 _PriorityCodes = dict[PriorityName, Annotated[str, StringConstraints(min_length=1, max_length=20)]]
 
 

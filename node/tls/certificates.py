@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.errors import ConfigurationError
+from node.plurals import counted
 
 SOON_DAYS = 30
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -46,7 +47,7 @@ def warnings(files: dict[str, Path], now: float) -> Iterator[tuple[bool, str]]:
         if end - now > SOON_DAYS * _DAY:
             continue
         day, over = datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%d"), end <= now
-        when = f"ended on {day}" if over else f"ends on {day}, in {(end - now) / _DAY:.0f} days"
+        when = f"ended on {day}" if over else f"ends on {day}, in {counted(round((end - now) / _DAY), 'day')}"
         yield over, f"{key}: the certificate in {path} {when}: put a new one there"
 
 

@@ -1,4 +1,4 @@
-"""TLS by PS3.15 B.12 (BCP 195: RFC 8996, RFC 9325): both sides show a certificate of the authority."""
+"""TLS by PS3.15 B.12 (BCP 195: RFC 8996, RFC 9325): both sides show certificates; the web page shows its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from node.errors import ConfigurationError
-from node.settings import Tls
+from node.settings import Tls, WebTls
 
 # RFC 9325 4.2: ephemeral keys and authenticated encryption alone, RSA of 2048 bits at least; TLS 1.3 has its own
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
@@ -29,20 +29,20 @@ HINTS = {
 """What helps, by OpenSSL's reason or the message of its verification."""
 
 
-def server_context(tls: Tls) -> ssl.SSLContext:
-    """Context of the SCP; a peer without a valid certificate is rejected.
+def server_context(tls: Tls | WebTls, section: str = "node.tls") -> ssl.SSLContext:
+    """Context of a server; where `tls` names authorities, a peer without a valid certificate is rejected.
 
     Raises
     ------
     ConfigurationError
         A file is missing or cannot be used; the text names it.
     """
-    context = _prepared(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)
+    context = _prepared(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls, section)
     context.num_tickets = 0
     return context
 
 
-def client_context(tls: Tls) -> ssl.SSLContext:
+def client_context(tls: Tls, section: str = "node.tls") -> ssl.SSLContext:
     """Context of a connection that the node opens; the peer's certificate must name its host.
 
     Raises
@@ -50,12 +50,12 @@ def client_context(tls: Tls) -> ssl.SSLContext:
     ConfigurationError
         A file is missing or cannot be used; the text names it.
     """
-    return _prepared(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls)
+    return _prepared(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls, section)
 
 
-def files(tls: Tls) -> dict[str, Path]:
+def files(tls: Tls | WebTls, section: str = "node.tls") -> dict[str, Path]:
     """The files of certificates, by the keys that name them."""
-    return {"node.tls.certificate": tls.certificate, "node.tls.ca": tls.ca}
+    return {f"{section}.{name}": path for name, path in tls if name != "key"}
 
 
 def certificate_names(sock: ssl.SSLSocket) -> frozenset[str]:
@@ -65,21 +65,28 @@ def certificate_names(sock: ssl.SSLSocket) -> frozenset[str]:
     return frozenset(str(name).lower() for name in [*subject, *(value for _, value in shown.get("subjectAltName", ()))])
 
 
-def _prepared(context: ssl.SSLContext, tls: Tls) -> ssl.SSLContext:
+def _prepared(context: ssl.SSLContext, tls: Tls | WebTls, section: str) -> ssl.SSLContext:
     for name, path in tls:
         if not path.is_file():
-            raise ConfigurationError(f"node.tls.{name}: there is no file {path}")
+            raise ConfigurationError(f"{section}.{name}: there is no file {path}")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= _OPTIONS
     context.set_ciphers(_CIPHERS)
     try:
         context.load_cert_chain(tls.certificate, tls.key)
-        context.load_verify_locations(tls.ca)
+        if isinstance(tls, Tls):
+            _require_certificate(context, tls.ca)
     except OSError as error:  # ssl.SSLError is one
+        names = ", ".join(name for name, _ in tls)
         raise ConfigurationError(
-            f"node.tls: certificate, key or ca cannot be used: {error}; they must be PEM, and key the certificate's own"
+            f"{section}: a file of {names} cannot be used: {error}; they must be PEM, and key the certificate's own"
         ) from error
+    return context
+
+
+def _require_certificate(context: ssl.SSLContext, ca: Path) -> None:
+    """The peer shows a certificate of these authorities."""
+    context.load_verify_locations(ca)
     context.verify_mode = ssl.CERT_REQUIRED
     if context.cert_store_stats()["crl"]:  # revocation lists may stand in the file of the authority
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    return context

@@ -6,13 +6,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import structlog
 
 from node.errors import ConfigurationError
-from node.settings import Tls
+from node.settings import Tls, WebTls
 from node.tls import certificates
 from node.tls.contexts import client_context, files, server_context
 
@@ -35,10 +35,16 @@ class RenewedContext:
         The files cannot be used at the start.
     """
 
-    def __init__(self, tls: Tls, make: Callable[[Tls], ssl.SSLContext] = server_context) -> None:
-        self._tls, self._make, self._lock = tls, make, threading.Lock()
+    def __init__(
+        self,
+        tls: Tls | WebTls,
+        make: Callable[..., ssl.SSLContext] = server_context,  # of `tls` and `section`
+        section: str = "node.tls",
+    ) -> None:
+        self._tls, self._section, self._lock = tls, section, threading.Lock()
+        self._make = partial(make, tls, section)
         self._seen = self._state()
-        self._context = make(tls)
+        self._context = self._make()
         self._warn(time.time())
 
     def context(self) -> ssl.SSLContext:
@@ -52,14 +58,23 @@ class RenewedContext:
                 self._warn(now)
             return self._context
 
+    def context_of_each_connection(self) -> ssl.SSLContext:
+        """For a server that takes one context for all connections (asyncio): each gets the present one."""
+        context = self.context()
+        context.sni_callback = self._choose  # OpenSSL calls it in each handshake, also where the client names no host
+        return context
+
+    def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self.context()
+
     def _read_again(self, now: float) -> None:
         try:
-            context = self._make(self._tls)
+            context = self._make()
             self._require_valid(now)
         except ConfigurationError as error:
             _log.error(
                 "TLS certificates not renewed, those read before stay in use: mend the files, they are read at the "
-                "next association",
+                "next connection",
                 reason=str(error),
             )
             return
@@ -68,7 +83,7 @@ class RenewedContext:
         self._warn(now)
 
     def _require_valid(self, now: float) -> None:
-        for over, sentence in certificates.warnings({"node.tls.certificate": self._tls.certificate}, now):
+        for over, sentence in certificates.warnings({f"{self._section}.certificate": self._tls.certificate}, now):
             if over:
                 raise ConfigurationError(sentence)
 
@@ -76,7 +91,7 @@ class RenewedContext:
         """Once a day, of certificates that end soon; one that OpenSSL can read and we cannot is no reason to stop."""
         self._warned = now
         try:
-            for _, sentence in certificates.warnings(files(self._tls), now):
+            for _, sentence in certificates.warnings(files(self._tls, self._section), now):
                 _log.warning(sentence)
         except ConfigurationError as error:
             _log.warning("it is not known how long a certificate is good", reason=str(error))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from queue import Empty
+
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
@@ -33,7 +36,8 @@ class AcceptorStateMachine(StateMachine):  # type: ignore[misc]
     def do_action(self, event: str) -> None:
         """Do what an event means; one that fails ends the association and not this thread."""
         if event in _OURS and (event, self.current_state) not in TRANSITION_TABLE:
-            self.dul.to_provider_queue.get(block=False)  # a response that is too late: the association has ended
+            with suppress(Empty):  # pynetdicom may have made two events of one response
+                self.dul.to_provider_queue.get(block=False)  # one that is too late: the association has ended
             return
         try:
             super().do_action(event)

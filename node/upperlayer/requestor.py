@@ -11,6 +11,7 @@ import select
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -19,6 +20,8 @@ from threading import Lock, Timer
 
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import DIMSEPrimitive
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
@@ -32,6 +35,7 @@ from node.upperlayer.socket_reader import Deadline, read_exactly, receive
 
 LONGEST_RECEIVED = 1 << 20  # bytes of a PDU that we read; a response has about 170
 _MOST_BUFFERS = 1024  # of one sendmsg: IOV_MAX
+_NONE = None, None  # no message
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
@@ -74,12 +78,32 @@ class SharedLayer(DULServiceProvider):  # type: ignore[misc]
         self._idle_timer.restart()
 
 
+class RequestorMessages(DIMSEServiceProvider):  # type: ignore[misc]
+    """The messages of an association that we open; its loop leaves a response to the thread that waits for it.
+
+    pynetdicom's loop, held up between its checkpoint and its look for a message, would take it for a request and drop
+    it, and who sent the request would wait until the DIMSE timeout.
+    """
+
+    def get_msg(self, block: bool = False) -> tuple[int | None, DIMSEPrimitive | None]:
+        """As pynetdicom's; without `block`, which is the loop, no response while another thread has paused the loop."""
+        if block:
+            found: tuple[int | None, DIMSEPrimitive | None] = super().get_msg(block)
+            return found
+        with self.msg_queue.mutex:
+            waiting: deque[tuple[int | None, DIMSEPrimitive | None]] = self.msg_queue.queue
+            message = waiting[0][1] if waiting else None
+            is_request = message is not None and message.is_valid_request
+            return waiting.popleft() if waiting and (is_request or self.assoc._reactor_checkpoint.is_set()) else _NONE
+
+
 class RequestedAssociation(Association):  # type: ignore[misc]
     """An association that we open; a report of the peer may arrive at any moment of it."""
 
     def __init__(self, ae: AE) -> None:
         super().__init__(ae, "requestor")
         put_layer(self, SharedLayer(self))
+        self.dimse = RequestorMessages(self)
         self.cut_reason = ""
         """Why we ended the connection ourselves; empty where we did not."""
         self._timer: Timer | None = None

@@ -21,7 +21,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ
 
 from node.dicom.dimse import StoreRequest, read_store_request, store_response
-from node.settings.limits import Limits
+from node.settings import Limits
 from node.upperlayer.negotiation import plain_request
 from node.upperlayer.pdata import COMMAND, HEADER, ITEM, LAST, LONGEST_COMMAND, P_DATA, InvalidPDU, opening
 from node.upperlayer.pdu import AcceptorStateMachine, decoded

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from node.errors import ConfigurationError
 from node.settings import Web
+from node.tls.renewal import RenewedContext
 from node.web.request_timeout import RequestTimeoutProtocol
 
 _log = structlog.get_logger(__name__)
@@ -63,13 +64,10 @@ def _server(web: Web, app: ASGIApp) -> uvicorn.Server:
         server_header=False,
         limit_concurrency=_MOST_AT_ONCE,
         timeout_graceful_shutdown=_END_SECONDS,
-        ssl_certfile=web.tls.certificate if web.tls else None,
-        ssl_keyfile=web.tls.key if web.tls else None,
     )
-    try:
-        config.load()
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigurationError(f"web.tls: certificate and key cannot be used: {error}") from error
+    config.load()
+    if web.tls:
+        config.ssl = RenewedContext(web.tls, section="web.tls").context_of_each_connection()
     return uvicorn.Server(config)
 
 

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,18 @@ import torch
 from torch import Tensor, nn
 
 from models import packages
+from models.data.images import read_image
 from models.localizers.base import NetworkLocalizer
 from models.localizers.cam import CamLocalizer
 from models.localizers.grad_cam import GradCamLocalizer
 from models.localizers.grad_cam_plus_plus import GradCamPlusPlusLocalizer
 from models.localizers.hirescam import HiResCamLocalizer
+from models.networks.modules.backbone_file import imagenet_weights
 from models.networks.modules.densenet import DenseNet121
 from models.networks.modules.tapped import CamNetwork
 
 LABELS = 14
+SAMPLES = Path(__file__).parents[2] / "deploy" / "samples"
 METHODS: dict[str, type[NetworkLocalizer]] = {
     "all-class CAM": CamLocalizer,
     "all-class Grad-CAM": GradCamLocalizer,
@@ -171,10 +175,20 @@ def networks() -> dict[str, tuple[CamNetwork | DenseNet121, int]]:
     with torch.inference_mode(mode=False), torch.no_grad():
         logits = dense.classify(dense.features(torch.randn(4, 3, 224, 224)))
         dense.head.weight.mul_(1 / logits.std())  # logits that differ by about one, as trained ones do
-    shipped = packages.load(packages.find("chest-xray"), "cpu")
-    lite = shipped.localizer.network  # type: ignore[attr-defined]
-    assert shipped.card.input.size is not None
-    return {"DenseNet-121, random": (dense, 224), "EfficientNet-Lite0, shipped": (lite, shipped.card.input.size[0])}
+    lite = CamNetwork((6, 10, 14), LABELS, 1, deviations=True).eval()
+    lite.backbone.load_imagenet(imagenet_weights())
+    lite.backbone.fold()
+    nn.init.normal_(lite.head.weight, std=0.1)
+    return {"DenseNet-121, random": (dense, 224), "EfficientNet-Lite0 of chest-xray 0.2.0": (lite, 384)}
+
+
+def whole_package(rounds: int) -> dict[str, tuple[float, float]]:
+    """Seconds of the shipped package with one image: lungs, crop, network, evidence; and of the lungs alone."""
+    model, segmenter = packages.load(packages.find("chest-xray"), "cpu"), packages.load_segmenter("lungs")
+    size = model.card.input.size
+    assert size is not None
+    image = read_image(next((SAMPLES / "chest-xray-normal").glob("*.dcm")), size)
+    return timed({"lungs": lambda: segmenter(image), "lungs, logits, maps": lambda: model.predict(image)}, rounds)
 
 
 def main() -> None:
@@ -186,6 +200,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a network's name")
     given = parser.parse_args()
     print(f"torch {torch.__version__}, medians of {given.rounds} interleaved rounds")
+    for threads in given.threads:
+        torch.set_num_threads(threads)
+        print(f"\nchest-xray, one image, {threads} threads")
+        for call, (seconds, ratio) in whole_package(given.rounds).items():
+            print(f"  {call:28} {1000 * seconds:9.2f} ms  {ratio:6.3f} x lungs", flush=True)
     for name, (network, side) in networks().items():
         if given.only not in name:
             continue

@@ -23,19 +23,19 @@ _PYNETDICOM = tuple(
     f"pynetdicom.{name}" for name in ("pdu", "pdu_items", "dimse", "dimse_messages", "fsm", "acse", "presentation")
 )
 _PYDICOM = tuple(f"pydicom.{name}" for name in ("filereader", "dataset", "dataelem", "values", "sequence", "charset"))
-_ER7 = tuple(f"node.worklist.{name}" for name in ("er7", "mllp", "order_messages", "listener"))
+_HL7 = ("node.hl7", "node.worklist.orders", "hl7.parser", "hl7.containers")
 
 # Target: the modules whose branches guide the fuzzer, and the most bytes of an input.
 GUIDED: dict[str, tuple[tuple[str, ...], int]] = {
     "pdu": (_LAYER, 2048),
     "association": ((*_LAYER, *_PYNETDICOM), 2048),
     "command": (("node.dicom.dimse",), 512),
-    "identity": (("node.dicom.identity", "node.dicom.elements"), 2048),
-    "header": (("node.dicom.headers", *_PYDICOM), 2048),
-    "parsers": (("node.dicom.headers", "node.dicom.elements", "node.dicom.identity", *_PYDICOM), 2048),
+    "identity": (("node.dicom.identity", "node.dicom.elements", "node.dicom.character_sets"), 2048),
+    "header": (("node.dicom.headers", "node.dicom.character_sets", *_PYDICOM), 2048),
+    "parsers": (("node.dicom", *_PYDICOM), 2048),
     "pixels": ((), 16384),
     "codestream": (("workers.inputs.decoding.codestream",), 512),
-    "hl7": ((*_ER7, "hl7.parser", "hl7.containers"), 2048),
+    "hl7": (_HL7, 2048),
 }
 
 

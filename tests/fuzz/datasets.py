@@ -92,10 +92,9 @@ def nested_whole(group: int, element: int, depth: int = DEPTH) -> bytes:
 def deflated(dataset: bytes, more: int = 0) -> bytes:
     """Deflated as PS3.5 A.5 has it, with so many zero bytes behind."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = packer.compress(dataset)
-    zeros = bytes(1 << 20)
-    packed += b"".join(packer.compress(zeros) for _ in range(more >> 20))
-    return packed + packer.flush()
+    packed = packer.compress(dataset) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)  # refers to nothing before it
+    return packed + block * (more >> 20) + packer.flush()
 
 
 def _bomb(uid: str) -> bytes:

@@ -8,7 +8,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from tests.fuzz import wire
 from tests.fuzz.targets import SYNTAXES
-from tests.node.phantoms import INSTANCE, encoded, image
+from tests.node.phantoms import INSTANCE, PATIENT_ID, encoded, image
 from tests.node.worklist.orders.test_listener import ADT, OMG, OMI, ORM, fill
 from tests.workers.imaging_phantoms import pydicom_file
 
@@ -54,6 +54,11 @@ _USER = b"".join(
     )
 )
 
+# Specific Character Set, and the Patient ID in it or in another one.
+_TEXTS = (
+    ("ISO_IR 192", b"M\xc3\xbcller "), ("ISO_IR 192", b"M\xfcller_4"), ("ISO_IR 100", b"M\xfcller_4"),
+    ("\\ISO 2022 IR 58 ", b"\x1b$)A\xd5\xc5_4"), ("ISO 2022 IR 87", b"\x1b$B;3\x1b(B"), ("GB18030 ", b"\xd5\xc5_471 1"),
+)  # fmt: skip
 _OF_OTHER_VRS = ((b"\x20\0\x0d\0", b"UI"), (b"\x10\0\x20\0", b"LO"), (b"\x28\0\x10\0", b"US"))
 
 SEEDS: dict[str, dict[str, bytes]] = {
@@ -81,7 +86,12 @@ SEEDS: dict[str, dict[str, bytes]] = {
         for vr in ("UI", "UL", "", "\0\0", "lo", "QQ", "SH", "DS")
     }
     | {f"syntax-{number}": bytes([number]) + encoded(image(), syntax) for number, syntax in enumerate(SYNTAXES)}
-    | {"sequence": b"\1" + encoded(image(ReferencedStudySequence=[image()]), ImplicitVRLittleEndian)},
+    | {"sequence": b"\1" + encoded(image(ReferencedStudySequence=[image()]), ImplicitVRLittleEndian)}
+    | {
+        f"text-{number}": b"\0\x08\0\x05\0CS" + struct.pack("<H", len(declared)) + declared.encode()
+        + encoded(image()).replace(PATIENT_ID.encode(), value)
+        for number, (declared, value) in enumerate(_TEXTS)
+    },
     "pixels": {
         name: pydicom_file(name).read_bytes()
         for name in ("MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -17,8 +15,8 @@ from ports import free_port
 
 from node.sending.scu import Requestor, store
 from node.settings import Peer
-from node.upperlayer.socket_reader import read_exactly
 from tests.fuzz import wire
+from tests.fuzz.caller import PATIENCE, Caller, play
 from tests.fuzz.cases import CASES, Case
 from tests.node.phantoms import INSTANCE, encoded, image, part10
 from tests.waiting import wait_until
@@ -26,7 +24,6 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 GROWTH = 10 << 10  # KiB of resident memory that all of the cases together may leave
 PEAK = 16 << 10  # KiB above the beginning that is never exceeded
-PATIENCE = 15.0
 
 
 class Node:
@@ -70,31 +67,6 @@ class Node:
         self.process.stdin.close()
         assert self.process.wait(20) == 0
         self.process.stdout.close()
-
-
-class Caller:
-    """A raw connection; `read` gives the words of `tests.fuzz.cases`."""
-
-    def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def send(self, data: bytes) -> bool:
-        try:
-            self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            return False
-        return True
-
-    def read(self) -> str:
-        try:
-            kind, length = struct.unpack(">BxL", read_exactly(self.sock.recv, 6))
-            body = read_exactly(self.sock.recv, length)
-        except (EOFError, ConnectionResetError):
-            return "ended"
-        if kind == wire.P_DATA:
-            return f"0x{wire.status(body[6:]):04X}"
-        return {wire.AC: "AC", wire.RJ: "RJ", wire.RELEASED: "RP", wire.ABORT: "ended"}[kind]
 
 
 class Healthy(threading.Thread):
@@ -149,29 +121,10 @@ def healthy(node: Node) -> Iterator[Healthy]:
     healthy.end()
 
 
-def play(node: Node, case: Case) -> list[str]:
-    """The words that a case gets."""
-    caller = Caller(node.port)
-    with caller.sock:
-        if case.established:
-            caller.send(wire.association_request(case.contexts))
-            assert caller.read() == "AC"
-        for data in case.sends():
-            if not caller.send(data):
-                break
-        words = [caller.read()]
-        while len(words) < len(case.ends) and words[-1] != "ended":
-            words.append(caller.read())
-        if words[-1] == "AC":
-            caller.send(wire.pdu(wire.RELEASE, bytes(4)))
-            assert caller.read() == "RP"
-    return words
-
-
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_each_gets_its_answer_and_a_sentence_in_the_log(node: Node, healthy: Healthy, case: Case) -> None:
     before, kept = len(node.lines), len(healthy.kept)
-    assert play(node, case) == list(case.ends)
+    assert play(node.port, case) == list(case.ends)
     if case.says:
         wait_until(lambda: any(case.says in line for line in node.lines[before:]))
     for line in node.lines[before:]:
@@ -207,11 +160,11 @@ def test_a_program_in_the_preamble_of_a_file_is_not_passed_on(node: Node, health
 
 def test_afterwards_nothing_is_lost_and_nothing_is_left(node: Node, healthy: Healthy) -> None:
     for case in CASES[1::3]:  # what is imported and allocated once
-        play(node, case)
+        play(node.port, case)
     wait_until(lambda: node.status("Threads") <= 6)
     memory, threads, descriptors = node.status("VmRSS"), node.status("Threads"), node.descriptors
     for case in CASES[::3]:
-        play(node, case)
+        play(node.port, case)
     wait_until(lambda: node.status("Threads") <= threads and node.descriptors <= descriptors)
     growth, peak = (node.status(key) - memory for key in ("VmRSS", "VmHWM"))
     assert growth < GROWTH

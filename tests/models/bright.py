@@ -54,6 +54,9 @@ def model() -> LoadedModel:
         label.model_copy(
             update={
                 "operating_point": 0.5,
+                "triage": None,
+                "shows_regions": True,
+                "region_of_peak": 0.0,
                 "saliency_threshold": threshold,
                 "smallest_region_fraction": 0.01,
                 "calibration": Calibration(20.0, -1.0),

@@ -14,7 +14,7 @@ from models.data.pairs import read_pairs
 from models.errors import DataError
 from models.fitting import lungs
 from models.mask_training import interval, measure, train
-from models.segmenter import load_segmenter
+from models.packages import load_segmenter
 from tests.models import phantoms
 from tests.models.mask_phantoms import card, write_folder
 

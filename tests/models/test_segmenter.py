@@ -13,7 +13,8 @@ from models.data.images import read_image
 from models.data.pairs import read_pairs
 from models.errors import InputError, PackageError
 from models.mask_training import measure
-from models.segmenter import Segmenter, load_segmenter
+from models.packages import load_segmenter
+from models.segmenter import Segmenter
 from tests.models.shared_data import CHEST_XRAY, needs_chest_xray
 
 LEAST_DICE = 0.94  # of the 17 validation pairs

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ports import free_port
 from pydicom import Dataset
+from sqlalchemy import update
 
 from node import __version__, cli
 from node.admin import feedback
@@ -22,7 +23,7 @@ from node.dispatch import notifications
 from node.entities import AnalysisReport, FoundFinding, JobKind, StudyState
 from node.ledger import jobs, studies, workers
 from node.ledger.engine import Ledger, open_ledger
-from node.ledger.tables import JOB
+from node.ledger.tables import JOB, STUDY
 from node.receiving import instances
 from node.sending import circuits, deliveries
 from node.settings import Policy, load
@@ -179,7 +180,7 @@ def test_verdicts_are_written_as_csv(readfirst: Readfirst, known: Path, ledger: 
         assert feedback.record(connection, seen, feedback.Agreement.DISAGREE, 1.0)
     out = tmp_path / "out.csv"
     done = readfirst("worklist", "feedback", "--config", known, "--out", out)
-    assert (done.code, done.out) == (0, f"feedback on 1 findings written to {out}\n")
+    assert (done.code, done.out) == (0, f"feedback on 1 finding written to {out}\n")
     assert [line.split(",")[-2] for line in out.read_text().splitlines()] == ["verdict", "disagree"]
     done = readfirst("worklist", "feedback", "--config", known, "--out", tmp_path / "no" / "out.csv")
     assert (done.code, done.out) == (1, "")
@@ -191,7 +192,7 @@ def test_a_wrong_key_is_named(readfirst: Readfirst, config: Path, words: tuple[s
     config.write_text("[node]\nprot = 1\n")
     done = readfirst(*words, "--config", config)
     assert (done.code, done.out) == (1, "")
-    assert done.err == f"readfirst: {config}: unknown key node.prot\n"
+    assert done.err == f"readfirst: {config}: unknown key node.prot: did you mean node.port?\n"
 
 
 def test_a_configuration_that_is_not_there_is_said(readfirst: Readfirst, tmp_path: Path) -> None:
@@ -220,7 +221,24 @@ def test_status_shows_states_reasons_and_what_waits(readfirst: Readfirst, known:
     assert "the peer refused it with status 0xA700" in lines[UID]  # why what waits is not sent
     assert "the analysis failed: [bold] is a fault" in lines[FAILED]  # printed as it is
     assert "not analysed, because: modality MG" in lines[REFUSED]
-    assert "0 studies unfinished, 1 objects not yet delivered" in done.out
+    assert "0 studies unfinished, 1 object not yet delivered" in done.out
+
+
+def test_why_names_what_matters_and_not_how_a_study_was_found_to_be_complete(
+    readfirst: Readfirst, known: Path, ledger: Ledger
+) -> None:
+    def why(evidence: str) -> str:
+        with ledger.write() as connection:
+            values = {"reason": "", "evidence": evidence, "state": StudyState.QUEUED}
+            connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == FAILED).values(values))
+        lines = readfirst("status", "--config", known).out.splitlines()
+        return next(line for line in lines if line.startswith(FAILED)).partition("queued")[2]
+
+    for nothing_missing in ("pacs counts 1 instance, all received", "association released, then 2 s quiet"):
+        assert not {"counts", "released", "quiet"} & set(why(nothing_missing).split())
+    for missing in ("association released, pacs counts 9 instances and only 1 received, then 30 s quiet",
+                    "association aborted, then 30 s quiet"):  # fmt: skip
+        assert missing in why(missing)
 
 
 def test_status_shows_workers_that_are_not_ready_and_receivers_that_are_only_probed(
@@ -232,7 +250,7 @@ def test_status_shows_workers_that_are_not_ready_and_receivers_that_are_only_pro
             circuits.record_failure(connection, "pacs", uid, "it does not answer", time.time())
     out = " ".join(readfirst("status", "--config", known).out.split())
     assert "worker here:1 is not ready since " in out and ": no GPU" in out
-    assert "pacs failed 3 times in a row (it does not answer): 1 objects wait, it is probed at" in out
+    assert "pacs failed 3 times in a row (it does not answer): 1 object waiting, it is probed at" in out
     found = readfirst("status", "--json", "--config", known).json
     assert [one["readiness"] for one in found["workers"]] == ["not ready"]
     assert [(one["peer"], one["waiting"]) for one in found["receivers_failing"]] == [("pacs", 1)]
@@ -358,7 +376,7 @@ def test_send_pushes_and_says_how_many(readfirst: Readfirst, house: House, tmp_p
     save(folder / "2", image("1.2"))
     (folder / "notes.txt").write_text("hello")
     done = readfirst("send", folder, *to(house), "--as", "MODALITY")
-    assert (done.code, done.out) == (0, "2 of 2 instances sent, 1 other files left alone\n")
+    assert (done.code, done.out) == (0, "2 of 2 instances sent, 1 other file left alone\n")
     assert [file.name for file in house.files] == ["1.1.dcm", "1.2.dcm"]
 
 
@@ -378,7 +396,7 @@ def test_send_to_nobody_exits_1_and_says_so(readfirst: Readfirst, tmp_path: Path
     assert done.code == 1
     assert f"not sent: {path}: NOBODY@127.0.0.1:" in done.out
     assert "cannot be reached" in done.out
-    assert "0 of 1 instances sent" in done.out
+    assert "0 of 1 instance sent" in done.out
 
 
 def test_send_under_a_name_that_is_not_let_in_exits_1(readfirst: Readfirst, house: House, tmp_path: Path) -> None:
@@ -416,10 +434,14 @@ def test_send_of_nothing_exits_1(readfirst: Readfirst, tmp_path: Path) -> None:
 def test_check_of_wrong_settings_is_one_line_and_exit_1(readfirst: Readfirst, config: Path) -> None:
     config.write_text("[node]\nprot = 1\n")
     done = readfirst("check", "--config", config)
-    assert (done.code, done.out) == (1, f"FAIL configuration: {config}: unknown key node.prot\n")
+    assert (done.code, done.out) == (
+        1,
+        f"FAIL configuration: {config}: unknown key node.prot: did you mean node.port?\n",
+    )
     done = readfirst("check", "--json", "--config", config)
     assert done.code == 1
-    assert done.json == [{"ok": False, "what": "configuration", "detail": f"{config}: unknown key node.prot"}]
+    detail = f"{config}: unknown key node.prot: did you mean node.port?"
+    assert done.json == [{"ok": False, "what": "configuration", "detail": detail, "warning": False}]
 
 
 def settled(config: Path, folder: Path, *packages: str) -> Path:
@@ -469,7 +491,7 @@ def test_a_study_tells_each_decision_and_the_status_what_waits(
     (told,) = readfirst("study", REFUSED, "--json", "--config", known).json["decisions"]
     assert (told["outcome"], told["waiting"], told["inputs"]["policy"]["alerts_an_hour"]) == ("waits", True, 1)
     status = readfirst("status", "--config", known)
-    assert "1 alerts wait for worklist.policy.alerts_an_hour" in status.out
+    assert "1 alert waiting for worklist.policy.alerts_an_hour" in status.out
     assert "chest-xray flags nearly everything: it is in shadow mode" in status.out
     said = readfirst("status", "--json", "--config", known).json
     assert (said["alerts_waiting"], said["stuck_packages"]) == (1, ["chest-xray"])
@@ -493,7 +515,7 @@ def test_a_backup_is_restored_and_reindexed_as_a_user_does(
     assert "there is no ledger" in done.err
     copy.rename(tmp_path / "ledger.sqlite")
     done = readfirst("reindex", "--config", config)
-    assert (done.code, done.out) == (0, "1 instances of 1 studies recorded, with 0 results of ours\n")
+    assert (done.code, done.out) == (0, "1 instance of 1 study recorded, with 0 results of ours\n")
     listed = readfirst("status", "--json", "--config", config).json["studies"]
     assert sorted(row["study_instance_uid"] for row in listed) == ["1.2.3", "1.2.826.0.1.3680043.9.1"]
 

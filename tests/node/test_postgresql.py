@@ -26,6 +26,7 @@ from sqlalchemy import MetaData, create_engine, func, insert, select, text
 import node
 from node import web
 from node.dispatch import notifications
+from node.dispatch.fairness import precedence
 from node.entities import HIGH, InstanceKey, ResultObject, StoredInstance
 from node.ledger import clock, jobs, studies
 from node.ledger.engine import Ledger
@@ -205,9 +206,9 @@ def test_a_ledger_of_the_previous_version_is_carried_over(url: str, tmp_path: Pa
         assert len(deliveries.claim(connection, "1.2.1", "pacs", time.time())) == 2
         assert [one["lane"] for one in jobs.troubled(connection, 10) if one["kind"] == "notice"] == ["hl7"] * 2
         assert [row["study_instance_uid"] for row in notifications.unnotified(connection, time.time())] == ["1.2.3"]
-        notifications.mark_notified(connection, "1.2.3", 1, time.time(), HIGH)
-        assert (notifications.notified_as(connection, HIGH), notifications.notified_by_sender(connection)) == (
-            1, {"MODALITY": 2},
+        notifications.mark_notified(connection, "1.2.3", 1, time.time(), precedence(HIGH))
+        assert (notifications.notified_by_precedence(connection), notifications.notified_by_sender(connection)) == (
+            {precedence(HIGH): 1}, {"MODALITY": 2},
         )  # fmt: skip
         studies.extend(connection, "1.2.4", 1, time.time() + 60)
         assert (studies.lost(connection, time.time()), clock.correct_times(connection, time.time())) == ([], 1)

@@ -34,12 +34,13 @@ from node.ledger import studies
 from node.ledger.engine import Ledger
 from node.ledger.group_commit import GroupCommit
 from node.ledger.tables import EVENT, INSTANCE, STUDY
-from node.settings import Settings
+from node.settings import Limits, Settings
 from tests.conftest import need
 from tests.node.conftest import House
 from tests.node.phantoms import INSTANCE as UID_1
 from tests.node.phantoms import PATIENT_ID, PATIENT_NAME, SERIES, encoded, image, save
 from tests.node.phantoms import STUDY as STUDY_UID
+from tests.node.worklist.scu import pushed
 from tests.waiting import wait_until
 
 Associate = Callable[..., Association]
@@ -420,3 +421,14 @@ def test_the_priority_that_a_study_is_sent_with_is_known(
     assert association.send_c_store(path, priority=priority).Status == 0x0000
     with house.receiver.ledger.read() as connection:
         assert connection.execute(select(STUDY.c.sent_rank)).scalar_one() == rank
+
+
+def test_the_quota_of_work_items_is_that_of_the_settings(
+    listen: Callable[[Settings], House], settings: Settings, associate: Associate
+) -> None:
+    peers = {"modality": settings.peers["modality"].model_copy(update={"worklist": ("read", "change")})}
+    house = listen(settings.model_copy(update={"limits": Limits(work_items_per_peer=1), "peers": peers}))
+    association = associate(house, (UnifiedProcedureStepPush, ImplicitVRLittleEndian))
+    uids = f"{UID_1}.1", f"{UID_1}.2"
+    statuses = [association.send_n_create(pushed(), UnifiedProcedureStepPush, uid)[0].Status for uid in uids]
+    assert statuses == [0x0000, 0x0213]

@@ -19,6 +19,8 @@ from pydicom import dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
 
+from tests import low_thresholds
+
 SAMPLE = Path("deploy/samples/chest-xray-pneumothorax")
 ORDER = "\r".join(
     (
@@ -75,14 +77,16 @@ class _Node:
     def __init__(self, tree: Path, folder: Path, pacs: int) -> None:
         self._tree, self._folder = tree, folder
         self._port, self._web, self._mllp = _free_port(), _free_port(), _free_port()
+        low_thresholds.write_package(tree / "models" / "zoo", folder / "models")  # three results, whatever its weights
         (folder / "readfirst.toml").write_text(
             f'[node]\nport = {self._port}\ndata = "{folder}/var"\nquiet_seconds = 0.5\n[web]\nport = {self._web}\n'
             f'[worklist.orders]\nport = {self._mllp}\n[worklist]\nsinks = ["ups"]\n'
+            f'[models]\nfolder = "{folder}/models"\n'
             '[peers.scanner]\nae_title = "SCANNER"\nhost = "127.0.0.1"\nsend = ["images"]\n'
             f'[peers.pacs]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {pacs}\nreceive = ["results"]\n'
         )
         self.log = folder / "node.log"
-        traced = {"READFIRST_TRACE": str(folder), "READFIRST_TRACE_TREE": str(tree)}
+        traced = {"TESTS_TRACE": str(folder), "TESTS_TRACE_TREE": str(tree)}
         self._environment = os.environ | traced | {"PYTHONPATH": f"{_TRACING}:{tree}"}
         with self.log.open("wb") as log:
             command = [_python(tree), "-m", "node", "up", "--config", str(folder / "readfirst.toml")]
@@ -105,7 +109,7 @@ class _Node:
     def analyse(self, sample: Path, received: list[str]) -> None:
         to = f"READFIRST@127.0.0.1:{self._port}"
         command = [_python(self._tree), "-m", "node", "send", str(sample), "--to", to, "--as", "SCANNER"]
-        untraced = {name: value for name, value in self._environment.items() if name != "READFIRST_TRACE"}
+        untraced = {name: value for name, value in self._environment.items() if name != "TESTS_TRACE"}
         subprocess.run(command, cwd=self._tree, env=untraced, check=True, capture_output=True)
         self.until(lambda: len(received) >= 3)
         time.sleep(2)  # what is written down behind the last C-STORE

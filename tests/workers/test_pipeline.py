@@ -117,12 +117,14 @@ def test_the_lungs_of_a_chest_are_two_segments_that_pass_every_check(decoder: De
     report = run(decoder, tmp_path / "out", [path], packages.load(packages.find("lungs"), "cpu"))
     assert [(result.kind, result.fault) for result in report.results] == [("segmentation", "")]
     (segmentation,) = objects(report, "segmentation")
+    assert segmentation.ContentLabel == "ORGANS"
     right, left = segmentation.SegmentSequence
     for segment, code, meaning in ((right, "3341006", "Right lung"), (left, "44029006", "Left lung")):
         kind = segment.SegmentedPropertyTypeCodeSequence[0]
         assert (kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning) == (code, "SCT", meaning)
         assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "123037004"
         assert segment.AnatomicRegionSequence[0].CodeValue == code
+        assert segment.SegmentDescription == meaning
     masks = segmentation.pixel_array
     columns = [np.nonzero(mask)[1].mean() for mask in masks]
     assert columns[0] < columns[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from node.settings import Models, Node, Queue, Settings
 from node.worklist.reading import work_items
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import image, stored
+from tests.waiting import wait_until
 
 LIMIT = 10.0  # the least that may be set; the worker of the test has two seconds
 WORKER = """
@@ -77,12 +79,13 @@ def queue(settings: Settings) -> None:
 
 
 def state(settings: Settings) -> str:
-    """Once it is neither queued nor analysed; the last one after a while."""
-    ledger, deadline = open_ledger(settings), time.monotonic() + 60
-    while time.monotonic() < deadline:
+    """The last one after a while, where it is not failed before."""
+    ledger = open_ledger(settings)
+
+    def found() -> str:
         with ledger.read() as connection:
-            found = str(connection.execute(select(STUDY.c.state)).scalar_one())
-        if found == StudyState.FAILED:
-            break
-        time.sleep(0.1)
-    return found
+            return str(connection.execute(select(STUDY.c.state)).scalar_one())
+
+    with suppress(AssertionError):
+        wait_until(lambda: found() == StudyState.FAILED)
+    return found()

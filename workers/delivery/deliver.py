@@ -8,7 +8,7 @@ from __future__ import annotations
 import stat
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,14 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from node.audit import Recorder
+from node.dicom.headers import read_attributes
 from node.durable import replace_file
 from node.entities import JobState
-from node.errors import ReadFirstError
+from node.errors import ReadFirstError, UnreadableInstance
 from node.ledger import jobs
 from node.ledger.engine import Ledger, note, open_ledger
 from node.loops import KeyedExecutor
+from node.plurals import counted
 from node.sending import circuits, deliveries, scu
 from node.sending.scu import Requestor, SendResult
 from node.settings import Settings
@@ -30,6 +32,8 @@ from workers.delivery import fallback
 from workers.lease import extended, record
 
 _log = structlog.get_logger(__name__)
+_PATIENT_ID = frozenset({0x00100020})
+_ByPatient = Mapping[str, Sequence[RowMapping]]
 _END_SECONDS = 25.0  # for what is under way when the worker ends; the node waits a little longer for the worker
 
 
@@ -79,9 +83,10 @@ class Deliverer:
         paths = [self.settings.node.data / row["path"] for row in rows]
         ids = [row["id"] for row in rows]
         with extended(self.ledger, lambda connection, until: jobs.extend(connection, ids, until)):
-            self._audit_begin(study_instance_uid, peer, rows)
+            by_patient = _by_patient(rows, paths)
+            self._audit_begin(study_instance_uid, peer, by_patient)
             outcomes = self._outcomes(study_instance_uid, peer, paths)
-            self._audit_end(study_instance_uid, peer, rows, outcomes)  # first: killed in between, it is audited again
+            self._audit_end(study_instance_uid, peer, by_patient, outcomes)  # first: if killed, it is made again
             record(self.ledger, lambda connection: self._record(connection, study_instance_uid, peer, rows, outcomes))
         return True
 
@@ -90,17 +95,21 @@ class Deliverer:
         """Makes audit messages; the node sends them."""
         return Recorder(self.settings, self.ledger)
 
-    def _audit_begin(self, uid: str, name: str, rows: Sequence[RowMapping]) -> None:
+    def _audit_begin(self, uid: str, name: str, by_patient: _ByPatient) -> None:
         if peer := self.settings.receivers.get(name):
-            self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows))
+            for patient_id, rows in by_patient.items():
+                self.audit.sending(peer, uid, Counter(row["sop_class_uid"] for row in rows), patient_id)
 
-    def _audit_end(self, uid: str, name: str, rows: Sequence[RowMapping], outcomes: Sequence[SendResult]) -> None:
-        errors = {outcome.path.stem: outcome.error for outcome in outcomes}
-        stored, failed = Counter[str](), Counter[str]()
-        for row in rows:
-            (failed if errors[row["sop_instance_uid"]] else stored)[row["sop_class_uid"]] += 1
-        if peer := self.settings.receivers.get(name):
-            self.audit.sent(peer, uid, stored, failed, next(filter(None, errors.values()), ""))
+    def _audit_end(self, uid: str, name: str, by_patient: _ByPatient, outcomes: Sequence[SendResult]) -> None:
+        peer, errors = self.settings.receivers.get(name), {outcome.path.stem: outcome.error for outcome in outcomes}
+        if peer is None:
+            return
+        for patient_id, rows in by_patient.items():
+            stored, failed = Counter[str](), Counter[str]()
+            for row in rows:
+                (failed if errors[row["sop_instance_uid"]] else stored)[row["sop_class_uid"]] += 1
+            reason = next((error for row in rows if (error := errors[row["sop_instance_uid"]])), "")
+            self.audit.sent(peer, uid, stored, failed, reason, patient_id)
 
     def _outcomes(self, uid: str, peer: str, paths: Sequence[Path]) -> Sequence[SendResult]:
         """However sending ends, each object has a result: none is left claimed and unrecorded."""
@@ -133,13 +142,25 @@ class Deliverer:
             fallback.record_sent(connection, row, peer, sent[row["sop_instance_uid"]], now, taken)
         if stored:
             kinds = ", ".join(row["kind"] for row in stored)
-            note(connection, uid, now, taken, f"{len(stored)} objects to {peer}: {kinds}")
+            note(connection, uid, now, taken, f"{counted(len(stored), 'object')} to {peer}: {kinds}")
         failed = [error for error in errors.values() if error]
         if failed:
             counts = {"stored": len(stored), "failed": len(failed)}
             _log.warning("not delivered", study=uid, peer=peer, **counts, reason=failed[0])
         else:
             _log.info(str(taken), study=uid, peer=peer, stored=len(stored))
+
+
+def _by_patient(rows: Sequence[RowMapping], paths: Sequence[Path]) -> _ByPatient:
+    """The objects of each patient of the study, by the Patient ID in them; of one that cannot be read it is empty."""
+    found: dict[str, list[RowMapping]] = {}
+    for row, path in zip(rows, paths, strict=True):
+        try:
+            patient_id = str(read_attributes(path, _PATIENT_ID).get("PatientID") or "").strip()
+        except UnreadableInstance:  # sending says why
+            patient_id = ""
+        found.setdefault(patient_id, []).append(row)
+    return found
 
 
 def _record_circuit(connection: Connection, uid: str, peer: str, outcomes: Sequence[SendResult], now: float) -> None:

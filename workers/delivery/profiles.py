@@ -13,7 +13,7 @@ from typing import NamedTuple
 from node.entities import JobState
 from node.errors import ConfigurationError
 from node.sending.deliveries import Plan
-from node.settings import Peer, Settings
+from node.settings import Peer, Settings, did_you_mean
 from workers.results.registry import fallbacks, kinds
 
 
@@ -55,10 +55,11 @@ def require_known(settings: Settings) -> None:
     """
     for name, peer in settings.peers.items():
         if peer.viewer not in profiles():
-            known = ", ".join(sorted(profiles()))
+            known = f"{', '.join(sorted(profiles()))}{did_you_mean(peer.viewer, profiles())}"
             raise ConfigurationError(f"peers.{name}.viewer: there is no profile {peer.viewer}, only {known}")
         for kind in set(peer.also) - set(kinds()):
-            raise ConfigurationError(f"peers.{name}.also: there is no kind {kind}, only {', '.join(kinds())}")
+            known = f"{', '.join(kinds())}{did_you_mean(kind, kinds())}"
+            raise ConfigurationError(f"peers.{name}.also: there is no kind {kind}, only {known}")
 
 
 def kinds_for(peer: Peer) -> tuple[str, ...]:

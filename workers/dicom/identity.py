@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_description, dictionary_VM
 from pydicom.multival import MultiValue
-from pydicom.valuerep import PersonName
+
+from node.dicom.character_sets import UNREADABLE
+from node.dicom.headers import Header
 
 AS_IT_IS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 LONGEST = {"PatientID": 64, "AccessionNumber": 16, "StudyID": 16}
@@ -54,6 +56,9 @@ def _remarks(header: Dataset) -> Iterator[str]:
                           ("AccessionNumber", "is mended"), ("StudyID", "is left empty or mended")):  # fmt: skip
         if keyword in header and (fault := _fault(header[keyword])):
             yield f"{dictionary_description(keyword)} of the images {fault}: in the results it {what}"
+    for found in sorted(header.undeclared) if isinstance(header, Header) else ():
+        how = "some of it could not be read" if found == UNREADABLE else f"it was read as {found}"
+        yield f"text of the images is not in the Specific Character Set that they declare: {how}"
 
 
 def _fault(element: DataElement) -> str:
@@ -76,7 +81,7 @@ def _text(value: object, vr: str) -> str:
 
 
 def _name(value: object) -> str:
-    text = _CONTROL.sub("", _ESCAPES.sub("", _decoded(value)))
+    text = _CONTROL.sub("", _ESCAPES.sub("", str(value)))
     return "=".join(_group(group) for group in text.replace("\\", " ").split("=")[:NAME_GROUPS])
 
 
@@ -88,17 +93,3 @@ def _group(group: str) -> str:
         while components and not components[-1]:
             components.pop()
     return "^".join(components)[:NAME_GROUP].rstrip("^ ") if len(group) > NAME_GROUP else "^".join(components)
-
-
-def _decoded(value: object) -> str:
-    """A name; one that was read as Latin-1 but is valid UTF-8 (which no name in Latin-1 is by chance) as UTF-8."""
-    text = str(value)
-    raw = value.original_string if isinstance(value, PersonName) else None
-    if not isinstance(raw, bytes):
-        return text
-    if raw.isascii() or text != raw.decode("latin-1"):
-        return text
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return text

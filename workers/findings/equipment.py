@@ -68,7 +68,7 @@ def algorithm(context: Context, parameters: Sequence[str] = ()) -> Any:
 def segment_algorithm(context: Context, label: Label) -> Any:
     """Item of Segmentation Algorithm Identification Sequence (0062,0007)."""
     card = context.card
-    parameters = {"method": method(context), "threshold": f"{label.saliency_threshold:g}"}
+    parameters = {"method": method(context), "threshold": label.region_rule.removeprefix(">= ")}
     family = codes.coded(codes.ALGORITHM_FAMILIES[card.algorithm])
     return hd.AlgorithmIdentificationSequence(card.name, family, card.version, MANUFACTURER, parameters)
 
@@ -81,7 +81,7 @@ def method(context: Context) -> str:
 def region_parameters(context: Context, label: Label) -> tuple[str, str]:
     """What decided that a region was drawn and where it ends."""
     return (
-        f"{method(context)} >= {label.saliency_threshold:g} (raw scale)",
+        f"{method(context)} {label.region_rule} (raw scale)",
         f"{context.card.quantity} threshold {label.operating_point:g}",
     )
 

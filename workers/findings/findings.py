@@ -134,7 +134,7 @@ def _regions(
 ) -> tuple[tuple[Region, ...], str]:
     """The regions, or, where they would fill a lung, `Finding.diffuse`."""
     resampled, valid = source.to_source(saliency), source.valid
-    inside = resampled >= label.saliency_threshold
+    inside = resampled >= label.region_threshold(float(resampled.max()))
     inside = inside if valid is None else inside & valid
     diffuse = zones.diffuse(inside) if zones is not None and label.territory in DIFFUSE_IN else ""
     if diffuse:

@@ -36,6 +36,7 @@ def segmentations(study: AnalysedStudy) -> Iterator[Dataset]:
 def _segmentation(analysed: AnalysedSource) -> Dataset:
     source, context, pairs = analysed.source, analysed.context, analysed.regions
     touched, uids = analysed.touched, source.sop_instance_uids
+    what = "findings" if context.card.category == "finding" else "organs"
     dataset: Dataset = hd.seg.Segmentation(
         source_images=_images(analysed),
         pixel_array=np.stack([region.frames[touched] for _, region in pairs], axis=-1).view(np.uint8),
@@ -51,9 +52,11 @@ def _segmentation(analysed: AnalysedSource) -> Dataset:
         device_serial_number=context.digest[:16],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         pixel_measures=hd.PixelMeasuresSequence(**source.pixel_measures._asdict()),
-        content_label="FINDINGS",
+        content_label=what.upper(),
         content_description=equipment.RESEARCH,
-        series_description=equipment.series_description(context, source.series_name("regions")),
+        series_description=equipment.series_description(
+            context, source.series_name("regions" if what == "findings" else what)
+        ),
     )
     if not source.is_volume:
         _make_drawable(dataset, source.headers[0])
@@ -92,9 +95,10 @@ def _segment(number: int, finding: Finding, region: Region, context: Context) ->
         anatomic_regions=[codes.coded(region.site)],
         display_color=codes.cielab(label.colour),
     )
-    threshold = f"{equipment.method(context)} >= {label.saliency_threshold:g}"
+    threshold = f"{equipment.method(context)} {label.region_rule}"
     segment.SegmentAlgorithmName = f"{context.card.name} {context.card.version} {threshold}"[:64]
-    segment.SegmentDescription = f"{label.title}, {wording.place(region.location)}"[:1024]
+    where = f", {wording.place(region.location)}" if context.card.category == "finding" else ""
+    segment.SegmentDescription = f"{label.title}{where}"[:1024]
     return segment
 
 

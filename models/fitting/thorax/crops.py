@@ -16,7 +16,6 @@ from models.data.images import read_image
 from models.fitting.rows import Rows, everything, parts
 from models.fitting.task import Task
 from models.networks.modules.thorax import ThoraxNetwork, pooled
-from models.segmenter import Segmenter
 
 BATCH = 8
 SAVED_AFTER = 32  # batches: so many are computed again after a kill
@@ -56,7 +55,7 @@ class Thoraxes:
         return tuple(torch.from_numpy(tap[rows]).float() for tap in self.taps)
 
 
-def thoraxes(task: Task, segmenter: Segmenter, network: ThoraxNetwork) -> Thoraxes:
+def thoraxes(task: Task, network: ThoraxNetwork) -> Thoraxes:
     """Of all images of the task; what an earlier call wrote before it was killed is not computed again."""
     anatomy = task.like.anatomy
     assert anatomy is not None
@@ -65,7 +64,7 @@ def thoraxes(task: Task, segmenter: Segmenter, network: ThoraxNetwork) -> Thorax
     done = int(progress.read_text()) if progress.is_file() else 0
     network.to(task.device)
     for number, rows in enumerate(parts(everything(len(task.examples))[done:], BATCH), start=1):
-        _fill(found, rows, task, segmenter, network, anatomy.crop)
+        _fill(found, rows, task, network, anatomy.crop)
         done += len(rows)
         if done == len(task.examples) or number % SAVED_AFTER == 0:
             for table in (found.pooled, *found.taps, found.brightness, found.lungs, found.territories):
@@ -92,13 +91,12 @@ def _tables(task: Task, network: ThoraxNetwork, size: int) -> Thoraxes:
     )
 
 
-def _fill(
-    found: Thoraxes, rows: NDArray[np.int64], task: Task, segmenter: Segmenter, network: ThoraxNetwork, size: int
-) -> None:
+def _fill(found: Thoraxes, rows: NDArray[np.int64], task: Task, network: ThoraxNetwork, size: int) -> None:
+    assert task.segment is not None
     taken = np.empty((len(rows), size, size), np.float32)
     for index, row in enumerate(rows):
         image = read_image(task.examples.files[row], task.size)
-        lungs = segmenter(image).lungs
+        lungs = task.segment(image)
         crop = Crop.of(lungs)
         taken[index] = crop.take(image, size)
         seen = Seen.of(crop, taken[index], lungs, set(found.names))

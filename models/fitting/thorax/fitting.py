@@ -55,11 +55,8 @@ class Head:
 
 def fit(task: Task) -> Fit:
     """Fit the head, and make out-of-fold logits and evidence."""
-    from models.segmenter import load_segmenter  # noqa: PLC0415 (packages load localizers)
-
-    assert task.like.anatomy is not None
     network = _with_imagenet(task)
-    seen = thoraxes(task, load_segmenter(task.like.anatomy.package), network)
+    seen = thoraxes(task, network)
     features = _features(task, seen)
     tried = {penalty: _fold_heads(task, features, penalty, seen) for penalty in PENALTIES}
     scores = {penalty: _score(task, seen.pooled, crossed) for penalty, crossed in tried.items()}
@@ -140,15 +137,15 @@ def _normal(seen: Thoraxes, targets: Floats) -> NDArray[np.float32]:
 
 def _evidence(task: Task, seen: Thoraxes, network: ThoraxNetwork, crossed: Sequence[Head]) -> Rows:
     """Evidence (N, L, CELLS, CELLS) of heads that did not see the image; the normal chests are those of all."""
-    places = tuple((label.territory, label.differs) for label in task.like.labels)
+    criteria = tuple((label.territory, label.differs) for label in task.like.labels)
     normal, bias = network.normal.numpy(), network.bias.detach().double().numpy()
-    maps = Rows(task.store / "maps.npy", (len(task.examples), len(places), CELLS, CELLS), np.float32)
+    maps = Rows(task.store / "maps.npy", (len(task.examples), len(criteria), CELLS, CELLS), np.float32)
     for held, head in zip(task.held_out, crossed, strict=True):
         _set(network, head, bias)
         for rows in parts(np.sort(held), BATCH):
             with torch.inference_mode():
                 found = network.maps(seen.features(rows)).numpy()
             maps[rows] = np.stack(
-                [evidence(one, seen.seen(int(row)), normal, places) for row, one in zip(rows, found, strict=True)]
+                [evidence(one, seen.seen(int(row)), normal, criteria) for row, one in zip(rows, found, strict=True)]
             )
     return maps

@@ -17,7 +17,7 @@ ITERATIONS, ENOUGH = 400, 1e-4  # residual by the right side, of every target
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Features (N, D) and what is told apart in them.
+    """Features (N, D), sources and weights of their rows.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.valuerep import format_number_as_ds
 
+from node.dicom.character_sets import decode_texts
 from node.dicom.value_representations import BULK
 from node.worklist.items.statuses import Status, UpsRefused
 
@@ -53,8 +54,13 @@ def _groups(name: str) -> Json:
 
 def texts(entry: Json | None) -> tuple[str, ...]:
     """The values of one element as text, empty ones left out; the groups of a name are joined by `=`."""
-    values = (entry or {}).get("Value", ())
-    return tuple(text for text in map(_as_text, values) if text)
+    return tuple(text for text in map(_as_text, _values(entry)) if text)
+
+
+def _values(entry: object) -> list[object]:
+    """None where an older version kept what is no element."""
+    values = entry.get("Value") if isinstance(entry, dict) else None
+    return values if isinstance(values, list) else []
 
 
 def _as_text(value: object) -> str:
@@ -77,7 +83,8 @@ def items(attributes: Json, keyword: str) -> tuple[Json, ...]:
 
 def items_of(entry: Json | None) -> tuple[Json, ...]:
     """The Items of a Sequence element; none where it is another one."""
-    return tuple(entry.get("Value", ())) if entry and entry["vr"] == "SQ" else ()
+    is_sequence = isinstance(entry, dict) and entry.get("vr") == "SQ"
+    return tuple(item for item in _values(entry) if isinstance(item, dict)) if is_sequence else ()
 
 
 def has_value(attributes: Json, keyword: str) -> bool:
@@ -110,6 +117,7 @@ def from_dataset(dataset: Dataset) -> tuple[Json, tuple[str, ...]]:
         A value cannot be understood (0x0106), or the Data Set is too large (0x0213).
     """
     try:
+        _decode_texts(dataset)
         whole = dataset.to_json_dict()
         size = len(json.dumps(whole, allow_nan=False))
     except Exception as error:  # pydicom raises whatever it met in the bytes
@@ -118,6 +126,13 @@ def from_dataset(dataset: Dataset) -> tuple[Json, tuple[str, ...]]:
         raise UpsRefused(Status.RESOURCE_LIMITATION)
     dropped: list[str] = []
     return without_unkept(whole, dropped), tuple(dropped)
+
+
+def _decode_texts(dataset: Dataset, inherited: Sequence[str] = ()) -> None:
+    declared = decode_texts(dataset, inherited)
+    for element in dataset:
+        for item in element.value or () if element.VR == "SQ" else ():
+            _decode_texts(item, declared)
 
 
 def without_unkept(attributes: Json, dropped: list[str]) -> Json:

@@ -146,6 +146,6 @@ def read(row: RowMapping) -> Item:
         reason=row["priority_reason"],
         triage_priority=Priority(row["triage_priority"]) if row["triage_priority"] else None,
         transaction_uid=row["transaction_uid"],
-        attributes=row["attributes"],
+        attributes=row["attributes"] if isinstance(row["attributes"], dict) else {},  # of an older version
         created_at=row["created_at"],
     )

@@ -167,7 +167,14 @@ class _Connection(socketserver.BaseRequestHandler):
                 self.connection.sock.sendall(block(response))
 
     def _receive(self, most: int) -> bytes:
-        return receive(self.connection.sock, self.connection.deadline, most)
+        """The next bytes. A TLS record, too, has as long as a message: a block is seen when its record is whole."""
+        sock, deadline = self.connection.sock, self.connection.deadline
+        if isinstance(sock, ssl.SSLSocket) and not sock.pending():
+            sock.settimeout(deadline.seconds_left)
+            socket.socket.recv(sock, 1, socket.MSG_PEEK)
+            left, longest = deadline.seconds_left, self.server.table.message_seconds
+            deadline = Deadline(longest if left is None else min(left, longest))
+        return receive(sock, deadline, most)
 
     def _begins(self) -> None:
         self.connection.deadline = Deadline(self.server.table.message_seconds)

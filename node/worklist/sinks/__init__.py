@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from node.errors import ConfigurationError
-from node.settings import Peer, Settings
+from node.settings import Peer, Settings, did_you_mean
 from node.worklist.items.priority import Priority
 from node.worklist.sinks.facts import Notice
 
@@ -123,7 +123,8 @@ def make_sinks(settings: Settings, on_query: OnQuery = ignore) -> dict[str, Sink
     made = {}
     for number, name in enumerate(settings.worklist.sinks):
         if name not in registered():
-            raise ConfigurationError(f"worklist.sinks.{number}: no sink is called {name}: {', '.join(registered())}")
+            known = f"{', '.join(registered())}{did_you_mean(name, registered())}"
+            raise ConfigurationError(f"worklist.sinks.{number}: no sink is called {name}: {known}")
         sink = registered()[name]
         if (table := sink.read(settings)) is not None:
             made[name] = sink.make(table, settings, on_query)

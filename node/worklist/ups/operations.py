@@ -177,26 +177,25 @@ def find(
         found = select(WORK_ITEM.c.sop_instance_uid).where(*query.where).order_by(*order)
         uids = connection.execute(found).scalars().all()
     for start in range(0, len(uids), _CHUNK):
-        for uid, attributes in _matches(ledger, query, station, uids[start : start + _CHUNK], order, passed_over):
-            yield uid, _visible(attributes) if whole else query.response(attributes)
+        yield from _matches(ledger, query, station, uids[start : start + _CHUNK], order, passed_over, whole=whole)
 
 
 def _matches(
     ledger: Ledger, query: Query, station: Station, uids: Sequence[str], order: Sequence[ColumnElement[Any]],
-    passed_over: PassedOver,
+    passed_over: PassedOver, *, whole: bool,
 ) -> list[tuple[str, Json]]:  # fmt: skip
-    """Those that match; one that is no Data Set, which an older version kept, is passed over."""
+    """The responses of those that match; one that is no Data Set, which an older version kept, is passed over."""
     found = []
     columns = WORK_ITEM.c.sop_instance_uid, WORK_ITEM.c.study_instance_uid, WORK_ITEM.c.attributes
     with ledger.read() as connection:
         query_rows = select(*columns).where(WORK_ITEM.c.sop_instance_uid.in_(uids)).order_by(*order)
         for uid, study, attributes in connection.execute(query_rows).all():
-            whole = attributes
+            tested = attributes
             try:
                 if query.has_key("InputInformationSequence"):
-                    whole = with_input(connection, study, attributes, station)
-                if query.test(whole):
-                    found.append((uid, whole))
+                    tested = with_input(connection, study, attributes, station)
+                if query.test(tested):
+                    found.append((uid, _visible(tested) if whole else query.response(tested)))
             except (AttributeError, KeyError, TypeError, ValueError):
                 passed_over.log(uid)
     return found

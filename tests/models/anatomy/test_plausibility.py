@@ -27,6 +27,7 @@ def test_a_small_lung_beside_a_large_one_is_plausible() -> None:
         (probability(ellipse(RIGHT), ellipse(LEFT, (14.0, 8.0))), "has 15 % of the other's area"),
         (probability(ellipse((30.0, 60.0), (25, 15)), ellipse((98.0, 70.0), (25, 15))), "do not lie side by side"),
         (probability(ellipse(RIGHT, (16, 30)), ellipse((62.0, 100.0), (16, 24))), "is wider than a lung is"),
+        (probability(outside=0.3), "too much of the image looks a little like lung"),
         (probability(inside=0.6), "with a mean probability of 60 % only"),
     ],
 )

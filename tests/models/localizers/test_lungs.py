@@ -11,7 +11,7 @@ from models.data.datasets import read_examples
 from models.data.images import read_image
 from models.errors import InputError, PackageError
 from models.localizers.lungs import SIDES
-from models.segmenter import load_segmenter
+from models.packages import load_segmenter
 from tests.models.shared_data import CHEST_XRAY, needs_chest_xray
 
 SHIPPED = packages.ZOO / "lungs"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from models.metrics import draws
 from models.metrics.draws import patient_draws
 from models.metrics.ranking import auc, auc_draws, auc_interval, within_draws
 
@@ -35,6 +36,15 @@ def test_a_draw_counts_a_row_as_often_as_it_was_drawn() -> None:
         assert area == pytest.approx(roc_auc_score(np.repeat(truth, draw), np.repeat(scores, draw)), abs=1e-12)
     assert (weights[:, ::2] == weights[:, 1::2]).all()
     assert np.isnan(auc_draws(scores, truth, truth[None].astype(float)))
+
+
+def test_draws_in_parts_are_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = np.arange(90) // 3
+    whole = patient_draws(groups, 20, seed=4)
+    monkeypatch.setattr(draws, "CHUNK", 7 * 90)
+    found = list(draws.drawn_parts(groups, 20, seed=4))
+    assert [len(part) for part in found] == [7, 7, 6]
+    np.testing.assert_array_equal(np.concatenate(found), whole)
 
 
 def test_pairs_of_two_sources_do_not_count() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from node.admin import checks
 from node.admin.checks import Line, run_checks
 from node.dicom.contexts import COMMITMENT_SOP_CLASSES, RESULT_SOP_CLASSES
 from node.dispatch.embedded_redis import EmbeddedRedis
@@ -29,7 +31,20 @@ from node.errors import ConfigurationError
 from node.ledger import workers
 from node.ledger.engine import open_ledger
 from node.sending import circuits
-from node.settings import Audit, Database, Models, Node, Peer, Queue, Repository, Results, Settings, Web, Worklist
+from node.settings import (
+    Audit,
+    Database,
+    Models,
+    Node,
+    Peer,
+    Queue,
+    Repository,
+    Results,
+    Settings,
+    Web,
+    WebTls,
+    Worklist,
+)
 from tests.node.authority import Authority
 from tests.node.conftest import House
 
@@ -120,7 +135,7 @@ def test_a_peer_that_commits_is_said(settings: Settings, start: Start) -> None:
 def test_a_data_folder_that_others_may_enter_is_said(settings: Settings) -> None:
     settings.node.data.mkdir(mode=0o755)
     settings.node.data.chmod(0o755)
-    (line,) = [line for line in check(settings) if line.detail.startswith("WARNING")]
+    (line,) = [line for line in check(settings) if line.warning]
     assert (line.what, "open to others" in line.detail) == ("disk", True)
 
 
@@ -414,17 +429,18 @@ def test_a_port_of_the_page_that_is_taken_is_a_failure(settings: Settings) -> No
 
 
 @pytest.mark.parametrize(
-    ("days", "good", "said"), [(400, True, "good for more than 30 days"), (9, True, "WARNING"), (-1, False, "ended on")]
+    ("days", "good", "warning", "said"),
+    [(400, True, False, "good for more than 30 days"), (9, True, True, "in 9 days"), (-1, False, False, "ended on")],
 )
 def test_how_long_a_certificate_is_good_is_said(
-    settings: Settings, start: Start, tmp_path: Path, *, days: int, good: bool, said: str
+    settings: Settings, start: Start, tmp_path: Path, *, days: int, good: bool, warning: bool, said: str
 ) -> None:
     tls = Authority(tmp_path / "ca").issue(days=days)
     lines = check(
         settings.model_copy(update={"node": settings.node.model_copy(update={"tls": tls})}), pacs=start(Pacs())
     )
     (line,) = [line for line in lines if line.what == "tls"]
-    assert (line.ok, said in line.detail) == (good, True)
+    assert (line.ok, line.warning, said in line.detail) == (good, warning, True)
     tls.key.unlink()
     lines = check(settings.model_copy(update={"node": settings.node.model_copy(update={"tls": tls})}))
     assert [(line.ok, line.detail) for line in lines if line.what == "tls"] == [
@@ -432,14 +448,23 @@ def test_how_long_a_certificate_is_good_is_said(
     ]
 
 
+def test_a_certificate_of_the_page_that_cannot_be_used_is_one_failure(settings: Settings, tmp_path: Path) -> None:
+    tls = Authority(tmp_path / "ca").issue()
+    tls.key.write_text("none")
+    web = Web(tls=WebTls(certificate=tls.certificate, key=tls.key))
+    (line,) = [line for line in check(settings.model_copy(update={"web": web})) if line.what == "tls"]
+    assert not line.ok
+    assert line.detail.startswith("web.tls: a file of certificate, key cannot be used: ")
+
+
 def test_a_peer_whose_ae_title_is_all_that_it_must_know_is_said_where_others_reach_us(
     settings: Settings, start: Start
 ) -> None:
     peer = start(Pacs())
     near = peer.model_copy(update={"addresses": (ip_network("127.0.0.1"),)})
-    assert not [line for line in check(settings, peer=peer) if "WARNING" in line.detail]
+    assert not [line for line in check(settings, peer=peer) if line.warning]
     public = settings.model_copy(update={"node": settings.node.model_copy(update={"host": "0.0.0.0"})})
-    (line,) = [line for line in check(public, peer=peer, near=near) if "WARNING" in line.detail]
+    (line,) = [line for line in check(public, peer=peer, near=near) if line.warning]
     assert (line.ok, line.what) == (True, "peer peer")
     assert "whoever calls itself PACS is accepted, from every address: give addresses" in line.detail
 
@@ -463,8 +488,23 @@ def test_what_the_workers_of_a_running_node_say_and_who_fails_again_and_again_is
             circuits.record_failure(connection, "pacs", uid, "it does not answer", now)
     lines = run_checks(lambda: settings)
     assert [line for line in lines if line.what.startswith("worker ")] == [
-        Line(True, "worker here:1", "WARNING: ready: it runs on the CPU"),
+        Line(True, "worker here:1", "ready: it runs on the CPU", warning=True),
         Line(False, "worker here:2", "not ready: no GPU"),
     ]
-    what = "failed 3 times in a row and is only probed; 0 objects wait: it does not answer"
+    what = "failed 3 times in a row and is only probed; 0 objects waiting: it does not answer"
     assert Line(False, "peer pacs", what) in lines
+
+
+def test_a_warning_is_marked_as_one_and_no_failure(
+    settings: Settings, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = settings.model_copy(update={"node": settings.node.model_copy(update={"host": "0.0.0.0"})})
+    found = check(public, pacs=start(Pacs()))
+    assert checks.show(found, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(("ok   ", "warn "))] == []
+    (line,) = [line for line in lines if line.startswith("warn ")]
+    assert line.startswith("warn peer pacs: whoever calls itself PACS is accepted")
+    assert lines[0].startswith("ok   configuration: 1 peer; data in ")
+    assert checks.show(found, as_json=True)
+    assert [one["what"] for one in json.loads(capsys.readouterr().out) if one["warning"]] == ["peer pacs"]

@@ -12,6 +12,7 @@ from node.admission.associations import (
     AssociationEnd,
     AssociationRegistry,
     OpenAssociation,
+    StoreCounts,
     StoreResult,
     StudyCounts,
 )
@@ -125,7 +126,7 @@ def test_the_end_reports_what_each_study_got_once(
     one, two = opened(registry), opened(registry)
     for association in (one, two):
         registry.stored(association, StoreResult("CT", 0, "1.1", 10))
-    registry.stored(one, StoreResult("CT", 0, "1.1", 10, duplicate=True))
+    registry.stored(one, StoreResult("CT", 0, "1.1", 10, duplicate=True, patient_id="A"))
     registry.stored(one, StoreResult("MR", 0xA700, "1.2"))
     registry.stored(one, StoreResult("MR", 0xC000))  # of a study that nobody knows
     for _ in range(2):
@@ -133,10 +134,12 @@ def test_the_end_reports_what_each_study_got_once(
     ((caller, studies),) = ended
     assert (caller, len(results)) == (CALLER, 5)
     assert studies == {
-        "1.1": StudyCounts(new={"CT": 1}, duplicate={"CT": 1}, size=20),  # type: ignore[arg-type]
-        "1.2": StudyCounts(refused={"MR": 1}, statuses={0xA700: 1}),  # type: ignore[arg-type]
+        "1.1": {
+            "": StoreCounts(new={"CT": 1}),  # type: ignore[arg-type]
+            "A": StoreCounts(duplicate={"CT": 1}),  # type: ignore[arg-type]
+        },
+        "1.2": {"": StoreCounts(refused={"MR": 1}, statuses={0xA700: 1})},  # type: ignore[arg-type]
     }
-    assert studies["1.1"].total == 2
 
 
 def test_what_is_stored_behind_the_end_is_reported_when_the_connection_closes(
@@ -147,7 +150,7 @@ def test_what_is_stored_behind_the_end_is_reported_when_the_connection_closes(
     registry.end(one, ABORTED)  # while the instance is written
     registry.stored(one, StoreResult("CT", 0, "1.1", 10))
     registry.end(one, ABORTED, closed=True)
-    assert [studies["1.1"].total for _, studies in ended] == [0, 1]
+    assert [bool(studies["1.1"]) for _, studies in ended] == [False, True]
 
 
 def test_an_association_that_stored_nothing_is_not_reported(

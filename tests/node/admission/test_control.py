@@ -42,7 +42,7 @@ def said(house: House, *parts: bytes) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     ("request_", "why", "hint"),
     [
-        (associate_request(called="OTHER"), (1, 1, 7), "node.ae_title = READFIRST"),
+        (associate_request(called="OTHER"), (1, 1, 7), "enter READFIRST there, or change node.ae_title"),
         (associate_request("STRANGER"), (1, 1, 3), "[peers.…]"),
         (associate_request("STRANGER", called="OTHER"), (1, 1, 7), "node.ae_title"),
         (associate_request(version=2), (1, 2, 2), "version 1"),
@@ -93,7 +93,7 @@ def test_an_abort_is_not_answered(listen: Listen, tmp_path: Path) -> None:
 def test_tls_at_a_port_without_it_is_named(listen: Listen, tmp_path: Path) -> None:
     with capture_logs() as logs:
         said(listen(settings(tmp_path)), bytes((0x16, 3, 1, 0, 200, 1)))
-    assert "there is no node.tls" in logs[0]["hint"]
+    assert "set node.tls, or turn TLS off there" in logs[0]["hint"]
 
 
 @pytest.mark.parametrize("begin", [b"", b"\1\0\0\1", associate_request()[:6], associate_request()[:74]])
@@ -206,7 +206,7 @@ def test_a_rejection_is_reported(tmp_path: Path) -> None:
         assert AdmissionControl(known, associations).admit(ours, address[0]) is None
         assert answer(theirs)[0] == REJECTED
         assert read(theirs, 1) == b""
-    hint = "name its AE title in a [peers.…] table"
+    hint = "no peer has this AE title: write a [peers.…] table with it"
     assert rejected == [("STRANGER", "127.0.0.1", f"association rejected: {hint}")]
 
 

@@ -33,7 +33,7 @@ def rejected(caller: Caller, *, accept_unknown: bool = False) -> tuple[tuple[int
     ("caller", "answer", "hint"),
     [
         (Caller("READFIRST", "ANYWHERE", "192.0.2.1"), None, ""),
-        (Caller("OTHER", "ANYWHERE", "192.0.2.1"), CALLED, "node.ae_title = READFIRST"),
+        (Caller("OTHER", "ANYWHERE", "192.0.2.1"), CALLED, "enter READFIRST there, or change node.ae_title"),
         (Caller("readfirst", "ANYWHERE", "192.0.2.1"), CALLED, "node.ae_title"),
         (Caller("READFIRST", "STRANGER", "192.0.2.1"), CALLING, "[peers.…]"),
         (Caller("READFIRST", "anywhere", "192.0.2.1"), CALLING, "[peers.…]"),
@@ -43,7 +43,7 @@ def rejected(caller: Caller, *, accept_unknown: bool = False) -> tuple[tuple[int
         (Caller("READFIRST", "NEAR", "fd00::1"), None, ""),
         (Caller("READFIRST", "NEAR", "10.2.0.1"), CALLING, "10.2.0.1: add that to addresses of [peers.near]"),
         (Caller("READFIRST", "BOUND", "10.9.9.9", frozenset({"ct.hospital"})), None, ""),
-        (Caller("READFIRST", "BOUND", "10.9.9.9", frozenset({"mr"})), CALLING, "names mr, not certificate = CT.H"),
+        (Caller("READFIRST", "BOUND", "10.9.9.9", frozenset({"mr"})), CALLING, "give it one that names CT.Hospital"),
         (Caller("READFIRST", "BOUND", "10.9.9.9", frozenset()), CALLING, "names nobody"),
         (Caller("READFIRST", "TWIN", "10.2.0.2"), None, ""),
         (Caller("READFIRST", "TWIN", "10.2.0.3"), CALLING, "addresses of [peers.twin-1]"),

@@ -17,7 +17,7 @@ from pynetdicom.sop_class import UnifiedProcedureStepPull
 from sqlalchemy import text
 
 from node import scp
-from node.admission.associations import AssociationRegistry, StoreResult, StudyCounts
+from node.admission.associations import AssociationRegistry, StoreCounts, StoreResult
 from node.admission.policy import Caller
 from node.audit import Recorder, unaudited
 from node.audit.alarms import WINDOW
@@ -120,6 +120,22 @@ def test_an_association_is_one_message_a_study_and_a_second_time_a_read(
     assert users(new) == ["MODALITY", "READFIRST"]
 
 
+def test_a_study_of_two_patients_has_a_message_for_each(
+    audited: House, recorder: Recorder, associate: Callable[..., Association], ledger: Ledger, tmp_path: Path
+) -> None:
+    """PS3.15 A.5.3.6, A.5.3.7: a message "may only include information about a single patient"."""
+    association = associate(audited, CT)
+    for number, patient_id in enumerate((PATIENT_ID, "OTHER^1", PATIENT_ID)):
+        instance = image(f"{INSTANCE}.{number}", PatientID=patient_id)
+        assert association.send_c_store(save(tmp_path / str(number), instance)).Status == 0
+    association.release()
+    received = when_told(ledger, 2)
+    assert [things(one) for one in received] == [[STUDY, PATIENT_ID], [STUDY, "OTHER^1"]]
+    assert [counts(one)[CTImageStorage] for one in received] == ["2", "1"]
+    recorder.shown("10.0.0.9", STUDY)
+    assert [things(one) for one in told(ledger)[2:]] == [[STUDY, PATIENT_ID], [STUDY, "OTHER^1"]]
+
+
 def test_an_aborted_association_is_told_too(
     audited: House, associate: Callable[..., Association], ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -176,10 +192,10 @@ def test_of_one_address_what_differs_is_told_and_what_is_the_same_is_counted(
 
 
 def test_what_succeeded_and_what_did_not_are_a_message_each(recorder: Recorder, ledger: Ledger) -> None:
-    received = StudyCounts()
+    received = StoreCounts()
     for status in (0, 0, 0xA700):
         received.add(StoreResult(CTImageStorage, status, STUDY, 10))
-    recorder.received(MODALITY, {STUDY: received})
+    recorder.received(MODALITY, {STUDY: {"": received}})
     recorder.sent(PACS, STUDY, {CTImageStorage: 1}, {CTImageStorage: 2}, "the peer refused it with status 0xA700")
     messages = told(ledger)
     assert [event(one) for one in messages] == [
@@ -311,7 +327,7 @@ def test_patients_are_left_out_where_the_settings_say_so(settings: Settings, led
 def test_without_a_sink_nothing_is_written(settings: Settings, ledger: Ledger) -> None:
     recorder = Recorder(settings.model_copy(update={"audit": Audit(sinks=())}), ledger)
     recorder.started()
-    recorder.received(MODALITY, {STUDY: StudyCounts()})
+    recorder.received(MODALITY, {STUDY: {}})
     with ledger.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM job")).scalar() == 0
         assert connection.execute(text("SELECT count(*) FROM audited")).scalar() == 0

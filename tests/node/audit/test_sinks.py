@@ -9,6 +9,7 @@ import ssl
 import stat
 import struct
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from ports import free_port
 from structlog.testing import capture_logs
 
-from node.audit import recording
+from node.audit import recording, repository
 from node.audit import waiting as count_waiting
 from node.audit.sender import AuditSender, Sink, make_sinks
 from node.audit.trail import Trail
@@ -138,12 +139,16 @@ class Receiver:
                 if self.manners == "resets":
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
-                data = b""
+                data = bytearray()
                 while chunk := sock.recv(1000):
                     data += chunk
-                self.got.append(data)
+                self.got.append(bytes(data))
                 if self.manners == "polite":
                     sock.unwrap()
+                elif self.manners == "goes on":
+                    answered = sock.unwrap()
+                    while not time.sleep(0.1):
+                        answered.sendall(b"x")
         except OSError:
             return
 
@@ -189,6 +194,18 @@ def test_syslog_over_tls_frames_each_message_by_its_octets(
     assert [match and match.groups() for match in found] == [
         ("84" if one == 0 else "85", XML % one) for one in range(3)
     ]
+
+
+def test_a_receiver_that_goes_on_sending_is_left(
+    receiver: Receiver, tls: Tls, ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "_CLOSE_SECONDS", 0.5)
+    fill(ledger, "syslog", range(1))
+    with receiver.once("goes on"):
+        before = time.monotonic()
+        sink_to(receiver, tls, settings).send(rows(ledger, "syslog"))
+        assert time.monotonic() - before < 5
+    assert len(frames(receiver.got[0])) == 1
 
 
 def test_a_receiver_that_resets_gets_all_of_them_again(

@@ -108,3 +108,13 @@ def test_an_item_within_a_sequence_is_not_the_instance() -> None:
     dataset.ReferencedStudySequence = [item]
     with pytest.raises(NotUnderstood, match="StudyInstanceUID is missing"):
         identify(encoded(dataset), ExplicitVRLittleEndian, CTImageStorage, INSTANCE)
+
+
+def test_what_stands_behind_its_place_is_found() -> None:
+    tag = b"\x10\x00\x20\x00LO"
+    with_id, without = encoded(image(PatientID="LATE")), encoded(image(PatientID=None))
+    late = with_id[with_id.find(tag) :][:12]
+    pixels = without.find(b"\xe0\x7f\x10\x00OW")
+    moved = without[:pixels] + late + without[pixels:]
+    assert identify(moved, ExplicitVRLittleEndian, CTImageStorage, INSTANCE).patient_id == "LATE"
+    assert identify(without + late, ExplicitVRLittleEndian, CTImageStorage, INSTANCE).patient_id == ""

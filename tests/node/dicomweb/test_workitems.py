@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 from pydicom import Dataset
 from pydicom.uid import generate_uid
+from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from node.ledger.engine import Ledger
+from node import web
+from node.dicomweb.workitems import WorklistService
+from node.ledger.engine import Ledger, sqlite_url
+from node.ledger.tables import WORK_ITEM
+from node.settings import Web, WebToken
 from node.worklist.reading.work_items import ensure_item
+from tests.node.dicomweb.conftest import serving
 from tests.node.worklist.scu import LOCK, NOW, OTHER, STATION, STUDY, discontinued, performed, pushed
 
 JSON = {"Content-Type": "application/dicom+json"}
@@ -161,7 +169,8 @@ def test_limits(client: httpx.Client) -> None:
     xml = client.post(
         f"/workitems?{generate_uid()}", content=b"<x/>", headers={"Content-Type": "application/dicom+xml"}
     )
-    assert (xml.status_code, "Content-Type" in xml.headers["warning"]) == (400, True)
+    assert (xml.status_code, xml.headers["accept"]) == (415, "application/dicom+json")
+    assert "The Content-Type is application/dicom+xml: send application/dicom+json." in xml.headers["warning"]
     assert client.get("/workitems/1.02.3").status_code == 400
     assert client.get("/workitems/..%2f..%2fetc").status_code in (400, 404)
     assert client.delete("/workitems/1.2.3").status_code == 405
@@ -247,3 +256,36 @@ def test_logs_name_uids_and_statuses_but_no_patient(client: httpx.Client) -> Non
         client.get("/workitems?PatientName.Doe=1")
     assert [line["status"] for line in lines] == ["0x0000", "0x0000", "0xA900"]
     assert not any(secret in str(lines[:2]) for secret in ("Doe", "HUSH-0815"))
+
+
+def test_a_program_has_a_quota_of_work_items(tmp_path: Path) -> None:
+    ledger, keys = Ledger(sqlite_url(tmp_path)), Web(port=free_port())
+    ledger.migrate()
+    with serving(keys, WorklistService(ledger, STATION, most_items=1)):
+        base = f"http://127.0.0.1:{keys.port}/dicomweb"
+        urls = [f"{base}/workitems?workitem={generate_uid()}" for _ in range(2)]
+        codes = [httpx.post(url, json=body(pushed()), headers=JSON).status_code for url in urls]
+    with ledger.read() as connection:
+        assert connection.execute(select(func.count()).select_from(WORK_ITEM)).scalar_one() == 1
+    ledger.close()
+    assert codes[0] == 201
+    assert codes[1] >= 400
+
+
+def test_a_subscription_belongs_to_its_ae_title(tmp_path: Path) -> None:
+    ledger = Ledger(sqlite_url(tmp_path))
+    ledger.migrate()
+    tables = {
+        "monitor": WebToken(token="the token of the monitor", rights=("read",), ae_title="MONITOR"),
+        "nameless": WebToken(token="a token that names no AE", rights=("read",)),
+        "all": WebToken(token="the token for subscriptions", rights=("read", "subscriptions")),
+    }
+    keys, codes = Web(port=free_port(), tokens=tables), []
+    with serving(keys, WorklistService(ledger, STATION, acts_for=web.acts_for)):
+        for name, ae_title in (("monitor", "MONITOR"), ("all", "OTHER"), ("monitor", "OTHER"), ("nameless", "OTHER")):
+            url = f"http://127.0.0.1:{keys.port}/dicomweb/workitems/{ALL}/subscribers/{ae_title}"
+            headers = {"Authorization": f"Bearer {tables[name].token}"}
+            codes.append(httpx.post(url, headers=headers).status_code)
+    ledger.close()
+    assert codes[:2] == [201, 201]
+    assert all(400 <= code < 500 for code in codes[2:])

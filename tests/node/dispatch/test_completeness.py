@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from node.admission.associations import ABORTED, RELEASED, UNKNOWN
-from node.dispatch.completeness import Evidence, reason_complete
+from node.dispatch.completeness import Evidence, may_miss_images, reason_complete
 
 QUIET = 2.0
 
@@ -40,7 +40,7 @@ def test_associations_that_send_nothing_new_do_not_hold_a_study_up_for_ever() ->
 @pytest.mark.parametrize("being_sent", [True, False])
 def test_a_reached_count_completes_at_once(being_sent: bool) -> None:
     reason = reason_complete(evidence(being_sent=being_sent, counts=(("other", 9), ("pacs", 3))), 100.0, QUIET)
-    assert reason == "pacs counts 3 instances, all are here"
+    assert reason == "pacs counts 3 instances, all received"
 
 
 @pytest.mark.parametrize("count", [0, 2, 4])
@@ -61,7 +61,7 @@ def test_a_count_below_what_is_here_does_not_hold_the_study_back(count: int) -> 
 def test_images_that_the_archive_counts_are_waited_for_and_not_for_ever() -> None:
     waiting = evidence(counts=(("pacs", 9),))
     assert reason_complete(waiting, 129.9, QUIET) == ""
-    said = "association released, pacs counts 9 instances and 3 are here, then 30 s quiet"
+    said = "association released, pacs counts 9 instances and only 3 received, then 30 s quiet"
     assert reason_complete(waiting, 130.0, QUIET) == said
 
 
@@ -69,3 +69,20 @@ def test_images_that_the_archive_counts_are_waited_for_and_not_for_ever() -> Non
 def test_after_an_end_that_was_no_release_the_rest_is_waited_for(how: str) -> None:
     assert reason_complete(evidence(ended=how), 129.9, QUIET) == ""
     assert reason_complete(evidence(ended=how), 130.0, QUIET) == f"{how}, then 30 s quiet"
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (evidence(counts=(("pacs", 3),)), False),
+        (evidence(), False),
+        (evidence(being_sent=True), False),
+        (evidence(ended=UNKNOWN), False),
+        (evidence(ended=ABORTED), True),
+        (evidence(counts=(("pacs", 9),)), True),
+        (evidence(being_sent=True, counts=(("pacs", 9),)), True),
+    ],
+)
+def test_a_reason_shows_whether_images_may_be_missing(given: Evidence, *, missing: bool) -> None:
+    reason = reason_complete(given, 500.0, QUIET)
+    assert (bool(reason), may_miss_images(reason)) == (True, missing)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,28 @@ def test_a_new_ledger_is_for_its_user_alone(tmp_path: Path) -> None:
         assert {file.stat().st_mode & 0o777 for file in data.glob("ledger.sqlite*")} == {0o600}
     finally:
         ledger.close()
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"nonsense" * 1000, lambda data: data[:100] + b"\xff" * len(data)])
+def test_a_damaged_ledger_is_named_with_what_to_do(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    settings = Settings(node=Node(data=tmp_path, min_free_mb=0))
+    open_ledger(settings).close()
+    file = tmp_path / "ledger.sqlite"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ConfigurationError) as error:
+        open_ledger(settings)
+    assert str(error.value).startswith(f"the ledger {file} is damaged (")
+    assert "put a copy that `readfirst backup` made in its place" in str(error.value)
+    assert "run `readfirst reindex`" in str(error.value)
+
+
+def test_a_ledger_that_is_damaged_while_the_node_runs_is_named_too(tmp_path: Path) -> None:
+    settings = Settings(node=Node(data=tmp_path, min_free_mb=0))
+    ledger = open_ledger(settings)
+    ledger.close()
+    file = tmp_path / "ledger.sqlite"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))  # the schema is whole, the tables are not
+    with pytest.raises(OutOfResources, match=r"ledger\.sqlite is damaged .*reindex"), ledger.read() as connection:
+        connection.execute(select(STUDY)).all()
+    ledger.close()

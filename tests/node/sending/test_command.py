@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import ReadFirstError
-from node.sending.command import find_dicom, parse_address
+from node.sending.command import _progress, find_dicom, parse_address
 from tests.node.phantoms import PREAMBLE, image, save
 
 
@@ -56,3 +56,16 @@ def test_instances_are_found_below_folders_and_others_counted(tmp_path: Path) ->
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ReadFirstError, match=r"there is no .*nowhere"):
         find_dicom([tmp_path / "nowhere"])
+
+
+def test_progress_without_a_terminal_is_a_plain_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with _progress(2, seconds=0.0) as advance:
+        advance()
+        advance()
+    assert capsys.readouterr().err == "sending: 1 of 2 instances\nsending: 2 of 2 instances\n"
+    with _progress(1, seconds=0.0) as advance:
+        advance()
+    assert capsys.readouterr().err == "sending: 1 of 1 instance\n"
+    with _progress(1, seconds=10.0) as advance:
+        advance()
+    assert capsys.readouterr().err == ""

@@ -15,9 +15,20 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from node.errors import ConfigurationError, PeerError
 from node.sending.scu import Requestor, SendResult, accepted, count_instances, echo, store
 from node.settings import Limits, Peer, Settings
+from tests.node.authority import Authority
 from tests.node.conftest import House
 from tests.node.phantoms import STUDY, image, save
-from tests.node.slow_peers import crawls, dribbles, hanging, keeps_the_release, never_answers
+from tests.node.rawpeer import accepting
+from tests.node.slow_peers import (
+    crawls,
+    crawls_behind_the_handshake,
+    crawls_in_the_handshake,
+    dribbles,
+    hanging,
+    keeps_the_release,
+    never_answers,
+    takes_nothing_behind_the_handshake,
+)
 
 US = Requestor("MODALITY")
 refusal_is_meant = pytest.mark.filterwarnings(  # pynetdicom does not close the socket of a refused connection
@@ -126,6 +137,29 @@ def test_a_peer_that_hangs_is_cut_off_when_the_associations_time_is_over(
     assert [outcome.path for outcome in outcomes] == paths
     assert all(outcome.peer_failed for outcome in outcomes)
     assert "the association took longer than the 1 s that it may take" in outcomes[0].error
+
+
+@pytest.mark.parametrize("where", ["in the handshake", "in its answer", "in what it takes"])
+def test_over_tls_it_is_cut_off_at_the_same_time(tmp_path: Path, where: str) -> None:
+    authority = Authority(tmp_path / "pki")
+    ours, theirs = authority.issue("node"), authority.issue("pacs")
+    behaviour = {
+        "in the handshake": crawls_in_the_handshake(theirs),
+        "in its answer": crawls_behind_the_handshake(theirs, accept),
+        "in what it takes": takes_nothing_behind_the_handshake(theirs, accept),
+    }[where]
+    paths = [save(tmp_path / "1", image("1.1", PixelData=bytes(8 << 20))), save(tmp_path / "2", image("1.2"))]
+    before = time.monotonic()
+    with hanging(behaviour) as peer:
+        secured = peer.model_copy(update={"tls": True})
+        outcomes = store(Requestor("US", tls=ours, seconds=2.0), secured, paths)
+    assert 2.0 <= time.monotonic() - before < 8
+    assert [(outcome.path, outcome.peer_failed) for outcome in outcomes] == [(path, True) for path in paths]
+    assert "the association took longer than the 2 s that it may take" in outcomes[0].error
+
+
+def accept(request: bytes) -> bytes:
+    return accepting(request[6:], 16384)
 
 
 def test_a_release_that_is_not_answered_takes_nothing_back(tmp_path: Path) -> None:

@@ -81,11 +81,11 @@ class Listening(Protocol):
 
 
 @contextmanager
-def called(house: Listening) -> Iterator[Caller]:
-    """An accepted association of MODALITY for CT images."""
+def called(house: Listening, calling: str = "MODALITY") -> Iterator[Caller]:
+    """An accepted association for CT images."""
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"
-    primitive.calling_ae_title, primitive.called_ae_title = "MODALITY", "READFIRST"
+    primitive.calling_ae_title, primitive.called_ae_title = calling, "READFIRST"
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
     length.maximum_length_received = 16384
     implementation.implementation_class_uid = pynetdicom.PYNETDICOM_IMPLEMENTATION_UID

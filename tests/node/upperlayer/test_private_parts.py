@@ -23,6 +23,7 @@ from pynetdicom.transport import AssociationSocket
 
 from node import upperlayer
 from node.upperlayer.acceptor import AcceptedAssociation, accepted_context
+from node.upperlayer.pdu import AcceptorStateMachine
 from node.upperlayer.requestor import RequestedAssociation
 from tests.node.conftest import House
 from tests.node.pdus import pdu
@@ -161,6 +162,11 @@ def test_kill_thread(layer: tuple[DULServiceProvider, socket.socket]) -> None:
     with pytest.raises(queue.Empty):
         layer[0].state_machine.do_action("Evt9")  # there is no primitive to send
     assert layer[0]._kill_thread
+
+
+def test_an_event_whose_response_is_gone_ends_no_thread(layer: tuple[DULServiceProvider, socket.socket]) -> None:
+    """pynetdicom's reactor makes one for what is in the queue at each look, and the first drops the response."""
+    AcceptorStateMachine(layer[0]).do_action("Evt9")
 
 
 def test_reading(layer: tuple[DULServiceProvider, socket.socket]) -> None:

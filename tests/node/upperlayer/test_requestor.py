@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pynetdicom import build_context
+from pynetdicom.sop_class import Verification
 
 from node.dicom.dimse import StoreRequest, store_response
 from node.dicom.part10 import Part10, read_part10
 from node.sending.c_store import BURST, outgoing
 from node.upperlayer.pdata import COMMAND, LAST, opening
-from node.upperlayer.requestor import LONGEST_RECEIVED, AssociationEnded
+from node.upperlayer.requestor import LONGEST_RECEIVED, AssociationEnded, RequestingAE
+from tests.node.conftest import House
 from tests.node.phantoms import part10
 from tests.node.rawpeer import ABORT, P_DATA, RELEASE_RP, RELEASE_RQ, Said, called
 from tests.waiting import wait_until
@@ -28,6 +32,32 @@ def end_by_abort(said: Said) -> None:
 
 def end_by_close(said: Said) -> None:
     said.sock.close()
+
+
+class LateCheckpoint(threading.Event):
+    """pynetdicom's loop is held up between its checkpoint and its look for a message."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        found = super().wait(timeout)
+        time.sleep(0.2)
+        return found
+
+
+def test_a_response_is_not_lost_to_the_loop_that_looks_for_requests(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine who sent the request is late, too: it looks for the response when that has long arrived."""
+    ae = RequestingAE("MODALITY")
+    ae.dimse_timeout = 5.0
+    association = ae.associate(*house.address, [build_context(Verification)], "READFIRST")
+    association._reactor_checkpoint = LateCheckpoint()
+    association._reactor_checkpoint.set()
+    send = association.dimse.send_msg
+    monkeypatch.setattr(association.dimse, "send_msg", lambda *message: (send(*message), time.sleep(0.5)))
+    wait_until(lambda: association._is_paused)
+    for _ in range(3):
+        assert association.send_c_echo().Status == 0x0000
+    association.release()
 
 
 @pytest.mark.parametrize("end", [end_by_abort, end_by_close])

@@ -1,6 +1,6 @@
 """In each Python process of a traced node: which functions of the source run, while which walk goes on.
 
-The environment names `READFIRST_TRACE`, a folder: its file `walk` has one byte, the walk's number (0: none); a line
+The environment names `TESTS_TRACE`, a folder: its file `walk` has one byte, the walk's number (0: none); a line
 `walk file function` is added to its file `called` when a function is first called in that walk by this process.
 """
 
@@ -9,9 +9,9 @@ import os
 import sys
 import threading
 
-_folder = os.environ.get("READFIRST_TRACE")
+_folder = os.environ.get("TESTS_TRACE")
 if _folder:
-    _tree = os.environ["READFIRST_TRACE_TREE"].rstrip("/") + "/"
+    _tree = os.environ["TESTS_TRACE_TREE"].rstrip("/") + "/"
     _ours = tuple(_tree + package + "/" for package in ("node", "workers", "models"))
     with open(os.path.join(_folder, "walk"), "rb") as _file:  # noqa: PTH118, PTH123
         _walk = mmap.mmap(_file.fileno(), 1, prot=mmap.PROT_READ)

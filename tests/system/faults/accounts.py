@@ -18,7 +18,7 @@ from node.receiving.store import dataset_sha256
 from node.sending.deliveries import DELIVERY
 from node.worklist.sinks.notices import NOTICE
 from tests.node.worklist.sinks.phantoms import control_id
-from tests.system.faults.house import House, uids
+from tests.system.faults.house import RECEIVER, House, uids
 from tests.system.faults.studies import Image, Study
 
 _ENDED = {StudyState.ANALYSED, StudyState.NOT_ANALYSED, StudyState.FAILED}
@@ -100,6 +100,7 @@ def _read(connection: Connection, data: Path, wanted: Collection[str]) -> Held:
     rows = {}
     for table in (STUDY, INSTANCE, EVENT, RESULT, DELIVERY, WORK_ITEM, NOTICE):
         query = select(table).where(table.c.study_instance_uid.in_(wanted))
+        query = query.where(DELIVERY.c.peer == RECEIVER) if table is DELIVERY else query
         rows[table.name] = list(connection.execute(query).mappings())
     return Held(data, rows)
 

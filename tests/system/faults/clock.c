@@ -1,4 +1,4 @@
-/* LD_PRELOAD: the clock of the day as if somebody had set it. The file that READFIRST_FAULTS_CLOCK names holds the
+/* LD_PRELOAD: the clock of the day as if somebody had set it. The file that TESTS_FAULTS_CLOCK names holds the
  * seconds to add; monotonic clocks stay, as they do where a real clock is set. No header is included: tcc builds it. */
 typedef long long wide;
 struct spec { long seconds, parts; };
@@ -12,7 +12,7 @@ static const volatile wide *shift;
 
 static wide shifted(void) {
     if (!shift) {
-        const char *name = getenv("READFIRST_FAULTS_CLOCK");
+        const char *name = getenv("TESTS_FAULTS_CLOCK");
         int descriptor = name ? open(name, 0 /* O_RDONLY */) : -1;
         void *memory = descriptor < 0 ? (void *)-1L : mmap(0, sizeof(wide), 1 /* PROT_READ */, 1 /* MAP_SHARED */, descriptor, 0);
         static const wide none = 0;

@@ -21,7 +21,7 @@ class Clock:
         library, shift = folder / "clock.so", folder / "clock"
         shift.write_bytes(bytes(_SECONDS.size))
         subprocess.run([compiler, "-shared", "-fPIC", "-nostdlib", "-o", library, _SOURCE], check=True)
-        self.environment = {"LD_PRELOAD": str(library), "READFIRST_FAULTS_CLOCK": str(shift)}
+        self.environment = {"LD_PRELOAD": str(library), "TESTS_FAULTS_CLOCK": str(shift)}
         with shift.open("r+b") as file:
             self._shift = mmap.mmap(file.fileno(), _SECONDS.size)
 

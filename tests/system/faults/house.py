@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -27,17 +27,20 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[3]
 QUIET = 0.3  # seconds
 IDLE = 6.0  # seconds, node.network_timeout
+RECEIVER = "pacs"  # table of the peer that receives
 _READY, _WORKING = "readfirst: ready", "worker ready"
-_PATIENCE = 60.0  # seconds
+_PATIENCE = 180.0  # seconds until workers have loaded torch on a busy machine, or all processes have ended
 
 
 class Node:
     """`readfirst up` and its processes."""
 
-    def __init__(self, folder: Path, toml: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, toml: str, environment: dict[str, str], before: Callable[[], None] = die_with_parent
+    ) -> None:
         self._config, self._log = folder / "readfirst.toml", folder / "up.log"
         self._config.write_text(toml)
-        self._environment = os.environ | environment
+        self._environment, self._before = os.environ | environment, before
         self.starts = 0
 
     def start(self) -> None:
@@ -47,7 +50,7 @@ class Node:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=ROOT, env=self._environment,
-                preexec_fn=die_with_parent,  # noqa: PLW1509
+                preexec_fn=self._before,  # noqa: PLW1509
             )  # fmt: skip
         self.starts += 1
 
@@ -58,7 +61,7 @@ class Node:
 
     def await_ready(self, word: str = _READY) -> None:
         """Wait until it accepts associations; with `WORKING` until it analyses."""
-        wait_until(lambda: word in self.said or self.process.poll() is not None, self.said)
+        wait_until(lambda: word in self.said or self.process.poll() is not None, lambda: self.said, _PATIENCE)
         if self.process.poll() is not None:
             raise AssertionError(f"the node ended by itself: {self.said[-2000:]}")
 
@@ -98,9 +101,22 @@ class House:
         URL of a Redis that the node does not start itself.
     busy
         Seconds that SQLite waits for a lock; default: the product's own.
+    tables
+        Further tables of the configuration, or keys of its tables.
+    before, environment
+        Run in the node's process before it starts, and variables that it has.
     """
 
-    def __init__(self, folder: Path, data: Path | None = None, queue: str = "", busy: float | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Path | None = None,
+        queue: str = "",
+        busy: float | None = None,
+        tables: Mapping[str, Mapping[str, object]] | None = None,
+        before: Callable[[], None] = die_with_parent,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.data, self.port = folder, data or folder / "var", free_port()
         self.data.mkdir(exist_ok=True)
@@ -110,8 +126,8 @@ class House:
         self.ris = Hl7Receiver(answering("AA"), port=free_port())
         self.sender = Sender(self.port)
         self._url = f"sqlite:///{self.data / 'ledger.sqlite'}"
-        toml = self._toml(self._url + (f"?timeout={busy:g}" if busy else ""), queue)
-        self.node = Node(folder, toml, self.clock.environment)
+        toml = self._toml(self._url + (f"?timeout={busy:g}" if busy else ""), queue, tables or {})
+        self.node = Node(folder, toml, self.clock.environment | dict(environment or {}), before)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -147,7 +163,7 @@ class House:
         self.node.start()
         self.node.await_ready()
 
-    def _toml(self, url: str, queue: str) -> str:
+    def _toml(self, url: str, queue: str, more: Mapping[str, Mapping[str, object]]) -> str:
         node = {"port": self.port, "data": f'"{self.data}"', "quiet_seconds": QUIET, "network_timeout": IDLE}
         tables: dict[str, dict[str, object]] = {
             "node": node | {"min_free_mb": 0},
@@ -155,7 +171,7 @@ class House:
             "queue": {"url": f'"{queue}"'},
             "web": {"port": 0},
             "peers.scanner": {"ae_title": f'"{sender.NAME}"', "host": '"127.0.0.1"', "send": '["images"]'},
-            "peers.pacs": {
+            f"peers.{RECEIVER}": {
                 "ae_title": f'"{archive.NAME}"', "host": '"127.0.0.1"', "port": self.archive.port,
                 "receive": '["results"]',
             },
@@ -164,6 +180,7 @@ class House:
             "worklist.hl7": {"host": '"127.0.0.1"', "port": self.ris.port},
             "worklist.policy": {"alerts_an_hour": 0, "stuck_studies": 1000000, "unproven_may_raise": '["*"]'},
         }  # fmt: skip
+        tables |= {name: tables.get(name, {}) | dict(keys) for name, keys in more.items()}
         lines = [
             line for name, keys in tables.items() for line in (f"[{name}]", *(f"{k} = {v}" for k, v in keys.items()))
         ]

@@ -20,8 +20,8 @@ _ENDED = (OSError, EOFError, AssertionError)  # the connection broke, or what ca
 class Sender:
     """Sends to one node, and remembers."""
 
-    def __init__(self, port: int) -> None:
-        self.address = "127.0.0.1", port
+    def __init__(self, port: int, ae_title: str = NAME) -> None:
+        self.address, self._ae_title = ("127.0.0.1", port), ae_title
         self.answered: set[Image] = set()
         """Answered Success."""
         self.statuses: list[int] = []
@@ -31,7 +31,7 @@ class Sender:
     def send(self, images: Sequence[Image]) -> bool:
         """Send what was not answered Success yet over one association; whether nothing is left."""
         try:
-            with called(self) as caller:
+            with called(self, self._ae_title) as caller:
                 caller.sock.settimeout(_ANSWER)
                 for image in images:
                     if image not in self.answered:

@@ -32,7 +32,7 @@ from node.sending import deliveries, scu
 from node.sending.deliveries import DELIVERY
 from node.settings import Peer, Settings
 from tests.node import phantoms
-from tests.node.audit.test_recorder import counts, event, told, users
+from tests.node.audit.test_recorder import counts, event, things, told, users
 from tests.node.phantoms import STUDY as UID
 from tests.node.phantoms import image, part10
 from workers import lease
@@ -488,6 +488,19 @@ def test_a_delivery_is_told_to_the_audit_trail_before_and_after(
     assert counts(messages[2]) == {Comprehensive3DSRStorage: "2"}
     assert users(messages[0]) == ["READFIRST", "PACS"]
     assert "0xA700" in (messages[2].findtext(".//EventOutcomeDescription") or "")
+
+
+def test_objects_of_two_patients_have_audit_messages_of_their_own(
+    due: Ledger, deliverer: Callable[..., Deliverer], pacs: Pacs, tmp_path: Path
+) -> None:
+    other = phantoms.encoded(image("2.25.2", SOPClassUID=Comprehensive3DSRStorage, PatientID="OTHER"))
+    (tmp_path / "results" / UID / "2.25.2.dcm").write_bytes(
+        part10(other, sop_instance_uid="2.25.2", sop_class_uid=Comprehensive3DSRStorage)
+    )
+    deliverer(pacs=pacs.peer).run(UID, "pacs")
+    messages = [(event(one)[0], things(one)[1], sum(map(int, counts(one).values()))) for one in told(due)]
+    patients = ((phantoms.PATIENT_ID, 2), ("OTHER", 1))
+    assert messages == [(code, *patient) for code in ("110102", "110104") for patient in patients]
 
 
 def test_files_in_a_folder_are_as_readable_as_the_folder(

@@ -287,7 +287,7 @@ def test_the_command_study_shows_what_was_kept_back(
     config.write_text(f'[node]\ndata = "{tmp_path}"\n')
     shown = CliRunner().invoke(app, ["study", STUDY, "--config", str(config)])
     assert shown.exit_code == 0
-    assert "1 objects did not pass our own checks and were not sent; see below" in shown.stdout
+    assert "1 object kept back: our own checks found a fault" in shown.stdout
     assert broken.reason in shown.stdout
     status = CliRunner().invoke(app, ["status", "--config", str(config)])
     assert "kept back" in status.stdout

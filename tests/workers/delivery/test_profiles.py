@@ -126,6 +126,8 @@ def test_a_viewer_is_one_profile_that_registers_itself(monkeypatch: pytest.Monke
     ("wrong", "sentence"),
     [
         (peer("osirix"), "peers.pacs.viewer: there is no profile osirix, only basic, ohif, stone, weasis"),
+        (peer("ohiv"), "no profile ohiv, only basic, ohif, stone, weasis: did you mean ohif?"),
+        (peer("ohif", "captur"), "there is no kind captur, only segmentation, regions"),
         (peer("ohif", "film"), "peers.pacs.also: there is no kind film, only segmentation, regions"),
     ],
 )

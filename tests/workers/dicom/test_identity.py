@@ -107,15 +107,16 @@ NAMES = {
     "UTF-8, none declared": (b"", MUELLER.encode(), MUELLER),
     "UTF-8 under Latin-1": (b"ISO_IR 100", MUELLER.encode(), MUELLER),
     "ISO 2022 IR 58": (b"\\ISO 2022 IR 58", IN_58, ZHANG),
-    "ISO 2022 IR 58, not declared": (b"", IN_58, None),
+    "ISO 2022 IR 58, not declared": (b"", IN_58, ZHANG),
     "ISO 2022 IR 149": (b"\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
                         "Hong^Gildong=洪^吉洞"),
-    "ISO 2022 IR 87, not declared": (b"", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", None),
+    "ISO 2022 IR 87, not declared": (b"", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B",
+                                       "Yamada^Tarou=山田^太郎"),
     "a wrong escape": (b"\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$X;3ED^\x1b$BB@O:\x1b(B", None),
-    "Latin-1 under UTF-8": (b"ISO_IR 192", MUELLER.encode("latin-1"), None),
+    "Latin-1 under UTF-8": (b"ISO_IR 192", MUELLER.encode("latin-1"), MUELLER),
     "a cut UTF-8": (b"ISO_IR 192", "Müller张".encode()[:-1], None),
-    "an unknown set": (b"ISO_IR 999", MUELLER.encode("latin-1"), None),
-    "a misspelt set": (b"UTF-8", MUELLER.encode(), None),
+    "an unknown set": (b"ISO_IR 999", MUELLER.encode("latin-1"), MUELLER),
+    "a misspelt set": (b"UTF-8", MUELLER.encode(), MUELLER),
 }  # fmt: skip
 
 
@@ -127,15 +128,18 @@ def test_a_name_in_whatever_letters_passes_the_gate(what: str, tmp_path: Path) -
     del source.SpecificCharacterSet
     if character_set:
         raw(source, "SpecificCharacterSet", character_set)
-    raw(source, "PatientName", name)
-    raw(source, "StudyDescription", name[:40])
+    source.PatientName, source.StudyDescription = "@" * len(name), "%" * len(name[:40])
     source.save_as(tmp_path / "source.dcm", enforce_file_format=True)
+    written = (tmp_path / "source.dcm").read_bytes().replace(b"@" * len(name), name)
+    (tmp_path / "source.dcm").write_bytes(written.replace(b"%" * len(name[:40]), name[:40]))
     read = header(tmp_path / "source.dcm")
     image = phantoms.image_source(read)
     found = phantoms.objects(phantoms.study_of(phantoms.analysed(image)), {"statement", "segmentation", "capture"})
     checked = gate.check([(one, tmp_path / f"{n}.dcm") for n, (_, one) in enumerate(found)], tmp_path / "quarantine")
     assert [each.faults for each in checked if each.faults] == []
-    assert expected in (None, str(dcmread(checked[0].path).PatientName))
+    assert [expected] * 3 in ([None] * 3, [str(dcmread(one.path).PatientName) for one in checked])
+    remarks = [remark for remark in identity_remarks([read]) if "Specific Character Set" in remark]
+    assert bool(remarks) == ("declared" in what or "under" in what or (what.startswith("a") and "spelt" not in what))
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=90)

@@ -20,3 +20,10 @@ def test_who_guesses_from_many_addresses_waits_too() -> None:
     for number in range(5):
         throttle.failed(f"a{number}", NOW + number)
     assert throttle.wait("new", NOW + 10) == 50.0
+
+
+def test_more_failures_than_that_count_from_the_last_ones() -> None:
+    throttle = LoginThrottle(each=3, together=9, seconds=60.0)
+    for second in range(5):  # at the page and as Bearer at once
+        throttle.failed("a", NOW + second)
+    assert throttle.wait("a", NOW + 5) == 57.0

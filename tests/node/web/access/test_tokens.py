@@ -39,3 +39,7 @@ def test_who_guesses_from_many_addresses_slows_new_ones_but_none_that_was_right_
         check.check(f"guesser {number}", "wrong", NOW)
     assert check.check("another", "secret", NOW).wait == 60.0
     assert check.check("program", "secret", NOW).grant is EVERYBODY
+
+
+def test_a_token_that_the_settings_have_no_more_permits_nothing() -> None:
+    assert Tokens(Web()).named("prometheus") is None

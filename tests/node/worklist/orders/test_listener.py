@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -31,6 +32,7 @@ from node.worklist.reading.data_set import Station, reading_uid
 from node.worklist.reading.work_items import ensure_item, raise_priority
 from node.worklist.ups import operations
 from tests.node.authority import Authority
+from tests.node.slow_peers import SlowTls
 from tests.node.upperlayer.test_acceptor import wait_until
 from tests.node.worklist.scu import pushed
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, header
@@ -647,3 +649,21 @@ def test_tls_of_the_node_is_for_orders_where_they_have_none_of_their_own(tmp_pat
         sender = secured(port, ours)
         assert str(sender(fill(OMG))["MSA.F1"]) == "AA"
         sender.socket.close()
+
+
+@pytest.mark.parametrize("where", ["in the handshake", "in its message"])
+def test_a_sender_that_crawls_over_tls_has_the_same_deadline(tmp_path: Path, ledger: Ledger, where: str) -> None:
+    authority = Authority(tmp_path / "pki")
+    ours, ris = authority.issue("node"), authority.issue("ris")
+    port, handshake = free_port(), where == "in the handshake"
+    with (
+        listening(Orders(port=port, tls=ours, message_seconds=1.0), ledger),
+        closing(socket.create_connection(("127.0.0.1", port))) as sock,
+    ):
+        sock.settimeout(10)
+        begun, end = time.monotonic(), SlowTls(sock, ris, threading.Event(), server=False)
+        with suppress(OSError, EOFError):  # the listener ends the connection
+            end.shake_hands(slow=handshake)
+            end.write(b"\x0b" + fill(OMG).encode() + b"\x1c\r", slow=True)
+        assert 1.0 <= time.monotonic() - begun < 6
+    assert known(ledger) == []

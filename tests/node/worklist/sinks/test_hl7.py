@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from node.tls.contexts import server_context
 from node.worklist.sinks.hl7 import Hl7, make
 from node.worklist.sinks.template import MESSAGES, Template
 from tests.node.authority import Authority
+from tests.node.slow_peers import crawls_behind_the_handshake, crawls_in_the_handshake, hanging
 from tests.node.worklist.sinks.phantoms import (
     Answers,
     Hl7Receiver,
@@ -241,3 +243,21 @@ def test_messages_over_tls_with_certificates_of_the_node_or_of_its_own(tmp_path:
     with secured_receiver(stranger, answering("AA")) as port, pytest.raises(SinkUnreachable, match="certificate"):
         keys = Hl7Sink.model_validate({"host": "127.0.0.1", "port": port, "tls": ours, "timeout": 5.0})
         make(keys, Settings(node=Node(data=tmp_path)), lambda *_: None).send(notice())
+
+
+@pytest.mark.parametrize("where", ["in the handshake", "in its answer"])
+def test_a_receiver_that_crawls_over_tls_is_given_up(tmp_path: Path, where: str) -> None:
+    authority = Authority(tmp_path / "pki")
+    ours, ris = authority.issue("node"), authority.issue("ris")
+
+    def acknowledge(message: bytes) -> bytes:
+        (part,) = answering("AA")(message.decode().lstrip("\x0b"))
+        return part
+
+    slow = {"in the handshake": crawls_in_the_handshake(ris)}.get(where, crawls_behind_the_handshake(ris, acknowledge))
+    with hanging(slow) as peer:
+        keys = Hl7Sink.model_validate({"host": "127.0.0.1", "port": peer.port, "tls": ours, "timeout": 1.0})
+        sink, before = make(keys, Settings(node=Node(data=tmp_path)), lambda *_: None), time.monotonic()
+        with pytest.raises(SinkUnreachable):
+            sink.send(notice())
+        assert 1.0 <= time.monotonic() - before < sink.longest + 3

@@ -64,6 +64,7 @@ def test_a_sink_is_one_file_with_its_table(tmp_path: Path) -> None:
     [
         ('sinks = ["toy"]', r"worklist: sinks names toy: write its table \[worklist.toy\]"),
         ('sinks = ["toy"]\ntoy.fiel = "x"', "worklist.toy.file: Field required; worklist.toy.fiel: "),
+        ('sinks = ["ups", "webhok"]', "no sink is called webhok: hl7, toy, ups, webhook: did you mean webhook?"),
         ('sinks = ["ups", "fax"]', "worklist.sinks.1: no sink is called fax: hl7, toy, ups, webhook"),
         ('sinks = ["ups"]\ntoy.file = "x"', "unknown key worklist.toy"),
     ],

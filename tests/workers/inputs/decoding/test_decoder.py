@@ -17,6 +17,7 @@ from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from tests.waiting import wait_until
 from tests.workers.imaging_phantoms import pydicom_file, radiograph, sample, save
 from workers.inputs.decoding.decoder import DecodeError, Decoder
 
@@ -196,8 +197,7 @@ def test_a_child_killed_between_two_calls_is_not_noticed(small):
         decoder.decode(small)
         first = decoder.pid
         os.kill(first, signal.SIGKILL)
-        while _runs(Path(f"/proc/{first}/stat")):
-            time.sleep(0.01)
+        wait_until(lambda: not _runs(Path(f"/proc/{first}/stat")))
         assert decoder.decode(small).shape == (64, 64)
         assert decoder.pid != first
 
@@ -275,10 +275,7 @@ def test_the_child_dies_with_its_parent():
         [sys.executable, "-c", program, str(pydicom_file("MR_small.dcm"))], capture_output=True, text=True, check=False
     )
     child = Path(f"/proc/{int(done.stdout)}/stat")
-    deadline = time.monotonic() + 5
-    while _runs(child) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _runs(child)
+    wait_until(lambda: not _runs(child))
 
 
 def test_leaving_the_context_ends_the_child_and_a_decoder_needs_its_context(small):
