@@ -14,7 +14,7 @@ from node.errors import AnalysisError
 from workers.dicom import codes
 from workers.dicom.uids import Context
 from workers.findings.location import Location
-from workers.findings.lung_zones import DIFFUSE_IN, LungZones
+from workers.findings.lung_zones import CENTRAL, DIFFUSE_IN, LungZones
 from workers.findings.source import Source
 
 
@@ -151,7 +151,9 @@ def _region(
     label: Label, index: int, mask: Mask, score: float, *, zones: LungZones | None, source: Source, context: Context
 ) -> Region:
     frame = largest_slice(_frames(mask))
-    location, (area_mm2, volume_mm3) = source.location(mask, frame, zones), source.size(mask)
+    central = zones is not None and label.territory in CENTRAL
+    location = Location("central") if central else source.location(mask, frame, zones)
+    area_mm2, volume_mm3 = source.size(mask)
     return Region(
         mask=mask,
         frame=frame,

@@ -15,6 +15,7 @@ from workers.inputs.grid import Grid
 
 DIFFUSE = 0.4  # of a lung's area: what covers more of it is no focus
 DIFFUSE_IN = ("lungs", "pleura")  # territories of the labels that can be diffuse in the lungs
+CENTRAL = ("heart", "mediastinum")  # territories between the lungs; the lungs' masks reach behind the heart
 _BETWEEN = 1 + len(ZONES)
 _COARSE = 256  # pixels a side of the map in which the nearest lung is looked for
 _WORDS = {

@@ -17,7 +17,7 @@ USUAL = Measures(contrast=0.75, outside=0.0, area=0.29, confidence=0.97, brighte
         ({"brighter": 0.01}, "looks inverted"),
         ({"outside": 0.17}, "thorax cut off"),
         ({"area": 0.13}, "lungs small in the image"),
-        ({"area": 0.47}, "lungs large in the image"),
+        ({"area": 0.49}, "lungs large in the image"),
         ({"confidence": 0.88}, "lungs hard to see"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models import packages
 from models.anatomy import ZONES, Lungs, evidence, territory
@@ -17,16 +18,19 @@ from models.anatomy.crop import Crop
 from models.card import Card
 from models.cardfile import card_text
 from models.data.images import read_image
+from models.data.letterbox import Letterbox
 from models.errors import InputError, PackageError
 from models.loaded import LoadedModel
 from models.localizers.thorax_cam import MAP_CELLS, ThoraxLocalizer
 from models.prediction import Prediction
+from models.regions import map_regions
 from tests.models.shared_data import CHEST_XRAY, needs_chest_xray
 
 SHIPPED = packages.ZOO / "chest-xray"
 SAMPLES = sorted((Path(__file__).parents[3] / "deploy" / "samples").glob("chest-xray-*/*.dcm"))
 NORMAL = ("00001489_000", "00001526_000", "00001526_002", "00001741_002", "00002058_014", "00003138_000")
 SIDE = 512
+NORMAL_SAMPLE = [path.parent.name for path in SAMPLES].index("chest-xray-normal")
 
 Floats = NDArray[np.float32]
 
@@ -132,6 +136,42 @@ def test_maps_are_raw(shipped: Package, samples: list[Floats]) -> None:
     for other in (1, 2):
         assert (peaks[0] != peaks[other]).any()
     assert not np.isclose(peaks, 1, atol=1e-5).any()
+
+
+def test_a_usual_image_has_zones_and_no_remark(shipped: Package, samples: list[Floats]) -> None:
+    for prediction in map(shipped.model.predict, samples):
+        zones = prediction.zones
+        assert zones is not None
+        assert zones.dtype == np.uint8
+        assert set(np.unique(zones)) == set(range(7))
+        rows, columns = zip(*(np.argwhere(zones == number).mean(axis=0) for number in range(1, 7)), strict=True)
+        assert max(columns[:3]) < zones.shape[1] / 2 < min(columns[3:])
+        assert rows[0] < rows[1] < rows[2]
+        assert prediction.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("inverted", "looks inverted"), ("washed out", "low contrast"), ("cut", "thorax cut off")]
+)
+def test_an_image_unlike_the_training_images_is_remarked(
+    name: str, expected: str, shipped: Package, samples: list[Floats]
+) -> None:
+    image = samples[NORMAL_SAMPLE]
+    cut = np.zeros_like(image)
+    cut[:290] = image[-290:]
+    changed = {"inverted": 1.0 - image, "washed out": 0.4 + 0.2 * image, "cut": cut}[name]
+    assert expected in shipped.model.predict(changed).remarks
+
+
+def test_outlines_are_smooth(shipped: Package, samples: list[Floats]) -> None:
+    """Within the lungs nothing thinner than a fiftieth of the image sticks out of a region."""
+    whole = Letterbox.fit((1024, 1024), (SIDE, SIDE))
+    rows, columns = np.ogrid[-10:11, -10:11]
+    maps = shipped.model.predict(samples[NORMAL_SAMPLE]).saliency
+    for saliency in maps[maps.max(axis=(1, 2)) > 0]:
+        (mask,) = (region.mask for region in map_regions(whole.to_file(saliency), 0.6 * float(saliency.max()), most=1))
+        opened = ndimage.binary_opening(np.pad(mask, 20), rows**2 + columns**2 <= 100)[20:-20, 20:-20]
+        assert (mask & ~opened).sum() < 0.02 * mask.sum()
 
 
 def assert_small_regions(card: Card, found: Prediction) -> None:

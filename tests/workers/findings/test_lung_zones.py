@@ -125,6 +125,11 @@ def test_a_focus_keeps_its_regions_at_most_two_and_so_does_what_cannot_be_diffus
     assert len(found(filled((RIGHT, 0.9)), source_of(), zones=None).regions) == 1
 
 
+def test_a_region_of_the_heart_is_central_although_a_lung_lies_behind_it() -> None:
+    (region,) = found(spot(70.0, 82.0), source_of(), where="heart").regions
+    assert (wording.place(region.location), region.location.side) == ("central", None)
+
+
 def test_without_regions_a_finding_keeps_its_sentence() -> None:
     finding = found(NOTHING, source_of())
     assert (finding.regions, finding.diffuse, wording.finding_location(finding, ())) == ((), "", "")
