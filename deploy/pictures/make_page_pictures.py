@@ -49,6 +49,8 @@ ae_title = "OLDPACS"
 host = "127.0.0.1"
 port = {nobody}
 receive = ["results"]
+[worklist.policy]
+unproven_may_raise = ["Pneumothorax"]
 """
 
 
@@ -62,7 +64,7 @@ def main() -> None:
         config = folder / "readfirst.toml"
         config.write_text(SETTINGS.format(port=port, web=web, nobody=free_port(), folder=folder))
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        with _node(config), closing(open_ledger(load(config))) as ledger:
+        with running_node(config), closing(open_ledger(load(config))) as ledger:
             page = browser.new_page(viewport={"width": 1280, "height": 640})
             page.goto(f"http://127.0.0.1:{web}/")
             _photograph(page, ledger, port)
@@ -70,13 +72,14 @@ def main() -> None:
 
 
 @contextmanager
-def _node(config: Path) -> Iterator[None]:
+def running_node(config: Path) -> Iterator[None]:
+    """`readfirst up` with this configuration, until leaving; its log stands beside the configuration."""
     log = config.parent / "log"
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "node", "up", "--config", str(config)]
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=config.parent)
     try:
-        _wait(
+        wait_until(
             lambda: all(line in log.read_text() for line in ("readfirst: ready", "worker ready")),
             "a node that is ready",
         )
@@ -88,12 +91,12 @@ def _node(config: Path) -> Iterator[None]:
 
 def _photograph(page: Page, ledger: Ledger, port: int) -> None:
     for name in ROUTINE:
-        _send(name, port, ledger)
-    _send(URGENT, port, ledger)
-    page.wait_for_selector("tr.moved")
+        _wait_for_results(_send(name, port), ledger)
+    uid = _send(URGENT, port)
+    page.wait_for_selector("tr.moved", timeout=DEADLINE * 1000)  # for 6 seconds
     page.wait_for_timeout(1000)  # the row has reached its place
     page.screenshot(path=HERE / "page-worklist.png")
-    uid = read_header(next((SAMPLES / URGENT).glob("*.dcm"))).StudyInstanceUID
+    _wait_for_results(uid, ledger)
     page.set_viewport_size({"width": 1280, "height": 720})
     page.goto(f"{page.url.rstrip('/')}/study/{uid}")
     page.locator("form.feedback button", has_text="disagree").first.click()
@@ -105,23 +108,28 @@ def _photograph(page: Page, ledger: Ledger, port: int) -> None:
     page.screenshot(path=HERE / "page-status.png", full_page=True)
 
 
-def _send(name: str, port: int, ledger: Ledger) -> None:
-    """Send a sample to the node and wait until it is analysed and the archive has its results."""
-    to = Peer(ae_title="READFIRST", host="127.0.0.1", port=port)
-    scu.store(scu.Requestor("SCANNER"), to, sorted((SAMPLES / name).glob("*.dcm")))
-    _wait(lambda: _is_done(name, ledger), f"the results of {name}")
+def _send(name: str, port: int) -> str:
+    """Send a sample to the node; its Study Instance UID."""
+    to, paths = Peer(ae_title="READFIRST", host="127.0.0.1", port=port), sorted((SAMPLES / name).glob("*.dcm"))
+    scu.store(scu.Requestor("SCANNER"), to, paths)
+    return str(read_header(paths[0]).StudyInstanceUID)
 
 
-def _is_done(name: str, ledger: Ledger) -> bool:
-    uid = str(read_header(next((SAMPLES / name).glob("*.dcm"))).StudyInstanceUID)
+def _wait_for_results(uid: str, ledger: Ledger) -> None:
+    wait_until(lambda: is_done(uid, "archive", ledger), f"the results of {uid}")
+
+
+def is_done(uid: str, receiver: str, ledger: Ledger) -> bool:
+    """Whether a study is analysed, or was found not to be for any model, and `receiver` has its results."""
     with ledger.read() as connection:
         view = study_view(connection, uid)
     if view is None or view.study is None or view.study["state"] not in ("analysed", "not analysed"):
         return False
-    return not any(one["peer"] == "archive" and one["state"] == "pending" for one in view.deliveries)
+    return not any(one["peer"] == receiver and one["state"] == "pending" for one in view.deliveries)
 
 
-def _wait(holds: Callable[[], bool], what: str) -> None:
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for a condition; SystemExit that names `what` was waited for after `DEADLINE`."""
     deadline = time.monotonic() + DEADLINE
     while not holds():
         if time.monotonic() > deadline:
