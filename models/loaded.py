@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.calibration import calibrated
 from models.card import Card
 from models.errors import InputError
-from models.localizers.registry import Localizer
+from models.localizers.registry import Localized, Localizer
 from models.prediction import Prediction
 
 
@@ -28,9 +28,10 @@ class LoadedModel:
         check(image, spacing, self.card)
         network = self.card.network
         image = image if network is None else scaled(image, network.scaling)
-        logits, saliency = self.localizer.localize(image, spacing)
-        probabilities = calibrated(logits, [label.calibration for label in self.card.labels])
-        return Prediction(tuple(label.name for label in self.card.labels), logits, probabilities, saliency)
+        logits, saliency, zones, remarks = Localized(*self.localizer.localize(image, spacing))
+        labels = self.card.labels
+        probabilities = calibrated(logits, [label.calibration for label in labels])
+        return Prediction(tuple(label.name for label in labels), logits, probabilities, saliency, zones, remarks)
 
 
 def scaled(image: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from models.errors import InputError, ModelsError, PackageError, UnknownPackage
 from models.localizers.registry import LOCALIZERS, OfLungs
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from models.card import Card
     from models.loaded import LoadedModel
     from models.prediction import Model
@@ -179,15 +183,34 @@ def anatomy_segmenter(
 def require_working(model: Model) -> None:
     """Have a loaded package predict an input of its card's kind; PackageError where every study would fail with it.
 
-    That it takes this input for none of its own (InputError) is no failure.
+    That it takes this input for none of its own (InputError) is no failure. In it no lungs are seen: a model that needs
+    them is tried with drawn ones, too.
     """
     import numpy as np  # noqa: PLC0415
 
     rules = model.card.input
     shape = rules.size or (rules.smallest_slices, *rules.smallest_rows_columns)
     ramp = np.linspace(0.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape)
+    given = (ramp, None) if rules.kind == "image" else (1400.0 * ramp - 1000.0, _SPACING)
+    for tried in (model, *_with_drawn_lungs(model)):
+        _require_finite(tried, *given)
+
+
+def _with_drawn_lungs(model: Model) -> tuple[Model, ...]:
+    """The model of images in which lungs are seen; empty where it needs none."""
+    from models.anatomy.lungs import drawn  # noqa: PLC0415 (numpy)
+    from models.loaded import LoadedModel  # noqa: PLC0415
+
+    if isinstance(model, LoadedModel) and isinstance(model.localizer, OfLungs):
+        return (replace(model, localizer=model.localizer.with_lungs(drawn)),)
+    return ()
+
+
+def _require_finite(model: Model, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> None:
+    import numpy as np  # noqa: PLC0415
+
     try:
-        prediction = model.predict(*((ramp, None) if rules.kind == "image" else (1400.0 * ramp - 1000.0, _SPACING)))
+        prediction = model.predict(image, spacing)
         if not np.isfinite(prediction.probabilities).all():
             raise PackageError("It predicts probabilities that are no numbers: are the weights whole?")
     except InputError:

@@ -27,12 +27,19 @@ class Prediction:
     saliency
         (L, h, w) of an image, (L, d, h, w) of a volume. Raw scale, never min-max. It covers the network's input
         exactly: cell i is centred at (i + 0.5) * input_size / saliency_size, in input pixels whose first edge is 0.
+    zones
+        (h, w) of an image, covering the input as the saliency does: 0 outside the lungs, else 1 + index in
+        `models.anatomy.zones.ZONES`. None where the package does not look for lungs.
+    remarks
+        What makes the input unlike the images that the package was trained on, as clauses: "low contrast".
     """
 
     labels: tuple[str, ...]
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     saliency: NDArray[np.float32]
+    zones: NDArray[np.uint8] | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Model(Protocol):

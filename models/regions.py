@@ -12,7 +12,7 @@ from models.data.letterbox import Letterbox
 from models.metrics.boxes import Rectangle
 
 Mask = NDArray[np.bool_]
-MOST_REGIONS = 3  # that are reported of a label, the best first
+MOST_REGIONS = 2  # that are reported of a label, the best first
 
 
 @dataclass(frozen=True, slots=True, eq=False)

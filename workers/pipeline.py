@@ -16,11 +16,11 @@ from node.durable import make_folder
 from node.entities import QUARANTINE, AnalysisReport, FoundFinding, Picture, ResultObject, StudyState
 from node.errors import AnalysisError
 from workers.delivery.profiles import ResultOptions
-from workers.dicom.attributes import header, text
+from workers.dicom.attributes import header, series_and_image, text
 from workers.dicom.identity import identity_remarks
 from workers.dicom.references import Predecessor
 from workers.dicom.uids import Context
-from workers.findings import wording
+from workers.findings import statement, wording
 from workers.findings.analysed import AnalysedSource, AnalysedStudy, LeftOut
 from workers.findings.findings import findings_of
 from workers.findings.source import ImageSource, Source, VolumeSource
@@ -122,9 +122,10 @@ class _Run:
         prediction = self.model.predict(*source.to_model())
         findings = findings_of(prediction, self.model.card, source, context)
         if not any(kinds()[kind].of_saliency for kind in self.environment.options.kinds) or not source.is_volume:
-            return AnalysedSource(source, findings, context)
+            return AnalysedSource(source, findings, context, remarks=prediction.remarks)
         order = (prediction.labels.index(label.name) for label in self.model.card.labels)
-        return AnalysedSource(source, findings, context, [prediction.saliency[index] for index in order])
+        saliency = [prediction.saliency[index] for index in order]
+        return AnalysedSource(source, findings, context, saliency, prediction.remarks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,8 +243,18 @@ def _predict(run: _Run) -> _Predicted:
     context = run.context([each.source for each in analysed])
     unseen = run.unreadable + left_out + tuple(failed)
     study = AnalysedStudy(tuple(analysed), context, unseen, run.study.predecessors)
-    found = _Analysis(_found(study), (), choice.left_out, tuple(notes), remarks=choice.notes)
+    remarks = choice.notes + _unlike(analysed)
+    found = _Analysis(_found(study), (), choice.left_out, tuple(notes), remarks=remarks)
     return _Predicted(run, study, found)
+
+
+def _unlike(analysed: Sequence[AnalysedSource]) -> tuple[str, ...]:
+    """A remark on each source that is unlike the images that the model was trained on."""
+    return tuple(
+        f"{one.context.card.name}: {series_and_image(one.source.headers[0])} is {statement.unlike(one.remarks)}"
+        for one in analysed
+        if one.remarks
+    )
 
 
 def _make(predicted: _Predicted) -> _Analysis:
@@ -318,7 +329,7 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
             probability=finding.probability,
             operating_point=finding.threshold,
             present=finding.present,
-            place=wording.locations(finding.regions),
+            place=wording.finding_location(finding, finding.regions),
             urgency=finding.label.urgency,
             raises_priority=finding.raises_priority,
         )

@@ -70,9 +70,7 @@ def radiograph(name: str, row: dict[str, str], pixels: NDArray[np.uint8]) -> Dat
     dataset.ReferringPhysicianName = ""
     dataset.StudyDescription = "Chest radiograph"
     dataset.SeriesDescription = f"Chest {row['view']}, NIH ChestX-ray14"
-    dataset.DerivationDescription = (
-        "Published 8 bit grey image, resized to 512 x 512, JPEG 95, wrapped in DICOM"
-    )
+    dataset.DerivationDescription = "Published 8 bit grey image, resized to 512 x 512, JPEG 95, wrapped in DICOM"
     dataset.PatientName = f"NIH^{patient}"
     dataset.PatientID = f"NIH-{patient}"
     dataset.PatientBirthDate = ""

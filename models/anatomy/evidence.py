@@ -51,7 +51,9 @@ def evidence(maps: Floats, seen: Seen, normal: Floats, criteria: tuple[tuple[str
     differs = {"brighter": np.maximum(away, 0), "darker": np.maximum(-away, 0), "either": np.ones_like(seen.lungs)}
     finer = CELLS / maps.shape[-1]
     positive = np.maximum(ndimage.zoom(maps, (1, finer, finer), order=1, grid_mode=True, mode="nearest"), 0)
-    factors = np.stack([seen.territories[name] * differs[how] for name, how in criteria])
+    within = np.stack([seen.territories[name] for name, _ in criteria])
+    factors = within * np.stack([differs[how] for _, how in criteria])
     sigma = SMOOTHING * CELLS
-    found: Floats = ndimage.gaussian_filter(positive * factors, (0, sigma, sigma), mode="constant").astype(np.float32)
+    smooth = ndimage.gaussian_filter(positive * factors, (0, sigma, sigma), mode="constant")
+    found: Floats = (smooth * within).astype(np.float32)
     return found

@@ -62,5 +62,14 @@ def lungs_of(probability: NDArray[np.float32]) -> Lungs:
     return Lungs(probability, right, left, zones_of(right, left), frame_of(right | left), reason)
 
 
+def drawn(image: NDArray[np.float32]) -> Lungs:
+    """Two upright blocks side by side, whatever the image shows: a `Segment` to try what follows the lungs."""
+    probability = np.zeros(image.shape, np.float32)
+    rows, columns = (side // 8 for side in image.shape)
+    for left in (columns, 5 * columns):
+        probability[rows : 7 * rows, left : left + 2 * columns] = 1.0
+    return lungs_of(probability)
+
+
 Segment = Callable[[NDArray[np.float32]], Lungs]
 """The lungs of an image (rows, columns) of 0..1; their maps cover the image, letterboxed with black to a square."""

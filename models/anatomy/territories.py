@@ -9,13 +9,13 @@ import numpy as np
 from scipy import ndimage
 
 from models.anatomy.lungs import Lungs
+from models.anatomy.zones import between
 from models.regions import Mask, bounds
 
 PLEURA = 0.035  # of the lungs' width: the margin around a lung that is pleura and the border of its mask
 HILUM = 0.12  # of the lungs' width, to each side of the inner border of a lung
 BELOW = 0.35  # of the lungs' height: what is looked at below the diaphragm
 DOME = 0.12  # of the lungs' height: as far above the middle of the lungs' lower borders the diaphragm may reach
-STRAIGHT = 0.25  # part of the rows in which a lung's inner border may lie further out than it is drawn
 INNER_LEFT, INNER_RIGHT = 0.75, 0.35  # part of a lung's width, from its inner border, that the heart may cover
 
 
@@ -44,13 +44,13 @@ def _heart(lungs: Lungs) -> Mask:
     rows, _ = bounds(lungs.both)
     height = rows.stop - rows.start
     right, left = _inner_part(lungs.right, INNER_RIGHT, towards_end=True), _inner_part(lungs.left, INNER_LEFT)
-    whole = _between(lungs) | right | left
+    whole = between(lungs.right, lungs.left) | right | left
     return whole & _rows(whole.shape, rows.start + height // 3, rows.stop + height // 12)
 
 
 def _mediastinum(lungs: Lungs) -> Mask:
     """Between the lungs over their whole height, with a pleural margin."""
-    return _dilated(_between(lungs), PLEURA * _width(lungs))
+    return _dilated(between(lungs.right, lungs.left), PLEURA * _width(lungs))
 
 
 def _hilum(lungs: Lungs) -> Mask:
@@ -58,7 +58,7 @@ def _hilum(lungs: Lungs) -> Mask:
     rows, _ = bounds(lungs.both)
     height = rows.stop - rows.start
     middle = _rows(lungs.both.shape, rows.start + height // 4, rows.start + 3 * height // 4)
-    near = ndimage.distance_transform_edt(~_between(lungs)) < HILUM * _width(lungs)
+    near = ndimage.distance_transform_edt(~between(lungs.right, lungs.left)) < HILUM * _width(lungs)
     found: Mask = near & middle
     return found
 
@@ -110,22 +110,6 @@ def _rows(shape: tuple[int, ...], first: int, stop: int) -> Mask:
     mask = np.zeros(shape, np.bool_)
     mask[max(first, 0) : stop] = True
     return mask
-
-
-def _between(lungs: Lungs) -> Mask:
-    """Row by row between the innermost pixels of the two lungs; none in rows that lack one of them.
-
-    Where a lung ends at the side, over the diaphragm, its inner border is taken to go on downwards.
-    """
-    columns, width = np.arange(lungs.right.shape[1])[None], lungs.right.shape[1]
-    right_end = width - np.argmax(lungs.right[:, ::-1], axis=1)
-    left_start = np.argmax(lungs.left, axis=1)
-    there: Mask = np.logical_and(lungs.right.any(axis=1), lungs.left.any(axis=1))
-    if there.any():
-        right_end = np.maximum(right_end, np.quantile(right_end[there], STRAIGHT))
-        left_start = np.minimum(left_start, np.quantile(left_start[there], 1.0 - STRAIGHT))
-    found: Mask = there[:, None] & (columns >= right_end[:, None]) & (columns < left_start[:, None])
-    return found
 
 
 def _inner_part(lung: Mask, part: float, *, towards_end: bool = False) -> Mask:

@@ -16,7 +16,7 @@ from models.fitting.rows import Table, everything, parts
 from models.metrics.ranking import auc
 
 CHUNK = 4096  # rows in memory
-OPTIONS = {"maxiter": 3000, "maxfun": 6000, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-6}
+OPTIONS = {"maxiter": 3000, "maxfun": 6000, "maxcor": 20, "ftol": 1e-11, "gtol": 1e-6}
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import DeviceError
-from models.localizers.registry import register
+from models.localizers.registry import Localized, register
 from models.networks.protocols import Foldable
 from models.networks.registry import NETWORKS
 
@@ -44,9 +44,7 @@ class NetworkLocalizer(ABC):
         self.network = network
         self.mean, self.std, self.channels = mean, std, channels
 
-    def localize(
-        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
         """Logits (L,) and maps (L, h, w) of one image; `spacing` is not needed. DeviceError where the GPU fails."""
         import numpy as np
         import torch
@@ -58,7 +56,7 @@ class NetworkLocalizer(ABC):
                 x = ((x - self.mean) / self.std).expand(1, self.channels, *x.shape)
                 features = self.network.features(x.contiguous(memory_format=torch.channels_last))
                 logits, maps = self.explain(features)
-            return logits[0].float().cpu().numpy(), maps[0].float().contiguous().cpu().numpy()
+            return Localized(logits[0].float().cpu().numpy(), maps[0].float().contiguous().cpu().numpy())
         except RuntimeError as error:
             if device.type == "cpu":
                 raise

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from models.errors import InputError, PackageError
 from models.localizers.base import NetworkLocalizer, on_network
-from models.localizers.registry import register
+from models.localizers.registry import Localized, register
 from models.networks.registry import NETWORKS
 
 if TYPE_CHECKING:
@@ -58,12 +58,9 @@ class LungLocalizer(NetworkLocalizer):
         """The lungs of one checked and scaled input, plausible or not."""
         from models.anatomy.lungs import lungs_of
 
-        _, maps = super().localize(image, None)
-        return lungs_of(maps[0])
+        return lungs_of(super().localize(image, None).saliency[0])
 
-    def localize(
-        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
         """Logits (2,) and maps (2, rows, columns) of the right and the left lung; InputError where none are seen."""
         import numpy as np
 
@@ -73,7 +70,7 @@ class LungLocalizer(NetworkLocalizer):
         confidence = np.array([lungs.probability[one].mean() for one in (lungs.right, lungs.left)])
         confidence = np.clip(confidence, 1e-6, 1.0 - 1e-6)
         maps = [_map(lungs.probability, *pair) for pair in ((lungs.right, lungs.left), (lungs.left, lungs.right))]
-        return np.log(confidence / (1.0 - confidence)).astype(np.float32), np.stack(maps)
+        return Localized(np.log(confidence / (1.0 - confidence)).astype(np.float32), np.stack(maps))
 
 
 def _map(probability: NDArray[np.float32], own: Mask, other: Mask) -> NDArray[np.float32]:

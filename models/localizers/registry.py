@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from models.registry import Registry
 
@@ -21,13 +21,20 @@ if TYPE_CHECKING:
     """Of (card, weights, device, threads): the method with the package's weights; see `models.packages.load`."""
 
 
+class Localized(NamedTuple):
+    """What a localizer finds in one input: logits (L,) before calibration, the rest as in `Prediction`."""
+
+    logits: NDArray[np.float32]
+    saliency: NDArray[np.float32]
+    zones: NDArray[np.uint8] | None = None
+    remarks: tuple[str, ...] = ()
+
+
 class Localizer(Protocol):
     """What a package's method does with one checked input; all labels in one pass."""
 
-    def localize(
-        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits (L,) before calibration and raw saliency (L, h, w) or (L, d, h, w), as `Prediction` describes them.
+    def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
+        """Logits and raw saliency of all labels; zones and remarks where the method knows of them.
 
         `image` and `spacing` are as `Model.predict` describes them; whoever loads the package has checked them.
         """

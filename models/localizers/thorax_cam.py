@@ -13,7 +13,7 @@ from models.card import Code
 from models.errors import InputError
 from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
-from models.localizers.registry import register
+from models.localizers.registry import Localized, register
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,10 +74,11 @@ class ThoraxLocalizer:
         """See `OfLungs`."""
         return ThoraxLocalizer(self.inner, self.network, self.card, segment)
 
-    def localize(self, image: Floats, spacing: tuple[float, ...] | None) -> tuple[Floats, Floats]:
-        """Logits (L,) and maps (L, MAP_CELLS, MAP_CELLS) of one image; InputError where no lungs are seen."""
+    def localize(self, image: Floats, spacing: tuple[float, ...] | None) -> Localized:
+        """Logits (L,), maps (L, MAP_CELLS, MAP_CELLS), zones and remarks; InputError where no lungs are seen."""
         from models.anatomy.crop import Crop
         from models.anatomy.evidence import Seen, evidence
+        from models.anatomy.remarks import measures, remarks
 
         assert self.segment is not None and self.card.anatomy is not None
         criteria = tuple((label.territory, label.differs) for label in self.card.labels)
@@ -86,7 +87,7 @@ class ThoraxLocalizer:
             raise InputError(lungs.reason)
         crop = Crop.of(lungs)
         taken = crop.take(image, self.card.anatomy.crop)
-        logits, maps = self.inner.localize(taken, None)
+        logits, maps, *_ = self.inner.localize(taken, None)
         seen = Seen.of(crop, taken, lungs, {name for name, _ in criteria})
         found = evidence(maps, seen, self.network.normal.cpu().numpy(), criteria)
-        return logits, crop.put(found, MAP_CELLS)
+        return Localized(logits, crop.put(found, MAP_CELLS), lungs.zones, remarks(measures(image, lungs)))

@@ -9,8 +9,11 @@ import pytest
 from models import packages
 from models.errors import CardError, InputError, PackageError
 from models.importers.installing import add, check_free
+from models.localizers.thorax_cam import ThoraxLocalizer
 from models.networks.modules.storage import filled, to_bytes
+from models.networks.modules.thorax import ThoraxNetwork
 from models.networks.registry import NETWORKS
+from tests.models import phantoms
 
 XRAY = packages.ZOO / "chest-xray"
 CT = packages.ZOO / "chest-ct"
@@ -51,11 +54,12 @@ def test_missing_weights_are_named(package: Path) -> None:
         packages.verify(package)
 
 
-def test_weights_of_another_network_are_refused(package: Path) -> None:
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    package = phantoms.write_package(tmp_path)
     card = package / "card.toml"
-    card.write_text(
-        card.read_text(encoding="utf-8").replace("taps = [6, 10, 14]", "taps = [6, 10, 13]"), encoding="utf-8"
-    )
+    text = card.read_text(encoding="utf-8")
+    assert "taps = [6, 10, 14]" in text
+    card.write_text(text.replace("taps = [6, 10, 14]", "taps = [6, 10, 13]"), encoding="utf-8")
     with pytest.raises(PackageError, match="do not fit the \\[network\\] of the card"):
         packages.load(package)
 
@@ -135,13 +139,27 @@ def test_training_never_writes_over_a_package(tmp_path: Path) -> None:
         check_free(XRAY)
 
 
+@pytest.mark.parametrize("folder", packages.available(), ids=lambda folder: folder.name)
+def test_what_we_ship_works(folder: Path) -> None:
+    packages.require_working(packages.load(folder, "cpu"))
+
+
+def test_a_network_that_gives_no_numbers_is_noticed_behind_the_lungs() -> None:
+    model = packages.load(XRAY, "cpu")
+    assert isinstance(model.localizer, ThoraxLocalizer)
+    model.localizer.network.weight.data.fill_(float("nan"))
+    with pytest.raises(PackageError, match="probabilities that are no numbers"):
+        packages.require_working(model)
+
+
 def test_inputs_that_the_card_does_not_know_are_refused() -> None:
     xray, ct = packages.load(XRAY, "cpu"), packages.load(CT)
-    good = np.zeros((384, 384), np.float32)
+    good = np.zeros((512, 512), np.float32)
     for image, words in [
         (good[:-1], "takes images of"),
         (good + 2, "takes intensities of 0"),
         (np.full_like(good, np.nan), "takes intensities of 0"),
+        (good, "no lungs seen: "),
     ]:
         with pytest.raises(InputError, match=words):
             xray.predict(image)
@@ -162,5 +180,13 @@ def test_the_shipped_weights_are_written_as_they_are_read() -> None:
     card = packages.load_card(XRAY)
     assert card.network is not None
     data = (XRAY / "weights.safetensors").read_bytes()
+    assert to_bytes(filled(ThoraxNetwork(card.network.taps, len(card.labels)), data)) == data
+
+
+def test_weights_of_a_network_of_the_registry_are_written_as_they_are_read(tmp_path: Path) -> None:
+    folder = phantoms.write_package(tmp_path)
+    card = packages.load_card(folder)
+    assert card.network is not None
+    data = (folder / "weights.safetensors").read_bytes()
     built = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
     assert to_bytes(filled(built, data)) == data

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.data.letterbox import Letterbox
-from models.regions import Mask, components, label_regions, map_regions
+from models.regions import MOST_REGIONS, Mask, components, label_regions, map_regions
 from tests.models import phantoms
 
 
@@ -34,7 +34,8 @@ def test_the_best_come_first_and_the_smallest_are_left_out() -> None:
     first, second = map_regions(saliency, 0.5, smallest_fraction=100 / 64**2)
     assert (first.rectangle, first.score) == ((40.0, 40.0, 20.0, 10.0), 2.0)
     assert (second.rectangle, second.score) == ((5.0, 5.0, 20.0, 10.0), 1.0)
-    assert len(map_regions(saliency, 0.5)) == 3
+    assert len(map_regions(saliency, 0.5)) == MOST_REGIONS == 2
+    assert len(map_regions(saliency, 0.5, most=3)) == 3
     assert len(map_regions(saliency, 0.5, most=1)) == 1
     assert map_regions(saliency, 4.0) == ()
 

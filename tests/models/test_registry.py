@@ -27,7 +27,7 @@ README = Path(packages.__file__).with_name("README.md").read_text(encoding="utf-
 LOCALIZER = """
 import numpy as np
 
-from models.localizers.registry import register
+from models.localizers.registry import Localized, register
 
 
 class Brightness:
@@ -36,7 +36,7 @@ class Brightness:
 
     def localize(self, image, spacing):
         maps = np.repeat(image.reshape(8, 16, 8, 16).mean((1, 3))[None], self.labels, 0).astype(np.float32)
-        return maps.mean((1, 2)), maps
+        return Localized(maps.mean((1, 2)), maps)
 
 
 @register("brightness", maps="brightness", citation="none", tables=())
@@ -151,14 +151,19 @@ def test_a_plug_in_that_cannot_be_imported_is_named_when_it_is_wanted(installed:
         (
             'localizer = "cam"',
             'localizer = "reconstruction"',
-            "needs the tables [weights] and no [network] or [detector]",
+            "needs the tables [weights] and no [network] or [anatomy] or [detector]",
+        ),
+        (
+            'localizer = "cam"',
+            'localizer = "thorax-cam"',
+            "needs the tables [network] and [weights] and [anatomy] and no [detector]",
         ),
     ],
 )
 def test_a_card_that_its_localizer_or_network_does_not_fit_is_refused(
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
-    text = (packages.ZOO / "chest-xray" / packages.CARD).read_text(encoding="utf-8")
+    text = (phantoms.write_package(tmp_path) / packages.CARD).read_text(encoding="utf-8")
     assert old in text
     (tmp_path / packages.CARD).write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(CardError, match=re.escape(words)) as caught:

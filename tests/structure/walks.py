@@ -19,6 +19,8 @@ from pydicom import dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
 
+from tests import low_thresholds
+
 SAMPLE = Path("deploy/samples/chest-xray-pneumothorax")
 ORDER = "\r".join(
     (
@@ -75,9 +77,11 @@ class _Node:
     def __init__(self, tree: Path, folder: Path, pacs: int) -> None:
         self._tree, self._folder = tree, folder
         self._port, self._web, self._mllp = _free_port(), _free_port(), _free_port()
+        low_thresholds.write_package(tree / "models" / "zoo", folder / "models")  # three results, whatever its weights
         (folder / "readfirst.toml").write_text(
             f'[node]\nport = {self._port}\ndata = "{folder}/var"\nquiet_seconds = 0.5\n[web]\nport = {self._web}\n'
             f'[worklist.orders]\nport = {self._mllp}\n[worklist]\nsinks = ["ups"]\n'
+            f'[models]\nfolder = "{folder}/models"\n'
             '[peers.scanner]\nae_title = "SCANNER"\nhost = "127.0.0.1"\nsend = ["images"]\n'
             f'[peers.pacs]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {pacs}\nreceive = ["results"]\n'
         )

@@ -18,11 +18,13 @@ import pytest
 from ports import free_port
 from websockets.sync.client import connect
 
+from models.packages import ZOO
+from tests import low_thresholds
 from tests.system.test_up import PATIENCE, ROOT, SAMPLES, Up
 from tests.waiting import wait_until
 
 ALL = "1.2.840.10008.5.1.4.34.5"
-# whatever the model says: this is about time
+# whatever the model finds (its thresholds are lowered, too): this is about time
 POLICY = """[worklist.policy]
 unproven_may_raise = ["*"]
 [[worklist.policy.rules]]
@@ -59,7 +61,8 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Up, in
     reader, web = free_port(), free_port()
     peer = f'[peers.reader]\nae_title = "READER"\nhost = "127.0.0.1"\nport = {reader}\nworklist = ["read"]\n'
     monkeypatch.setenv("READFIRST_WEB__PORT", str(web))
-    running = Up(tmp_path, peer + POLICY)
+    low_thresholds.write_package(ZOO, tmp_path / "models")
+    running = Up(tmp_path, f'{peer}[models]\nfolder = "{tmp_path / "models"}"\n{POLICY}')
     yield running, reader, web
     running.process.kill()
     running.process.wait()

@@ -1,4 +1,7 @@
-"""The whole way with real processes: `readfirst up`, real studies, a real Orthanc; nothing is stood in for."""
+"""The whole way with real processes: `readfirst up`, real studies, a real Orthanc; nothing is stood in for.
+
+Where a finding must be present, only the thresholds of the shipped package are changed.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,11 @@ from ports import free_port
 from pydicom import dcmread
 from sqlalchemy import update
 
+from models.packages import ZOO
 from node.ledger.engine import Ledger, open_ledger
 from node.ledger.tables import JOB
 from node.settings import load
+from tests import low_thresholds
 from tests.conftest import need
 from workers.gate.gate import dciodvfy_errors
 
@@ -106,6 +111,8 @@ def pacs(tmp_path: Path) -> Iterator[Orthanc]:
 def up(tmp_path: Path, pacs: Orthanc) -> Iterator[Up]:
     peer = f'[peers.pacs]\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {pacs.dicom_port}\nreceive = ["results"]\n'
     peer += f"also = {json.dumps(ALSO)}\n"
+    low_thresholds.write_package(ZOO, tmp_path / "models")
+    peer += f'[models]\nfolder = "{tmp_path / "models"}"\n'
     running = Up(tmp_path, peer)
     yield running
     running.process.kill()

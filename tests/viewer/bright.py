@@ -48,6 +48,9 @@ def _card(shipped: Card, sha256: str) -> Card:
         given[name].model_copy(
             update={
                 "operating_point": 0.5,
+                "triage": None,
+                "shows_regions": True,
+                "region_of_peak": 0.0,
                 "saliency_threshold": threshold,
                 "smallest_region_fraction": 0.001,
                 "calibration": Calibration(600.0, -1.0),
@@ -59,6 +62,8 @@ def _card(shipped: Card, sha256: str) -> Card:
     return shipped.model_copy(
         update={
             "name": NAME,
+            "localizer": "cam",
+            "anatomy": None,
             "title": "What is bright",
             "labels": labels,
             "limits": ("It finds brightness and nothing else.", "For tests."),

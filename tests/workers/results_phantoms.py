@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ComputedRadiographyImageStorage, CTImageStorage, ExplicitVRLittleEndian
 
+from models.anatomy.zones import zones_of
 from models.card import Card
 from models.prediction import Prediction
 from workers.dicom.uids import Context
@@ -133,6 +135,17 @@ def two_findings(source: Source) -> tuple[Finding, ...]:
     beside = (*centre[:-1], centre[-1] + 2)
     saliency = np.stack([blob(shape, centre, 3.0), blob(shape, beside, 3.0), np.zeros(shape, dtype=np.float32)])
     return found_in(source, saliency, (0.87, 0.5, 0.1))
+
+
+def diffuse_findings(source: ImageSource) -> tuple[Finding, ...]:
+    """Pneumothorax present and diffuse in both lungs, Nodule present with a region, Pleural Thickening absent."""
+    right, left = np.zeros((32, 32), np.bool_), np.zeros((32, 32), np.bool_)
+    right[6:26, 7:14] = left[6:26, 18:25] = True
+    saliency = np.stack([2.0 * (right | left), blob((32, 32), (22, 21), 3.0), np.zeros((32, 32))])
+    made = replace(prediction(saliency, (0.87, 0.5, 0.1)), zones=zones_of(right, left))
+    about = context()
+    labels = tuple(label.model_copy(update={"territory": "lungs"}) for label in about.card.labels)
+    return findings_of(made, about.card.model_copy(update={"labels": labels}), source, about)
 
 
 def no_findings(source: Source) -> tuple[Finding, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from models.card import Card
 from models.prediction import Prediction
@@ -33,9 +35,19 @@ class TinyModel:
         return results.prediction(np.stack([spot] * 3), self.probabilities)
 
 
-def radiograph(folder: Path, number: int = 1, size: tuple[int, int] = (80, 64), **attributes: object) -> Path:
-    """The file of one chest radiograph; its SOP Instance UID ends with `number`, attributes by keyword."""
-    pixels = (np.indices(size).sum(axis=0) * 10 + number).astype(np.uint16)
+def radiograph(
+    folder: Path,
+    number: int = 1,
+    size: tuple[int, int] = (80, 64),
+    pixels: NDArray[np.unsignedinteger[Any]] | None = None,
+    **attributes: object,
+) -> Path:
+    """The file of one chest radiograph; its SOP Instance UID ends with `number`, attributes by keyword.
+
+    Without `pixels` it is a slope of grey of that size, in which no lungs are seen.
+    """
+    if pixels is None:
+        pixels = (np.indices(size).sum(axis=0) * 10 + number).astype(np.uint16)
     uid = f"{SERIES}.{number}"
     given = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES, "SOPInstanceUID": uid} | attributes
     dataset = imaging.radiograph(pixels, PatientName="Tést^Ä", PatientID="T1", SpecificCharacterSet="ISO_IR 100")
@@ -44,6 +56,13 @@ def radiograph(folder: Path, number: int = 1, size: tuple[int, int] = (80, 64), 
         setattr(dataset, keyword, value)
     dataset.file_meta.MediaStorageSOPInstanceUID = uid
     return imaging.save(dataset, folder / f"{uid}.dcm")
+
+
+def chest_pixels() -> NDArray[np.uint8]:
+    """Stored values of a real chest radiograph, for packages that ask for lungs."""
+    (sample,) = imaging.sample("chest-xray-normal")
+    values: NDArray[np.uint8] = dcmread(sample).pixel_array
+    return values
 
 
 def cut(path: Path, lost: int = 3000) -> Path:

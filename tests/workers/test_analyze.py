@@ -44,7 +44,16 @@ from node.worklist.reading import work_items
 from node.worklist.triage.decisions import stuck
 from tests.node.conftest import House
 from tests.workers import results_phantoms
-from tests.workers.study_phantoms import NODULE, NOTHING, PNEUMOTHORAX, SERIES, STUDY, TinyModel, radiograph
+from tests.workers.study_phantoms import (
+    NODULE,
+    NOTHING,
+    PNEUMOTHORAX,
+    SERIES,
+    STUDY,
+    TinyModel,
+    chest_pixels,
+    radiograph,
+)
 from workers import lease, pipeline
 from workers.analyze import Analyzer
 from workers.model_set import ModelSet
@@ -326,14 +335,14 @@ def test_a_study_waits_for_a_package_that_is_missing(
     worker = analyzer(settings=with_packages(settings, "nope"))
     for _ in range(2 * studies.MOST_ATTEMPTS):
         worker.run(STUDY, 1)
-    sentence = "There is no model package named 'nope'; there are: chest-ct, chest-xray."
+    sentence = "There is no model package named 'nope'; there are: chest-ct, chest-xray, lungs."
     assert_waits(queued, tmp_path, f"nope cannot be used: {sentence}")
 
 
 @pytest.fixture
 def chest(ledger: Ledger, tmp_path: Path) -> Ledger:
-    """A radiograph that the shipped package was made for waits for its analysis."""
-    complete(ledger, read_header(receive(ledger, tmp_path, size=(320, 256))))
+    """A real radiograph, which the shipped package was made for, waits for its analysis."""
+    complete(ledger, read_header(receive(ledger, tmp_path, pixels=chest_pixels())))
     return ledger
 
 

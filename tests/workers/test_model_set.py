@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from safetensors.torch import load_file, save_file
 
 from models import packages
+from models.cardfile import card_text
 from models.errors import DeviceError, InputError
 from models.prediction import Model, Prediction
 from node.settings import Models, Settings
@@ -55,6 +57,17 @@ def corrupt(folder: Path, _patch: pytest.MonkeyPatch) -> None:
     (folder / "weights.safetensors").write_bytes(data)
 
 
+def no_numbers(folder: Path, _patch: pytest.MonkeyPatch) -> None:
+    """The network's, and the card's SHA-256 is that of the file: only a prediction tells."""
+    path, card = folder / "weights.safetensors", packages.load_card(folder)
+    weights = load_file(path)
+    weights["bias"].fill_(float("nan"))
+    save_file(weights, path)
+    assert card.weights is not None
+    changed = card.weights.model_copy(update={"sha256": packages.sha256(path)})
+    (folder / "card.toml").write_text(card_text(card.model_copy(update={"weights": changed})), encoding="utf-8")
+
+
 def card_broken(folder: Path, _patch: pytest.MonkeyPatch) -> None:
     (folder / "card.toml").write_text("name = ")
 
@@ -81,6 +94,7 @@ def fails_to_load(error: Exception) -> Callable[[Path, pytest.MonkeyPatch], None
 KINDS = {
     "weights missing": (missing, "weights.safetensors is missing"),
     "weights of another SHA-256": (corrupt, "not those that were measured"),
+    "weights that are no numbers": (no_numbers, "probabilities that are no numbers"),
     "card broken": (card_broken, "cannot be read as TOML"),
     "folder unreadable": (unreadable, "cannot be read: permission denied"),
     "torch cannot be imported": (fails_to_load(ImportError("libcudart.so.12: cannot open")), "ImportError: libcudart"),

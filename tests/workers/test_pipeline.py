@@ -138,6 +138,25 @@ def test_where_no_lungs_are_seen_the_study_says_so(decoder: Decoder, tmp_path: P
     assert report.reason.startswith("not analysed, because: no lungs seen: ")
 
 
+@pytest.mark.parametrize(("change", "clause"), [("washed out", "low contrast"), ("inverted", "looks inverted")])
+def test_an_image_unlike_the_training_images_is_named_in_the_notes_and_in_the_statement(
+    change: str, clause: str, decoder: Decoder, tmp_path: Path
+) -> None:
+    (sample,) = imaging.sample("chest-xray-normal")
+    pixels = dcmread(sample).pixel_array.astype(np.float64)
+    pixels = pixels / pixels.max()
+    stored = 400 + 200 * pixels if change == "washed out" else 1000 * (1 - pixels)
+    changed = imaging.radiograph(
+        stored.astype(np.uint16), WindowCenter=500, WindowWidth=1000, SeriesNumber=3, InstanceNumber=2
+    )
+    path = imaging.save(changed, tmp_path / f"{changed.SOPInstanceUID}.dcm")
+    report = run(decoder, tmp_path / "out", [path], packages.load(packages.find("chest-xray"), "cpu"))
+    assert report.state is StudyState.ANALYSED
+    unlike = f"series 3, image 2 is unlike the images that the model was trained on: {clause}"
+    assert f"chest-xray: {unlike}" in "\n".join(report.notes)
+    assert unlike.capitalize() in said(report)
+
+
 def test_where_nothing_is_present_only_the_statement_is_made(decoder: Decoder, tmp_path: Path) -> None:
     report = run(decoder, tmp_path / "out", [radiograph(tmp_path)], TinyModel(NOTHING))
     assert (report.state, kinds(report)) == (StudyState.ANALYSED, ["statement"])

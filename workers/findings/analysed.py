@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,12 +31,15 @@ class AnalysedSource:
         Dated with the last of the source's own instances.
     saliency
         A volume's raw maps in the order of the findings; empty where no result is made of them.
+    remarks
+        See `models.prediction.Prediction`.
     """
 
     source: Source
     findings: tuple[Finding, ...]
     context: Context
     saliency: Sequence[NDArray[np.float32]] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def regions(self) -> list[tuple[Finding, Region]]:
@@ -102,13 +105,16 @@ class AnalysedStudy:
     def merged(self) -> list[tuple[Finding, list[tuple[Region, Source]]]]:
         """Each label's most probable finding with its regions in all sources; the present first, then by probability.
 
-        Regions are those of every source in which the label is present.
+        Regions are those of every source in which the label is present. It is diffuse where it
+        is in any of them.
         """
         merged = []
         for same_label in zip(*(each.findings for each in self.sources), strict=True):
             pairs = zip(same_label, self.sources, strict=True)
             regions = [(region, each.source) for finding, each in pairs for region in finding.regions]
-            merged.append((max(same_label, key=lambda finding: finding.probability), regions))
+            best = max(same_label, key=lambda finding: finding.probability)
+            diffuse = next((one.diffuse for one in (best, *same_label) if one.diffuse), "")
+            merged.append((replace(best, diffuse=diffuse), regions))
         return sorted(merged, key=lambda pair: (not pair[0].present, -pair[0].probability))
 
     def predecessors_of(self, kind: str) -> Sequence[Predecessor]:

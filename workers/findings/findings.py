@@ -14,6 +14,7 @@ from node.errors import AnalysisError
 from workers.dicom import codes
 from workers.dicom.uids import Context
 from workers.findings.location import Location
+from workers.findings.lung_zones import DIFFUSE_IN, LungZones
 from workers.findings.source import Source
 
 
@@ -76,7 +77,11 @@ class Finding:
     raises_priority
         Whether the card lets it raise the study's priority.
     regions
-        Best first; empty where absent, and also where present but the saliency never reaches the label's threshold.
+        Best first; empty where absent, and also where present but the saliency never reaches the label's threshold, or
+        where it is diffuse.
+    diffuse
+        The lungs that the finding fills, as a key of the table of phrases (`workers.findings.wording`): "both lungs";
+        empty where it has a focus or is absent.
     """
 
     label: Label
@@ -85,6 +90,7 @@ class Finding:
     present: bool
     regions: tuple[Region, ...]
     raises_priority: bool = False
+    diffuse: str = ""
 
     @property
     def keeps_the_order(self) -> bool:
@@ -100,7 +106,8 @@ def findings_of(prediction: Prediction, card: Card, source: Source, context: Con
     AnalysisError
         A probability is not a number: no result is better than a wrong "absent".
     """
-    return tuple(_finding(label, prediction, source, context) for label in card.labels)
+    zones = source.lung_zones(prediction.zones)
+    return tuple(_finding(label, prediction, zones, source, context) for label in card.labels)
 
 
 def largest_slice(mask: Mask) -> int:
@@ -110,30 +117,41 @@ def largest_slice(mask: Mask) -> int:
     return int(largest[len(largest) // 2])
 
 
-def _finding(label: Label, prediction: Prediction, source: Source, context: Context) -> Finding:
+def _finding(
+    label: Label, prediction: Prediction, zones: LungZones | None, source: Source, context: Context
+) -> Finding:
     index = prediction.labels.index(label.name)
     probability = float(prediction.probabilities[index])
     if not 0.0 <= probability <= 1.0:
         raise AnalysisError(f"the model gave {probability} as the probability of {label.title}")
     present = probability >= label.operating_point
-    found = _regions(label, prediction.saliency[index], source, context) if present else ()
-    return Finding(label, probability, label.operating_point, present, found, label.raises(probability))
+    found, diffuse = _regions(label, prediction.saliency[index], zones, source, context) if present else ((), "")
+    return Finding(label, probability, label.operating_point, present, found, label.raises(probability), diffuse)
 
 
-def _regions(label: Label, saliency: NDArray[np.float32], source: Source, context: Context) -> tuple[Region, ...]:
+def _regions(
+    label: Label, saliency: NDArray[np.float32], zones: LungZones | None, source: Source, context: Context
+) -> tuple[tuple[Region, ...], str]:
+    """The regions, or, where they would fill a lung, `Finding.diffuse`."""
     resampled, valid = source.to_source(saliency), source.valid
     inside = resampled >= label.region_threshold(float(resampled.max()))
     inside = inside if valid is None else inside & valid
+    diffuse = zones.diffuse(inside) if zones is not None and label.territory in DIFFUSE_IN else ""
+    if diffuse:
+        return (), diffuse
     masks = components(inside, valid, resampled, source.smallest_region(label), MOST_REGIONS)
-    return tuple(
-        _region(label, index, mask, float(resampled[mask].max()), source=source, context=context)
+    found = (
+        _region(label, index, mask, float(resampled[mask].max()), zones=zones, source=source, context=context)
         for index, mask in enumerate(masks, start=1)
     )
+    return tuple(found), ""
 
 
-def _region(label: Label, index: int, mask: Mask, score: float, *, source: Source, context: Context) -> Region:
+def _region(
+    label: Label, index: int, mask: Mask, score: float, *, zones: LungZones | None, source: Source, context: Context
+) -> Region:
     frame = largest_slice(_frames(mask))
-    location, (area_mm2, volume_mm3) = source.location(mask, frame), source.size(mask)
+    location, (area_mm2, volume_mm3) = source.location(mask, frame, zones), source.size(mask)
     return Region(
         mask=mask,
         frame=frame,

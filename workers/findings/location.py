@@ -32,7 +32,8 @@ class Location:
         The patient's "right", "left", "central" or (volume) "midline"; where the patient's sides are
         unknown, the "left part", "right part" or "middle part" of the picture.
     zone
-        "upper", "middle" or "lower" third; empty in a volume.
+        "upper", "middle" or "lower" third, of the lung where the lungs are known; empty in a volume, and between the
+        lungs.
     of_patient
         Whether it is in the patient, or only in the picture.
     z, image
@@ -93,6 +94,12 @@ def image_location(mask: Mask, orientation: Sequence[str]) -> Location:
         half = _in_halves(along[0], "left part", "right part", "middle part")
         return Location(half, _in_thirds(along[1]), of_patient=False)
     return Location(_in_halves(towards["L"], "right", "left", "central"), _in_thirds(towards["F"]))
+
+
+def names_the_sides(orientation: Sequence[str]) -> bool:
+    """Whether Patient Orientation (0020,0020) names left or right, and head or feet."""
+    letters = {str(word)[:1].upper() for word in orientation}
+    return bool(letters & {"L", "R"} and letters & {"H", "F"})
 
 
 def volume_side(mask: Mask, slice_hu: NDArray[np.float32], towards_left: tuple[float, float]) -> str | None:

@@ -13,7 +13,8 @@ from models.card import Label
 from models.regions import Mask
 from workers.dicom.attributes import number, numbered, numbers, series_and_image, text, words
 from workers.dicom.evidence import pixel_spacing
-from workers.findings.location import Location, image_location, volume_side
+from workers.findings.location import Location, image_location, names_the_sides, volume_side
+from workers.findings.lung_zones import LungZones
 from workers.inputs.grid import Grid
 from workers.inputs.pixels import SourceImage, window
 from workers.inputs.volume import SourceVolume
@@ -90,8 +91,12 @@ class Source(Protocol):
         """(area of an image in mm2, where its spacing is known; volume in mm3)."""
         ...
 
-    def location(self, mask: Mask, frame: int) -> Location:
-        """Where a region is that is largest on `frame`."""
+    def lung_zones(self, zones: NDArray[np.uint8] | None) -> LungZones | None:
+        """The zones of a prediction in the source's pixels, where it has any."""
+        ...
+
+    def location(self, mask: Mask, frame: int, zones: LungZones | None) -> Location:
+        """Where a region is that is largest on `frame`; by the lungs where their zones are known."""
         ...
 
     def presented(self, frame: int) -> Floats:
@@ -163,7 +168,13 @@ class ImageSource(Source):
         spacing = self.pixel_spacing
         return (float(mask.sum()) * spacing[0] * spacing[1] if spacing else None), None
 
-    def location(self, mask: Mask, frame: int) -> Location:
+    def lung_zones(self, zones: NDArray[np.uint8] | None) -> LungZones | None:
+        of_patient = names_the_sides(words(self._header, "PatientOrientation"))
+        return None if zones is None else LungZones.of(zones, self.grid, of_patient=of_patient)
+
+    def location(self, mask: Mask, frame: int, zones: LungZones | None) -> Location:
+        if zones is not None and zones.of_patient:
+            return zones.location(mask)
         return image_location(mask, words(self._header, "PatientOrientation"))
 
     def presented(self, frame: int) -> Floats:
@@ -225,7 +236,10 @@ class VolumeSource(Source):
     def size(self, mask: Mask) -> tuple[None, float]:
         return None, float(mask.sum() * np.prod(self.volume.spacing))
 
-    def location(self, mask: Mask, frame: int) -> Location:
+    def lung_zones(self, zones: NDArray[np.uint8] | None) -> None:
+        return None
+
+    def location(self, mask: Mask, frame: int, zones: LungZones | None) -> Location:
         direction, (_, rows, columns) = self.volume.direction, self.volume.spacing
         towards_left = (direction[1, 0] * rows, direction[2, 0] * columns)
         side = volume_side(mask[frame], self.volume.array[frame], towards_left)

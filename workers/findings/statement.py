@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydicom import Dataset
 
@@ -10,7 +10,7 @@ from workers.dicom.attributes import series_and_image
 from workers.dicom.evidence import pixel_spacing
 from workers.dicom.uids import Context
 from workers.findings import wording
-from workers.findings.analysed import AnalysedStudy
+from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.findings.equipment import RESEARCH
 from workers.findings.findings import Finding, Region
 from workers.findings.source import Source
@@ -31,7 +31,9 @@ def finding_sentences(
         return f"{name}: not present. The {quantity} of {value} is below the threshold of {threshold}."
     sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the threshold of {threshold}."]
     sentences += [_region_sentence(region, source, several) for region, source in regions]
-    if not regions:
+    if finding.diffuse:
+        sentences.append(f"No region is drawn of what is {wording.finding_location(finding, ())}.")
+    elif not regions:
         sentences.append("No region is drawn: the saliency map does not reach its threshold.")
     if finding.keeps_the_order:
         sentences.append(wording.phrase("keeps the order", "en"))
@@ -58,9 +60,20 @@ def summary(findings: Sequence[Finding], quantity: str) -> tuple[str, ...]:
 
 def closing(study: AnalysedStudy) -> tuple[str, ...]:
     """Limits of the model, then what it analysed and what not."""
-    analysed = tuple(f"Analysed: {each.source.description}." for each in study.sources)
+    analysed = tuple(sentence for each in study.sources for sentence in _analysed_sentences(each))
     limits = tuple(f"Limit: {limit}" for limit in study.context.card.limits)
     return limits + analysed + _left_out_sentences(study.unseen, study.context.headers)
+
+
+def unlike(remarks: Sequence[str]) -> str:
+    """What makes an image unlike the images that the model was trained on, as a clause."""
+    return f"unlike the images that the model was trained on: {', '.join(remarks)}"
+
+
+def _analysed_sentences(analysed: AnalysedSource) -> Iterator[str]:
+    yield f"Analysed: {analysed.source.description}."
+    if analysed.remarks:
+        yield f"{series_and_image(analysed.source.headers[0])} is {unlike(analysed.remarks)}.".capitalize()
 
 
 def _region_sentence(region: Region, source: Source, several: bool) -> str:

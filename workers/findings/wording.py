@@ -31,6 +31,13 @@ PHRASES = {
         "按器官列出的所见,由模型数值按规则生成。",
     ),
     "present": ("{name}, {quantity} {value}: {places}.", "{name},{quantity} {value}:{places}。"),
+    "diffuse": ("diffuse, {lungs}", "弥漫性,{lungs}"),
+    "both lungs": ("both lungs", "双肺"),
+    "right lung": ("right lung", "右肺"),
+    "left lung": ("left lung", "左肺"),
+    "lung in the picture's left": ("lung in the left part of the picture", "图像左部的肺"),
+    "lung in the picture's right": ("lung in the right part of the picture", "图像右部的肺"),
+    "raised": ("Outlines show what raised the score.", "轮廓所示为使评分升高之处。"),
     "present, no region": ("{name}, {quantity} {value}, no region shown.", "{name},{quantity} {value},未标出位置。"),
     "keeps the order": (
         "By its card it does not change the reading order.",
@@ -123,6 +130,8 @@ def organ(label: Label, language: str) -> str:
 def place(location: Location, language: str = "en") -> str:
     """Where a region is; without the patient's side where the image's orientation is unknown."""
     across = phrase(location.across, language)
+    if not location.zone and location.z is None:
+        return across
     if location.z is not None:
         return phrase("slice", language, side=across, z=location.z, image=location.image)
     zone = phrase(location.zone, language)
@@ -134,6 +143,15 @@ def place(location: Location, language: str = "en") -> str:
 def locations(regions: Iterable[Region], language: str = "en") -> str:
     """Where they are, each place once: "right lower zone; left, slice at z = -125.0 mm (image 87)"."""
     return phrase("and", language).join(dict.fromkeys(place(region.location, language) for region in regions))
+
+
+def finding_location(finding: Finding, regions: Iterable[Region], language: str = "en") -> str:
+    """Where a finding is: the lungs that it fills, and its regions; empty where it has neither."""
+    found = locations(regions, language)
+    if not finding.diffuse:
+        return found
+    lungs = phrase("diffuse", language, lungs=phrase(finding.diffuse, language))
+    return phrase("and", language).join(filter(None, (lungs, found)))
 
 
 def amount(fraction: float, quantity: str, more: int = 0) -> str:
@@ -218,9 +236,10 @@ def present_sentence(finding: Finding, regions: Sequence[Region], context: Conte
         "quantity": phrase(quantity, language),
         "value": value(finding, quantity),
     }
-    if not regions:
-        return phrase("present, no region", language, **words)
-    return phrase("present", language, places=locations(regions, language), **words)
+    where = finding_location(finding, regions, language)
+    return phrase("present", language, places=where, **words) if where else phrase(
+        "present, no region", language, **words
+    )  # fmt: skip
 
 
 def made_by(context: Context, language: str) -> str:

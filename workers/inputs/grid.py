@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 STANDARD = ("L", "F")
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,18 @@ class Grid:
         columns = _expansion(cells.shape[1], width, self.input_columns, self.column_scale, self.column_offset)
         return self._turn_back(columns.apply(lines.apply(cells).T).T)
 
+    def numbers_to_source(self, numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A map (h, w) of numbers that covers the whole input: each source pixel has that of the cell it lies in."""
+        height, width = (self.columns, self.rows) if self.transpose else (self.rows, self.columns)
+        lines = _nearest(numbers.shape[0], height, self.input_rows, self.row_scale, self.row_offset)
+        columns = _nearest(numbers.shape[1], width, self.input_columns, self.column_scale, self.column_offset)
+        return self._turn_back(numbers[lines[:, None], columns])
+
     def _turn(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         image = image.T if self.transpose else image
         return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
-    def _turn_back(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _turn_back(self, image: NDArray[Value]) -> NDArray[Value]:
         image = image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
         return np.ascontiguousarray(image.T if self.transpose else image)
 
@@ -158,6 +166,11 @@ def _reduction(length: int, outputs: int, scale: float, offset: float) -> Taps:
     found = taps(np.clip(corners, 0, length) - 0.5, max(scale, 1.0), 0, length - 1)
     found.weights[(corners < 0) | (corners > length)] = 0
     return found
+
+
+def _nearest(cells: int, length: int, inputs: int, scale: float, offset: float) -> NDArray[np.intp]:
+    position = ((np.arange(length) + 0.5) / scale + offset) * cells / inputs
+    return np.clip(position.astype(np.intp), 0, cells - 1)
 
 
 def _expansion(cells: int, length: int, inputs: int, scale: float, offset: float) -> Taps:

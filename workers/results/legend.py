@@ -72,6 +72,8 @@ def _rows(findings: Sequence[Finding], context: Context, language: str) -> Itera
             yield Row(f"{number}  {words}", colour=finding.label.colour)
         if not finding.regions:
             yield Row(wording.present_sentence(finding, [], context, language), colour=finding.label.colour)
+    if number:
+        yield Row(wording.phrase("raised", language), GREY)
     absent = [finding for finding in findings if not finding.present]
     if len(absent) == len(findings):
         yield Row(wording.phrase("nothing", language))

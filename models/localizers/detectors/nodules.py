@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.card import Detector
 from models.errors import InputError
+from models.localizers.registry import Localized
 
 AIR_HU, BONE_HU = -1024.0, 1500.0
 SMALLEST_LUNG_MM3 = 300_000.0  # one lung after resection or effusion; bowel gas is smaller
@@ -39,9 +40,7 @@ class CandidateLocalizer:
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
 
-    def localize(
-        self, image: NDArray[np.float32], spacing: tuple[float, ...] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
         """Logit (1,) of the best candidate's score; saliency (1, d, h, w): each candidate's score inside it, else 0.
 
         Raises
@@ -61,7 +60,7 @@ class CandidateLocalizer:
             table[one.label] = one.score
         saliency = np.zeros(working.GetSize()[::-1], np.float32)
         saliency[box[::-1]] = table[components]
-        return np.asarray([math.log(best / (1 - best))], np.float32), saliency[None]
+        return Localized(np.asarray([math.log(best / (1 - best))], np.float32), saliency[None])
 
 
 def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: float) -> sitk.Image:

@@ -36,6 +36,8 @@ def test_only_the_territory_counts() -> None:
     maps = np.ones((2, 24, 24), np.float32)
     found = evidence(maps, seen(40, 30, 0.3), NORMAL, (("heart", "brighter"), ("lungs", "brighter")))
     assert found[0].max() == 0 < found[1].max()
+    found = evidence(maps, seen(20, 30, 0.3), NORMAL, (("heart", "brighter"), ("lungs", "brighter")))
+    assert found[0][UPPER == 0].max() == 0 < found[1][UPPER == 0].max()  # nor does smoothing lead out of it
 
 
 def test_a_map_that_asks_nothing_of_the_chest_is_smoothed() -> None:

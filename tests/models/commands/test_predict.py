@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from models.commands.cli import app
 from tests.models import phantoms
 
+SAMPLES = Path(__file__).parents[3] / "deploy" / "samples"
+
 
 def run(*words: object) -> tuple[int, str, str]:
     done = CliRunner().invoke(app, [str(word) for word in words])
@@ -17,17 +19,28 @@ def run(*words: object) -> tuple[int, str, str]:
 
 def test_predict_writes_all_labels_of_all_images_and_exits_1_where_one_failed(tmp_path: Path) -> None:
     folder = phantoms.write_folder(tmp_path / "data", train=2, validation=0) / "images"
-    code, out, _ = run("predict", "chest-xray", folder, "--out", tmp_path / "out", "--device", "cpu")
+    package = phantoms.write_package(tmp_path)
+    code, out, _ = run("predict", package, folder, "--out", tmp_path / "out", "--device", "cpu")
     assert code == 0
     assert "2 images predicted." in out
     with (tmp_path / "out" / "predictions.csv").open(newline="") as stream:
-        assert len(list(csv.DictReader(stream))) == 2 * 14
+        assert len(list(csv.DictReader(stream))) == 2 * 2
     assert (tmp_path / "out" / "saliency" / "001.png.npz").is_file()
     (folder / "broken.png").write_bytes(b"")
-    code, out, err = run("predict", "chest-xray", folder, "--out", tmp_path / "out", "--replace", "--device", "cpu")
+    code, out, err = run("predict", package, folder, "--out", tmp_path / "out", "--replace", "--device", "cpu")
     assert code == 1
     assert "2 images predicted, 1 not." in out
     assert "broken.png: not predicted." in err
+
+
+def test_the_shipped_package_predicts_radiographs_and_names_what_shows_no_lungs(tmp_path: Path) -> None:
+    images = [*SAMPLES.glob("chest-xray-*/*.dcm"), next((SAMPLES / "dog").glob("*.dcm"))]
+    code, out, err = run("predict", "chest-xray", *images, "--out", tmp_path / "out", "--device", "cpu")
+    assert code == 1
+    assert "3 images predicted, 1 not." in out
+    assert f"{images[-1]}: not predicted. no lungs seen: " in err.replace("\n", "")
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 3 * 14
 
 
 @pytest.mark.parametrize("words", [("chest-xray", "nowhere"), ("nothing", ".")])

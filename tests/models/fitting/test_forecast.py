@@ -34,7 +34,8 @@ def test_a_curve_that_falls_promises_no_more() -> None:
 
 def examples(count: int, truth: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Examples:
     files = tuple(Path(f"{number}.png") for number in range(count))
-    return Examples(files, np.arange(count) // 2, np.full(count, "A"), ("Disc",), truth, np.zeros((count, 4)))
+    sources, teacher = np.full(count, "A"), np.full(truth.shape, np.nan)
+    return Examples(files, np.arange(count) // 2, sources, ("Disc",), truth, np.zeros((count, 4)), teacher)
 
 
 def test_it_is_measured_on_patients_that_the_heads_did_not_see() -> None:

@@ -81,7 +81,7 @@ class Hidden(nn.Module):
 
 
 def cam_network(taps: tuple[int, ...] = (10, 14)) -> CamNetwork:
-    """Random weights, two taps, deviations, a border, a centre: all that the shipped network has."""
+    """Random weights, two taps, deviations, a border, a centre: all that a `CamNetwork` can have."""
     torch.manual_seed(0)
     built = CamNetwork(taps, LABELS, border=1, deviations=True).eval()
     nn.init.normal_(built.head.weight)

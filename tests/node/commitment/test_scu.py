@@ -15,6 +15,7 @@ from node.commitment.scu import CommitmentScu
 from node.entities import JobState
 from node.ledger import jobs
 from node.ledger.tables import JOB
+from node.plurals import counted
 from node.sending import deliveries
 from tests.node.commitment.conftest import (
     COMMITMENT,
@@ -183,8 +184,8 @@ def test_no_report_in_time_then_a_query_says(start: Start, beside: MakeBeside, s
     with node.ledger.read() as connection:
         (told,) = connection.execute(select(JOB).where(JOB.c.kind == "audit message")).mappings().all()
     assert 'csd-code="110112"' in str(dict(told))
-    kinds = ", ".join(["statement"] * len(shows))
-    assert node.story("delivered") == [f"{len(shows)} objects to pacs, no result arrived, a query shows them: {kinds}"]
+    kinds, objects = ", ".join(["statement"] * len(shows)), counted(len(shows), "object")
+    assert node.story("delivered") == [f"{objects} to pacs, no result arrived, a query shows them: {kinds}"]
     assert node.errors == [""] * len(shows) + ["the peer took it and does not show it"] * lost
 
 

@@ -126,6 +126,8 @@ def test_the_study_page_shows_pictures_values_story_and_viewer(serve: Serve, led
         "Effusion",
         "threshold 50.0",
         "left upper zone",
+        "Colour shows what raised the score.",
+        'alt="What raised the score of Pneumothorax: left upper zone"',
         "research use, not for diagnosis",
         "association released, then 2 s quiet",
         f"https://viewer.example/viewer?StudyInstanceUIDs={UID}",

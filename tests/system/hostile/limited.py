@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from tests.node.slow_peers import crawls, dribbles, hanging, keeps_the_release, 
 from tests.system.faults.house import House
 from tests.system.faults.sender import Sender
 from tests.system.faults.studies import PACKAGE
+from tests.viewer import bright
 
 ADDRESS_SPACE = 768 << 20  # bytes of the node's process; workers hold torch, which needs more
 HEALTHY, HOSTILE, OTHER = "SCANNER", "MODALITY", "MOD"  # AE titles; the third is that of ../shared/cases/field
 SLOW = (crawls, never_answers, keeps_the_release, dribbles)
-RADIOGRAPHS = "coarse-xray"
 _STACK = 1 << 20  # bytes of a thread's
 _ARENAS = {"MALLOC_ARENA_MAX": "2"}  # else each thread reserves addresses of 64 MiB and more that it never uses
 _ENDED = {StudyState.ANALYSED, StudyState.NOT_ANALYSED, StudyState.FAILED}
@@ -92,7 +91,7 @@ def _tables(web: int, orders: int, slow: tuple[Peer, ...]) -> dict[str, dict[str
     tables: dict[str, dict[str, object]] = {
         "web": {"port": web},
         "worklist.orders": {"port": orders, "allow": '["127.0.0.1"]'},
-        "models": {"packages": f'["{PACKAGE}", "{RADIOGRAPHS}"]'},
+        "models": {"packages": f'["{PACKAGE}", "{bright.NAME}"]'},
         "peers.scanner": {"ae_title": f'"{HEALTHY}"'},
         "peers.hostile": pushes | {"ae_title": f'"{HOSTILE}"', "worklist": '["read", "change"]'},
         "peers.other": pushes | {"ae_title": f'"{OTHER}"'},
@@ -110,12 +109,8 @@ def _small_stacks() -> None:
 
 
 def _write_package(parent: Path) -> None:
-    """The shipped network for radiographs with a smaller input, so that it reads one in a moment."""
-    shipped, folder = packages.find("chest-xray"), parent / RADIOGRAPHS
-    folder.mkdir()
-    card = packages.load_card(shipped)
-    coarse = {"size": (96, 96), "smallest_rows_columns": (16, 16)}
-    changes = {"name": RADIOGRAPHS, "input": card.input.model_copy(update=coarse)}
-    (folder / packages.CARD).write_text(card_text(card.model_copy(update=changes)), encoding="utf-8")
-    assert card.weights is not None
-    shutil.copy(shipped / card.weights.file, folder)
+    """A network that takes what is no chest, too, with a smaller input, so that it reads one in a moment."""
+    folder = bright.write_package(parent)
+    card = packages.load_card(folder)
+    coarse = card.input.model_copy(update={"size": (96, 96), "smallest_rows_columns": (16, 16)})
+    (folder / packages.CARD).write_text(card_text(card.model_copy(update={"input": coarse})), encoding="utf-8")

@@ -79,6 +79,22 @@ def test_a_ramp_comes_back_within_a_hundredth_of_a_pixel(orientation, shape):
         assert error.max() < 0.01
 
 
+@pytest.mark.parametrize("orientation", ORIENTATIONS, ids="".join)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_numbers_of_cells_come_back_where_a_map_of_them_does(orientation, shape):
+    rows, columns, spacing = shape
+    grid = Grid.fit(rows, columns, (320, 320), spacing, orientation)
+    numbers = np.zeros((64, 64), np.uint8)
+    numbers[24:40, 30:50] = 5
+    found = grid.numbers_to_source(numbers)
+    assert found.shape == (rows, columns)
+    assert found.dtype == np.uint8
+    assert set(np.unique(found)) == {0, 5}
+    as_a_map = grid.to_source(numbers == 5) >= 0.5
+    assert ((found == 5) ^ as_a_map).mean() < 0.005
+    assert centroid(found == 5) == pytest.approx(centroid(as_a_map), abs=0.5)
+
+
 def test_an_image_of_the_inputs_size_stays_as_it_is():
     image = np.random.default_rng(0).random((64, 64)).astype(np.float32)
     grid = Grid.fit(64, 64, (64, 64))

@@ -17,7 +17,7 @@ def test_a_map_is_attention_times_evidence_and_averages_to_the_logit() -> None:
     for parameter in built.attended.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     built.centre.normal_()
-    logits, maps = CamLocalizer(built, 0.5, 0.5).localize(IMAGE, None)
+    logits, maps, *_ = CamLocalizer(built, 0.5, 0.5).localize(IMAGE, None)
     assert maps.shape == (3, 4, 5)
     inner = maps[:, 1:-1, 1:-1]
     np.testing.assert_allclose(inner.mean((1, 2)) + built.attended.head.bias.numpy(force=True), logits, atol=1e-4)

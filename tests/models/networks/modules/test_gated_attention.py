@@ -21,7 +21,7 @@ def network() -> MilNetwork:
 
 def test_the_cells_of_a_map_add_up_to_the_logit() -> None:
     built = network()
-    logits, maps = CamLocalizer(built, 0.5, 0.5).localize(IMAGE, None)
+    logits, maps, *_ = CamLocalizer(built, 0.5, 0.5).localize(IMAGE, None)
     assert maps.shape == (3, 4, 5)
     bias = built.pool.head.bias.numpy(force=True)
     np.testing.assert_allclose(maps.sum((1, 2)) + bias, logits, atol=1e-4)

@@ -52,11 +52,11 @@ def test_no_page_waits_for_the_audit_trail_nor_reads_a_file_for_it(
 ) -> None:
     threads: set[str] = set()
 
-    def patient_id(*_: object) -> str:
+    def patient_ids(*_: object) -> tuple[str, ...]:
         threads.add(current_thread().name)
-        return "HUSH4711"
+        return ("HUSH4711",)
 
-    monkeypatch.setattr("node.audit.recorder.patient_id", patient_id)
+    monkeypatch.setattr("node.audit.recorder.patient_ids", patient_ids)
     assert analysed.client.get(f"/study/{STUDY}").status_code == 200
     analysed.recorded()
     assert [name.startswith("web-audit") for name in threads] == [True]
