@@ -13,7 +13,7 @@ import csv
 import io
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from node.settings import Peer, load
 
 TARGET = Path(__file__).resolve().parent / "validation"
 BLIND = ("Pneumonia", "Cardiomegaly", "Infiltrate", "Mass", "Effusion", "Pneumothorax")  # the first by name of each
-WITH_REGION = {"Infiltrate": "00022727_000.jpg", "Pneumonia": "00021303_005.jpg"}  # the first with a region of it
+WITH_REGION = {"Infiltrate": "Infiltration", "Pneumonia": "Pneumonia"}  # the first by name with a region of the finding
 PANEL, GAP, LINE = 400, 6, 18  # pixels
 COLOURS = 160  # of a PNG
 BOX = (255, 220, 0)
@@ -64,7 +64,7 @@ receive = ["results"]
 class Case:
     """A validation image: the label that it was chosen for, its row of labels.csv, its boxes of the NIH."""
 
-    name: str
+    file: Path
     label: str
     row: dict[str, str]
     boxes: tuple[tuple[str, float, float, float, float], ...]  # label, x, y, width, height in pixels of the file
@@ -80,6 +80,7 @@ class Site:
     ledger: Ledger
     port: int
     web: int
+    folder: Path
 
 
 def main(chest_xray: Path) -> None:
@@ -98,48 +99,57 @@ def main(chest_xray: Path) -> None:
                 closing(open_ledger(load(config))) as ledger,
                 Browser(Path(chromium), (965, 700)) as browser,
             ):
-                site = Site(pacs, viewer, browser, ledger, port, web)
-                for case in _cases(chest_xray):
-                    _photograph(case, chest_xray / "images" / case.name, folder, site)
+                site = Site(pacs, viewer, browser, ledger, port, web, folder)
+                for label in BLIND:
+                    case = _cases(chest_xray, label)[0]
+                    _photograph(case, _send(case, site), site)
+                for label, finding in WITH_REGION.items():
+                    sent = ((case, _send(case, site)) for case in _cases(chest_xray, label))
+                    found = next(
+                        (pair for pair in sent if any(row["label"] == finding for row in pair[1].pictures)), None
+                    )
+                    if found:
+                        _photograph(*found, site)
+                    else:
+                        print(f"no image with a box of {label} has a region of {finding}", flush=True)
 
 
-def _cases(chest_xray: Path) -> Iterator[Case]:
-    """By the rule of README.md: the first image by name of each label with an NIH box, then those with a region."""
+def _cases(chest_xray: Path, label: str) -> Sequence[Case]:
+    """The images with an NIH box of a label, by name."""
     rows = {row["image"]: row for row in csv.DictReader((chest_xray / "labels.csv").open(encoding="utf-8"))}
     boxes = [row for row in csv.DictReader((chest_xray / "boxes.csv").open(encoding="utf-8")) if row["source"] == "NIH"]
-    first = {label: min(box["image"] for box in boxes if box["label"] == label) for label in BLIND}
-    for label, name in (*first.items(), *WITH_REGION.items()):
-        yield Case(name, label, rows[name], tuple(_box(row) for row in boxes if row["image"] == name))
+    names = sorted({box["image"] for box in boxes if box["label"] == label})
+    images = chest_xray / "images"
+    return [
+        Case(images / name, label, rows[name], tuple(_box(box) for box in boxes if box["image"] == name))
+        for name in names
+    ]
 
 
 def _box(row: dict[str, str]) -> tuple[str, float, float, float, float]:
     return row["label"], float(row["x"]), float(row["y"]), float(row["width"]), float(row["height"])
 
 
-def _photograph(case: Case, file: Path, folder: Path, site: Site) -> None:
-    """Send one image the whole way, and write its picture."""
-    grey = Image.open(file).convert("L")
-    pixels = np.asarray(grey)
-    dataset = radiograph(file.stem, case.row, pixels)
-    dataset.LossyImageCompressionRatio = round(pixels.size / file.stat().st_size, 1)
-    compressed(dataset).save_as(folder / f"{file.stem}.dcm", enforce_file_format=True)
-    view = _send(folder / f"{file.stem}.dcm", str(dataset.StudyInstanceUID), site)
-    panels = (_boxed(grey, case), _page(view, site), _viewer(view, str(dataset.SeriesInstanceUID), site))
-    path = TARGET / f"{case.label.lower()}-{file.stem}.png"
-    picture = _compose(panels, case, view).quantize(
-        COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
-    )
+def _photograph(case: Case, view: StudyView, site: Site) -> None:
+    """Write the picture of a case that was analysed."""
+    panels = (_boxed(case), _page(view, site), _viewer(view, site))
+    path = TARGET / f"{case.label.lower()}-{case.file.stem}.png"
+    picture = _compose(panels, case, view)
+    picture = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
     picture.save(path, optimize=True)
     found = "; ".join(text for text, _ in _findings(view)) or "nothing is present"
     print(f"{path.name}: {path.stat().st_size // 1024} KiB; {found}", flush=True)
 
 
-def _send(path: Path, uid: str, site: Site) -> StudyView:
-    """Send to the PACS and to the node; what the ledger has when the PACS has the results."""
-    for peer in (
-        Peer(ae_title="ORTHANC", host="127.0.0.1", port=site.pacs.dicom_port),
-        Peer(ae_title="READFIRST", host="127.0.0.1", port=site.port),
-    ):
+def _send(case: Case, site: Site) -> StudyView:
+    """Send the image to the PACS and to the node; what the ledger has when the PACS has the results."""
+    pixels = np.asarray(Image.open(case.file).convert("L"))
+    dataset = radiograph(case.file.stem, case.row, pixels)
+    dataset.LossyImageCompressionRatio = round(pixels.size / case.file.stat().st_size, 1)
+    path, uid = site.folder / f"{case.file.stem}.dcm", str(dataset.StudyInstanceUID)
+    compressed(dataset).save_as(path, enforce_file_format=True)
+    for ae_title, port in (("ORTHANC", site.pacs.dicom_port), ("READFIRST", site.port)):
+        peer = Peer(ae_title=ae_title, host="127.0.0.1", port=port)
         refused = [one.error for one in scu.store(scu.Requestor("SCANNER"), peer, [path]) if one.error]
         if refused:
             raise SystemExit(f"{path.name}: {refused[0]}")
@@ -150,8 +160,9 @@ def _send(path: Path, uid: str, site: Site) -> StudyView:
     return view
 
 
-def _boxed(grey: Image.Image, case: Case) -> Image.Image:
+def _boxed(case: Case) -> Image.Image:
     """The published image with the radiologist's boxes, whose labels are written into them."""
+    grey = Image.open(case.file).convert("L")
     scale = PANEL / grey.width
     picture = grey.resize((PANEL, PANEL), Image.Resampling.LANCZOS).convert("RGB")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
@@ -171,13 +182,13 @@ def _page(view: StudyView, site: Site) -> Image.Image:
     return _square(page.locator("figure:not([hidden]) .stage").screenshot())
 
 
-def _viewer(view: StudyView, images: str, site: Site) -> Image.Image:
+def _viewer(view: StudyView, site: Site) -> Image.Image:
     """OHIF's viewport with the Segmentation, or with the image alone where there is none."""
     stored = site.pacs.instances(view.study_instance_uid)
-    segmentations = [one["series_instance_uid"] for one in stored if one["modality"] == "SEG"]
+    series = {one["modality"]: one["series_instance_uid"] for one in stored}
     count = len({one["series_instance_uid"] for one in stored})
     with Reading(site.browser, site.viewer, view.study_instance_uid, count) as reading:
-        reading.show((segmentations or [images])[0])
+        reading.show(series.get("SEG", series["CR"]))
         picture = Image.fromarray(reading.image().astype(np.uint8))
         if reading.complaints():
             print(f"OHIF: {reading.complaints()}")
@@ -197,7 +208,7 @@ def _compose(panels: Sequence[Image.Image], case: Case, view: StudyView) -> Imag
     """The panels side by side under their titles, and below them what is present."""
     segments = any(row["label"] for row in view.pictures)
     titles = (
-        f"NIH {Path(case.name).stem}, {case.row['view']}: radiologist's boxes",
+        f"NIH {case.file.stem}, {case.row['view']}: radiologist's boxes",
         "ReadFirst's page" + ("" if segments else ": no region"),
         "OHIF" + (": our Segmentation" if segments else ": no Segmentation, the image"),
     )
