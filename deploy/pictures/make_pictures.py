@@ -51,16 +51,12 @@ class Study:
 
 
 STUDIES = (
+    Study("chest-xray-pneumothorax", "chest-xray", (Picture("nih-pneumothorax-statement", "all findings"),)),
     Study(
-        "chest-xray-pneumothorax",
+        "chest-xray-effusion",
         "chest-xray",
-        (
-            Picture("nih-pneumothorax-segments", "regions,"),
-            Picture("nih-pneumothorax-outlines", "regions with"),
-            Picture("nih-pneumothorax-statement", "all findings"),
-        ),
+        (Picture("nih-effusion-segments", "regions,"), Picture("nih-effusion-outlines", "regions with")),
     ),
-    Study("chest-xray-effusion", "chest-xray", (Picture("nih-effusion-outlines", "regions with"),)),
     Study(
         "chest-ct",
         "chest-ct",
