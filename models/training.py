@@ -1,6 +1,7 @@
 """Makes a package from a folder of data: a fitted method, calibration, thresholds, a card.
 
-Nothing but the split "train" is used to choose anything. The test split is measured at the end, for the card.
+Nothing but the split "train" is used to fit anything. The test split is measured at the end, for the card, and gives the
+operating points for triage.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import nn
 from models.calibration import calibrated, operating_point, platt
 from models.card import Calibration, Card, Dot, Label, Measurement, Training, Weights
 from models.cardfile import card_text
-from models.data.datasets import Examples, read_examples, require_images
+from models.data.datasets import Examples, read_examples, require_images, splits
 from models.data.files import write_whole
 from models.errors import DataError
 from models.evaluation.curves import reliability_diagram
@@ -107,6 +108,10 @@ def train(
     """
     method = localizer or like.localizer
     _check(like, method, test)
+    if test not in splits(data):
+        raise DataError(
+            f'{data / "labels.csv"} has no rows whose split is "{test}", to measure on: add some, or --test.'
+        )
     started = time.monotonic()
     torch.manual_seed(seed)
     examples = read_examples(data, "train", [label.name for label in like.labels])
@@ -164,7 +169,10 @@ def _check(like: Card, method: str, test: str) -> None:
 def _check_positives(examples: Examples) -> None:
     few = [name for name, count in zip(examples.labels, examples.truth.sum(0), strict=True) if count < 2 * FOLDS]
     if few:
-        raise DataError(f"Too few positive images to train: {', '.join(few)} (at least {2 * FOLDS} are needed).")
+        raise DataError(
+            f"Too few positive images to train: {', '.join(few)} (at least {2 * FOLDS} are needed):"
+            " add images, or remove their [[labels]] from the card."
+        )
 
 
 def _fitted(task: Task) -> Fitted:

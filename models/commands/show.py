@@ -55,9 +55,16 @@ def show(
         console.print(overlap_table(card.training.overlaps))
 
 
+SHOWN = "by its card it does not change the order"
+
+
 def _triage_lines(card: Card, prevalence: float) -> Iterator[str]:
     """What each label does for triage, in words."""
     assumed = ", an assumption: give your own with --prevalence" if prevalence == ASSUMED_PREVALENCE else ""
+    yield (
+        "present: from `threshold` above; in triage a finding counts from the point below (a site may let others raise:"
+        " worklist.policy.unproven_may_raise)."
+    )
     yield f"Triage, where {_of_hundred(prevalence)} studies have the finding{assumed}:"
     for label in card.labels:
         yield f"- {label.title}: {_triage(label, prevalence)}"
@@ -66,7 +73,7 @@ def _triage_lines(card: Card, prevalence: float) -> Iterator[str]:
 def _triage(label: Label, prevalence: float) -> str:
     point = label.triage
     if point is None:
-        return "never changes the order, too few held-out images were measured."
+        return f"{SHOWN}, too few held-out images were measured."
     found, passed = (
         f"{100 * value:.0f} %" + (f" ({100 * interval[0]:.0f} to {100 * interval[1]:.0f})" if interval else "")
         for value, interval in (
@@ -81,7 +88,7 @@ def _triage(label: Label, prevalence: float) -> str:
     if point.raises_priority and label.urgency != "LOW":
         return f"raises the priority to {label.urgency}: {figures}."
     why = "its urgency is LOW" if label.urgency == "LOW" else point.objection or "its card says so"
-    return f"never changes the order, {why}; {figures}."
+    return f"{SHOWN}, {why}; {figures}."
 
 
 def _of_hundred(part: float) -> str:

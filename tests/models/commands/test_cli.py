@@ -61,9 +61,9 @@ def test_show_says_of_a_hundred_alerts_how_many_are_right(tmp_path: Path) -> Non
     )
     assert f"- Pneumothorax: raises the priority to HIGH: {figures}" in out
     bound = "the lower bound of the AUC's interval, 0.65, is not above 0.7 on validation C"
-    assert f"- Effusion: never changes the order, {bound}; {figures}" in out
-    assert f"- Nodule: never changes the order, its urgency is LOW; {figures}" in out
-    assert "- Hernia: never changes the order, too few held-out images were measured." in out
+    assert f"- Effusion: by its card it does not change the order, {bound}; {figures}" in out
+    assert f"- Nodule: by its card it does not change the order, its urgency is LOW; {figures}" in out
+    assert "- Hernia: by its card it does not change the order, too few held-out images were measured." in out
     out = run("show", tmp_path, "--prevalence", "0.2")[1]
     assert "where 20 of 100 studies have the finding:" in out
     assert "of 100 such alerts about 71 are right" in out

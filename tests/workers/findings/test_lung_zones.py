@@ -90,9 +90,9 @@ def filled(*parts: tuple[tuple[float, float], float]) -> NDArray[np.float32]:
 @pytest.mark.parametrize(
     ("saliency", "english", "chinese"),
     [
-        (filled((RIGHT, 0.6), (LEFT, 0.6)), "diffuse, both lungs", "弥漫性,双肺"),
+        (filled((RIGHT, 0.9), (LEFT, 0.9)), "diffuse, both lungs", "弥漫性,双肺"),
         (filled((RIGHT, 0.9)), "diffuse, right lung", "弥漫性,右肺"),
-        (filled((LEFT, 0.6), (RIGHT, 0.3)), "diffuse, left lung", "弥漫性,左肺"),
+        (filled((LEFT, 0.9), (RIGHT, 0.3)), "diffuse, left lung", "弥漫性,左肺"),
     ],
 )
 @pytest.mark.parametrize("orientation", VIEWS)
@@ -114,7 +114,7 @@ def test_the_side_of_the_patient_is_not_named_where_it_is_unknown() -> None:
         wording.finding_location(found(filled((RIGHT, 0.9)), unknown), ())
         == "diffuse, lung in the left part of the picture"
     )
-    assert wording.finding_location(found(filled((RIGHT, 0.6), (LEFT, 0.6)), unknown), ()) == "diffuse, both lungs"
+    assert wording.finding_location(found(filled((RIGHT, 0.9), (LEFT, 0.9)), unknown), ()) == "diffuse, both lungs"
 
 
 def test_a_focus_keeps_its_regions_at_most_two_and_so_does_what_cannot_be_diffuse() -> None:
