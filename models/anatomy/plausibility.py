@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.regions import Mask, bounds
 
-SMALLEST_AREA, LARGEST_AREA = 0.03, 0.75  # of the map, both lungs together
+SMALLEST_AREA, LARGEST_AREA = 0.03, 0.56  # of the map, both lungs; of chests at most 0.50, of white noise at least 0.59
 SMALLER_LUNG = 0.2  # of the larger one's area
 CONFIDENCE = 0.85  # mean probability of the lungs' pixels; of 1,604 frontal chests two have less
 DOUBTFUL = 0.8  # see `doubtful`; the largest of 1,604 frontal chests is 0.77
