@@ -1,7 +1,7 @@
 """Makes a package from a folder of data: a fitted method, calibration, thresholds, a card.
 
-Nothing but the split "train" is used to fit anything. The test split is measured at the end, for the card, and gives the
-operating points for triage.
+Nothing but the split "train" is used to fit anything. The test split is measured at the end, for the card, and gives
+the operating points for triage.
 """
 
 from __future__ import annotations
