@@ -89,7 +89,7 @@ def test_organs_are_a_segmentation_and_no_finding(decoder: Decoder, tmp_path: Pa
     (segmentation,) = objects(report, "segmentation")
     (segment,) = segmentation.SegmentSequence
     category = segment.SegmentedPropertyCategoryCodeSequence[0]
-    assert (category.CodeValue, category.CodeMeaning) == ("123037004", "Anatomical Structure")
+    assert (category.CodeValue, category.CodeMeaning) == ("91723000", "Anatomical Structure")
 
 
 def test_organs_beside_findings_are_in_no_report(decoder: Decoder, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_the_lungs_of_a_chest_are_two_segments_that_pass_every_check(decoder: De
     for segment, code, meaning in ((right, "3341006", "Right lung"), (left, "44029006", "Left lung")):
         kind = segment.SegmentedPropertyTypeCodeSequence[0]
         assert (kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning) == (code, "SCT", meaning)
-        assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "123037004"
+        assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "91723000"
         assert segment.AnatomicRegionSequence[0].CodeValue == code
         assert segment.SegmentDescription == meaning
     masks = segmentation.pixel_array

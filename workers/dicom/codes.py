@@ -61,7 +61,7 @@ LANGUAGES = {"en": Code("en", "RFC5646", "English"), "zh": Code("zh", "RFC5646",
 # Segmented Property Category: CID 7150; the card's category is the key
 SEGMENT_CATEGORIES = {
     "finding": Code("49755003", "SCT", "Morphologically Abnormal Structure"),
-    "structure": Code("123037004", "SCT", "Anatomical Structure"),
+    "structure": Code("91723000", "SCT", "Anatomical Structure"),
 }
 
 # Present or absent: CID 240
