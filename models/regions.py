@@ -27,7 +27,7 @@ class Region:
 def label_regions(
     saliency: NDArray[np.float32], letterbox: Letterbox, label: Label, most: int = MOST_REGIONS
 ) -> tuple[Region, ...]:
-    """Regions of one label's map (h, w) in pixels of the file, as the node reports them, the best first."""
+    """Regions of one label's map (h, w) in pixels of the file, the best first; the node draws none that are diffuse."""
     smallest = label.smallest_region_fraction
     whole = letterbox.to_file(saliency)
     return map_regions(whole, label.region_threshold(float(whole.max())), smallest, most)

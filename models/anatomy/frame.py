@@ -20,14 +20,6 @@ class Frame:
     bottom: float
     right: float
 
-    @property
-    def height(self) -> float:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> float:
-        return self.right - self.left
-
     def pixels(self, shape: tuple[int, int]) -> tuple[slice, slice]:
         """The rows and columns of an array of that shape that it holds, in whole pixels; at least one of each."""
         rows, columns = shape

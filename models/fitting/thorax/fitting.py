@@ -58,12 +58,12 @@ def fit(task: Task) -> Fit:
     network = _with_imagenet(task)
     seen = thoraxes(task, network)
     features = _features(task, seen)
-    tried = {penalty: _fold_heads(task, features, penalty, seen) for penalty in PENALTIES}
+    tried = _fold_heads(task, features)
     scores = {penalty: _score(task, seen.pooled, crossed) for penalty, crossed in tried.items()}
     best = max(scores, key=lambda one: scores[one])
     targets = soft_targets(task.examples, everything(len(task.examples)))
-    head = _head(features, everything(len(task.examples)), targets, best)
-    bias = _bias(targets)
+    problem, wanted = Problem.of(features, everything(len(task.examples))), _logits(targets)
+    head, bias = Head(problem.solve(wanted, best), problem.centre), wanted.mean(0)
     _set(network, head, bias, _normal(seen, targets))
     logits = _out_of_fold(task, seen.pooled, tried[best]) + bias
     maps = _evidence(task, seen, network, tried[best])
@@ -85,20 +85,22 @@ def _features(task: Task, seen: Thoraxes) -> Features:
     return Features(seen.pooled, sources, np.where(known, TEACHER, 1.0))
 
 
-def _head(features: Features, rows: NDArray[np.int64], targets: Floats, penalty: float) -> Head:
+def _logits(targets: Floats) -> Floats:
+    """Of targets that are cut, so that they are finite."""
     cut = np.clip(targets, FURTHEST, 1 - FURTHEST)
-    problem = Problem.of(features, rows)
-    weight = problem.solve(np.log(cut / (1 - cut)), penalty)
-    return Head(weight, problem.centre)
+    logits: Floats = np.log(cut / (1 - cut))
+    return logits
 
 
-def _fold_heads(task: Task, features: Features, penalty: float, seen: Thoraxes) -> list[Head]:
-    found = []
-    for held in task.held_out:
+def _fold_heads(task: Task, features: Features) -> dict[float, list[Head]]:
+    """For each penalty the head of each fold, which did not see it."""
+    found: dict[float, list[Head]] = {penalty: [] for penalty in PENALTIES}
+    for fold, held in enumerate(task.held_out):
         kept = np.setdiff1d(everything(len(task.examples)), held)
-        found.append(_head(features, kept, soft_targets(task.examples, kept), penalty))
-        done = PENALTIES.index(penalty) * len(task.held_out) + len(found)
-        task.advance("folds", done, len(PENALTIES) * len(task.held_out))
+        problem, logits = Problem.of(features, kept), _logits(soft_targets(task.examples, kept))
+        for done, penalty in enumerate(PENALTIES, start=1 + fold * len(PENALTIES)):
+            found[penalty].append(Head(problem.solve(logits, penalty), problem.centre))
+            task.advance("folds", done, len(PENALTIES) * len(task.held_out))
     return found
 
 
@@ -112,12 +114,6 @@ def _out_of_fold(task: Task, features: Rows, crossed: Sequence[Head]) -> Floats:
 def _score(task: Task, features: Rows, crossed: Sequence[Head]) -> float:
     logits, examples = _out_of_fold(task, features, crossed), task.examples
     return heads.mean_auc(logits, examples.truth, examples.sources, FEWEST_POSITIVES)
-
-
-def _bias(targets: Floats) -> Floats:
-    cut = np.clip(targets, FURTHEST, 1 - FURTHEST)
-    mean: Floats = np.log(cut / (1 - cut)).mean(0)
-    return mean
 
 
 def _set(network: ThoraxNetwork, head: Head, bias: Floats, normal: NDArray[np.float32] | None = None) -> None:
