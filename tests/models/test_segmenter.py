@@ -60,7 +60,6 @@ def test_chests_are_plausible_with_the_right_lung_on_the_images_left(
     assert np.mean([one.plausible for one in seen]) >= 0.95
     for lungs in (one for one in seen if one.plausible):
         assert np.nonzero(lungs.right)[1].mean() < np.nonzero(lungs.left)[1].mean()
-        assert 0.3 < lungs.frame.width <= 1.0
 
 
 @needs_chest_xray
