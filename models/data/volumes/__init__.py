@@ -1,0 +1,1 @@
+"""Chest CT volumes from files, and folders of labelled volumes."""

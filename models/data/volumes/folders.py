@@ -1,0 +1,100 @@
+"""Folders of labelled volumes: labels.csv, SPLIT/SERIES.nii.gz, masks SPLIT/SERIES.FINDING.nii.gz.
+
+labels.csv needs the columns split, series and patient (whoever shares an anatomy shares it), may have a column collection,
+and one of 0 and 1 for each finding; a series without a file is an error, a finding without a column is not labelled.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DataError
+
+NEEDED = ("split", "series", "patient")
+SUFFIX = ".nii.gz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VolumeExamples:
+    """Rows of labels.csv: N volumes, L labels.
+
+    `truth` is (N, L); `patients` (N,) numbers of anatomies, which never cross folds; `collections` (N,) names.
+    """
+
+    files: tuple[Path, ...]
+    patients: NDArray[np.int64]
+    collections: NDArray[np.str_]
+    labels: tuple[str, ...]
+    truth: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def rows(self, index: NDArray[np.int64]) -> VolumeExamples:
+        """These rows alone."""
+        files = tuple(self.files[row] for row in index)
+        return VolumeExamples(files, self.patients[index], self.collections[index], self.labels, self.truth[index])
+
+
+def labelled(folder: Path) -> tuple[str, ...]:
+    """The columns of labels.csv beside those that describe a series: the findings, if all their values are 0 or 1."""
+    rows = _rows(folder)
+    names = [name for name in rows[0] if name not in NEEDED] if rows else []
+    return tuple(name for name in names if all(row[name] in ("0", "1") for row in rows))
+
+
+def read_volume_examples(folder: Path, split: str, labels: Sequence[str]) -> VolumeExamples:
+    """The volumes of one split with these labels.
+
+    Raises
+    ------
+    DataError
+        labels.csv or a column is missing, a label is neither 0 nor 1, the split has no rows, or a file is not there.
+    """
+    path = folder / "labels.csv"
+    rows = [(number, row) for number, row in enumerate(_rows(folder, labels), start=2) if row["split"] == split]
+    if not rows:
+        raise DataError(f'{path} has no rows whose split is "{split}".')
+    files = tuple(folder / split / f"{row['series']}{SUFFIX}" for _, row in rows)
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise DataError(f"{len(missing)} volumes are not in {folder / split}, the first: {missing[0].name}.")
+    return VolumeExamples(
+        files=files,
+        patients=np.unique([row["patient"] for _, row in rows], return_inverse=True)[1].astype(np.int64),
+        collections=np.array([row.get("collection") or "all" for _, row in rows]),
+        labels=tuple(labels),
+        truth=np.array([[_flag(row[label], f"{path}, line {n}, {label}") for label in labels] for n, row in rows]),
+    )
+
+
+def masks_of(file: Path) -> dict[str, Path]:
+    """The masks beside a volume by the name of what they outline: "nodule", "lungs", "Pneumothorax"."""
+    name = file.name.removesuffix(SUFFIX)
+    found = sorted(file.parent.glob(f"{name}.*{SUFFIX}"))
+    return {one.name.removesuffix(SUFFIX)[len(name) + 1 :]: one for one in found}
+
+
+def _flag(text: str, where: str) -> bool:
+    if text not in ("0", "1"):
+        raise DataError(f"{where}: {text!r} is neither 0 nor 1.")
+    return text == "1"
+
+
+def _rows(folder: Path, labels: Sequence[str] = ()) -> list[dict[str, str]]:
+    path = folder / "labels.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in (*NEEDED, *labels) if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path} has no column {', '.join(missing)}.")
+            return list(reader)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error

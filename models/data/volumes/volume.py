@@ -1,0 +1,49 @@
+"""A volume as models see it, and where it lies in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+AXES = "LPS"  # SimpleITK's name of columns to the left, rows to the back, slices to the head
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """Voxels whose axes run to the head, to the back and to the patient's left (z+, y+, x+ in LPS).
+
+    Attributes
+    ----------
+    array
+        (d, h, w), HU.
+    spacing
+        (z, y, x) mm.
+    origin
+        (x, y, z) LPS mm, centre of array[0, 0, 0].
+    direction
+        Row-major 3 x 3 of SimpleITK, near the identity; another where the series is oblique.
+    """
+
+    array: NDArray[np.float32]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @classmethod
+    def of_image(cls, image: sitk.Image) -> Volume:
+        """The volume of an image of any orientation, its axes turned to the nearest of the patient's."""
+        turned = sitk.DICOMOrient(image, AXES)
+        x, y, z = turned.GetSpacing()
+        array = sitk.GetArrayFromImage(turned).astype(np.float32, copy=False)
+        return cls(array, (z, y, x), turned.GetOrigin(), turned.GetDirection())
+
+    def image(self, values: NDArray[np.generic] | None = None) -> sitk.Image:
+        """These voxels, or other values (d, h, w) on the same grid, as an image of SimpleITK."""
+        image = sitk.GetImageFromArray(self.array if values is None else values)
+        image.SetSpacing(self.spacing[::-1])
+        image.SetOrigin(self.origin)
+        image.SetDirection(self.direction)
+        return image
