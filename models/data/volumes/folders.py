@@ -1,7 +1,7 @@
 """Folders of labelled volumes: labels.csv, SPLIT/SERIES.nii.gz, masks SPLIT/SERIES.FINDING.nii.gz.
 
-labels.csv needs the columns split, series and patient (whoever shares an anatomy shares it), may have a column collection,
-and one of 0 and 1 for each finding; a series without a file is an error, a finding without a column is not labelled.
+labels.csv needs the columns split, series and patient (whoever shares an anatomy shares it), may have a column
+collection, and one of 0 and 1 for each finding. A series without a file is an error.
 """
 
 from __future__ import annotations
