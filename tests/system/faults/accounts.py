@@ -23,6 +23,7 @@ from tests.system.faults.studies import Image, Study
 
 _ENDED = {StudyState.ANALYSED, StudyState.NOT_ANALYSED, StudyState.FAILED}
 _NOTHING_LEFT = {JobState.DELIVERED, JobState.SUPERSEDED, JobState.STANDBY, JobState.REFUSED}
+_OPEN = {JobState.PENDING, JobState.STORED}
 _PATIENCE = 180.0  # seconds: three leases of 20 s, and pauses of 5, 15 and 45 s before deliveries
 
 
@@ -88,10 +89,10 @@ def count(house: House, sent: Collection[Study]) -> Accounts:
     _count_instances(accounts, held, answered)
     _count_files(accounts, held, sent)
     told = Counter({control_id(message): 1 for message in house.ris.messages})
-    archived = house.archive.held()
+    archived, vouched = house.archive.held(), house.archive.vouched()
     for study in sorted(wanted):
         _count_analyses(accounts, held, study)
-        _count_results(accounts, held, study, archived)
+        _count_results(accounts, held, study, archived, vouched)
         _count_worklist(accounts, held, study, told)
     return accounts
 
@@ -113,7 +114,7 @@ def _waiting(held: Held, study: str) -> bool:
         return False
     notices = held.of(NOTICE, study)
     deliveries = held.of(DELIVERY, study)
-    return not notices or not deliveries or any(row["state"] == JobState.PENDING for row in (*notices, *deliveries))
+    return not notices or not deliveries or any(row["state"] in _OPEN for row in (*notices, *deliveries))
 
 
 def _count_instances(accounts: Accounts, held: Held, answered: Iterable[Image]) -> None:
@@ -156,7 +157,9 @@ def _count_analyses(accounts: Accounts, held: Held, study: str) -> None:
         accounts.duplicated.append(f"study {study}: no instance opened generation {rows[0]['generation']}")
 
 
-def _count_results(accounts: Accounts, held: Held, study: str, archived: Mapping[str, list[str]]) -> None:
+def _count_results(
+    accounts: Accounts, held: Held, study: str, archived: Mapping[str, list[str]], vouched: Collection[str]
+) -> None:
     results = {row["sop_instance_uid"]: row for row in held.of(RESULT, study)}
     kinds = Counter((row["generation"], row["package"], row["kind"]) for row in results.values())
     accounts.duplicated += [f"study {study} has {n} objects {kind}" for kind, n in kinds.items() if n > 1]
@@ -167,6 +170,8 @@ def _count_results(accounts: Accounts, held: Held, study: str, archived: Mapping
             accounts.lost.append(f"study {study}: {result['kind']} is {row['state']}: {row['last_error']}")
         if row["state"] == JobState.DELIVERED and uid not in archived:
             accounts.lost.append(f"study {study}: {result['kind']} is said to be delivered, and the PACS has it not")
+        if row["state"] == JobState.DELIVERED and uid not in vouched:
+            accounts.lost.append(f"study {study}: {result['kind']} is said to be delivered without the PACS's word")
         contents = archived.get(uid, [])
         if len(contents) > 1:
             accounts.duplicated.append(f"study {study}: {result['kind']} reached the PACS in {len(contents)} contents")
