@@ -120,7 +120,7 @@ class Program(nn.Module):
 
 
 class Unread(nn.Module):
-    """What a card's [network] alone says of a program: how many labels it has."""
+    """What a card's [network] alone knows of a program: how many labels it has."""
 
     def __init__(self, labels: int) -> None:
         super().__init__()

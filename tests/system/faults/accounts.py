@@ -61,13 +61,16 @@ class Held:
 
 
 def settle(house: House, sent: Collection[Study], seconds: float = _PATIENCE) -> None:
-    """Wait until the node has done all that it has to do for these studies; what it did not do is then counted."""
-    ledger, deadline = house.ledger(), time.monotonic() + seconds
+    """Wait until the node has done all that it has to do for these studies, or has ended none for so many seconds."""
+    ledger, left, deadline = house.ledger(), len(sent) + 1, 0.0
     try:
-        while time.monotonic() < deadline:
+        while left:
             with ledger.read() as connection:
                 held = _read(connection, house.data, uids(sent))
-            if not any(_waiting(held, study) for study in uids(sent)):
+            waiting = sum(_waiting(held, study) for study in uids(sent))
+            if waiting < left:
+                left, deadline = waiting, time.monotonic() + seconds
+            elif time.monotonic() > deadline:
                 return
             time.sleep(0.1)
     finally:
