@@ -142,7 +142,7 @@ def _is_part(part: str, wanted: set[str], kind: str) -> bool:
     if kind == "volume":
         return any(word in part for word in wanted)
     tokens = set(re.findall(r"[^\W_]+", part)) - set(VIEW_WORDS)
-    return bool(tokens & wanted) and not tokens & OTHER_PARTS
+    return bool(tokens & wanted) and not tokens & (OTHER_PARTS - wanted)
 
 
 def _image_type(dataset: Dataset, rules: Input) -> str | None:
