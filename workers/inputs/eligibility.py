@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from workers.dicom.attributes import items, number, photometric, text, words
+from workers.inputs.storage import STORAGE, image_classes
 from workers.inputs.views import WORDS as VIEW_WORDS
 from workers.inputs.views import view_refusal
 
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 OURS = "READFIRST"
 OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
-STORAGE = "1.2.840.10008.5.1.4.1.1."
 RADIOGRAPHS = {STORAGE + "1": "CR", STORAGE + "1.1": "DX"}
 OF_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "XR", "CXR", "XRAY", "OT"})  # words that deny no radiograph
-READ = {"image": frozenset({STORAGE + "1", STORAGE + "1.1"}), "volume": frozenset({STORAGE + "2"})}
+READ = frozenset({STORAGE + "2"})  # as volumes
 # SOP classes of PS3.4 B.5 that are no acquired image, by the beginning of what follows STORAGE; the first that fits.
 NO_IMAGE = (
     (("88.67", "88.68", "88.76"), "dose report"),
@@ -94,7 +94,8 @@ def _modality(dataset: Dataset, rules: Input) -> str | None:
 
 def _class(dataset: Dataset, rules: Input) -> str | None:
     sop_class_uid = text(dataset, "SOPClassUID")
-    return None if sop_class_uid in READ[rules.kind] else f"{UID(sop_class_uid).name} is not read by this model"
+    read = READ if rules.kind == "volume" else {uid for one in rules.modalities for uid in image_classes(one)}
+    return None if sop_class_uid in read else f"{UID(sop_class_uid).name} is not read by this model"
 
 
 def _species(dataset: Dataset, _: Input) -> str | None:

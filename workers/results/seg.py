@@ -18,6 +18,7 @@ from workers.dicom.uids import Context
 from workers.findings import equipment, wording
 from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.findings.findings import Finding, Region
+from workers.findings.source import Source
 from workers.results.registry import series_number
 
 
@@ -58,7 +59,7 @@ def _segmentation(analysed: AnalysedSource) -> Dataset:
             context, source.series_name("regions" if what == "findings" else what)
         ),
     )
-    if not source.is_volume:
+    if not _in_space(source):
         _make_drawable(dataset, source.headers[0])
     _fix_dimension_organization(dataset, context.uid("segmentation/dimensions", *uids))
     equipment.sign(dataset, context)
@@ -73,12 +74,18 @@ def _series_key(analysed: AnalysedSource) -> str:
 def _images(analysed: AnalysedSource) -> list[Dataset]:
     """Headers of the frames that a region touches; patient and study are taken from the first."""
     first, *others = (analysed.source.headers[frame] for frame in analysed.touched)
-    if analysed.source.is_volume:
+    in_space = _in_space(analysed.source)
+    if in_space:
         require_frame_of_reference(first, "a Segmentation")
     first = prepared(first)
-    if not analysed.source.is_volume:  # some DX have a Frame of Reference without a plane, which highdicom looks for
+    if not in_space:  # some DX have a Frame of Reference without a plane, which highdicom looks for
         first.pop("FrameOfReferenceUID", None)
     return [first, *others]
+
+
+def _in_space(source: Source) -> bool:
+    """Whether the source has a place in the patient: slices, and a single image of CT, MR or PT."""
+    return source.is_volume or "ImagePositionPatient" in source.headers[0]
 
 
 def _segment(number: int, finding: Finding, region: Region, context: Context) -> Any:

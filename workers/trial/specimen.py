@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    CTImageStorage,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     generate_uid,
 )
 
 from models.card import Input
+from workers.inputs.storage import image_classes
 
-STORAGE = {"CR": ComputedRadiographyImageStorage, "DX": DigitalXRayImageStorageForPresentation, "CT": CTImageStorage}
+IN_SPACE = ("CT", "MR", "PT")  # modalities whose images have a place in the patient
 PIXEL = 0.7  # mm between rows and columns of a volume
 FIELD = 380.0  # mm that a slice shows
 SLICES, GAP = 48, (0.5, 5.0)  # of a volume at least; the distances that it may have, mm
@@ -32,7 +31,7 @@ def write_specimen(rules: Input, folder: Path) -> tuple[Path, ...]:
     paths = []
     for number, dataset in enumerate(headers, start=1):
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
-        if rules.kind == "volume":
+        if dataset.Modality in IN_SPACE:
             dataset.FrameOfReferenceUID = frame
         dataset.SeriesNumber, dataset.InstanceNumber = 1, number
         paths.append(folder / f"{number:04}.dcm")
@@ -49,6 +48,9 @@ def _image(rules: Input) -> list[Dataset]:
     disc = (y - 0.35 * rows) ** 2 + (x - 0.35 * columns) ** 2 <= (0.1 * min(rows, columns)) ** 2
     dataset = _dataset((grey + 1500 * disc).astype(np.uint16), rules)
     dataset.PatientOrientation, dataset.ImageType = ["L", "F"], ["ORIGINAL", "PRIMARY"]
+    if dataset.Modality in IN_SPACE:
+        dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [-100, -100, 0], [1, 0, 0, 0, 1, 0]
+        dataset.PixelSpacing, dataset.SliceThickness = [PIXEL, PIXEL], 2.5
     if rules.views:
         dataset.ViewPosition = rules.views[0]
     if dataset.SOPClassUID == DigitalXRayImageStorageForPresentation:
@@ -89,7 +91,7 @@ def _slice(side: int, z: float, reach: float) -> Pixels:
 def _dataset(pixels: Pixels, rules: Input) -> Dataset:
     dataset = Dataset()
     dataset.Modality = rules.modalities[0]
-    dataset.SOPClassUID = STORAGE.get(dataset.Modality, ComputedRadiographyImageStorage)
+    dataset.SOPClassUID = image_classes(dataset.Modality)[0]
     dataset.SOPInstanceUID = generate_uid()
     dataset.PatientName, dataset.PatientID = "SPECIMEN^", "SPECIMEN"
     if rules.body_parts:

@@ -84,3 +84,10 @@ def test_the_lines_of_the_readme_and_of_the_front_door_run(tmp_path: Path, monke
     net = nn.Sequential(nn.Conv2d(1, 4, 3, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
     exec(lines, {"net": net})
     assert packages.load_card(tmp_path / "wrist-fracture").name == "wrist-fracture"
+
+
+@pytest.mark.parametrize("modality", ["MG", "US", "MR", "CT"])
+def test_results_of_other_modalities_pass_all_checks(modality: str) -> None:
+    made = package()
+    made.input(modality=[modality], size=(96, 64))
+    assert not made.test().faults
