@@ -12,6 +12,7 @@ from scipy import ndimage
 from models.data.volumes.maps import in_volume
 
 APART_MM = 15.0  # maxima that are closer are one
+EQUAL = 1e-5  # of the map's range: what interpolation does to a plateau
 MOST_MARKS = 20  # of one volume; more are noise
 
 
@@ -32,8 +33,9 @@ def marks_of(
     """
     steps = [n * mm / cells for n, mm, cells in zip(shape, spacing, saliency.shape, strict=True)]
     window = [2 * math.floor(APART_MM / step) + 1 for step in steps]
-    top = saliency == ndimage.maximum_filter(saliency, window, mode="nearest")
-    top &= saliency > saliency.min()
+    rounding = EQUAL * float(np.ptp(saliency))
+    top = saliency >= ndimage.maximum_filter(saliency, window, mode="nearest") - rounding
+    top &= saliency > saliency.min() + rounding
     parts, count = ndimage.label(top, np.ones((3, 3, 3)))
     if not count:
         return ()
