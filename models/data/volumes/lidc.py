@@ -1,14 +1,15 @@
 """Nodules of LIDC-IDRI as its readers outlined them, whatever file they come from.
 
 Armato et al., The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative (IDRI), Medical Physics
-38 (2011): up to four readers outline each nodule of 3 mm or more and rate it; smaller nodules and what is no nodule have
-a point. A contour runs through the first pixels outside of the nodule, so its own pixels are not in the mask.
+38 (2011): up to four readers outline each nodule of 3 mm or more and rate it; smaller nodules and what is no nodule
+have a point. A contour runs through the first pixels outside of the nodule, so its own pixels are not in the mask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Marking:
             for contour in (one for one in self.contours if one.inclusion is wanted):
                 index = _slice(contour, volume)
                 inside = _inside(contour, volume.array.shape[1:])
-                mask[index] = mask[index] | inside if wanted else mask[index] & ~inside
+                mask[index] = np.where(inside, wanted, mask[index])
         return mask
 
 
@@ -81,15 +82,21 @@ class Point:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nodule:
-    """The markings of one nodule, at most one of each reader, with their masks (d, h, w) of the same volume."""
+    """The markings of one nodule with their masks (d, h, w) of the same volume."""
 
     markings: tuple[Marking, ...]
     masks: tuple[Mask, ...]
 
     def consensus(self, least: int) -> Mask:
         """What at least so many readers took for nodule."""
-        mask: Mask = np.sum(self.masks, axis=0, dtype=np.uint8) >= least
-        return mask
+        readers = {marking.reader for marking in self.markings}
+        each = [
+            np.any(
+                [mask for mark, mask in zip(self.markings, self.masks, strict=True) if mark.reader == reader], axis=0
+            )
+            for reader in readers
+        ]
+        return np.asarray(np.sum(each, axis=0, dtype=np.uint8) >= least)
 
     def rating(self, name: str) -> float:
         """Mean of the readers' ratings; not a number where none rated."""
@@ -114,7 +121,7 @@ class Readings:
         groups = list[list[int]]()
         for index, mask in enumerate(masks):
             touched = [group for group in groups if any((masks[other] & mask).any() for other in group)]
-            groups = [group for group in groups if group not in touched] + [[*sum(touched, []), index]]
+            groups = [group for group in groups if group not in touched] + [[*chain(*touched), index]]
         groups.sort(key=lambda group: (-len(group), group))
         return tuple(Nodule(tuple(self.markings[i] for i in some), tuple(masks[i] for i in some)) for some in groups)
 
