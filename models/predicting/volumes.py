@@ -148,8 +148,8 @@ def _region_rows(name: str, volume: Volume, prediction: Prediction, model: Model
 
 def _edges(mask: Mask, volume: Volume) -> tuple[int, ...]:
     """x0, x1, y0, y1, z0, z1 of a mask of the volume, in voxels of its file."""
-    turned = sitk.GetArrayFromImage(volume.in_file(mask.astype(np.uint8))) > 0
-    z, y, x = bounds(turned)
+    in_file = sitk.GetArrayFromImage(volume.in_file(mask.astype(np.uint8))) > 0
+    z, y, x = bounds(in_file)
     return x.start, x.stop - 1, y.start, y.stop - 1, z.start, z.stop - 1
 
 

@@ -102,11 +102,11 @@ def write_unlabelled(folder: Path) -> Path:
     write_series(folder / "validation", "a", nodule)
     write_series(folder / "validation", "b", tumour, kind="tumour", seed=1)
     write_series(folder / "validation", "c", seed=2)
-    volume = chest((14, 24, 15), seed=2)
+    volume = chest((9, 24, 15), seed=2)
     write_nifti(folder / "validation" / "c.nii.gz", volume.image())
     rows = [("validation", name, f"p{name}", "nodule/mass=1") for name in "abc"]
     write_table(folder / "labels.csv", ("split", "series", "patient", "findings_known"), [*rows])
     edges = ("x0", "x1", "y0", "y1", "z0", "z1")
-    box = ("c", "tumour (class A)", *(0,) * 6, 13, 17, 22, 26, 12, 16)
+    box = ("c", "tumour (class A)", *(0,) * 6, 13, 17, 22, 26, 7, 11)
     write_table(folder / "boxes.csv", ("series", "finding", *edges, *(f"iso_{edge}" for edge in edges)), [box])
     return folder

@@ -111,17 +111,17 @@ def _stack(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], float]:
 def _require_alike(path: Path, frames: Sequence[Frame]) -> None:
     """DataError where frames differ in orientation, size or pixel spacing."""
     first = frames[0]
-    turned = [one for one in frames if np.abs(one.cosines - first.cosines).max() > SAME_DIRECTION]
-    if turned:
+    others = [one for one in frames if np.abs(one.cosines - first.cosines).max() > SAME_DIRECTION]
+    if others:
         raise DataError(
-            f"{path} has slices of more than one orientation in a series: {len(turned)} of {len(frames)} are turned"
-            f" against {first.path.name}, the first of them {turned[0].path.name}, at {_place(turned[0])}. Put one"
+            f"{path} has slices of more than one orientation in a series: {len(others)} of {len(frames)} are turned"
+            f" against {first.path.name}, the first of them {others[0].path.name}, at {_place(others[0])}. Put one"
             " orientation into a folder of its own."
         )
     shapes = Counter((one.size, tuple(round(mm, 4) for mm in one.pixel)) for one in frames)
     if len(shapes) > 1:
-        said = ", ".join(f"{count} of {size} pixels of {mm} mm" for (size, mm), count in shapes.most_common(3))
-        raise DataError(f"{path} has slices of several sizes in a series ({said}). Put one into a folder of its own.")
+        counts = ", ".join(f"{count} of {size} pixels of {mm} mm" for (size, mm), count in shapes.most_common(3))
+        raise DataError(f"{path} has slices of several sizes in a series ({counts}). Put one into a folder of its own.")
 
 
 def _place(frame: Frame) -> str:

@@ -1,4 +1,4 @@
-"""Nodules of LIDC-IDRI as its readers outlined them, whatever file they come from.
+"""Nodules of LIDC-IDRI as its readers outlined them, whatever file they are in.
 
 Armato et al., The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative (IDRI), Medical Physics
 38 (2011): up to four readers outline each nodule of 3 mm or more and rate it; smaller nodules and what is no nodule

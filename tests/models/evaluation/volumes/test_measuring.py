@@ -68,7 +68,7 @@ def test_folders_without_labels_are_measured_by_masks_and_boxes(tmp_path: Path) 
     assert (nodule.label, nodule.volumes, nodule.scans, nodule.pointing.value) == ("Nodule", 3, 3, 1.0)
     assert nodule.dice.value is not None and nodule.dice.value > 0.7  # of two: a box is no mask
     assert (mass.label, mass.pointing.value, mass.dice.value) == ("Mass", 0.0, 0.0)  # its map is upside down
-    assert mass.froc[-1].value == 0.0
+    assert mass.froc[0].value == 0.0
     assert "no volume is known to be without" in found.notes["ranking"]
     assert IN_LUNGS not in {one.baseline for one in found.blind}  # nobody outlined them, and no function was given
 
