@@ -32,7 +32,7 @@ def test_tables_are_whole_when_nobody_looks_and_the_figures_are_written(data: Pa
     for words in ("peak inside", "within 10 mm", "the lungs themselves", "found at false marks a scan", "1/8"):
         assert words in out
     kept = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert [one["label"] for one in kept["located"]] == ["Nodule", "Mass"]
+    assert [one["label"] for one in kept["located"]] == ["Nodule", "Mass", "all labels"]
     code, _, err = run("--data", data, "--out", tmp_path / "out")
     assert code == 1 and "already holds evaluation.json" in err
 

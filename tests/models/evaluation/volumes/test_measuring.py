@@ -64,7 +64,8 @@ def test_folders_without_labels_are_measured_by_masks_and_boxes(tmp_path: Path) 
     folder = volume_phantoms.write_unlabelled(tmp_path)
     found = evaluate_volumes(volume_phantoms.model(), folder)
     assert (found.ranked, found.means, found.skipped) == ((), (), ())
-    nodule, mass = found.located
+    nodule, mass, both = found.located
+    assert (both.label, both.volumes, both.lesions, both.pointing.value) == ("all labels", 6, 6, 0.5)
     assert (nodule.label, nodule.volumes, nodule.scans, nodule.pointing.value) == ("Nodule", 3, 3, 1.0)
     assert nodule.dice.value is not None and nodule.dice.value > 0.7  # of two: a box is no mask
     assert (mass.label, mass.pointing.value, mass.dice.value) == ("Mass", 0.0, 0.0)  # its map is upside down
