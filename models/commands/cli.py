@@ -14,6 +14,7 @@ from models.commands.list_packages import list_packages
 from models.commands.predict import predict
 from models.commands.pretrain import pretrain
 from models.commands.show import show
+from models.commands.simulate import simulate
 from models.commands.train import train
 from models.commands.verify import verify
 
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
     "finetune": finetune,
     "evaluate": evaluate,
+    "simulate": simulate,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
