@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Spacing = tuple[float, float, float]
+SEAM_HU = -150.0
 
 
 def smooth_field(
@@ -60,3 +61,10 @@ def smoothstep(values: NDArray[np.float32], low: float, high: float) -> NDArray[
     t = np.clip((values - low) / (high - low), 0.0, 1.0)
     step: NDArray[np.float32] = (t * t * (3.0 - 2.0 * t)).astype(np.float32)
     return step
+
+
+def sealed(hu: NDArray[np.float32], region: NDArray[np.bool_], value: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Voxels beside a region that lung had in part (-150 HU or less) take its value: else a dark seam would stay."""
+    beside = ndimage.binary_dilation(region, iterations=1) & ~region
+    filled: NDArray[np.float32] = np.where(beside & (hu < SEAM_HU), value, hu).astype(np.float32)
+    return filled

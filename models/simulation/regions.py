@@ -19,6 +19,7 @@ from models.simulation.fields import Spacing, distance_inside, grid_mm, smooth_f
 RIGHT, LEFT = 1, 2
 LOBES = {1: "right upper", 2: "middle", 3: "right lower", 4: "left upper", 5: "left lower"}
 SMALLEST_LUNG_ML = 300.0
+FORWARD_MM = 40.0
 
 
 def sides_of(lungs: NDArray[np.bool_], spacing: Spacing) -> NDArray[np.uint8]:
@@ -86,10 +87,12 @@ def heart_of(hu: NDArray[np.float32], sides: NDArray[np.uint8], spacing: Spacing
     """The heart of a real anatomy by rule: soft tissue between the lungs, compact, in front of the spine."""
     lungs = sides > 0
     zs, ys, _ = box_of(lungs)
-    right = np.maximum.accumulate(sides == RIGHT, axis=2)
-    left = np.flip(np.maximum.accumulate(np.flip(sides == LEFT, 2), axis=2), 2)
+    right = np.maximum.accumulate(_drawn_forward(sides == RIGHT, spacing), axis=2)
+    left = np.flip(np.maximum.accumulate(np.flip(_drawn_forward(sides == LEFT, spacing), 2), axis=2), 2)
     between = right & left & ~lungs & (ndimage.uniform_filter(hu, 3) > -60)
     height, depth = zs.stop - zs.start, ys.stop - ys.start
+    front = np.where(lungs.any(axis=(1, 2)), lungs.any(axis=2).argmax(axis=1), hu.shape[1])
+    between &= np.arange(hu.shape[1])[None, :, None] > (front + 4.0 / spacing[1])[:, None, None]
     between[: zs.start + int(0.08 * height)] = False
     between[zs.start + int(0.58 * height) :] = False
     between[:, ys.start + int(0.74 * depth) :] = False
@@ -100,3 +103,10 @@ def heart_of(hu: NDArray[np.float32], sides: NDArray[np.uint8], spacing: Spacing
     largest = np.bincount(parts.ravel())[1:].argmax() + 1
     grown: NDArray[np.bool_] = between & (distance_inside(parts == largest, spacing) > -13.0)
     return grown
+
+
+def _drawn_forward(side: NDArray[np.bool_], spacing: Spacing) -> NDArray[np.bool_]:
+    """A lung that reaches 40 mm farther to the front, where the heart touches the chest wall."""
+    steps = round(FORWARD_MM / spacing[1])
+    reached: NDArray[np.bool_] = ndimage.maximum_filter1d(side.view(np.uint8), 2 * steps + 1, axis=1, origin=-steps) > 0
+    return reached

@@ -57,13 +57,8 @@ def _displacement(chest: Chest, box: Box, at: NDArray[np.float32], growth: float
     growths = growth * np.asarray(SHAPE)
     pull = (1.0 - 1.0 / (1.0 + growths))[:, None, None, None]
     away = -distance_inside(heart, chest.spacing)
-    movable = distance_inside(chest.lungs[box] | heart | _beside(chest, box), chest.spacing)
+    near = away < 10.0  # what lies beside the heart moves with it
+    movable = distance_inside(chest.lungs[box] | near, chest.spacing)
     weight = smoothstep(-away, -REACH_MM, 0.0) * smoothstep(movable, 0.0, WALL_MM)
     found: NDArray[np.float32] = (pull * (at - centre[:, None, None, None]) * weight).astype(np.float32)
     return found
-
-
-def _beside(chest: Chest, box: Box) -> NDArray[np.bool_]:
-    """What lies within 10 mm of the heart moves with it."""
-    near: NDArray[np.bool_] = distance_inside(chest.heart, chest.spacing)[box] > -10.0
-    return near

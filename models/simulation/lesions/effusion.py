@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models.simulation.chest import LUNG_AIR_HU, Chest, box_of
-from models.simulation.fields import distance_inside, grid_mm, smooth_field
+from models.simulation.fields import distance_inside, grid_mm, sealed, smooth_field
 from models.simulation.lesions.registry import lesion
 from models.simulation.regions import LEFT, RIGHT
 from models.simulation.warping import Box, moved_masks, positions, sampled
@@ -83,18 +84,26 @@ def _solved(free: NDArray[np.bool_], height: NDArray[np.float32], share: float) 
 def _squeezed(
     cavity: NDArray[np.bool_], fluid: NDArray[np.bool_], box: Box
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sources (3, d, h, w) in voxels, and how much each column was squeezed (d, 1, w)."""
+    """Sources (3, d, h, w) in voxels, and how much the lung there was squeezed (d, h, w)."""
     rows = np.arange(cavity.shape[1], dtype=np.float32)[None, :, None]
-    front = np.where(cavity.any(axis=1, keepdims=True), cavity.argmax(axis=1)[:, None], 0).astype(np.float32)
-    whole = np.maximum(cavity.sum(axis=1, keepdims=True), 1).astype(np.float32)
-    left = np.maximum((cavity & ~fluid).sum(axis=1, keepdims=True), 0.25 * whole).astype(np.float32)
-    ratio = whole / left
-    t = np.clip((rows - front) / left, 0.0, 1.0)
-    power = 1.0 + 1.5 * (ratio - 1.0)
-    share = t + (ratio - 1.0) * t**power
+    behind = np.cumsum(cavity[:, ::-1], axis=1, dtype=np.int16)[:, ::-1] > 0  # not behind the last voxel
+    run = np.logical_and.accumulate((cavity | ~behind)[:, ::-1], axis=1)[:, ::-1] & cavity
+    front = np.where(run.any(axis=1, keepdims=True), run.argmax(axis=1)[:, None], 0).astype(np.float32)
+    whole = np.maximum(run.sum(axis=1, keepdims=True), 1).astype(np.float32)
+    left = np.maximum((run & ~fluid).sum(axis=1, keepdims=True), 0.25 * whole).astype(np.float32)
+    ratio = whole / _smoothed(left, whole)
+    t = np.clip((rows - front) * ratio / whole, 0.0, 1.0)
+    share = t / ratio + (1.0 - 1.0 / ratio) * t ** (1.0 + 1.5 * (ratio - 1.0))
     source = positions(box)
-    source[1] = box[1].start + front + share * left
-    return source, ratio.astype(np.float32)
+    source[1] = np.where(run, box[1].start + front + share * whole, source[1])
+    return source, np.where(run, ratio, 1.0).astype(np.float32)
+
+
+def _smoothed(left: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is left of each column, without steps between neighbours."""
+    share = ndimage.gaussian_filter(left / whole, (1.5, 0.0, 1.5), mode="nearest")
+    smoothed: NDArray[np.float32] = share * whole
+    return smoothed
 
 
 def _filled(
@@ -107,7 +116,9 @@ def _filled(
     cavity, fluid, source = parts
     old = chest.hu[box]
     noise = chest.noise.drawn(rng, old.shape, chest.spacing)
-    tissue = sampled(chest.hu, box, source)
+    inside = np.zeros(chest.hu.shape, np.float32)
+    inside[box] = cavity
+    tissue = np.where(sampled(inside, box, source) > 0.95, sampled(chest.hu, box, source), old)
     dense = np.minimum((tissue - LUNG_AIR_HU) * np.minimum(squeeze, 1.6) + LUNG_AIR_HU, np.maximum(tissue, 60.0))
     depth = distance_inside(~fluid, chest.spacing)
     band = float(rng.uniform(4.0, 10.0)) + 9.0 * (squeeze - 1.0) ** 0.5
@@ -117,4 +128,5 @@ def _filled(
     target = float(rng.uniform(*COLLAPSED_HU)) + 8.0 * texture + noise
     lung = dense * (1 - collapse) + np.maximum(dense, target) * collapse
     liquid = float(rng.uniform(*FLUID_HU)) + 2.0 * texture + noise
-    return np.where(cavity, np.where(fluid, liquid, lung), old).astype(np.float32)
+    outside = np.where(cavity, old, sealed(old, fluid, liquid))
+    return np.where(cavity, np.where(fluid, liquid, lung), outside).astype(np.float32)

@@ -89,7 +89,7 @@ def _solved(
         else:
             high = middle
     source = _source(at, shrink, 0.5 * (low + high))
-    return source, _remaining(inside, cavity, source, order=1)
+    return source, _largest(_remaining(inside, cavity, source, order=1))
 
 
 def _source(
@@ -108,6 +108,15 @@ def _remaining(
     return remaining
 
 
+def _largest(lung: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The lung in one piece: islands where a ray crosses the diaphragm are air."""
+    parts, count = ndimage.label(lung)
+    if count < 2:
+        return lung
+    largest: NDArray[np.bool_] = parts == np.bincount(parts.ravel())[1:].argmax() + 1
+    return largest
+
+
 def _filled(
     chest: Chest,
     rng: np.random.Generator,
@@ -122,7 +131,7 @@ def _filled(
     dense = np.minimum((tissue - LUNG_AIR_HU) * ratio**BLOOD_POWER + LUNG_AIR_HU, np.maximum(tissue, 60.0))
     edge = distance_inside(lung, chest.spacing)
     wall = distance_inside(cavity, chest.spacing)
-    line = lung & (edge <= 1.2 * max(chest.spacing)) & (wall > edge + 0.5)
+    line = lung & (edge < 0.5 * min(chest.spacing)) & (wall > edge + 0.5)
     dense = np.where(line, np.maximum(dense, PLEURA_HU + noise), dense)
     new = np.where(lung, dense, AIR_HU + noise)
     rim = _rim(wall, chest.spacing)

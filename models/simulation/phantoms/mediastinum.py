@@ -38,7 +38,7 @@ def heart(family: Family, frame: Frame) -> Values:
     """An ellipsoid whose long axis points down to the left and to the front."""
     z0, y0, x0 = landmarks(family).heart
     z, y, x = frame.z - z0, frame.y - y0, frame.x - x0
-    cos, sin = np.cos(family.heart_turn), np.sin(family.heart_turn)
+    cos, sin = float(np.cos(family.heart_turn)), float(np.sin(family.heart_turn))
     long = cos * x * 0.9 - sin * z * 0.75 - 0.35 * y
     cross = sin * x + cos * z
     deep = 0.9 * y + 0.25 * x
