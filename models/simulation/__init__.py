@@ -1,1 +1,1 @@
-"""Simulated chest CT: lesions whose masks are known, in phantoms and in real anatomies, written as a labelled folder."""
+"""Simulated chest CT: lesions with known masks, in phantoms and in real anatomies, written as a labelled folder."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from models.simulation.lesions.registry import lesions
 from models.simulation.nuisances import NUISANCES, small_heart_change
 from models.simulation.phantoms.family import drawn_family, varied
 from models.simulation.phantoms.render import render
-from models.simulation.scanner.acquire import drawn_scan, scanned
+from models.simulation.scanner.acquire import Scan, drawn_scan, scanned
+from models.simulation.visible import visible
 
 LABELS = (
     "Pneumothorax",
@@ -40,8 +41,6 @@ SPLITS = ("train", "train", "train", "validation", "test")  # of anatomies in th
 SHARES = {"train": 0.64, "validation": 0.18, "test": 0.18}  # of volumes
 WITHOUT = 0.3
 NUMBERS = (0.5, 0.3, 0.2)  # of one, two, three kinds of lesions
-SMALLEST_ML = {"Nodule": 0.02, "Ground_Glass_Nodule": 0.05}
-SMALLEST_OTHER_ML = 3.0
 COLUMNS = ("split", "series", "patient", "collection", "licence", "drawn_from", "simulation")
 
 Advance = Callable[[str, int, int], None]
@@ -65,7 +64,7 @@ class Simulated:
 
     volume: Volume
     chest: Chest
-    record: Mapping[str, object] = field(default_factory=dict)
+    record: Mapping[str, object]
 
 
 def anatomies(folder: Path | None, phantoms: int, seed: int) -> tuple[Anatomy, ...]:
@@ -91,29 +90,37 @@ def anatomies(folder: Path | None, phantoms: int, seed: int) -> tuple[Anatomy, .
     return tuple(found)
 
 
-def simulated(anatomy: Anatomy, seed: int, number: int) -> Simulated:
-    """One volume of an anatomy."""
-    rng = np.random.default_rng((seed, 11, number))
-    chest = _anatomy_of(anatomy, seed, rng)
-    chosen = _chosen(rng)
-    names = [name for name, (chance, _) in NUISANCES.items() if rng.random() < chance]
+def simulated(anatomy: Anatomy, seed: int, number: int, chosen: Mapping[str, float] | None = None) -> Simulated:
+    """One volume of an anatomy with its own lesions, or with `chosen` ones (severity 0..1 by label).
+
+    Anatomy, nuisances, lesions and scan have a generator each: with other lesions the rest is the same chest.
+    """
+    anatomy_rng, plan, nuisance_rng, lesion_rng, scan_rng = (
+        np.random.default_rng(one) for one in np.random.SeedSequence((seed, 11, number)).spawn(5)
+    )
+    chosen = _chosen(plan) if chosen is None else dict(chosen)
+    names = [name for name, (chance, _) in NUISANCES.items() if plan.random() < chance]
+    chest = _anatomy_of(anatomy, seed, anatomy_rng)
     for name in names:
-        chest = NUISANCES[name][1](chest, rng)
+        chest = NUISANCES[name][1](chest, nuisance_rng)
     if "Cardiomegaly" not in chosen:
-        chest = small_heart_change(chest, rng)
+        chest = small_heart_change(chest, nuisance_rng)
     for label, make in lesions().items():
         if label in chosen:
-            chest = make(chest, rng, chosen[label])
-    chest = _kept(chest)
-    scan = drawn_scan(rng, real=anatomy.background is not None)
-    stored = scanned(chest.hu, chest.spacing, scan, rng)
-    record = {
-        "severity": {label: round(chosen[label], 3) for label in chosen},
+            chest = make(chest, lesion_rng, chosen[label])
+    chest = visible(chest)
+    scan = drawn_scan(scan_rng, real=anatomy.background is not None)
+    stored = scanned(chest.hu, chest.spacing, scan, scan_rng)
+    return Simulated(Volume(stored.astype(np.float32), chest.spacing), chest, _record(chest, chosen, names, scan))
+
+
+def _record(chest: Chest, chosen: Mapping[str, float], nuisances: Sequence[str], scan: Scan) -> dict[str, object]:
+    return {
+        "severity": {label: round(severity, 3) for label, severity in chosen.items()},
         "ml": {label: round(float(mask.sum()) * chest.voxel_ml(), 3) for label, mask in chest.masks.items()},
-        "nuisances": names,
-        "scan": {key: round(value, 3) for key, value in _fields(scan).items()},
+        "nuisances": list(nuisances),
+        "scan": {name: round(float(value), 3) for name, value in asdict(scan).items()},
     }
-    return Simulated(Volume(stored.astype(np.float32), chest.spacing), chest, record)
 
 
 def write_cohort(folder: Path, cases: Sequence[Anatomy], volumes: int, seed: int, advance: Advance) -> None:
@@ -143,9 +150,10 @@ def planned(cases: Sequence[Anatomy], volumes: int, seed: int) -> tuple[Anatomy,
     plan: list[Anatomy] = []
     for split, share in SHARES.items():
         count = volumes - len(plan) if split == "test" else round(volumes * share)
-        kinds = [[one for one in cases if one.split == split and (one.background is not None) is real] for real in (True, False)]
-        kinds = [list(rng.permutation(np.array(kind, object))) for kind in kinds if kind]
-        plan += [kinds[k % len(kinds)][k // len(kinds) % len(kinds[k % len(kinds)])] for k in range(count)]
+        here = [one for one in cases if one.split == split]
+        kinds = [[one for one in here if (one.background is not None) is real] for real in (True, False)]
+        order = [[kind[k] for k in rng.permutation(len(kind))] for kind in kinds if kind]
+        plan += [order[k % len(order)][k // len(order) % len(order[k % len(order)])] for k in range(count)]
     return tuple(plan)
 
 
@@ -168,12 +176,6 @@ def _chosen(rng: np.random.Generator) -> dict[str, float]:
     return {str(label): float(rng.beta(1.3, 1.3)) for label in rng.choice(LABELS, count, replace=False)}
 
 
-def _kept(chest: Chest) -> Chest:
-    """Without masks so small that nobody would see the lesion: what another lesion covered has no label."""
-    least = {label: SMALLEST_ML.get(label, SMALLEST_OTHER_ML) / chest.voxel_ml() for label in chest.masks}
-    return replace(chest, masks={label: mask for label, mask in chest.masks.items() if mask.sum() >= least[label]})
-
-
 def _written(folder: Path, anatomy: Anatomy, made: Simulated, seed: int, number: int) -> dict[str, object]:
     series = f"sim-{number:04}"
     target = folder / anatomy.split
@@ -191,7 +193,3 @@ def _written(folder: Path, anatomy: Anatomy, made: Simulated, seed: int, number:
         "simulation": json.dumps(made.record, sort_keys=True),
     }
     return row | {label: int(label in made.chest.masks) for label in LABELS}
-
-
-def _fields(scan: object) -> dict[str, float]:
-    return {name: getattr(scan, name) for name in scan.__slots__}  # type: ignore[attr-defined]

@@ -20,7 +20,9 @@ def smooth_field(
     """
     step = max(length_mm / 2.0, min(spacing))
     counts = [int(np.ceil(n * s / step)) + 4 for n, s in zip(shape, spacing, strict=True)]
-    coarse = ndimage.gaussian_filter(rng.standard_normal(counts, dtype=np.float32), 0.9, mode="wrap")
+    coarse: NDArray[np.float32] = ndimage.gaussian_filter(
+        rng.standard_normal(counts, dtype=np.float32), 0.9, mode="wrap"
+    )
     coarse /= max(float(coarse.std()), 1e-6)
     axes = [np.arange(n, dtype=np.float32) * (s / step) + 1.5 for n, s in zip(shape, spacing, strict=True)]
     for axis, where in enumerate(axes):
@@ -65,6 +67,6 @@ def smoothstep(values: NDArray[np.float32], low: float, high: float) -> NDArray[
 
 def sealed(hu: NDArray[np.float32], region: NDArray[np.bool_], value: NDArray[np.float32]) -> NDArray[np.float32]:
     """Voxels beside a region that lung had in part (-150 HU or less) take its value: else a dark seam would stay."""
-    beside = ndimage.binary_dilation(region, iterations=1) & ~region
+    beside = ndimage.binary_dilation(region, iterations=2) & ~region
     filled: NDArray[np.float32] = np.where(beside & (hu < SEAM_HU), value, hu).astype(np.float32)
     return filled

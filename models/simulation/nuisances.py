@@ -80,7 +80,9 @@ def tube(chest: Chest, rng: np.random.Generator) -> Chest:
     radius = np.full((3, 2), rng.uniform(1.0, 1.6))
     hu = chest.hu.copy()
     view = hu[box]
-    view += (float(rng.uniform(250, 900)) - view) * drawn(Tubes(points[:-1], points[1:], radius), view.shape, chest.spacing)
+    view += (float(rng.uniform(250, 900)) - view) * drawn(
+        Tubes(points[:-1], points[1:], radius), view.shape, chest.spacing
+    )
     return replace(chest, hu=hu)
 
 

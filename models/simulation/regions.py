@@ -54,7 +54,7 @@ def _grown(
 
 
 def hilum(side: NDArray[np.bool_], to_left: float) -> tuple[float, float, float]:
-    """Where vessels enter a lung, voxels (z, y, x): its medial border at about mid-height. `to_left`: 1 right, -1 left."""
+    """Where vessels enter a lung, voxels (z, y, x): its medial border at mid-height. `to_left`: 1 right, -1 left."""
     zs, ys, xs = box_of(side)
     z = zs.start + 0.52 * (zs.stop - zs.start)
     y = ys.start + 0.52 * (ys.stop - ys.start)

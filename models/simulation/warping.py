@@ -17,7 +17,7 @@ Coordinates = NDArray[np.float32]
 def sampled(values: NDArray[np.float32], box: Box, at: Coordinates) -> NDArray[np.float32]:
     """Values in a box, sampled linearly at positions (3, d, h, w) in voxels of the whole array."""
     found: NDArray[np.float32] = ndimage.map_coordinates(values, at, order=1, mode="nearest", prefilter=False)
-    return found.reshape(tuple(one.stop - one.start for one in box))
+    return found
 
 
 def moved_masks(chest: Chest, box: Box, at: Coordinates, where: NDArray[np.bool_]) -> Chest:
@@ -33,4 +33,5 @@ def moved_masks(chest: Chest, box: Box, at: Coordinates, where: NDArray[np.bool_
 
 def positions(box: Box) -> Coordinates:
     """The positions (3, d, h, w) of the voxels of a box in voxels."""
-    return np.stack(np.mgrid[box]).astype(np.float32)
+    lines = [np.arange(one.start, one.stop, dtype=np.float32) for one in box]
+    return np.stack(np.meshgrid(*lines, indexing="ij"))

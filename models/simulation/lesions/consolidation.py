@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.simulation.chest import LUNG_AIR_HU, Chest, box_of
-from models.simulation.fields import grid_mm, smooth_field, smoothstep
+from models.simulation.fields import grid_mm, sealed, smooth_field, smoothstep
 from models.simulation.lesions.registry import lesion
 from models.simulation.regions import LEFT, RIGHT, hilum, lobes_of
 from models.simulation.trees import drawn, grown
@@ -103,4 +103,4 @@ def _solid(
     target = np.maximum(target, np.minimum(old, 80.0))
     target = target * (1 - open_air) + np.minimum(target, BRONCHUS_HU + noise) * open_air
     solid: NDArray[np.float32] = (old + (target - old) * filled).astype(np.float32)
-    return solid
+    return np.where(chest.lungs[box], solid, sealed(solid, filled > 0.5, target.astype(np.float32))).astype(np.float32)

@@ -6,7 +6,7 @@ The lung floats: it is pushed to the front, the loss of gas is largest beside th
 tissue (compressive atelectasis). Column by column the volume of the hemithorax stays.
 
 Model. Fluid is where y + tilt * (height below the hilum) + m * exp(-distance to the wall / l) exceeds a level that
-bisection sets for the wanted share of the hemithorax (severity 0 to 1: 4 to 40 %). Each column of lung in front of it
+bisection sets for the wanted share of the hemithorax (severity 0 to 1: 3 to 34 %). Each column of lung in front of it
 (front to back) is squeezed to what is left, its back part most; mass is conserved in the column.
 """
 
@@ -22,7 +22,7 @@ from models.simulation.lesions.registry import lesion
 from models.simulation.regions import LEFT, RIGHT
 from models.simulation.warping import Box, moved_masks, positions, sampled
 
-SHARE = (0.04, 0.40)  # of the hemithorax, severity 0 and 1
+SHARE = (0.03, 0.34)  # of the hemithorax, severity 0 and 1
 FLUID_HU = (0.0, 25.0)
 COLLAPSED_HU = (25.0, 70.0)
 MENISCUS_MM = 9.0

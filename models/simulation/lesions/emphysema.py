@@ -6,7 +6,7 @@ Gevenois et al., AJRCCM 1996, doi 10.1164/ajrccm.154.1.8680679). Panlobular emph
 the base: the lung is evenly dark and its vessels thin. Paraseptal emphysema is a row of holes under the pleura.
 
 Model. Holes are the voxels where a smooth random field of their size exceeds a level that varies with height; there
-the HU go to -985, vessels stay in part. The mask is where the loss is at least half.
+the HU go to -995, vessels stay in part. The mask is where more than 60 % is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.simulation.chest import Chest, box_of
 from models.simulation.fields import distance_inside, grid_mm, smooth_field, smoothstep
 from models.simulation.lesions.registry import lesion
 
-GAS_HU = -985.0
+GAS_HU = -995.0
 SHARE = (0.06, 0.40)  # of the lungs that is lost, severity 0 and 1
 KINDS = ("centrilobular", "paraseptal", "panlobular")
 CHANCES = (0.6, 0.2, 0.2)
@@ -37,7 +37,7 @@ def emphysema(chest: Chest, rng: np.random.Generator, severity: float) -> Chest:
     hu = chest.hu.copy()
     hu[box] = _emptied(chest, rng, box, lost, kind)
     mask = np.zeros(hu.shape, np.bool_)
-    mask[box] = aerated & (lost > 0.5)
+    mask[box] = aerated & (lost > 0.6)
     return chest.with_lesion(hu, "Emphysema", mask)
 
 

@@ -109,8 +109,7 @@ def _centre(chest: Chest, rng: np.random.Generator, free: NDArray[np.bool_], rad
 def _box_around(centre: NDArray[np.int64], reach: float, chest: Chest) -> Box:
     steps = [int(np.ceil(reach / step)) for step in chest.spacing]
     z, y, x = (
-        slice(max(0, int(c) - s), min(n, int(c) + s + 1))
-        for c, s, n in zip(centre, steps, chest.hu.shape, strict=True)
+        slice(max(0, int(c) - s), min(n, int(c) + s + 1)) for c, s, n in zip(centre, steps, chest.hu.shape, strict=True)
     )
     return z, y, x
 
@@ -131,13 +130,16 @@ def _reduced(
     return reduced
 
 
-def _on_sphere(unit: NDArray[np.float64], rng: np.random.Generator, waves: int, frequency: float) -> NDArray[np.float64]:
+def _on_sphere(
+    unit: NDArray[np.float64], rng: np.random.Generator, waves: int, frequency: float
+) -> NDArray[np.float64]:
     """A smooth function of the direction with about unit deviation."""
     total = np.zeros(unit.shape[1:])
     for _ in range(waves):
         direction, phase = rng.normal(0, frequency, 3), rng.uniform(0, 2 * np.pi)
         total += np.cos(np.tensordot(direction, unit, 1) + phase)
-    return total * np.sqrt(2.0 / waves)
+    scaled: NDArray[np.float64] = total * np.sqrt(2.0 / waves)
+    return scaled
 
 
 def _spikes(unit: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -154,8 +156,8 @@ def _dense(
     chest: Chest, rng: np.random.Generator, box: Box, member: NDArray[np.float32], old: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     noise = chest.noise.drawn(rng, old.shape, chest.spacing)
-    target = float(np.clip(rng.normal(*SOLID_HU), -60.0, 90.0))
-    target = target + 8.0 * smooth_field(rng, old.shape, chest.spacing, 6.0) + noise
+    density = float(np.clip(rng.normal(*SOLID_HU), -60.0, 90.0))
+    target = density + 8.0 * smooth_field(rng, old.shape, chest.spacing, 6.0) + noise
     dense: NDArray[np.float32] = (old + np.maximum(target - old, 0.0) * member).astype(np.float32)
     return dense
 

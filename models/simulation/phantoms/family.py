@@ -32,7 +32,7 @@ class Family:
     heart_turn: float  # rad
     aorta_mm: float  # radius
     rib_pitch_mm: float
-    rib_drop_mm: float
+    rib_drop_mm: float  # from the spine to the sternum
     rib_phase: float
     bone_hu: float
     lung_hu: float
@@ -63,7 +63,7 @@ def drawn_family(number: int, seed: int) -> Family:
         heart_turn=float(rng.uniform(0.45, 0.8)),
         aorta_mm=float(rng.uniform(10.5, 15.5)),
         rib_pitch_mm=float(rng.uniform(24, 31)),
-        rib_drop_mm=float(rng.uniform(50, 95)),
+        rib_drop_mm=float(rng.uniform(85, 135)),
         rib_phase=float(rng.random()),
         bone_hu=float(rng.uniform(120, 260)),
         lung_hu=float(rng.normal(-868, 18)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.simulation.phantoms.thorax import Frame
 from models.simulation.trees import Tubes
 
 Values = NDArray[np.float32]
+Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ def landmarks(family: Family) -> Landmarks:
     h, b = family.height_mm, family.depth_mm
     base = 12.0 + 0.45 * family.dome_mm
     heart = (base + 42.0 * family.heart, -0.30 * b, family.heart_left_mm)
-    return Landmarks(heart, (0.66 * h, 0.20 * b, 2.0), (0.57 * h, 0.17 * b, -43.0), (0.59 * h, 0.17 * b, 43.0), 0.76 * h)
+    return Landmarks(
+        heart, (0.66 * h, 0.20 * b, 2.0), (0.57 * h, 0.17 * b, -43.0), (0.59 * h, 0.17 * b, 43.0), 0.76 * h
+    )
 
 
 def heart(family: Family, frame: Frame) -> Values:
@@ -97,9 +101,11 @@ def airways(family: Family, extra: float) -> Tubes:
 def oesophagus(family: Family) -> Tubes:
     """A soft tube in front of the spine."""
     h, b = family.height_mm, family.depth_mm
-    return _tubes([((1.2 * h, 0.36 * b, 6), (0.4 * h, 0.44 * b, 4), 7, 8), ((0.4 * h, 0.44 * b, 4), (-40, 0.3 * b, 10), 8, 9)])
+    return _tubes(
+        [((1.2 * h, 0.36 * b, 6), (0.4 * h, 0.44 * b, 4), 7, 8), ((0.4 * h, 0.44 * b, 4), (-40, 0.3 * b, 10), 8, 9)]
+    )
 
 
-def _tubes(rows: list[tuple[tuple[float, float, float], tuple[float, float, float], float, float]]) -> Tubes:
+def _tubes(rows: Sequence[tuple[Point, Point, float, float]]) -> Tubes:
     start, end = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows], float)
     return Tubes(start, end, np.array([row[2:] for row in rows], float))

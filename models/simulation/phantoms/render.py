@@ -30,7 +30,9 @@ class Extent:
     shape: tuple[int, int, int]
 
 
-def render(family: Family, rng: np.random.Generator, spacing: Spacing = (2.0, 2.0, 2.0), margin: float | None = 12.0) -> Chest:
+def render(
+    family: Family, rng: np.random.Generator, spacing: Spacing = (2.0, 2.0, 2.0), margin: float | None = 12.0
+) -> Chest:
     """A phantom without noise, cropped to its lungs and a margin in mm; the whole body where the margin is None."""
     extent = _extent(family, spacing, whole=margin is None)
     frame = _frame(family, extent, spacing)
@@ -70,7 +72,9 @@ def _placed(tubes: Tubes, family: Family, extent: Extent) -> Tubes:
 
     def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
         z, y, x = points.T
-        return np.stack([z, cos * y + sin * x, cos * x - sin * y], axis=1) - np.asarray(extent.low)
+        turned = np.stack([z, cos * y + sin * x, cos * x - sin * y], axis=1)
+        moved: NDArray[np.float64] = turned - np.asarray(extent.low)
+        return moved
 
     return Tubes(placed(tubes.start), placed(tubes.end), tubes.radius)
 
@@ -94,7 +98,9 @@ def _soft_tissue(family: Family, frame: Frame, inside: Values, rng: np.random.Ge
     hu = AIR_HU + (FAT_HU - AIR_HU) * share(thorax.body(family, frame, muscles), frame.step)
     texture = smooth_field(rng, hu.shape, spacing, 14.0)
     if family.breast_mm:
-        gland = share(thorax.breasts(family, frame) - 9.0, 8.0) * (texture > np.float32(0.9 - 1.6 * family.gland))
+        gland = share((thorax.breasts(family, frame) - 9.0).astype(np.float32), 8.0) * (
+            texture > np.float32(0.9 - 1.6 * family.gland)
+        )
         hu += (25.0 - hu) * gland * (hu > -300)
     strands = np.clip((texture + 1.5) / 0.6, 0, 1) * share(muscles, frame.step)  # fat between muscles
     hu += (MUSCLE_HU - hu) * strands
@@ -103,7 +109,7 @@ def _soft_tissue(family: Family, frame: Frame, inside: Values, rng: np.random.Ge
 
 
 def _abdomen(hu: Values, family: Family, frame: Frame, inside: Values, texture: Values) -> Values:
-    below = np.minimum(-thorax.diaphragm(family, frame), inside)
+    below = np.minimum(-thorax.diaphragm(family, frame), inside).astype(np.float32)
     contrast = 0.25 * (family.blood_hu - 45.0)
     liver = np.minimum(below - 2.0, 0.18 * family.width_mm - frame.x - 0.12 * frame.y)
     spleen = np.minimum(below - 2.0, np.minimum(frame.x - 0.4 * family.width_mm, frame.y - 0.1 * family.depth_mm))

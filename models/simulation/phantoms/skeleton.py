@@ -19,7 +19,8 @@ def ribs(family: Family, frame: Frame, inside_cage: Values) -> Part:
     """Oblique hoops in the layer outside of the cage, cartilage in front."""
     _, depth, middle = levels(family, frame.z)
     back = np.clip((frame.y - middle) / depth, -1.1, 1.1)
-    phase = (frame.z + family.rib_drop_mm * 0.5 * (1.0 - back)) / family.rib_pitch_mm + family.rib_phase
+    around = np.arctan2(np.abs(frame.x), frame.y - middle) / np.pi  # 0 at the spine, 1 at the sternum
+    phase = (frame.z + family.rib_drop_mm * around) / family.rib_pitch_mm + family.rib_phase
     along = (np.abs(phase - np.floor(phase) - 0.5) * family.rib_pitch_mm).astype(np.float32)
     through = inside_cage + 5.5
     radius = np.sqrt((through / RIB_MM[0]) ** 2 + (along / RIB_MM[1]) ** 2).astype(np.float32)

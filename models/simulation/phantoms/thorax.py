@@ -89,9 +89,9 @@ def muscle(family: Family, frame: Frame, inside_cage: Values) -> Values:
 def body(family: Family, frame: Frame, muscles: Values) -> Values:
     """Skin."""
     skin = muscles + family.fat_mm * (1.0 + 0.15 * np.clip(frame.y / family.depth_mm, -1, 1))
-    if not family.breast_mm:
-        return skin.astype(np.float32)
-    found: Values = np.maximum(skin, breasts(family, frame)).astype(np.float32)
+    if family.breast_mm:
+        skin = np.maximum(skin, breasts(family, frame))
+    found: Values = skin.astype(np.float32)
     return found
 
 

@@ -80,4 +80,5 @@ def kernel_noise(
     spectrum = fft.rfft2(white, axes=(1, 2)) * amplitude.astype(np.float32)
     noise = fft.irfft2(spectrum, s=shape[1:], axes=(1, 2)).astype(np.float32)
     scale = sigma / max(float(noise.std()), 1e-6)
-    return noise * np.float32(scale)
+    scaled: NDArray[np.float32] = noise * np.float32(scale)
+    return scaled
