@@ -18,7 +18,7 @@ Backgrounds = Annotated[
     ),
 ]
 Phantoms = Annotated[int, typer.Option(min=0, help="Families of procedural phantoms.")]
-Volumes = Annotated[int, typer.Option(min=3, help="Volumes in all.")]
+Volumes = Annotated[int, typer.Option(min=5, help="Volumes in all.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed writes the same bytes.")]
 
 

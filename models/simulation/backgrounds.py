@@ -24,7 +24,9 @@ from models.simulation.regions import heart_of, sides_of
 from models.simulation.scanner.noise import estimated
 
 LUNG_HU = -450.0
-CORE_MM = 10.0
+VESSEL_MM = 6.0  # what is narrower is closed
+SMALLEST_MM3 = 3e5
+AIRWAY_MM = (28.0, 32.0)  # root of the largest area, farthest from the middle
 BEND_MM, BEND_LENGTH_MM = 3.0, 80.0
 
 
@@ -82,44 +84,54 @@ def lungs_by_rule(hu: NDArray[np.float32], spacing: Spacing) -> NDArray[np.bool_
     DataError
         There is no such air.
     """
-    parts, count = ndimage.label(hu < LUNG_HU)
-    sizes = np.bincount(parts.ravel())
-    sides = (parts[:, 0], parts[:, -1], parts[:, :, 0], parts[:, :, -1])
-    sizes[np.unique(np.concatenate([side.ravel() for side in sides]))] = 0
+    low = hu < LUNG_HU
+    parts, count = ndimage.label(distance_inside(low, spacing) > 0.9 * min(spacing))  # no leak through a thin wall
+    sizes = np.bincount(parts.ravel()) * float(np.prod(spacing))
+    edges = (parts[:, 0], parts[:, -1], parts[:, :, 0], parts[:, :, -1])
+    sizes[np.unique(np.concatenate([edge.ravel() for edge in edges]))] = 0
     sizes[0] = 0
-    if count == 0 or sizes.max() * np.prod(spacing) < 3e5:
+    if count == 0 or sizes.max() < SMALLEST_MM3:
         raise DataError("No lungs were found in a background: its values are no HU, or it shows too little.")
-    air = (sizes * np.prod(spacing) >= 2e5)[parts]
-    core, _ = ndimage.label(distance_inside(air, spacing) > CORE_MM)
-    cores = np.bincount(core.ravel())
-    cores[0] = 0
-    kept = np.isin(core, np.argsort(cores)[::-1][: 2 if (cores > 0.2 * cores.max()).sum() > 1 else 1])
-    lungs = air & (distance_inside(kept, spacing) > -(CORE_MM + 4.0))
-    closed = distance_inside(distance_inside(lungs, spacing) > -5.0, spacing) > 5.0
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(closed | lungs)
+    air = low & (distance_inside((sizes >= SMALLEST_MM3 / 3)[parts], spacing) > -2.0 * max(spacing))
+    lungs = air & ~_airways(air, spacing)
+    wide = distance_inside(lungs, spacing) > -VESSEL_MM
+    closed = distance_inside(~wide, spacing) <= -VESSEL_MM
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(closed)
     return filled
+
+
+def _airways(air: NDArray[np.bool_], spacing: Spacing) -> NDArray[np.bool_]:
+    """Trachea and main bronchi: in each axial slice small parts near the middle."""
+    found = np.zeros(air.shape, np.bool_)
+    middle = np.argwhere(air)[:, 2].mean()
+    for slice_, kept in zip(air, found, strict=True):
+        parts, _ = ndimage.label(slice_)
+        for number, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
+            one = parts[rows, columns] == number
+            near = abs((columns.start + columns.stop) / 2 - middle) * spacing[2] < AIRWAY_MM[1]
+            if near and one.sum() * spacing[1] * spacing[2] < AIRWAY_MM[0] ** 2:
+                kept[rows, columns] |= one
+    return found
 
 
 def bent(chest: Chest, rng: np.random.Generator) -> Chest:
     """The same person scaled by up to 7 %, turned by up to 5 degrees and bent smoothly."""
     at = _bent_positions(chest, rng)
     hu = ndimage.map_coordinates(chest.hu, at, order=1, mode="nearest", prefilter=False)
-    sides = ndimage.map_coordinates(chest.sides, at, order=0, mode="nearest", prefilter=False)
-    heart = ndimage.map_coordinates(chest.heart.view(np.uint8), at, order=0, mode="nearest", prefilter=False) > 0
-    return Chest(hu, chest.spacing, sides, heart, estimated(hu, chest.spacing))
+    parts = chest.sides + 4 * chest.heart.astype(np.uint8)  # never both: one sampling for the two
+    parts = ndimage.map_coordinates(parts, at, order=0, mode="nearest", prefilter=False)
+    return Chest(hu, chest.spacing, parts & 3, parts >= 4, estimated(hu, chest.spacing))
 
 
 def _bent_positions(chest: Chest, rng: np.random.Generator) -> NDArray[np.float32]:
-    shape = np.asarray(chest.hu.shape)
+    shape = chest.hu.shape
     scale = rng.uniform(0.93, 1.07, 3) * rng.uniform(0.97, 1.03)
-    size = np.ceil(shape * np.minimum(scale, 1.0) if rng.random() < 0 else shape).astype(int)
-    middle = (size - 1) / 2.0
-    z, y, x = (np.arange(n, dtype=np.float32) - m for n, m in zip(size, middle, strict=True))
+    z, y, x = (np.arange(n, dtype=np.float32) - (n - 1) / 2.0 for n in shape)
     turn = np.radians(rng.uniform(-5, 5))
     z, y, x = z[:, None, None] / scale[0], y[None, :, None] / scale[1], x[None, None, :] / scale[2]
     turned = (z, np.cos(turn) * y - np.sin(turn) * x, np.cos(turn) * x + np.sin(turn) * y)
-    at = np.empty((3, *size), np.float32)
+    at = np.empty((3, *shape), np.float32)
     for axis in range(3):
-        bend = smooth_field(rng, tuple(size), chest.spacing, BEND_LENGTH_MM) * np.float32(BEND_MM / chest.spacing[axis])
+        bend = smooth_field(rng, shape, chest.spacing, BEND_LENGTH_MM) * np.float32(BEND_MM / chest.spacing[axis])
         at[axis] = turned[axis] + bend + np.float32((shape[axis] - 1) / 2.0)
     return at

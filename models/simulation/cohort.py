@@ -149,7 +149,7 @@ def planned(cases: Sequence[Anatomy], volumes: int, seed: int) -> tuple[Anatomy,
     rng = np.random.default_rng((seed, 3))
     plan: list[Anatomy] = []
     for split, share in SHARES.items():
-        count = volumes - len(plan) if split == "test" else round(volumes * share)
+        count = volumes - len(plan) if split == "test" else max(1, round(volumes * share))
         here = [one for one in cases if one.split == split]
         kinds = [[one for one in here if (one.background is not None) is real] for real in (True, False)]
         order = [[kind[k] for k in rng.permutation(len(kind))] for kind in kinds if kind]

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models.simulation.chest import Chest, box_of
 from models.simulation.fields import distance_inside, smoothstep
@@ -24,6 +25,7 @@ GROWTH = (0.20, 0.50)  # of the transverse diameter, severity 0 and 1
 REACH_MM = 45.0
 WALL_MM = 14.0
 SHAPE = (0.5, 0.7, 1.0)  # of the growth along z, y, x
+VARIED = (0.85, 1.15)
 
 
 @lesion("Cardiomegaly")
@@ -37,24 +39,21 @@ def cardiomegaly(chest: Chest, rng: np.random.Generator, severity: float) -> Che
 
 def widened(chest: Chest, growth: float, rng: np.random.Generator) -> Chest:
     """The heart's transverse diameter times about 1 + growth; a growth below 0 makes it smaller."""
-    box = box_of(chest.heart, int(np.ceil((REACH_MM + 40) / min(chest.spacing))))
+    box = box_of(chest.heart, int(np.ceil(REACH_MM / min(chest.spacing))))
     at = positions(box)
-    source = at - _displacement(chest, box, at, growth)
-    hu, sides, heart = chest.hu.copy(), chest.sides.copy(), chest.heart.copy()
+    source = at - _displacement(chest, box, at, growth * np.asarray(SHAPE) * rng.uniform(*VARIED, 3))
+    hu, parts = chest.hu.copy(), chest.sides + 4 * chest.heart.astype(np.uint8)  # never both
     hu[box] = sampled(chest.hu, box, source)
-    heart[box] = sampled(chest.heart.astype(np.float32), box, source) > 0.5
-    for side in (1, 2):
-        part = sampled((chest.sides == side).astype(np.float32), box, source) > 0.5
-        sides[box] = np.where(part, side, np.where(sides[box] == side, 0, sides[box]))
+    parts[box] = ndimage.map_coordinates(parts, source, order=0, mode="nearest", prefilter=False)
+    sides, heart = (parts & 3).astype(np.uint8), parts >= 4
     moved = moved_masks(chest, box, source, np.ones(at.shape[1:], np.bool_))
     return replace(moved, hu=hu, sides=sides, heart=heart)
 
 
-def _displacement(chest: Chest, box: Box, at: NDArray[np.float32], growth: float) -> NDArray[np.float32]:
+def _displacement(chest: Chest, box: Box, at: NDArray[np.float32], growths: NDArray[np.float64]) -> NDArray[np.float32]:
     """Voxels (3, d, h, w)."""
     heart = chest.heart[box]
     centre = np.argwhere(heart).mean(axis=0) + [one.start for one in box]
-    growths = growth * np.asarray(SHAPE)
     pull = (1.0 - 1.0 / (1.0 + growths))[:, None, None, None]
     away = -distance_inside(heart, chest.spacing)
     near = away < 10.0  # what lies beside the heart moves with it

@@ -97,7 +97,7 @@ def _solid(
     old = chest.hu[box]
     noise = chest.noise.drawn(rng, old.shape, chest.spacing)
     texture = smooth_field(rng, old.shape, chest.spacing, 8.0)
-    density = float(rng.uniform(0.85, 1.0))
+    density = float(rng.uniform(0.94, 1.0))
     target = float(rng.uniform(*FILLED_HU)) + 12.0 * texture + noise
     target = LUNG_AIR_HU + (target - LUNG_AIR_HU) * density
     target = np.maximum(target, np.minimum(old, 80.0))

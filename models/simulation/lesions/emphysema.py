@@ -72,7 +72,7 @@ def _emptied(
     noise = chest.noise.drawn(rng, old.shape, chest.spacing)
     gas = GAS_HU + noise
     vessel = smoothstep(old, -700.0, -400.0)  # vessels stay, thinner
-    depth = 0.75 if kind == "panlobular" else 1.0
+    depth = 0.9 if kind == "panlobular" else 1.0
     share = depth * lost * (1.0 - 0.8 * vessel)
     emptied: NDArray[np.float32] = (old * (1.0 - share) + np.minimum(old, gas) * share).astype(np.float32)
     return emptied

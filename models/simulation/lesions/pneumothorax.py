@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.simulation.chest import LUNG_AIR_HU, Chest, box_of
-from models.simulation.fields import Spacing, distance_inside, smooth_field, smoothstep
+from models.simulation.fields import SEAM_HU, distance_inside, sealed, smooth_field, smoothstep
 from models.simulation.lesions.registry import lesion
 from models.simulation.regions import LEFT, RIGHT, hilum
 from models.simulation.warping import Box, moved_masks, positions, sampled
@@ -26,7 +26,7 @@ from models.simulation.warping import Box, moved_masks, positions, sampled
 SHARE = (0.06, 0.55)  # of the hemithorax, severity 0 and 1
 BLOOD_POWER = 0.6
 PLEURA_HU = -520.0  # 1 mm of soft tissue on 2 mm voxels, beside air
-AIR_HU = -1000.0
+AIR_HU, LUNG_HU, WALL_HU = -1000.0, -850.0, 50.0
 
 
 @lesion("Pneumothorax")
@@ -133,17 +133,17 @@ def _filled(
     wall = distance_inside(cavity, chest.spacing)
     line = lung & (edge < 0.5 * min(chest.spacing)) & (wall > edge + 0.5)
     dense = np.where(line, np.maximum(dense, PLEURA_HU + noise), dense)
-    new = np.where(lung, dense, AIR_HU + noise)
-    rim = _rim(wall, chest.spacing)
-    return np.where(cavity, np.where(lung & (wall <= edge + 0.5), dense, new * (1 - rim) + old * rim), old).astype(
-        np.float32
-    )
+    rim = np.where(old < SEAM_HU, _emptied(old), old * 0.4 + 0.6 * AIR_HU) + noise  # the layer that the wall shares
+    air = np.where(wall < 0.5 * min(chest.spacing), rim, AIR_HU + noise)
+    outside = sealed(old, cavity & ~lung, _emptied(old))
+    return np.where(cavity, np.where(lung, dense, air), outside).astype(np.float32)
 
 
-def _rim(wall: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
-    """Share of the old voxel in the outermost layer, which the wall and the lung had in common."""
-    rim: NDArray[np.float32] = np.clip(1.0 - wall / max(spacing), 0.0, 1.0) * 0.4
-    return rim
+def _emptied(old: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A voxel of wall and lung with air instead of lung."""
+    share = np.clip((WALL_HU - old) / (WALL_HU - LUNG_HU), 0.0, 1.0)
+    emptied: NDArray[np.float32] = (WALL_HU + share * (AIR_HU - WALL_HU)).astype(np.float32)
+    return emptied
 
 
 def _without(chest: Chest, box: Box, air: NDArray[np.bool_]) -> Chest:

@@ -18,8 +18,8 @@ from models.simulation.trees import Tubes, drawn, grown
 
 Values = NDArray[np.float32]
 AIR_HU, FAT_HU, MUSCLE_HU, LIVER_HU, SPLEEN_HU = -1000.0, -100.0, 52.0, 58.0, 48.0
-LEAVES = 420  # ends of vessels, each lung, arteries and veins each
-LEAF_MM = 0.62
+LEAVES = 320  # ends of vessels, each lung, arteries and veins each
+LEAF_MM = 0.68
 
 
 @dataclass(frozen=True, slots=True)

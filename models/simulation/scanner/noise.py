@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 SOFT_TISSUE_HU = (-20.0, 130.0)
-PLAIN_MM = 5.0  # an edge is farther away than this where noise is measured
+FAR_MM = 8.0  # noise is not correlated over this distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +40,41 @@ class Noise:
 
 
 def estimated(hu: NDArray[np.float32], spacing: tuple[float, float, float]) -> Noise:
-    """Noise of a scan from its plain soft tissue; sigma 0 where there is too little of it."""
-    step = max(1, round(PLAIN_MM / 2 / spacing[1]))
-    smooth = ndimage.uniform_filter(hu, (1, 2 * step + 1, 2 * step + 1))
-    tissue = (hu > SOFT_TISSUE_HU[0] - 60) & (hu < SOFT_TISSUE_HU[1] + 60)
-    plain = ndimage.minimum_filter(tissue.view(np.uint8), (1, 4 * step + 1, 4 * step + 1)) > 0
-    plain &= (smooth > SOFT_TISSUE_HU[0]) & (smooth < SOFT_TISSUE_HU[1])
+    """Noise of a scan from plain soft tissue in its middle third; sigma 0 where there is too little of it.
+
+    Half the variance of the difference of two voxels `lag` apart is sigma^2 (1 - correlation at the lag): far apart
+    sigma^2 alone, for neighbours it gives their correlation. Medians, so that edges and vessels do not count.
+    """
+    slab = hu[hu.shape[0] // 3 : -(hu.shape[0] // 3) or None]
+    tissue = (slab > SOFT_TISSUE_HU[0] - 70) & (slab < SOFT_TISSUE_HU[1] + 70)
+    mean = ndimage.uniform_filter(slab, 5)
+    plain = ndimage.uniform_filter(tissue.astype(np.float32), 5) > 0.999
+    plain &= (mean > SOFT_TISSUE_HU[0]) & (mean < SOFT_TISSUE_HU[1])
     if plain.sum() < 500:
         return Noise(0.0)
-    rest = hu - smooth
-    sigma = float(1.4826 * np.median(np.abs(rest[plain])))
-    lengths = [_length(rest, plain, axis, spacing[axis]) for axis in range(3)]
+    far = [_difference(slab, plain, axis, max(1, round(FAR_MM / spacing[axis]))) for axis in (1, 2)]
+    sigma = sum(far) / 2.0
+    near = [_difference(slab, plain, axis, 1) for axis in range(3)]
+    lengths = [_length(1.0 - (one / max(sigma, 1e-3)) ** 2, step) for one, step in zip(near, spacing, strict=True)]
     return Noise(sigma, (lengths[1] + lengths[2]) / 2, lengths[0])
 
 
-def _length(rest: NDArray[np.float32], plain: NDArray[np.bool_], axis: int, step: float) -> float:
-    """Sigma of the Gaussian in mm whose noise has the correlation of neighbours along an axis: exp(-(step/2s)^2)."""
-    count = rest.shape[axis]
-    first, second = (np.take(rest, range(start, start + count - 1), axis) for start in (0, 1))
-    both = np.logical_and(*(np.take(plain, range(start, start + count - 1), axis) for start in (0, 1)))
-    if both.sum() < 100:
-        return 0.5 * step
-    correlation = float(np.clip(np.corrcoef(first[both], second[both])[0, 1], 0.02, 0.95))
-    return step / (2.0 * float(np.sqrt(-np.log(correlation))))
+def _difference(hu: NDArray[np.float32], plain: NDArray[np.bool_], axis: int, lag: int) -> float:
+    """Standard deviation of the difference of plain voxels `lag` apart over the root of 2."""
+    count = hu.shape[axis] - lag
+    first, second = (
+        [slice(start, start + count) if one == axis else slice(None) for one in range(3)] for start in (0, lag)
+    )
+    both = plain[tuple(first)] & plain[tuple(second)]
+    if not both.any():
+        return 0.0
+    difference = hu[tuple(first)][both] - hu[tuple(second)][both]
+    return float(1.4826 * np.median(np.abs(difference)) / np.sqrt(2.0))
+
+
+def _length(correlation: float, step: float) -> float:
+    """Sigma of the Gaussian in mm whose noise has that correlation of neighbours: exp(-(step / 2 sigma)^2)."""
+    return step / (2.0 * float(np.sqrt(-np.log(np.clip(correlation, 0.02, 0.95)))))
 
 
 def kernel_noise(
