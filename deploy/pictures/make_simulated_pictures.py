@@ -4,7 +4,8 @@
 
 BACKGROUNDS is a folder of real chests as `readfirst models simulate --backgrounds` takes it. A row is a kind of lesion:
 left in a real anatomy, right in a phantom; of each the axial slice with most of it (pneumothorax: through its middle),
-then the same with the mask outlined, then a coronal slice. The seed, the severity and the scan are fixed: the same picture every time.
+then the same with the mask outlined, then a coronal slice. Seed, severity and scan are fixed: the same picture each
+time.
 """
 
 from __future__ import annotations

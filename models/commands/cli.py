@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from models.commands.add import add
+from models.commands.data.simulate import simulate
 from models.commands.evaluate import evaluate
 from models.commands.finetune import finetune
 from models.commands.label_reports import label_reports
@@ -14,7 +15,6 @@ from models.commands.list_packages import list_packages
 from models.commands.predict import predict
 from models.commands.pretrain import pretrain
 from models.commands.show import show
-from models.commands.simulate import simulate
 from models.commands.train import train
 from models.commands.verify import verify
 

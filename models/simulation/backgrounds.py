@@ -129,9 +129,9 @@ def _bent_positions(chest: Chest, rng: np.random.Generator) -> NDArray[np.float3
     z, y, x = (np.arange(n, dtype=np.float32) - (n - 1) / 2.0 for n in shape)
     turn = np.radians(rng.uniform(-5, 5))
     z, y, x = z[:, None, None] / scale[0], y[None, :, None] / scale[1], x[None, None, :] / scale[2]
-    turned = (z, np.cos(turn) * y - np.sin(turn) * x, np.cos(turn) * x + np.sin(turn) * y)
+    rotated = (z, np.cos(turn) * y - np.sin(turn) * x, np.cos(turn) * x + np.sin(turn) * y)
     at = np.empty((3, *shape), np.float32)
     for axis in range(3):
         bend = smooth_field(rng, shape, chest.spacing, BEND_LENGTH_MM) * np.float32(BEND_MM / chest.spacing[axis])
-        at[axis] = turned[axis] + bend + np.float32((shape[axis] - 1) / 2.0)
+        at[axis] = rotated[axis] + bend + np.float32((shape[axis] - 1) / 2.0)
     return at

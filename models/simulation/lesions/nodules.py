@@ -163,7 +163,7 @@ def _dense(
 
 
 def _hazy(chest: Chest, rng: np.random.Generator, box: Box, member: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Part of the gas replaced: what is lung comes near the target, what is denser stays."""
+    """Part of the gas replaced: lung approaches the target, what is denser stays."""
     old = chest.hu[box]
     target = float(rng.uniform(*GLASS_HU)) + 35.0 * smooth_field(rng, old.shape, chest.spacing, 5.0)
     lung = float(np.median(old[member > 0.3])) if (member > 0.3).any() else -850.0

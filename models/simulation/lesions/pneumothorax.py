@@ -62,8 +62,8 @@ def _rays(
     away = (at - centre[:, None, None, None]) * step
     length = np.maximum(np.sqrt((away**2).sum(axis=0)), 1e-3)
     z, y, x = away / length
-    rise = float(rng.uniform(-0.25, 0.35))  # apical or basal emphasis
-    front = -y * 0.95 + outward * x * float(rng.uniform(0.2, 0.5)) + rise * z
+    upward = float(rng.uniform(-0.25, 0.35))  # apical or basal emphasis
+    front = -y * 0.95 + outward * x * float(rng.uniform(0.2, 0.5)) + upward * z
     bend = smooth_field(rng, at.shape[1:], chest.spacing, 80.0) * 0.06
     medial = smoothstep((outward * x).astype(np.float32), -0.6, 0.1)  # at the mediastinum the pleurae stay together
     shrink = smoothstep((front + bend).astype(np.float32), -0.75, 0.8) * (0.35 + 0.65 * medial)

@@ -27,7 +27,7 @@ def lesion(label: str) -> Callable[[Lesion], Lesion]:
 
 
 def lesions() -> dict[str, Lesion]:
-    """The makers by label, in the order in which a chest with several gets them: what moves tissue comes last."""
+    """The makers by label, in the order in which a chest with several gets them: those that move tissue are last."""
     for name in FILES:
         import_module(f"models.simulation.lesions.{name}")
     return _LESIONS

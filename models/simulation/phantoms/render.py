@@ -72,8 +72,8 @@ def _placed(tubes: Tubes, family: Family, extent: Extent) -> Tubes:
 
     def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
         z, y, x = points.T
-        turned = np.stack([z, cos * y + sin * x, cos * x - sin * y], axis=1)
-        moved: NDArray[np.float64] = turned - np.asarray(extent.low)
+        rotated = np.stack([z, cos * y + sin * x, cos * x - sin * y], axis=1)
+        moved: NDArray[np.float64] = rotated - np.asarray(extent.low)
         return moved
 
     return Tubes(placed(tubes.start), placed(tubes.end), tubes.radius)
