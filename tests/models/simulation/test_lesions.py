@@ -144,11 +144,16 @@ def test_a_nodule_in_fluid_is_not_seen() -> None:
 
 def test_lesions_of_earlier_kinds_move_with_the_lung() -> None:
     chest = made("Consolidation", 0.6, 1)
-    filled = float(chest.masks["Consolidation"].sum())
-    air = made("Pneumothorax", 0.5, 3, chest)
-    both = air.masks["Consolidation"] & air.masks["Pneumothorax"]
-    assert not both.any()
-    assert 0.2 * filled < air.masks["Consolidation"].sum() <= 1.1 * filled
+    filled = chest.masks["Consolidation"]
+    (side,) = np.unique(chest.sides[filled])
+    pairs = [made("Pneumothorax", 0.5, seed, chest) for seed in range(8)]
+    both = [one for one in pairs if one.sides[one.masks["Pneumothorax"]].max() == side]
+    assert both
+    for one in both:
+        moved = one.masks["Consolidation"]
+        assert not (moved & one.masks["Pneumothorax"]).any()
+        assert 0.2 * filled.sum() < moved.sum() <= 1.1 * filled.sum()
+        assert not np.array_equal(moved, filled)
 
 
 def test_a_heart_that_does_not_grow_stays() -> None:
