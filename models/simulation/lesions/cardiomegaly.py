@@ -3,7 +3,7 @@
 Physics. Dilated chambers widen the heart's shadow mostly to both sides and to the front; behind it the spine, below it
 the diaphragm give less. Tissue is not made up: the lung beside it is pushed aside and the fat in front.
 
-Model. Within the heart and up to 30 mm around it a voxel shows what was nearer to the heart's centre: source = p - u,
+Model. Within the heart and up to 45 mm around it a voxel shows what was nearer to the heart's centre: source = p - u,
 u = (1 - 1 / f) * (p - centre) * w, w falls smoothly to 0 with the distance to the heart and towards the chest wall, f
 is 1 + severity-dependent in x, 0.7 of that in y and 0.5 in z. Transverse diameter grows by 20 to 50 %.
 """
