@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from models.commands.add import add
+from models.commands.data.simulate import simulate
 from models.commands.evaluate import evaluate
 from models.commands.finetune import finetune
 from models.commands.label_reports import label_reports
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
     "finetune": finetune,
     "evaluate": evaluate,
+    "simulate": simulate,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
