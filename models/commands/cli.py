@@ -8,6 +8,7 @@ import typer
 
 from models.commands.add import add
 from models.commands.evaluate import evaluate
+from models.commands.findings import list_findings
 from models.commands.finetune import finetune
 from models.commands.label_reports import label_reports
 from models.commands.list_packages import list_packages
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
     "finetune": finetune,
     "evaluate": evaluate,
+    "findings": list_findings,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
