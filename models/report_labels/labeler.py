@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from models.report_labels.languages import refusal
+from models.report_labels.languages import language_of, refusal
 from models.report_labels.phrases import Found, tokens
 from models.report_labels.places import of_each
 from models.report_labels.rules import NO_FINDING, Kind, PhraseRule, Rules
@@ -142,6 +142,21 @@ class Labeler:
             assertion, cue = _assertion(hit, cues, stops)
             named_as, why = " ".join(words[hit.start : hit.end]), " ".join(words[cue.start : cue.end]) if cue else ""
             yield Mention(hit.value.label, assertion, named_as, why, sentence, places, comparison)
+
+
+class Labelers:
+    """Labels each report by the rules of its own language; those of all have the same labels."""
+
+    def __init__(self, rules: Sequence[Rules]) -> None:
+        self._of_language: dict[str, Labeler] = {one.language: Labeler(one) for one in rules}
+        self._first = next(iter(self._of_language.values()))
+        self.names = self._first.names
+        self.sides = {name: side for one in self._of_language.values() for name, side in one.sides.items()}
+
+    def label(self, report: str) -> Labels:
+        """The labels of plain text; those of no language refuse it."""
+        other = self._of_language.get(language_of(report))
+        return (other or self._first).label(report)
 
 
 def _no_finding(assertions: dict[str, Assertion]) -> Assertion:

@@ -15,12 +15,17 @@ LEAST_HAN = 0.6  # of the letters of Chinese text are Chinese characters
 MOST_OTHER = 0.1  # of the letters may be of another script than the language's
 NAMES = {"en": "English", "zh": "simplified Chinese"}
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _SCRIPTS = {
     "Japanese": re.compile(r"[\u3041-\u30ff\uff66-\uff9f]"),
     "Korean": re.compile(r"[\u1100-\u11ff\uac00-\ud7af]"),
     "Chinese": re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]"),
     "Russian or another language in Cyrillic letters": re.compile(r"[\u0400-\u052f]"),
-    "Arabic or another language in Arabic letters": re.compile(r"[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufeff]"),
+    "Arabic or another language in Arabic letters": re.compile(r"[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff]"),
     "Hebrew": re.compile(r"[\u0590-\u05ff]"),
     "Greek": re.compile(r"[\u0370-\u03ff]"),
     "a language in Indic letters": re.compile(r"[\u0900-\u0dff]"),
@@ -28,8 +33,8 @@ _SCRIPTS = {
 }
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+")
-_TRADITIONAL = frozenset("氣腫實變雙側無見積結節質擴張塊狀縱隔門脈鈣肋間紋顯與報檢診斷學術舊類圓緣濃葉徵動體後")
-_ENGLISH = frozenset(
+_TRADITIONAL = frozenset("氣腫實變雙側無見積結節質擴張塊狀縱門脈鈣間紋顯與報檢診斷學術舊類圓緣濃葉徵動體後")
+_ENGLISH = _words(
     "a about above according across again all also although an and any appear appears are area as at be been below"
     " between bilateral both but by can cannot chest clear compared could demonstrate demonstrates due either evidence"
     " exam examination for from has have heart impression in interval into is it its large left lobe lower lung lungs"
@@ -39,27 +44,27 @@ _ENGLISH = frozenset(
     " changes chronic costophrenic degenerative diaphragm disease enlarged expanded film focal fracture hilar hilum"
     " intact lateral limits line negative new old osseous placement process rib ribs scoliosis silhouette soft spine"
     " thoracic tissue tube vascular vertebral view views visible within xxxx"
-    " the there these this to unchanged unremarkable upper visualized was were which while with within without".split()
+    " the there these this to unchanged unremarkable upper visualized was were which while with within without"
 )
 _FOREIGN = {
-    "French": frozenset(
+    "French": _words(
         "le la les des du une un et est sont pas aucun aucune avec sans dans sur pour au aux ou il on gauche droit"
-        " droite poumon poumons normale épanchement".split()
+        " droite poumon poumons normale épanchement"
     ),
-    "Spanish or Portuguese": frozenset(
+    "Spanish or Portuguese": _words(
         "el la los las del de una un y es son sin con en por para al se ni derecho derecha izquierdo izquierda pulmón"
-        " pulmones o os da do das dos não sem com em uma pulmão direito esquerdo".split()
+        " pulmones o os da do das dos não sem com em uma pulmão direito esquerdo"
     ),
-    "German": frozenset(
+    "German": _words(
         "der die das und ist sind kein keine keinen nicht mit ohne im am bei zum zur von eine ein des dem den links"
-        " rechts beidseits lunge pleuraerguss".split()
+        " rechts beidseits lunge pleuraerguss"
     ),
-    "Italian": frozenset("il lo gli della del dei nel nella non di e un una con senza destro sinistro polmone".split()),
+    "Italian": _words("il lo gli della del dei nel nella non di e un una con senza destro sinistro polmone"),
 }
 
 
 def language_of(text: str, known: Callable[[str], bool] = lambda _word: False) -> str:
-    """"en", "zh", "" where there is no letter, or the name of a language that no rule reads ("Japanese").
+    """ "en", "zh", "" where there is no letter, or the name of a language that no rule reads ("Japanese").
 
     Parameters
     ----------

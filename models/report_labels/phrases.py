@@ -2,7 +2,7 @@
 
 A phrase is words with spaces between them; case does not matter and a hyphen is a space. `one|other` is either word,
 `effus*` any ending, `word?` may be missing, `...` stands for up to four words that no punctuation interrupts.
-A Chinese character is a word of its own, with or without spaces: text needs no segmentation, and `左|右肺` is 左肺 or 右肺.
+A Chinese character is a word of its own, with or without spaces: `左|右肺` is 左肺 or 右肺.
 """
 
 from __future__ import annotations

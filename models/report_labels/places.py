@@ -69,7 +69,7 @@ def _comparisons(hits: Sequence[Hit], named: Sequence[Hit], words: Sequence[str]
 
 def _clear(hit: Hit, one: Hit, named: Sequence[Hit], words: Sequence[str]) -> bool:
     start, end = min(hit.end, one.end), max(hit.start, one.start)
-    others = [other for other in named if other is not hit and start <= other.start < end]
+    others = [other for other in named if not other.overlaps(hit) and start <= other.start < end]
     linked = all(word in LINKS for other in others for word in words[hit.end : other.start]) and one.start > hit.start
     return ";" not in words[start:end] and (not others or linked)
 

@@ -47,12 +47,17 @@ def main() -> None:
     labeler = Labeler(read_rules(TABLES["chest-ct"]["en"]))
     for title, families in (("development", DEVELOPMENT), ("held out", HELD_OUT)):
         counts, wrong = outcomes(labeler, families)
-        print(f"\n{title}\n\n| group | findings | precision | recall | F1 | interval | assertion right |\n| --- " + "| --- " * 6 + "|")
+        print(
+            f"\n{title}\n\n| group | findings | precision | recall | F1 | interval | assertion right |\n| --- "
+            + "| --- " * 6
+            + "|"
+        )
         for group in (*dict.fromkeys(GROUPS.values()), "all"):
             rows = np.array([counts[name] for name in NAMES if group in (GROUPS[name], "all")])
             precision, recall, f1, right = figures(rows.sum(0))
             low, high = interval(rows)
-            print(f"| {group} | {len(rows)} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {low:.3f} to {high:.3f} | {right:.3f} |")
+            shown = f"{precision:.3f} | {recall:.3f} | {f1:.3f} | {low:.3f} to {high:.3f} | {right:.3f}"
+            print(f"| {group} | {len(rows)} | {shown} |")
         for family in families:
             found = outcomes(labeler, {family: families[family]})[0]
             print(f"{family}: assertion right {figures(sum(found.values()))[3]:.3f}" if family != "x" else "")
@@ -61,7 +66,14 @@ def main() -> None:
     exact = [labeler.label(one.text).because[one.label].places == (one.place,) for one in placed()]
     print(f"\nplaces: {sum(right)} of {len(right)} named, {sum(exact)} alone")
     spurious = [(text, list(labeler.label(text).because)) for text in NOTHING]
-    print("sentences without a finding that gave one:", [one for one in spurious if any(a for a in one[1] if labeler.label(one[0]).assertions[a] is not Assertion.ABSENT)])
+    print(
+        "sentences without a finding that gave one:",
+        [
+            one
+            for one in spurious
+            if any(a for a in one[1] if labeler.label(one[0]).assertions[a] is not Assertion.ABSENT)
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -152,7 +152,16 @@ PLACED = {  # held out, too: where it lies
         ("{X} within the lingula and a normal right lung.", "left upper lobe"),
     ),
 }  # fmt: skip
-PLACED_NAMES = ("nodule", "consolidation", "groundglass", "atelectasis", "emphysema", "mass", "bronchiectasis", "fibrosis")
+PLACED_NAMES = (
+    "nodule",
+    "consolidation",
+    "groundglass",
+    "atelectasis",
+    "emphysema",
+    "mass",
+    "bronchiectasis",
+    "fibrosis",
+)
 NOTHING = (
     "The trachea is midline and patent.", "The thoracic inlet is unremarkable.", "Bony structures are intact.",
     "The lungs are clear.", "Normal caliber of the great vessels.", "The liver and spleen are within normal limits.",
