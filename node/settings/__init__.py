@@ -9,6 +9,7 @@ from node.settings.node import Limits, Node
 from node.settings.orders import Orders
 from node.settings.peers import Peer
 from node.settings.policy import Policy, PolicyRule
+from node.settings.reports import Reports
 from node.settings.results import Results
 from node.settings.settings import DEFAULT_FILE, Settings, load
 from node.settings.storage import Database, Queue
@@ -34,6 +35,7 @@ __all__ = [
     "PolicyRule",
     "Port",
     "Queue",
+    "Reports",
     "Repository",
     "Results",
     "Settings",
