@@ -1,4 +1,4 @@
-"""A prior volume of the same patient brought to match the current one: rigid, then affine (SimpleITK).
+"""A prior volume of the same patient matched to the current one: rigid, then affine (SimpleITK).
 
 Both are resampled to cubes of `WORKING_SPACING` and cut to the HU of air and soft tissue. Rigid parameters are sought
 coarsely from three starts, then one scale with the best of them, then all affine ones finely. With one thread and a
@@ -33,7 +33,7 @@ SHRINK, SMOOTH = (3, 1), (6.0, 2.0)  # cubes a voxel, mm
 RIGID_STEP, AFFINE_STEP = 4.0, 0.5  # mm, the first
 LEAST_CORRELATION = 0.7
 LEAST_OVERLAP = 0.4  # of the current body lies in the prior's field
-MOST_ROUND_TRIP = 3.0  # mm
+MOST_WAY_BACK = 3.0  # mm
 SCALES = (0.75, 1.33)  # of volume, by the affine part
 SMALLEST = 16  # cubes a side
 
@@ -48,7 +48,7 @@ class Quality:
     """The same with the volumes as they lay."""
     overlap: float
     """Part of the current body that lies in the prior's field."""
-    round_trip_mm: float
+    way_back_mm: float
     """Mean distance of points of the body from themselves, to the prior and back by the other registration."""
     scale: float
     """Of volume, from current to prior."""
@@ -60,8 +60,8 @@ class Quality:
             return f"they share {100 * self.overlap:.0f} % of the body, less than {100 * LEAST_OVERLAP:.0f} %"
         if self.correlation < LEAST_CORRELATION:
             return f"their HU correlate by {self.correlation:.2f} at best, less than {LEAST_CORRELATION:g}"
-        if self.round_trip_mm > MOST_ROUND_TRIP:
-            return f"there and back again ends {self.round_trip_mm:.1f} mm off, more than {MOST_ROUND_TRIP:g} mm"
+        if self.way_back_mm > MOST_WAY_BACK:
+            return f"there and back again ends {self.way_back_mm:.1f} mm off, more than {MOST_WAY_BACK:g} mm"
         if not SCALES[0] <= self.scale <= SCALES[1]:
             return f"the prior would have {self.scale:.2f} times the volume"
         return ""
@@ -248,7 +248,7 @@ def _quality(
         correlation=_correlation(fixed, moving, forward),
         before=_correlation(fixed, moving, sitk.Transform(3, sitk.sitkIdentity)),
         overlap=float(inside.mean()),
-        round_trip_mm=float(off.mean()) if off.size else float("inf"),
+        way_back_mm=float(off.mean()) if off.size else float("inf"),
         scale=float(np.linalg.det(np.reshape(forward.GetMatrix(), (3, 3)))),
     )
 

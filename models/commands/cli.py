@@ -8,9 +8,9 @@ import typer
 
 from models.commands.add import add
 from models.commands.evaluate import evaluate
-from models.commands.findings import list_findings
 from models.commands.finetune import finetune
-from models.commands.label_reports import label_reports
+from models.commands.labels.findings import list_findings
+from models.commands.labels.label_reports import label_reports
 from models.commands.list_packages import list_packages
 from models.commands.predict import predict
 from models.commands.pretrain import pretrain

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from models.report_labels.languages import language_of, refusal
+from models.report_labels.locations import of_each
 from models.report_labels.phrases import Found, tokens
-from models.report_labels.places import of_each
 from models.report_labels.rules import NO_FINDING, Kind, PhraseRule, Rules
 from models.report_labels.sections import Section, SectionSplitter
 from models.report_labels.sentences import sentences
@@ -50,8 +50,8 @@ class Mention:
     cue: str
     """The words that made it absent or uncertain, or ""."""
     sentence: str
-    places: tuple[str, ...] = ()
-    """Names of the table's places that it is said to lie in."""
+    locations: tuple[str, ...] = ()
+    """Names of the table's locations that it is said to lie in."""
     comparison: str = ""
     """new, larger, smaller, unchanged or resolved, beside an earlier examination."""
 
@@ -87,7 +87,7 @@ class Labeler:
 
     def __init__(self, rules: Rules) -> None:
         self.names, self.language = rules.names, rules.language
-        self.sides = {place.name: place.side for place in rules.places}
+        self.sides = {place.name: place.side for place in rules.locations}
         self._prepositions = frozenset(rules.prepositions)
         self._matcher = rules.matcher()
         self._speller = rules.speller()
@@ -138,10 +138,10 @@ class Labeler:
             return
         cues, stops = _cues(hits), [hit for hit in hits if hit.value.kind in STOPS[Kind.NEGATION]]
         beside = of_each(hits, named, words, self._prepositions)
-        for hit, (places, comparison) in zip(named, beside, strict=True):
+        for hit, (locations, comparison) in zip(named, beside, strict=True):
             assertion, cue = _assertion(hit, cues, stops)
             named_as, why = " ".join(words[hit.start : hit.end]), " ".join(words[cue.start : cue.end]) if cue else ""
-            yield Mention(hit.value.label, assertion, named_as, why, sentence, places, comparison)
+            yield Mention(hit.value.label, assertion, named_as, why, sentence, locations, comparison)
 
 
 class Labelers:

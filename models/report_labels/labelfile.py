@@ -86,7 +86,7 @@ def _located(report: RadiologyReport, labels: Labels, sides: Mapping[str, str]) 
         (report.name, one.label, one.assertion.value, place, sides.get(place, ""), one.comparison)
         for one in labels.mentions
         if one.assertion in (Assertion.PRESENT, Assertion.UNCERTAIN)
-        for place in one.places or ("",)
+        for place in one.locations or ("",)
     ]
     return list(dict.fromkeys(rows))
 

@@ -51,7 +51,7 @@ class Kind(StrEnum):
     NO_CUE = "no cue"
     STOP = "stop"
     NEGATION_STOP = "negation stop"
-    PLACE = "place"
+    LOCATION = "location"
     COMPARISON = "comparison"
 
 
@@ -96,8 +96,8 @@ class Cue(_Table):
     phrases: Some
 
 
-class Place(_Table):
-    """Where a finding is said to lie."""
+class Location(_Table):
+    """Where a finding lies."""
 
     name: Annotated[str, Field(min_length=1)]
     side: Literal["", "left", "right", "both"] = ""
@@ -105,7 +105,7 @@ class Place(_Table):
 
 
 class Comparison(_Table):
-    """What is said of a finding beside an earlier examination."""
+    """How a finding compares with an earlier examination."""
 
     name: Literal["new", "larger", "smaller", "unchanged", "resolved"]
     phrases: Some
@@ -135,7 +135,7 @@ class Rules(_Table):
     """Phrases at which the reach of a negation ends, too."""
     no_slips: tuple[str, ...]
     """Words that are right although they are one letter off a word of a mention."""
-    places: tuple[Place, ...] = ()
+    locations: tuple[Location, ...] = ()
     prepositions: tuple[str, ...] = ()
     """Words after which a place belongs to what stands before them."""
     comparisons: tuple[Comparison, ...] = ()
@@ -165,7 +165,7 @@ class Rules(_Table):
         yield from (PhraseRule(Kind.NO_CUE, phrase) for phrase in self.no_cue)
         yield from (PhraseRule(Kind.STOP, phrase) for phrase in self.stops)
         yield from (PhraseRule(Kind.NEGATION_STOP, phrase) for phrase in self.negation_stops)
-        for kind, named in ((Kind.PLACE, self.places), (Kind.COMPARISON, self.comparisons)):
+        for kind, named in ((Kind.LOCATION, self.locations), (Kind.COMPARISON, self.comparisons)):
             yield from (PhraseRule(kind, phrase, one.name) for one in named for phrase in one.phrases)
 
     def matcher(self) -> Matcher[PhraseRule]:

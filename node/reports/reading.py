@@ -136,11 +136,11 @@ def _text(group: Sequence[Segment]) -> str:
 
 def _names(segments: Sequence[Segment]) -> Iterator[str]:
     for one in segments:
-        places = [(5, (1, 2, 3)), (6, (1,)), (9, (1, 2, 3))] if one.name == "PID" else []
-        places += [(2, (1, 2))] if one.name == "NK1" else []
-        places += [(field, (2, 3, 4)) for field in _NAMES.get(one.name, ())]
-        places += [(11, (1, 3))] if one.name == "PID" else []
-        for field, components in places:
+        fields = [(5, (1, 2, 3)), (6, (1,)), (9, (1, 2, 3))] if one.name == "PID" else []
+        fields += [(2, (1, 2))] if one.name == "NK1" else []
+        fields += [(field, (2, 3, 4)) for field in _NAMES.get(one.name, ())]
+        fields += [(11, (1, 3))] if one.name == "PID" else []
+        for field, components in fields:
             for component in components:
                 for value in one.values(field, component):
                     yield from _words(value)

@@ -6,10 +6,9 @@ from node.settings.commitment import Commitment
 from node.settings.mistakes import did_you_mean
 from node.settings.models import Models
 from node.settings.node import Limits, Node
-from node.settings.orders import Orders
+from node.settings.orders import Orders, Reports
 from node.settings.peers import Peer
 from node.settings.policy import Policy, PolicyRule
-from node.settings.reports import Reports
 from node.settings.results import Results
 from node.settings.settings import DEFAULT_FILE, Settings, load
 from node.settings.storage import Database, Queue

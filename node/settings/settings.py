@@ -22,8 +22,8 @@ from node.settings.commitment import Commitment
 from node.settings.mistakes import did_you_mean, is_setting, no_json, refuse_unknown_variables, sentences
 from node.settings.models import Models
 from node.settings.node import Limits, Node
+from node.settings.orders import Reports
 from node.settings.peers import Peer
-from node.settings.reports import Reports
 from node.settings.results import Results
 from node.settings.storage import Database, Queue
 from node.settings.web import Web

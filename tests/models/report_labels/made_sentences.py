@@ -189,3 +189,38 @@ def placed() -> Iterator[Made]:
 
 def _filled(text: str, name: str) -> str:
     return text.format(x=name, X=name[:1].upper() + name[1:])
+
+
+CHINESE = {
+    "Atelectasis": ("肺不张", "膨胀不全"),
+    "Cardiomegaly": ("心影增大", "心脏扩大"),
+    "Consolidation": ("实变影", "大片实变"),
+    "Edema": ("肺水肿", "肺间质水肿"),
+    "Effusion": ("胸腔积液", "胸水"),
+    "Emphysema": ("肺气肿", "肺大疱"),
+    "Fibrosis": ("纤维化", "纤维条索影"),
+    "Hernia": ("膈疝", "食管裂孔疝"),
+    "Infiltration": ("浸润影", "片状浸润"),
+    "Mass": ("肿块影", "占位性病变"),
+    "Nodule": ("结节影", "小结节"),
+    "Pleural_Thickening": ("胸膜增厚", "胸膜肥厚"),
+    "Pneumonia": ("肺炎", "支气管肺炎"),
+    "Pneumothorax": ("气胸", "液气胸"),
+}
+CHINESE_HELD_OUT = {  # the rules of Chinese were written before these
+    "statements": (("胸片示{x}。", P), ("本次检查发现{x}，建议随访。", P), ("{x}，请结合临床。", P)),
+    "denials": (("胸片未提示{x}。", A), ("未见确切{x}征象。", A), ("{x}不明确。", A), ("现片{x}已不明显。", A)),
+    "doubts": (("{x}待排除，建议CT检查。", U), ("建议进一步检查除外{x}。", U), ("{x}可能性大。", U), ("疑似{x}。", U)),
+    "histories": (
+        ("与前片比较，{x}无显著变化。", P), ("{x}较前片减轻。", P), ("原{x}已消失。", A), ("{x}较前基本吸收。", A),
+    ),
+}  # fmt: skip
+
+
+def made_in_chinese() -> Iterator[Made]:
+    """Held-out templates with each name of each of the 14 findings."""
+    for family, templates in CHINESE_HELD_OUT.items():
+        for text, assertion in templates:
+            for label, names in CHINESE.items():
+                for name in names:
+                    yield Made(family, text.format(x=name), label, assertion)

@@ -38,7 +38,7 @@ def test_assertions_are_right_as_often_as_the_readme_has_it(families, least: flo
 
 
 def test_places_are_named() -> None:
-    right = [one.place in LABELER.label(one.text).because[one.label].places for one in placed()]
+    right = [one.place in LABELER.label(one.text).because[one.label].locations for one in placed()]
     assert np.mean(right) >= 0.95
 
 
@@ -66,7 +66,7 @@ def test_what_is_normal_has_no_finding(text: str) -> None:
     ],
 )
 def test_each_finding_has_its_own_place_and_change(text: str, mentions: list[tuple[object, ...]]) -> None:
-    assert [(one.label, one.places, one.comparison) for one in LABELER.label(text).mentions] == mentions
+    assert [(one.label, one.locations, one.comparison) for one in LABELER.label(text).mentions] == mentions
 
 
 @pytest.mark.parametrize(("size", "over"), [("9 mm", False), ("10 mm", True), ("1.2 cm", True), ("0.8 cm", False)])

@@ -44,7 +44,8 @@ Measure = Annotated[
     Path | None, typer.Option(metavar="TRUTH.csv", help="Measure against 0 and 1 by report (first column: its name).")
 ]
 Columns = Annotated[
-    str | None, typer.Option(metavar="NAME|FILE", help="How the truth's columns map to labels: openi, or a TOML file.")
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="How the truth's columns map to labels: openi, openi-ct, or a file."),
 ]
 RulesFile = Annotated[
     Path | None,

@@ -1,4 +1,4 @@
-"""Where a finding is said to lie, and what is said of it beside an earlier examination."""
+"""Where a finding lies by a report, and how it compares with an earlier examination."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ LINKS = frozenset({"and", "or", ",", "with", "、", "及", "和", "伴", "并", 
 def of_each(
     hits: Sequence[Hit], named: Sequence[Hit], words: Sequence[str], prepositions: Collection[str]
 ) -> list[tuple[tuple[str, ...], str]]:
-    """(places, comparison) of each of `named`, the mentions of a sentence in their order.
+    """(locations, comparison) of each of `named`, the mentions of a sentence in their order.
 
     What stands between two mentions belongs to the first after a preposition ("nodule in the left lung"), else to the
     second ("left effusion"); after the last one to the last. A mention without a place has that of its neighbour where
     nothing but "and", "or", a comma or "with" lies between them.
     """
-    places: list[list[str]] = [[] for _ in named]
-    for hit in _longest(hits, Kind.PLACE):
-        places[_owner(hit, named, words, prepositions)].append(hit.value.label)
-    _share(places, named, words)
+    locations: list[list[str]] = [[] for _ in named]
+    for hit in _longest(hits, Kind.LOCATION):
+        locations[_owner(hit, named, words, prepositions)].append(hit.value.label)
+    _share(locations, named, words)
     return [
         (tuple(dict.fromkeys(found)), comparison)
-        for found, comparison in zip(places, _comparisons(hits, named, words), strict=True)
+        for found, comparison in zip(locations, _comparisons(hits, named, words), strict=True)
     ]
 
 
@@ -51,12 +51,12 @@ def _owner(hit: Hit, named: Sequence[Hit], words: Sequence[str], prepositions: C
     return before[-1] if inside or any(word in prepositions for word in between) else after[0]
 
 
-def _share(places: list[list[str]], named: Sequence[Hit], words: Sequence[str]) -> None:
+def _share(locations: list[list[str]], named: Sequence[Hit], words: Sequence[str]) -> None:
     linked = [all(word in LINKS for word in words[one.end : other.start]) for one, other in pairwise(named)]
     for order in (range(len(linked)), reversed(range(len(linked)))):
         for at in order:
-            if linked[at] and not (places[at] and places[at + 1]):
-                places[at] = places[at + 1] = places[at] or places[at + 1]
+            if linked[at] and not (locations[at] and locations[at + 1]):
+                locations[at] = locations[at + 1] = locations[at] or locations[at + 1]
 
 
 def _comparisons(hits: Sequence[Hit], named: Sequence[Hit], words: Sequence[str]) -> Iterator[str]:
