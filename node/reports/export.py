@@ -20,7 +20,7 @@ from node.reports.deidentify import deidentified
 from node.reports.reading import ReceivedReport
 
 KEY = "export.key"  # beside the reports: the same patient has the same pseudonym in every export
-COLUMNS = ("image", "patient", "study", "report")
+COLUMNS = ("image", "patient", "study", "series", "report")  # a volume is named by its series, an image by its file
 IMAGE_COLUMNS = ("image", "study", "path")
 READY = ("final", "corrected")
 MOST_SINGLE = 4  # instances; a study with more is a volume, and one image
@@ -70,7 +70,8 @@ def _written(report: ReceivedReport, paths: Sequence[str], to: Path, key: bytes)
     text = deidentified(report)
     (to / "texts" / f"{study}.txt").write_text(text, encoding="utf-8")
     named = _named(study, paths)
-    rows: list[Row] = [(image, patient, study, text) for image in dict.fromkeys(image for image, _ in named)]
+    images = dict.fromkeys(image for image, _ in named)
+    rows: list[Row] = [(image, patient, study, image.removesuffix(".dcm"), text) for image in images]
     return rows, [(image, study, path) for image, path in named]
 
 

@@ -148,5 +148,6 @@ def test_the_command_writes_what_label_reports_reads(tmp_path: Path) -> None:
     export_reports(config, tmp_path / "out")
     (report,) = read_reports(tmp_path / "out" / "reports.csv")
     labels = Labeler(read_rules(TABLES["chest-ct"]["en"])).label(report.text)
+    assert report.columns["series"] == report.images[0]
     assert labels.assertions["nodulegr1cm"] is Assertion.PRESENT
     assert labels.assertions["pneumothorax"] is Assertion.ABSENT
