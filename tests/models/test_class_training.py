@@ -66,7 +66,7 @@ def test_it_reads_a_volume_and_its_probabilities_add_up_to_one(trained: Trained)
 
 def test_evaluate_prints_the_confusion_matrix_and_what_shortcuts_reach(trained: Trained, tmp_path: Path) -> None:
     data, folder, evaluation = trained
-    words = ["evaluate", folder.name, "--folders", folder.parent, "--data", data, "--baselines", "--markdown"]
+    words = ["evaluate", folder.name, "--models", folder.parent, "--data", data, "--baselines", "--markdown"]
     done = CliRunner().invoke(app, [*map(str, words), "--out", str(tmp_path / "all.json"), "--device", "cpu"])
     assert done.exit_code == 0, done.output
     for text in ("images: true \\ predicted", "groups: true", "balanced accuracy", "the outer frame", "grey of air"):
@@ -89,7 +89,7 @@ def test_exclusive_classes_of_images_are_fitted_under_localizers_by_gradients(lo
     assert [one.unit for one in evaluation.levels] == ["images"]
     prediction = packages.load(folder, "cpu").predict(drawn("malignant", 5, size=64))
     assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
-    assert prediction.saliency.shape == (3, 2, 2)
+    assert prediction.saliency.shape == (3, 4, 4)
 
 
 def test_a_shortcut_sees_nothing_of_the_lesion() -> None:
