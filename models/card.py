@@ -103,7 +103,7 @@ class Label(_Table):
     urgency: Literal["HIGH", "MEDIUM", "LOW"]
     """Scheduled Procedure Step Priority (0074,1200) that a present finding asks for."""
     finding: bool = True
-    """Exclusive classes: no, where the class says that there is none ("normal"); it is text and never a region."""
+    """Exclusive classes: no, where the class is the absence of one ("normal"); it is text and never a region."""
     acr: Literal[0, 1, 2, 3] = 0
     """ACR actionable finding category, CID 7035: 1 minutes, 2 hours, 3 days, 0 none."""
     operating_point: Fraction

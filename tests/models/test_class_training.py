@@ -13,7 +13,7 @@ from models.class_training import train
 from models.commands.cli import app
 from models.errors import DataError, PackageError
 from models.evaluation.classes.figures import ClassEvaluation
-from models.fitting.classes.shortcuts import outline, outside, ring
+from models.fitting.classes.shortcuts import outer_frame, outline, outside
 from models.networks.modules.backbone_file import imagenet_weights
 from tests.models import slice_phantoms
 from tests.models.slice_phantoms import TABLE, drawn, hounsfield
@@ -93,7 +93,7 @@ def test_exclusive_classes_of_images_are_fitted_under_localizers_by_gradients(lo
 
 
 def test_a_shortcut_sees_nothing_of_the_lesion() -> None:
-    for view in (outside, ring, outline):
+    for view in (outside, outer_frame, outline):
         same, other = (view(drawn(kind, 8), TABLE) for kind in ("normal", "malignant"))
         assert np.abs(same - other).mean() < 0.01
     assert np.ptp(outside(drawn("normal", 8), TABLE)) > 0.3  # the table is there

@@ -54,7 +54,7 @@ def opening(context: Context) -> tuple[str, ...]:
 
 
 def summary(findings: Sequence[Finding], quantity: str) -> tuple[str, ...]:
-    """The whole result in two lines, for who reads no further; a third of a class that says that there is none."""
+    """The whole result in two lines, for who reads no further; a third where the class is no finding."""
     real = [one for one in findings if one.label.finding]
     groups = [(words, [one for one in real if one.present == present]) for words, present in _SUMMARY]
     lines = tuple(

@@ -225,7 +225,7 @@ def report(
 
 
 def without_finding(findings: Iterable[Finding], quantity: str, language: str) -> tuple[str, ...]:
-    """A sentence where the most probable of exclusive classes says that there is no finding."""
+    """A sentence where the most probable of exclusive classes is no finding."""
     return tuple(
         phrase(
             "class without finding", language, name=name(one.label, language), quantity=phrase(quantity, language),

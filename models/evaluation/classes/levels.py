@@ -31,7 +31,7 @@ class Level:
     macro: Figure
     """Mean of the areas."""
     majority: Figure
-    """Accuracy of who always says the most frequent class; its balanced accuracy is one over the classes."""
+    """Accuracy of the most frequent class alone; its balanced accuracy is one over the classes."""
 
 
 def level(unit: str, probabilities: Floats, truth: Flags, groups: NDArray[np.int64]) -> Level:

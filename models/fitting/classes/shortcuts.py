@@ -35,7 +35,7 @@ Grey = NDArray[np.float32]
 View = Callable[[Grey, Slices], Grey]
 Numbers = Callable[[Path, Grey], list[float]]
 Value = TypeVar("Value")
-RING = 0.10  # of a side, that is seen of the outer frame
+FRAME_PART = 0.10  # of a side, that is seen of the outer frame
 BORDER = 3  # pixels around the body that are not seen, either
 PENALTY = 0.1  # of numbers that are scaled to deviation 1
 
@@ -51,10 +51,10 @@ def outside(image: Grey, table: Slices) -> Grey:
     return whole(np.where(hidden, np.float32(table.air), image), table)
 
 
-def ring(image: Grey, table: Slices) -> Grey:
+def outer_frame(image: Grey, table: Slices) -> Grey:
     """The outer frame of the picture alone."""
     seen = image.copy()
-    rows, columns = (round(RING * length) for length in image.shape)
+    rows, columns = (round(FRAME_PART * length) for length in image.shape)
     seen[rows : image.shape[0] - rows, columns : image.shape[1] - columns] = table.air
     return whole(seen, table)
 
@@ -86,7 +86,7 @@ def air_grey(_path: Path, image: Grey) -> list[float]:
 VIEWS: dict[str, tuple[View, str]] = {
     "the picture as published": (whole, "same features and head on the picture, not framed"),
     "all but the body": (outside, "body and its outline blanked: table, padding, air around the patient"),
-    "the outer frame": (ring, f"a ring of {RING:.0%} of a side"),
+    "the outer frame": (outer_frame, f"a frame of {FRAME_PART:.0%} of a side"),
     "the body's outline": (outline, "a flat shape in its frame"),
 }
 NUMBERS: dict[str, tuple[Numbers, str]] = {
