@@ -83,6 +83,8 @@ def evaluate(
     """Measure a package on labelled images, each figure beside a baseline that sees no image."""
     with printed_errors():
         card = packages.load_card(package_folder(package, folders))
+        if card.activation == "softmax" and (against or update_card):
+            raise DataError(f"{card.name} has exclusive classes: --against and --update-card are for single findings.")
     if card.activation == "softmax":
         _evaluate_classes(package_folder(package, folders), data, split, out, baselines, device, as_json, markdown)
         return
