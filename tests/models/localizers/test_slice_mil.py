@@ -50,6 +50,12 @@ def test_the_bag_is_the_attended_mean_of_its_slices(attends: bool) -> None:
     bias = method.network.head.bias.detach().numpy()
     explained = (seen.maps.mean((2, 3)) * weights[:, None]).sum(0).numpy() + bias
     np.testing.assert_allclose(explained, logits, atol=1e-3)
+    shares = (weights * len(weights)).numpy()
+    for index, (frame, share) in enumerate(zip(frames, shares, strict=True), start=1):
+        assert frame is not None
+        weighted = share * seen.maps[index - 1].numpy()
+        there = placed(weighted, frame.box, (96, 96), (64, 64))
+        np.testing.assert_allclose(saliency[:, index], there, atol=1e-3 * np.abs(there).max())
 
 
 def test_slices_see_nothing_of_the_table_or_of_what_air_was_written_as() -> None:
