@@ -79,7 +79,12 @@ def framed(image: Floats, table: Slices, spacing: tuple[float, float] = (1.0, 1.
     box = _square(mask, table.margin, spacing)
     blanked = np.where(mask, image, np.float32(table.air))
     lung = float((image[mask] < table.tissue).mean())
-    return Framed(_resampled(_cut(blanked, box, table.air), table.size), box, lung)
+    return Framed(in_box(blanked, box, table), box, lung)
+
+
+def in_box(image: Floats, box: tuple[int, int, int, int], table: Slices) -> Floats:
+    """The box (top, left, rows, columns) of a slice, `Slices.size`; air beyond the slice."""
+    return _resampled(_cut(image, box, table.air), table.size)
 
 
 def _opened(mask: Mask, radius: int) -> Mask:

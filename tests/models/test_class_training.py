@@ -13,7 +13,7 @@ from models.class_training import train
 from models.commands.cli import app
 from models.errors import DataError, PackageError
 from models.evaluation.classes.figures import ClassEvaluation
-from models.fitting.classes.shortcuts import outer_frame, outline, outside
+from models.fitting.classes.shortcuts import lungs_alone, outer_frame, outline, outside
 from models.networks.modules.backbone_file import imagenet_weights
 from tests.models import slice_phantoms
 from tests.models.slice_phantoms import TABLE, drawn, hounsfield
@@ -97,6 +97,12 @@ def test_a_shortcut_sees_nothing_of_the_lesion() -> None:
         same, other = (view(drawn(kind, 8), TABLE) for kind in ("normal", "malignant"))
         assert np.abs(same - other).mean() < 0.01
     assert np.ptp(outside(drawn("normal", 8), TABLE)) > 0.3  # the table is there
+
+
+def test_the_lungs_alone_show_the_lesion_and_neither_heart_nor_wall() -> None:
+    normal, small = (lungs_alone(drawn(kind, 8), TABLE) for kind in ("normal", "benign"))
+    assert np.mean(normal > 0.5) < 0.02
+    assert np.mean(small > 0.5) > np.mean(normal > 0.5) + 0.005
 
 
 def test_a_method_that_fits_no_classes_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from scipy.special import softmax
+from skimage.morphology import convex_hull_image
 
 from models.card import Card, Network
 from models.data.datasets import Examples, read_examples
@@ -28,7 +29,7 @@ from models.fitting.task import Advance
 from models.metrics.bags import bags_of
 from models.networks.modules.slice_bag import SliceBag
 from models.networks.modules.tapped import on_one_grid, pooled
-from models.slices.framing import body, framed
+from models.slices.framing import body, framed, in_box
 from models.slices.table import Slices
 
 Grey = NDArray[np.float32]
@@ -36,6 +37,7 @@ View = Callable[[Grey, Slices], Grey]
 Numbers = Callable[[Path, Grey], list[float]]
 Value = TypeVar("Value")
 FRAME_PART = 0.10  # of a side, that is seen of the outer frame
+LUNG_PART = 0.005  # of the body, that a space of air has at least
 BORDER = 3  # pixels around the body that are not seen, either
 PENALTY = 0.1  # of numbers that are scaled to deviation 1
 
@@ -66,6 +68,20 @@ def outline(image: Grey, table: Slices) -> Grey:
     return whole(flat, table) if found is None else found.image
 
 
+def lungs_alone(image: Grey, table: Slices) -> Grey:
+    """The convex hulls of the lungs in the body's frame, with what lies in them; no mediastinum, no chest wall."""
+    whole_body = body(image, table)
+    air = ndimage.binary_opening(whole_body & (image < table.tissue), iterations=2)
+    parts, count = ndimage.label(air)
+    sizes = ndimage.sum_labels(air, parts, range(1, count + 1))
+    seen = np.zeros(image.shape, np.bool_)
+    for part in np.flatnonzero(sizes >= LUNG_PART * whole_body.sum()) + 1:
+        seen |= convex_hull_image(parts == part)
+    frame = framed(image, table)
+    kept = np.where(seen, image, np.float32(table.air))
+    return whole(kept, table) if frame is None else in_box(kept, frame.box, table)
+
+
 def file_numbers(path: Path, _image: Grey) -> list[float]:
     """Bytes of the file, and the rows and columns of the picture."""
     with Image.open(path) as picture:
@@ -88,6 +104,7 @@ VIEWS: dict[str, tuple[View, str]] = {
     "all but the body": (outside, "body and its outline blanked: table, padding, air around the patient"),
     "the outer frame": (outer_frame, f"a frame of {FRAME_PART:.0%} of a side"),
     "the body's outline": (outline, "a flat shape in its frame"),
+    "the lungs alone": (lungs_alone, "convex hulls of the lungs, where the lesions are: no shortcut but the opposite"),
 }
 NUMBERS: dict[str, tuple[Numbers, str]] = {
     "file size and picture size": (file_numbers, "bytes, rows, columns"),
