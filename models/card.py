@@ -7,6 +7,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.classes.rules import exclusive_objection
+from models.slices.table import Slices
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Interval = tuple[Fraction, Fraction]
@@ -26,6 +29,8 @@ class Code(NamedTuple):
 
 class Calibration(NamedTuple):
     """Platt scaling: probability = sigmoid(slope * logit + intercept), stretched so that `pivot` becomes one half.
+
+    Of exclusive classes it is vector scaling (Guo et al., ICML 2017): softmax over them of slope * logit + intercept.
 
     The stretch is TorchXRayVision's op_norm, two straight lines: p / (2 pivot) below, 1 - (1 - p) / (2 (1 - pivot))
     above. A pivot of one half changes nothing.
@@ -97,10 +102,12 @@ class Label(_Table):
     site: Code
     urgency: Literal["HIGH", "MEDIUM", "LOW"]
     """Scheduled Procedure Step Priority (0074,1200) that a present finding asks for."""
+    finding: bool = True
+    """Exclusive classes: no, where the class is the absence of one ("normal"); it is text and never a region."""
     acr: Literal[0, 1, 2, 3] = 0
     """ACR actionable finding category, CID 7035: 1 minutes, 2 hours, 3 days, 0 none."""
     operating_point: Fraction
-    """Present where the calibrated probability (or score) reaches it."""
+    """Present where the calibrated probability (or score) reaches it; of exclusive classes the most probable alone."""
     saliency_threshold: float
     """Region where the raw saliency reaches it."""
     region_of_peak: Fraction = 0.0
@@ -307,6 +314,8 @@ class Card(_Table):
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     algorithm: Literal["neural network", "classical image analysis"]
     quantity: Literal["probability", "score"]
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    """Softmax: the labels are exclusive classes, one of which each input has."""
     category: Literal["finding", "structure"] = "finding"
     """What its labels are. A structure is an organ: it is segmented, is in no report, and requests no priority."""
     localizer: Text
@@ -315,6 +324,7 @@ class Card(_Table):
     network: Network | None = None
     anatomy: Anatomy | None = None
     detector: Detector | None = None
+    slices: Slices | None = None
     weights: Weights | None = None
     training: Training
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
@@ -326,4 +336,7 @@ class Card(_Table):
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")
+        objection = exclusive_objection(self.labels, self.quantity, self.activation)
+        if objection:
+            raise ValueError(objection)
         return self

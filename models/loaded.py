@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import calibrated
+from models.calibration import probabilities_of
 from models.card import Card
 from models.errors import InputError
 from models.localizers.registry import Localized, Localizer
@@ -30,7 +30,7 @@ class LoadedModel:
         image = image if network is None else scaled(image, network.scaling)
         logits, saliency, zones, remarks = Localized(*self.localizer.localize(image, spacing))
         labels = self.card.labels
-        probabilities = calibrated(logits, [label.calibration for label in labels])
+        probabilities = probabilities_of(self.card, logits)
         return Prediction(tuple(label.name for label in labels), logits, probabilities, saliency, zones, remarks)
 
 

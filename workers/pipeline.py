@@ -324,7 +324,7 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
     return tuple(
         FoundFinding(
             package=card.name,
-            label=finding.label.title,
+            label=finding.label.title if finding.label.finding else f"{finding.label.title} (no finding)",
             quantity=card.quantity,
             probability=finding.probability,
             operating_point=finding.threshold,

@@ -22,10 +22,12 @@ from models.errors import DataError
 
 if TYPE_CHECKING:
     from models.evaluation.blind_points import LungMasks, Mask
+    from models.evaluation.classes.figures import ClassEvaluation, Shortcut
     from models.evaluation.figures import Evaluation
     from models.evaluation.grids import Grid
     from models.evaluation.methods import Method
     from models.evaluation.volumes.figures import VolumeEvaluation
+    from models.loaded import LoadedModel
 
 Data = Annotated[
     Path,
@@ -90,6 +92,13 @@ def evaluate(
 ) -> None:
     """Measure a package on labelled images or volumes, each figure beside a baseline that sees none."""
     path = _folder(package, folders)
+    with printed_errors():
+        card = packages.load_card(path)
+        if card.activation == "softmax" and (against or update_card):
+            raise DataError(f"{card.name} has exclusive classes: --against and --update-card are for single findings.")
+    if card.activation == "softmax":
+        _evaluate_classes(path, data, split, out, baselines, device, as_json, markdown)
+        return
     if _sees_volumes(path):
         how_volumes = _VolumesHow(device, baselines, against, update_card, threshold_split)
         _evaluate_volumes(path, data, split, out, replace, how_volumes, folders, as_json=as_json, markdown=markdown)
@@ -117,6 +126,47 @@ def _print(grids: Iterable[Grid], lines: Iterable[str], *, markdown: bool) -> No
             wide.print(grid.rich())
     for line in lines:
         typer.echo(line)
+
+
+def _evaluate_classes(
+    path: Path, data: Path, split: str, out: Path | None, baselines: bool, device: str, as_json: bool, markdown: bool
+) -> None:
+    """The same for a package of exclusive classes, whose report is its JSON."""
+    with printed_errors(), progress() as advance:
+        from models.data.datasets import read_examples  # noqa: PLC0415
+        from models.evaluation.classes.measuring import evaluate as measure  # noqa: PLC0415
+        from models.evaluation.classes.tables import tables  # noqa: PLC0415
+        from models.evaluation.grids import Grid  # noqa: PLC0415 (scikit-learn)
+
+        if out is not None and out.suffix.lower() != ".json":
+            raise DataError(f"{out}: of exclusive classes the JSON alone is written: give --out NAME.json.")
+        model = packages.load(path, device)
+        count = len(read_examples(data, split, [label.name for label in model.card.labels]))
+        evaluation = measure(model, model.localizer, data, split, _steps("images", count, advance))
+        if baselines:
+            evaluation = dataclasses.replace(evaluation, shortcuts=_shortcuts(model, data, split, advance))
+        if out is not None:
+            _written(out, evaluation)
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_json(), indent=2))
+        return
+    for cells in tables(evaluation):
+        grid = Grid(*cells)
+        if markdown:
+            typer.echo(grid.markdown() + "\n")
+        else:
+            Console().print(grid.rich())
+    for line in (*(f"Not seen: {one}." for one in evaluation.skipped), *([f"{out}: written."] if out else [])):
+        typer.echo(line)
+
+
+def _shortcuts(model: LoadedModel, data: Path, split: str, advance: Advance) -> tuple[Shortcut, ...]:
+    from models.fitting.classes.shortcuts import shortcuts  # noqa: PLC0415 (scikit-learn)
+    from models.localizers.slice_mil import SliceMilLocalizer  # noqa: PLC0415
+
+    if not isinstance(model.localizer, SliceMilLocalizer):
+        raise DataError(f"{model.card.name} sees no slices: its --baselines are for packages with [slices].")
+    return shortcuts(model.localizer.network, model.card, data, split, advance)
 
 
 def _run(
@@ -178,7 +228,7 @@ def _steps(stage: str, count: int, advance: Advance) -> Callable[[], None]:
     return lambda: advance(stage, next(done), count)
 
 
-def _written(out: Path, evaluation: Evaluation | VolumeEvaluation) -> Path:
+def _written(out: Path, evaluation: Evaluation | VolumeEvaluation | ClassEvaluation) -> Path:
     try:
         out.write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:

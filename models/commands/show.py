@@ -60,6 +60,8 @@ SHOWN = "by its card it does not change the order"
 
 def _triage_lines(card: Card, prevalence: float) -> Iterator[str]:
     """What each label does for triage, in words."""
+    if card.activation == "softmax":
+        yield f"{len(card.labels)} exclusive classes: the most probable alone is present, if it is a finding."
     assumed = ", an assumption: give your own with --prevalence" if prevalence == ASSUMED_PREVALENCE else ""
     yield (
         "present: from `threshold` above; in triage a finding counts from the point below (a site may let others raise:"

@@ -50,6 +50,10 @@ def train(
         if LOCALIZERS.get(card.localizer).fit_masks and not localizer:
             _train_on_masks(data, card, run, seed, test)
             return
+        if card.activation == "softmax":
+            _train_classes(data, card, weights, run, seed=seed, localizer=localizer, test=test, device=device,
+                           resume=resume)  # fmt: skip
+            return
         from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
         from models.training import forecast_lines  # noqa: PLC0415
         from models.training import train as train_package  # noqa: PLC0415
@@ -72,6 +76,33 @@ def _train_on_masks(data: Path, card: Card, run: Path, seed: int, test: str) -> 
     with progress() as advance:
         folder, overlap = train_package(data, card, run, seed=seed, test=test, advance=advance)
     Console().print(overlap_table((overlap,)))
+    _print_written(folder)
+
+
+def _train_classes(
+    data: Path,
+    card: Card,
+    weights: Path | None,
+    run: Path,
+    *,
+    seed: int,
+    localizer: str,
+    test: str,
+    device: str,
+    resume: bool,
+) -> None:
+    from models.class_training import train as train_package  # noqa: PLC0415 (torch)
+    from models.evaluation.classes.tables import tables  # noqa: PLC0415
+    from models.evaluation.grids import Grid  # noqa: PLC0415 (scikit-learn)
+    from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415
+
+    with progress() as advance:
+        folder, evaluation = train_package(
+            data, card, weights or imagenet_weights(), run, seed=seed, localizer=localizer, test=test, device=device,
+            resume=resume, advance=advance,
+        )  # fmt: skip
+    for cells in tables(evaluation):
+        Console().print(Grid(*cells).rich())
     _print_written(folder)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.calibration import present
 from models.card import Card
 from models.data.images import images_below, read_fitted
 from models.data.letterbox import Letterbox
@@ -48,11 +49,11 @@ def predict_file(model: Model, path: Path) -> Predicted:
     assert card.input.size is not None
     image, letterbox = read_fitted(path, card.input.size)
     prediction = model.predict(image)
-    parts = zip(card.labels, prediction.probabilities, prediction.saliency, strict=True)
+    parts = zip(card.labels, present(card, prediction.probabilities), prediction.saliency, strict=True)
     regions = {
         label.name: label_regions(saliency, letterbox, label)
-        for label, probability, saliency in parts
-        if probability >= label.operating_point
+        for label, found, saliency in parts
+        if found and label.finding
     }
     return Predicted(prediction, letterbox, regions)
 
@@ -130,8 +131,9 @@ def _require_images(card: Card) -> None:
 
 
 def _prediction_rows(name: str, predicted: Predicted, card: Card) -> Iterator[tuple[object, ...]]:
-    for label, probability in zip(card.labels, predicted.prediction.probabilities, strict=True):
-        yield name, label.name, f"{probability:.6f}", int(probability >= label.operating_point)
+    probabilities = predicted.prediction.probabilities
+    for label, probability, found in zip(card.labels, probabilities, present(card, probabilities), strict=True):
+        yield name, label.name, f"{probability:.6f}", int(found)
 
 
 def _region_rows(name: str, predicted: Predicted) -> Iterator[tuple[object, ...]]:

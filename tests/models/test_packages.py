@@ -89,7 +89,9 @@ def test_a_users_package_comes_before_the_shipped_one(package: Path) -> None:
 
 
 def test_an_unknown_name_lists_those_that_there_are() -> None:
-    with pytest.raises(PackageError, match="no model package named 'chest'; there are: chest-ct, chest-xray, lungs"):
+    with pytest.raises(
+        PackageError, match="no model package named 'chest'; there are: chest-ct, chest-ct-tumour, chest-xray, lungs"
+    ):
         packages.find("chest")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models import calibration
 from models.card import Card, Code, Label
 from models.prediction import Prediction
 from models.regions import MOST_REGIONS, Mask, components
@@ -71,9 +72,10 @@ class Finding:
     probability
         0..1, calibrated (a detector's: the score of its best candidate).
     threshold
-        The card's operating point of the label.
+        The card's operating point of the label; of exclusive classes the highest probability of another class, where
+        that is higher.
     present
-        ``probability >= threshold``.
+        ``probability >= threshold``, of a class that is a finding.
     raises_priority
         Whether the card lets it raise the study's priority.
     regions
@@ -82,6 +84,10 @@ class Finding:
     diffuse
         The lungs that the finding fills, as a key of the table of phrases (`workers.findings.wording`): "both lungs";
         empty where it has a focus or is absent.
+    classes
+        Exclusive classes of the card; 0 where its labels are none.
+    most_probable
+        Of exclusive classes whether this is the most probable one, a finding or not.
     """
 
     label: Label
@@ -91,6 +97,8 @@ class Finding:
     regions: tuple[Region, ...]
     raises_priority: bool = False
     diffuse: str = ""
+    classes: int = 0
+    most_probable: bool = False
 
     @property
     def keeps_the_order(self) -> bool:
@@ -107,7 +115,7 @@ def findings_of(prediction: Prediction, card: Card, source: Source, context: Con
         A probability is not a number: no result is better than a wrong "absent".
     """
     zones = source.lung_zones(prediction.zones)
-    return tuple(_finding(label, prediction, zones, source, context) for label in card.labels)
+    return tuple(_finding(label, card, prediction, zones, source, context) for label in card.labels)
 
 
 def largest_slice(mask: Mask) -> int:
@@ -118,15 +126,26 @@ def largest_slice(mask: Mask) -> int:
 
 
 def _finding(
-    label: Label, prediction: Prediction, zones: LungZones | None, source: Source, context: Context
+    label: Label, card: Card, prediction: Prediction, zones: LungZones | None, source: Source, context: Context
 ) -> Finding:
-    index = prediction.labels.index(label.name)
+    index, exclusive = prediction.labels.index(label.name), card.activation == "softmax"
     probability = float(prediction.probabilities[index])
     if not 0.0 <= probability <= 1.0:
         raise AnalysisError(f"the model gave {probability} as the probability of {label.title}")
-    present = probability >= label.operating_point
+    present = label.finding and bool(calibration.present(card, prediction.probabilities)[index])
     found, diffuse = _regions(label, prediction.saliency[index], zones, source, context) if present else ((), "")
-    return Finding(label, probability, label.operating_point, present, found, label.raises(probability), diffuse)
+    others = np.delete(prediction.probabilities, index) if exclusive else ()
+    return Finding(
+        label=label,
+        probability=probability,
+        threshold=max(label.operating_point, *map(float, others)) if exclusive else label.operating_point,
+        present=present,
+        regions=found,
+        raises_priority=present and label.raises(probability),
+        diffuse=diffuse,
+        classes=len(card.labels) if exclusive else 0,
+        most_probable=exclusive and index == int(prediction.probabilities.argmax()),
+    )
 
 
 def _regions(

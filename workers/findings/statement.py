@@ -27,9 +27,13 @@ def finding_sentences(
     `several`: more than one image was analysed, so that regions name theirs.
     """
     name, (value, threshold) = finding.label.title, wording.compared(finding, quantity)
+    below, reached = f"is below the threshold of {threshold}", f"reaches the threshold of {threshold}"
+    if finding.classes:
+        reached = f"is the highest of {finding.classes} exclusive classes; the next has {threshold}"
+        below = below if finding.most_probable else f"is below that of another of {finding.classes} exclusive classes"
     if not finding.present:
-        return f"{name}: not present. The {quantity} of {value} is below the threshold of {threshold}."
-    sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the threshold of {threshold}."]
+        return f"{name}: not present. The {quantity} of {value} {below}."
+    sentences = [f"{name}: PRESENT. The {quantity} of {value} {reached}."]
     sentences += [_region_sentence(region, source, several) for region, source in regions]
     if finding.diffuse:
         sentences.append(f"No region is drawn of what is {wording.finding_location(finding, ())}.")
@@ -50,12 +54,14 @@ def opening(context: Context) -> tuple[str, ...]:
 
 
 def summary(findings: Sequence[Finding], quantity: str) -> tuple[str, ...]:
-    """The whole result in two lines, for who reads no further."""
-    groups = [(words, [one for one in findings if one.present == present]) for words, present in _SUMMARY]
-    return tuple(
+    """The whole result in two lines, for who reads no further; a third where the class is no finding."""
+    real = [one for one in findings if one.label.finding]
+    groups = [(words, [one for one in real if one.present == present]) for words, present in _SUMMARY]
+    lines = tuple(
         f"{words}: {', '.join(f'{one.label.title} {wording.value(one, quantity)}' for one in group) or 'none'}."
         for words, group in groups
     )
+    return lines + wording.without_finding(findings, quantity, "en")
 
 
 def closing(study: AnalysedStudy) -> tuple[str, ...]:

@@ -48,6 +48,10 @@ PHRASES = {
         "Below threshold, and not excluded: {names}.",
         "低于阈值,但不能排除:{names}。",
     ),
+    "class without finding": (
+        "No finding: {name} is the most probable class, {quantity} {value}.",
+        "无所见:概率最高的类别为{name},{quantity} {value}。",
+    ),
     "nothing": ("No finding reaches its threshold.", "无所见达到阈值。"),
     "rule": (
         "A finding counts as excluded only where the model's sensitivity at its threshold, measured on images "
@@ -108,6 +112,9 @@ FINDINGS_ZH = {
     "233604007": "肺炎",
     "36118008": "气胸",
     "125605004": "骨折",
+    "17621005": "正常",
+    "BENIGN_LUNG": "肺良性病变",
+    "363358000": "肺恶性肿瘤",
 }
 
 
@@ -180,8 +187,11 @@ def can_exclude(card: Card, label: Label) -> bool:
     All measurements of the label on the card that were not made on training images are put together: of their positive
     images so many reached the threshold, and the lower end of Wilson's 95 % interval of that share must
     reach `LEAST_SENSITIVITY`. It takes at least 35 positive images. Nothing is claimed from specificity, nor from a
-    negative predictive value, which depends on how frequent the finding is where the node stands.
+    negative predictive value, which depends on how frequent the finding is where the node stands. Of exclusive classes
+    none is excluded: another one is more probable, and that is all.
     """
+    if card.activation == "softmax":
+        return False
     held_out = [
         one
         for one in card.training.measured
@@ -203,13 +213,27 @@ def report(
         Each label's finding of the whole study with its regions in all images.
     """
     language = language or context.language
+    every, found = found, [pair for pair in found if pair[0].label.finding]
     organs = dict.fromkeys(organ(finding.label, language) for finding, _ in found)
     lines = [phrase("heading", language)]
     for each in organs:
         of_organ = [pair for pair in found if organ(pair[0].label, language) == each]
         colon, space = (":", "") if language == "zh" else (":", " ")
         lines.append(each + colon + space + space.join(_of_organ(of_organ, context, language)))
+    lines += without_finding([finding for finding, _ in every], context.card.quantity, language)
     return (*lines, phrase("rule", language, least=f"{100 * LEAST_SENSITIVITY:.0f} %"))
+
+
+def without_finding(findings: Iterable[Finding], quantity: str, language: str) -> tuple[str, ...]:
+    """A sentence where the most probable of exclusive classes is no finding."""
+    return tuple(
+        phrase(
+            "class without finding", language, name=name(one.label, language), quantity=phrase(quantity, language),
+            value=value(one, quantity),
+        )
+        for one in findings
+        if one.most_probable and not one.label.finding
+    )  # fmt: skip
 
 
 def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ def statement_documents(study: AnalysedStudy) -> tuple[Dataset]:
     for programs.
     """
     context, headers = study.context, study.headers
-    groups = [_finding_group(finding, regions, study) for finding, regions in study.merged]
+    groups = [_finding_group(finding, regions, study) for finding, regions in study.merged if finding.label.finding]
     before = [sr.comment(sentence) for sentence in _sentences(study)]
     content = sr.measurement_report(codes.STATEMENT_TITLE, groups, before, headers[0], context)
     for sentence in statement.closing(study):
