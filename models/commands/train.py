@@ -42,13 +42,16 @@ def train(
     resume: Resume = False,
     folders: Folders = None,
 ) -> None:
-    """Train a package again from a folder of labelled images, or of images with masks (minutes on a CPU)."""
+    """Train a package again from a folder of labelled images or volumes, or of images with masks (minutes on a CPU)."""
     with printed_errors():
         card = packages.load_card(package_folder(like, folders))
         if not resume:
             installing.check_free(run / card.name)
         if LOCALIZERS.get(card.localizer).fit_masks and not localizer:
             _train_on_masks(data, card, run, seed, test)
+            return
+        if card.input.kind == "volume":
+            _train_on_volumes(data, card, run, weights, localizer, test, seed, device, resume)
             return
         from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
         from models.training import forecast_lines  # noqa: PLC0415
@@ -72,6 +75,22 @@ def _train_on_masks(data: Path, card: Card, run: Path, seed: int, test: str) -> 
     with progress() as advance:
         folder, overlap = train_package(data, card, run, seed=seed, test=test, advance=advance)
     Console().print(overlap_table((overlap,)))
+    _print_written(folder)
+
+
+def _train_on_volumes(
+    data: Path, card: Card, run: Path, weights: Path | None, localizer: str, test: str, seed: int, device: str,
+    resume: bool,
+) -> None:  # fmt: skip
+    from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
+    from models.volume_training import train as train_package  # noqa: PLC0415
+
+    with progress() as advance:
+        folder, measured = train_package(
+            data, card, weights or imagenet_weights(), run, seed=seed, localizer=localizer, test=test, device=device,
+            resume=resume, advance=advance,
+        )  # fmt: skip
+    Console().print(measured_table(measured))
     _print_written(folder)
 
 
