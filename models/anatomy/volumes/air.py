@@ -13,6 +13,7 @@ from models.anatomy.volumes.slabs import shrunk
 
 COARSE_MM = 3.0
 BODY_HU = -300.0
+EDGE = 0.01  # of the body at either side: the table, an arm
 SMALLEST_LUNG_MM3 = 300_000.0  # one lung after resection or effusion; bowel gas is smaller
 
 
@@ -60,7 +61,7 @@ def chest_box(
     spans = [np.flatnonzero(lung.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     first, last = [int(one[0]) for one in spans], [int(one[-1]) + 1 for one in spans]
     body = sitk.GetArrayViewFromImage(coarse)[first[0] : last[0]] > BODY_HU
-    middle = _median(body.sum(axis=(0, 1)))
+    middle = _middle(body.sum(axis=(0, 1)))
     half = max(middle - first[2], last[2] - middle)
     low, high = (first[0], first[1], middle - half), (last[0], last[1], middle + half)
     z, y, x = (
@@ -70,11 +71,10 @@ def chest_box(
     return (z, y, x), True
 
 
-def _median(counts: NDArray[np.int64]) -> float:
-    """The place, in cells from the first edge, that half of what is counted lies before."""
-    total = np.cumsum(counts)
-    if not total[-1]:
+def _middle(counts: NDArray[np.int64]) -> float:
+    """The middle, in cells from the first edge, between the ends of what is counted, but for a hundredth at each."""
+    total = np.cumsum(counts) / max(1, int(counts.sum()))
+    if not counts.any():
         return len(counts) / 2
-    cell = int(np.searchsorted(total, total[-1] / 2))
-    before = float(total[cell] - counts[cell])
-    return cell + (float(total[-1]) / 2 - before) / float(counts[cell])
+    first, last = np.searchsorted(total, [EDGE, 1 - EDGE])
+    return (float(first) + float(last) + 1) / 2
