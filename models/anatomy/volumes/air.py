@@ -12,17 +12,20 @@ from models.anatomy.volumes.lattice import Box
 from models.anatomy.volumes.slabs import shrunk
 
 COARSE_MM = 3.0
+ERODED = (0, 1, 2)  # voxels, until lungs are found: where they lie close to the border of a cropped volume
 BODY_HU = -300.0
 EDGE = 0.01  # of the body at either side: the table, an arm
 SMALLEST_LUNG_MM3 = 300_000.0  # one lung after resection or effusion; bowel gas is smaller
 
 
-def lung_air(working: sitk.Image, threshold: float) -> sitk.Image | None:
+def lung_air(working: sitk.Image, threshold: float, eroded: int = 0) -> sitk.Image | None:
     """Mask of the air below these HU that does not reach the sides of the volume, in parts as large as a lung.
 
-    None where there is no such part: the volume shows too little of a chest.
+    None where there is no such part: the volume shows too little of a chest. `eroded` voxels are taken off before parts
+    are told apart, which cuts narrow ways from a lung to the air outside; they are not put back.
     """
-    parts = sitk.ConnectedComponent(working < threshold)
+    air = working < threshold
+    parts = sitk.ConnectedComponent(sitk.BinaryErode(air, [eroded] * 3) if eroded else air)
     array = sitk.GetArrayViewFromImage(parts)
     sizes = np.bincount(array.ravel())
     sides = (array[:, 0], array[:, -1], array[:, :, 0], array[:, :, -1])
@@ -54,13 +57,14 @@ def chest_box(
     coarse = shrunk(volume, spacing, COARSE_MM)
     steps = coarse.GetSpacing()[::-1]
     whole = tuple((0.0, count * step) for count, step in zip(volume.shape, spacing, strict=True))
-    mask = lung_air(coarse, threshold)
+    tried = ((eroded, lung_air(coarse, threshold, eroded)) for eroded in ERODED)
+    eroded, mask = next(((some, found) for some, found in tried if found is not None), (0, None))
     if mask is None:
         return (whole[0], whole[1], whole[2]), False
     lung = sitk.GetArrayViewFromImage(mask) > 0
     spans = [np.flatnonzero(lung.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    first, last = [int(one[0]) for one in spans], [int(one[-1]) + 1 for one in spans]
-    body = sitk.GetArrayViewFromImage(coarse)[first[0] : last[0]] > BODY_HU
+    first, last = [int(one[0]) - eroded for one in spans], [int(one[-1]) + 1 + eroded for one in spans]
+    body = sitk.GetArrayViewFromImage(coarse)[max(0, first[0]) : last[0]] > BODY_HU
     middle = _middle(body.sum(axis=(0, 1)))
     half = max(middle - first[2], last[2] - middle)
     low, high = (first[0], first[1], middle - half), (last[0], last[1], middle + half)

@@ -128,6 +128,17 @@ def test_a_lung_without_air_is_in_the_box_all_the_same(lung: str) -> None:
         assert own == pytest.approx(other, abs=10)
 
 
+def test_a_lung_that_opens_to_the_border_by_a_narrow_way_is_found() -> None:
+    """As where a volume was cropped tightly and a thin chest wall was averaged away."""
+    volume = phantoms.chest(0, SHAPE, SPACING)
+    closed, _ = chest_box(volume, SPACING, -400.0, 12.0)
+    volume[34:36, 43:45, :] = -900.0
+    opened, found = chest_box(volume, SPACING, -400.0, 12.0)
+    assert found
+    for own, other in zip(opened, closed, strict=True):
+        assert own == pytest.approx(other, abs=8)
+
+
 def test_without_lungs_the_whole_volume_is_seen_and_said() -> None:
     volume = np.full((40, 44, 60), 40.0, np.float32)
     working = Working.of(volume, phantoms.SPACING, HOW, (2, 16, 16), (1, 4, 4))
