@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from models import packages
 from models.card import Card
 from models.cardfile import card_text, read_card
+from models.commands.cli import app
 from models.data.volumes import folders
 from models.errors import CardError, DataError, PackageError, RunError
 from models.networks.modules.backbone_file import imagenet_weights
@@ -110,6 +112,16 @@ def test_what_cannot_be_trained_is_said(data: Path, tmp_path: Path) -> None:
     few = phantoms.write_folder(tmp_path / "few", train=6, validation=2)
     with pytest.raises(DataError, match=r"Too few volumes to train: Ball \(at least 5"):
         train(few, phantoms.card(), imagenet_weights(), tmp_path / "run", seed=0, advance=lambda *step: None)
+
+
+def test_the_command_trains_on_volumes_where_the_card_sees_volumes(data: Path, tmp_path: Path) -> None:
+    pattern = Card.model_validate(phantoms.cnn_card().model_dump() | {"weights": {"sha256": "0" * 64}})
+    (tmp_path / "pattern").mkdir()
+    (tmp_path / "pattern" / "card.toml").write_text(card_text(pattern), encoding="utf-8")
+    command = ["train", "--data", str(data), "--like", str(tmp_path / "pattern"), "--run", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, [*command, "--localizer", "cam"])
+    assert done.exit_code == 1
+    assert "to train on volumes; there are: volume-cam" in done.output.replace("\n", " ")
 
 
 def test_a_card_of_volumes_is_read_back_as_it_was_written(tmp_path: Path) -> None:
