@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from models.predicting.images import image_files, predict
+from models.predicting.volumes import predict_volumes, volume_files
 
-__all__ = ["image_files", "predict"]
+__all__ = ["image_files", "predict", "predict_volumes", "volume_files"]

@@ -17,7 +17,7 @@ from models.data.volumes import folders
 from models.errors import CardError, DataError, PackageError, RunError
 from models.networks.modules.backbone_file import imagenet_weights
 from models.volume_training import train
-from tests.models import volume_phantoms as phantoms
+from tests.models import chest_volumes as phantoms
 
 try:
     imagenet_weights()

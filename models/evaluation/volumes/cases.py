@@ -54,7 +54,7 @@ class Cases:
         return len(self.examples)
 
     def truth(self, row: int, label: str) -> bool | None:
-        """Whether labels.csv says that the finding is there; None where it says nothing."""
+        """Whether the finding is there by labels.csv; None where that has no column for it."""
         known = self.examples.labels
         return bool(self.examples.truth[row, known.index(label)]) if label in known else None
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -30,20 +29,19 @@ def classical_lungs(volume: Volume) -> Mask | None:
     Slice by slice, because in a volume that is cropped to the lungs the air around the patient often joins them
     above or below.
     """
-    from models.localizers.detectors.nodules import closed, resampled  # noqa: PLC0415
-
-    working = resampled(volume.array, volume.spacing, WORKING_MM)
-    air = np.stack([_within(plane) for plane in sitk.GetArrayViewFromImage(working) < AIR_HU])
+    shape = volume.array.shape
+    coarse = tuple(max(1, round(n * step / WORKING_MM)) for n, step in zip(shape, volume.spacing, strict=True))
+    spacing = [n * step / cells for n, step, cells in zip(shape, volume.spacing, coarse, strict=True)]
+    air = np.stack([_within(plane) for plane in on_grid(volume.array, coarse) < AIR_HU])
     parts, _ = ndimage.label(air)
-    sizes = np.bincount(parts.ravel()) * math.prod(working.GetSpacing())
+    sizes = np.bincount(parts.ravel()) * math.prod(spacing)
     sizes[0] = 0
     wanted = sizes >= SMALLEST_MM3
     if not wanted.any():
         return None
-    mask = sitk.GetImageFromArray(wanted[parts].astype(np.uint8))
-    mask.CopyInformation(working)
-    found = sitk.GetArrayFromImage(closed(mask, CLOSING_MM)).astype(np.float32)
-    whole: Mask = on_grid(found, volume.array.shape) >= HALF
+    grown = ndimage.distance_transform_edt(~wanted[parts], spacing) <= CLOSING_MM
+    closed = ndimage.distance_transform_edt(grown, spacing) > CLOSING_MM
+    whole: Mask = on_grid(closed.astype(np.float32), shape) >= HALF
     return whole
 
 

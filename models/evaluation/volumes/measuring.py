@@ -29,6 +29,7 @@ from models.prediction import Model
 from models.regions import MOST_REGIONS
 
 Step = Callable[[], None]
+ALL_LABELS = "all labels"
 
 
 def evaluate_volumes(
@@ -187,15 +188,17 @@ def _located(
     tables: dict[tuple[str, str], list[DiceTable]],
     draws: Draws,
 ) -> Iterator[Located]:
-    for label in cases.located():
-        for record, some in zip(records, logits, strict=True):
-            spots = record.spots.get(label, [])
-            every = record.method.present(some)
-            index = record.method.labels.index(label) if spots else 0
+    for record, some in zip(records, logits, strict=True):
+        every = record.method.present(some)
+        parts = []
+        for label in (one for one in cases.located() if record.spots.get(one)):
+            spots, index = record.spots[label], record.method.labels.index(label)
             present = None if every is None else every[[spot.row for spot in spots], index]
             elsewhere = tables.get((record.method.name, label), [])
-            chosen = summary.chosen_dice(spots, draws.patients, elsewhere)
-            found = summary.located(record.method.name, label, spots, present, chosen, draws)
+            parts.append((label, spots, present, summary.chosen_dice(spots, draws.patients, elsewhere)))
+        pooled = [(ALL_LABELS, *summary.pooled([part[1:] for part in parts]))] if len(parts) > 1 else []
+        for part in (*parts, *pooled):
+            found = summary.located(record.method.name, *part, draws)
             if found is not None:
                 yield found
 
@@ -240,6 +243,7 @@ def _notes(records: Sequence[MethodRecord], threshold_split: str, cases: Cases) 
         " a lesion is on it; over volumes with lesions and those known to be without; linear between thresholds, flat"
         " past the loosest"
         + ("" if known else ". No volume is known to be without lesions, and others than the outlined one may be real"),
+        ALL_LABELS: "the volumes of every label together, so that one with two findings counts twice",
         "intervals": f"95 %, percentile bootstrap of {DRAWS:,} draws of whole patients; where all hit or none does,"
         " Wilson's over the patients",
         "paired": "differences are of the same volumes and the same draws of patients",

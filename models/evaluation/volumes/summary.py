@@ -168,6 +168,23 @@ def chosen_dice(
     return DiceChoice(dice, rows, threshold) if rows else None
 
 
+Part = tuple[Sequence[Spot], NDArray[np.bool_] | None, DiceChoice | None]
+"""Spots of one label, whether it is present in each, and their Dice at a chosen threshold."""
+
+
+def pooled(parts: Sequence[Part]) -> Part:
+    """Several labels of one method as if they were one."""
+    present = [there for _, there, _ in parts if there is not None]
+    choices = [choice for _, _, choice in parts if choice is not None]
+    choice = DiceChoice(
+        dice=[value for one in choices for value in one.dice],
+        rows=[row for one in choices for row in one.rows],
+        threshold=None,
+    )
+    spots = [spot for some, _, _ in parts for spot in some]
+    return spots, np.concatenate(present) if present else None, choice if choices else None
+
+
 def blind(label: str, spots: dict[str, list[BlindSpot]], draws: Draws) -> Iterator[figures.Blind]:
     """All baselines of one label."""
     for name, some in spots.items():

@@ -39,8 +39,8 @@ def located(evaluation: VolumeEvaluation) -> Grid:
     for label in dict.fromkeys(one.label for one in evaluation.located):
         for one in evaluation.located:
             if one.label == label:
-                places = (*one.slices, one.pointing, one.near)
-                rows.append((_title(label), one.method, f"{one.volumes}", *map(shown_figure, places)))
+                points = (*one.slices, one.pointing, one.near)
+                rows.append((_title(label), one.method, f"{one.volumes}", *map(shown_figure, points)))
         for blind in evaluation.blind:
             if blind.label == label:
                 first, *rest = map(shown_figure, (blind.slices, blind.pointing, blind.near))

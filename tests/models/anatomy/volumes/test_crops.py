@@ -12,7 +12,7 @@ from models.anatomy.volumes.lattice import Crop, Lattice
 from models.anatomy.volumes.slabs import shrunk, taken
 from models.anatomy.volumes.working import WHOLE, Working
 from models.card import VolumeInput
-from tests.models import volume_phantoms as phantoms
+from tests.models import chest_volumes as phantoms
 
 SHAPE, SPACING = (70, 88, 120), (3.0, 3.0, 3.0)
 HOW = VolumeInput.model_validate(phantoms.CARD["volume"])

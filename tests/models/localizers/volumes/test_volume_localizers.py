@@ -13,7 +13,7 @@ from models.networks.modules.storage import to_bytes
 from models.networks.modules.volumes.attention import AttentiveVolume
 from models.networks.modules.volumes.cnn3d import Cnn3d
 from models.networks.modules.volumes.sliced import LinearVolume
-from tests.models import volume_phantoms as phantoms
+from tests.models import chest_volumes as phantoms
 
 METHODS = ("volume-cam", "volume-cnn3d", "volume-hirescam", "volume-mil")
 

@@ -14,7 +14,7 @@ from models.networks.modules.volumes.cnn3d import CELL, Cnn3d
 from models.networks.modules.volumes.encoding import encoded
 from models.networks.modules.volumes.sliced import LinearVolume, SlicedNetwork, Taps
 from models.networks.modules.volumes.windows import channels
-from tests.models import volume_phantoms as phantoms
+from tests.models import chest_volumes as phantoms
 
 TAPS, LABELS = (4, 10), 3
 NETWORK = Network.model_validate(phantoms.CARD["network"])
