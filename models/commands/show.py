@@ -43,7 +43,8 @@ def show(
     for line in (f"{card.name} {card.version}: {card.title}", card.summary, f"digest {digest}", f"folder {path}", ""):
         console.print(line, markup=False)
     console.print(_label_table(card))
-    for line in ("", *_triage_lines(card, prevalence)):
+    simulated = [SIMULATED] if card.training.simulated else []
+    for line in ("", *simulated, *_triage_lines(card, prevalence)):
         console.print(line, markup=False)
     for limit in ("", "Limits:", *(f"- {limit}" for limit in card.limits), "", f"Data: {card.training.data}"):
         console.print(limit, markup=False)
@@ -55,6 +56,7 @@ def show(
         console.print(overlap_table(card.training.overlaps))
 
 
+SIMULATED = "Trained on simulated lesions: its card lets no finding change the order of reading."
 SHOWN = "by its card it does not change the order"
 
 

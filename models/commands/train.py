@@ -42,7 +42,7 @@ def train(
     resume: Resume = False,
     folders: Folders = None,
 ) -> None:
-    """Train a package again from a folder of labelled images, or of images with masks (minutes on a CPU)."""
+    """Train a package again from a folder of labelled images or volumes, or of images with masks (minutes on a CPU)."""
     with printed_errors():
         card = packages.load_card(package_folder(like, folders))
         if not resume:
@@ -53,6 +53,9 @@ def train(
         if card.activation == "softmax":
             _train_classes(data, card, weights, run, seed=seed, localizer=localizer, test=test, device=device,
                            resume=resume)  # fmt: skip
+            return
+        if card.input.kind == "volume":
+            _train_on_volumes(data, card, run, weights, localizer, test, seed, device, resume)
             return
         from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
         from models.training import forecast_lines  # noqa: PLC0415
@@ -103,6 +106,22 @@ def _train_classes(
         )  # fmt: skip
     for cells in tables(evaluation):
         Console().print(Grid(*cells).rich())
+    _print_written(folder)
+
+
+def _train_on_volumes(
+    data: Path, card: Card, run: Path, weights: Path | None, localizer: str, test: str, seed: int, device: str,
+    resume: bool,
+) -> None:  # fmt: skip
+    from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
+    from models.volume_training import train as train_package  # noqa: PLC0415
+
+    with progress() as advance:
+        folder, measured = train_package(
+            data, card, weights or imagenet_weights(), run, seed=seed, localizer=localizer, test=test, device=device,
+            resume=resume, advance=advance,
+        )  # fmt: skip
+    Console().print(measured_table(measured))
     _print_written(folder)
 
 

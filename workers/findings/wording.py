@@ -109,6 +109,7 @@ FINDINGS_ZH = {
     "309529002": "肺肿块",
     "786838002": "肺结节",
     "PLEURAL_THICK": "胸膜增厚",
+    "GROUND_GLASS_NOD": "肺磨玻璃结节",
     "233604007": "肺炎",
     "36118008": "气胸",
     "125605004": "骨折",
@@ -188,9 +189,10 @@ def can_exclude(card: Card, label: Label) -> bool:
     images so many reached the threshold, and the lower end of Wilson's 95 % interval of that share must
     reach `LEAST_SENSITIVITY`. It takes at least 35 positive images. Nothing is claimed from specificity, nor from a
     negative predictive value, which depends on how frequent the finding is where the node stands. Of exclusive classes
-    none is excluded: another one is more probable, and that is all.
+    none is excluded: another one is more probable, and that is all. What was trained and measured on simulated lesions
+    excludes no real one.
     """
-    if card.activation == "softmax":
+    if card.activation == "softmax" or card.training.simulated:
         return False
     held_out = [
         one

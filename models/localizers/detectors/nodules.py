@@ -14,12 +14,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from models.anatomy.volumes.air import lung_air
 from models.card import Detector
 from models.errors import InputError
 from models.localizers.registry import Localized
 
 AIR_HU, BONE_HU = -1024.0, 1500.0
-SMALLEST_LUNG_MM3 = 300_000.0  # one lung after resection or effusion; bowel gas is smaller
 SCORE_LIMITS = (0.001, 0.999)  # so that the logit stays finite
 
 
@@ -86,19 +86,11 @@ def lungs(working: sitk.Image, detector: Detector) -> sitk.Image:
     InputError
         No large space of air inside the body.
     """
-    parts = sitk.ConnectedComponent(working < detector.lung_threshold_hu)
-    array = sitk.GetArrayViewFromImage(parts)
-    sizes = np.bincount(array.ravel())
-    sides = (array[:, 0], array[:, -1], array[:, :, 0], array[:, :, -1])
-    sizes[np.unique(np.concatenate([side.ravel() for side in sides]))] = 0  # the air around the patient
-    sizes[0] = 0
-    wanted = sizes * math.prod(working.GetSpacing()) >= SMALLEST_LUNG_MM3
-    if not wanted.any():
+    mask = lung_air(working, detector.lung_threshold_hu)
+    if mask is None:
         raise InputError(
             "No lungs were found in the volume: it shows too little of the chest, or its values are no HU."
         )
-    mask = sitk.GetImageFromArray(wanted[array].astype(np.uint8))
-    mask.CopyInformation(working)
     return mask
 
 

@@ -50,6 +50,13 @@ def test_a_finding_is_excluded_only_where_hardly_any_can_be_missed(
     assert not can_exclude(card, card.labels[1])  # another label's figures say nothing of it
 
 
+def test_what_was_trained_on_simulated_lesions_excludes_nothing() -> None:
+    card = measured(("validation", 1000, 1.0))
+    assert can_exclude(card, card.labels[0])
+    training = card.training.model_copy(update={"simulated": True})
+    assert not can_exclude(card.model_copy(update={"training": training}), card.labels[0])
+
+
 def shipped() -> list[Card]:
     return [read_card(packages.find(name, ()) / "card.toml") for name in ("chest-xray", "chest-ct")]
 
