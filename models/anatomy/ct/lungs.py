@@ -22,6 +22,7 @@ from models.anatomy.zones import zones_of
 from models.errors import InputError
 from models.regions import Mask
 
+NETWORK_MM = 4.0  # of the grid on which lungs are looked for
 AIR_THRESHOLD_HU = -400.0
 CLOSING_MM = 8.0  # of the air: vessels and small consolidations count as lung
 EROSION_MM = 30.0  # over which the depth inside the air falls from 1 to one half: lungs that touch are parted by it
@@ -79,11 +80,15 @@ def zones_of_volume(right: Mask, left: Mask) -> NDArray[np.uint8]:
 
 def lungs_of_air(working: sitk.Image, reason: str = "") -> VolumeLungs:
     """The lungs as air, on the working grid's own cells; InputError where there is no large space of air."""
-    air = closed(air_lungs(working, AIR_THRESHOLD_HU), CLOSING_MM)
-    depth = np.maximum(-sitk.GetArrayFromImage(distance(air)), 0.0)
-    pseudo = np.where(sitk.GetArrayViewFromImage(air) > 0, np.clip(LUNG + depth / EROSION_MM, LUNG, 1.0), 0.0)
-    right, left = right_and_left(pseudo.astype(np.float32))
+    right, left = sides_of(closed(air_lungs(working, AIR_THRESHOLD_HU), CLOSING_MM))
     return VolumeLungs(right, left, _spacing(working), "air", reason)
+
+
+def sides_of(lungs: sitk.Image) -> tuple[Mask, Mask]:
+    """Masks (d, h, w) of the right and the left lung of a mask of both, which may touch."""
+    depth = np.maximum(-sitk.GetArrayFromImage(distance(lungs)), 0.0)
+    inside = sitk.GetArrayViewFromImage(lungs) > 0
+    return right_and_left(np.where(inside, np.clip(LUNG + depth / EROSION_MM, LUNG, 1.0), 0.0).astype(np.float32))
 
 
 def lungs_of_maps(probabilities: NDArray[np.float32], working: sitk.Image) -> VolumeLungs:
