@@ -181,7 +181,7 @@ class Input(_Table):
 class Weights(_Table):
     """The weights' file beside the card."""
 
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.safetensors$")] = "weights.safetensors"
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\.(safetensors|onnx)$")] = "weights.safetensors"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     source: str = ""
     """Where the weights were published, where they were not trained here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +15,13 @@ from models.data.files import write_whole
 from models.data.images import read_images
 from models.fitting.rows import Rows, everything, parts
 from models.fitting.task import Task
-from models.networks.modules.storage import Built, halved
+from models.networks.modules.storage import halved
 from models.networks.modules.tapped import TappedNetwork, on_one_grid, pooled, smoothed
 
 BATCH = 8
 SAVED_AFTER = 32  # batches: so many are computed again after a kill
 
+Tapped = TypeVar("Tapped", bound=TappedNetwork)
 Explain = Callable[[tuple[torch.Tensor, ...]], torch.Tensor]
 """Maps (N, L, h, w) of taps (N, c, h, w)."""
 
@@ -38,9 +40,8 @@ class Features:
         return self.network.with_deviations(tuple(torch.from_numpy(tap[rows]).float() for tap in self.taps))
 
 
-def with_imagenet(network: Built, task: Task) -> Built:
+def with_imagenet(network: Tapped, task: Task) -> Tapped:
     """The network in evaluation mode with the published weights of the backbone, rounded as they are stored."""
-    assert isinstance(network, TappedNetwork)
     network.eval()
     network.backbone.load_imagenet(task.weights)
     halved(network.backbone)

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 Method = TypeVar("Method", bound="NetworkLocalizer")
 
 
-class NetworkLocalizer(ABC):
-    """The protocol `Localizer` around a network; a method adds what it makes of features.
-
-    The network sees channels last: a tenth faster on a CPU (tests/benchmarks/saliency.py), logits alike to 1e-5.
+class OnNetwork(ABC):
+    """The protocol `Localizer` around a network.
 
     Parameters
     ----------
@@ -44,18 +42,34 @@ class NetworkLocalizer(ABC):
         self.network = network
         self.mean, self.std, self.channels = mean, std, channels
 
+    @abstractmethod
     def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
         """Logits (L,) and maps (L, h, w) of one image; `spacing` is not needed. DeviceError where the GPU fails."""
+
+    def prepared(self, image: NDArray[np.float32]) -> Tensor:
+        """The network's input (1, channels, rows, columns), where the network is.
+
+        Channels last: a tenth faster on a CPU (tests/benchmarks/saliency.py), logits alike to 1e-5.
+        """
         import numpy as np
+        import torch
+
+        x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(next(self.network.parameters()).device)
+        x = ((x - self.mean) / self.std).expand(1, self.channels, *x.shape)
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+class NetworkLocalizer(OnNetwork):
+    """Asks the network once; a method adds what it makes of features."""
+
+    def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
+        """See `OnNetwork.localize`."""
         import torch
 
         device = next(self.network.parameters()).device
         try:
             with torch.inference_mode():
-                x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)
-                x = ((x - self.mean) / self.std).expand(1, self.channels, *x.shape)
-                features = self.network.features(x.contiguous(memory_format=torch.channels_last))
-                logits, maps = self.explain(features)
+                logits, maps = self.explain(self.network.features(self.prepared(image)))
             return Localized(logits[0].float().cpu().numpy(), maps[0].float().contiguous().cpu().numpy())
         except RuntimeError as error:
             if device.type == "cpu":
@@ -83,17 +97,22 @@ def register_maps(
 
         @register(name, maps=maps, citation=citation, code=code, fit=fit)
         def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
-            assert card.network is not None
-            network = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
-            return on_network(method, network, card, data, device, threads)
+            return on_named_network(method, card, data, device, threads)
 
         return method
 
     return decorate
 
 
+def on_named_network(method: type[OnNetwork], card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
+    """A method on the network that the card names; see `models.packages.load`."""
+    assert card.network is not None
+    network = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
+    return on_network(method, network, card, data, device, threads)
+
+
 def on_network(
-    method: type[NetworkLocalizer], network: nn.Module, card: Card, data: bytes, device: str, threads: int | None
+    method: type[OnNetwork], network: nn.Module, card: Card, data: bytes, device: str, threads: int | None
 ) -> Localizer:
     """A method on a network with the package's weights; see `models.packages.load`."""
     from models.networks.modules.storage import filled

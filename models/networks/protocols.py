@@ -66,3 +66,12 @@ class Foldable(Protocol):
     def fold(self) -> None:
         """Put each batch normalization into the convolution before it, in place; for inference alone."""
         ...
+
+
+@runtime_checkable
+class Whole(Protocol):
+    """What stands for a network until its file is read, which holds the network itself and not its weights alone."""
+
+    def read(self, data: bytes) -> nn.Module:
+        """The network; PackageError where the bytes hold none that fits the card."""
+        ...

@@ -157,7 +157,11 @@ def _decision(row: Mapping[str, Any]) -> list[object]:
 
 def _circumstances(inputs: Mapping[str, Any]) -> str:
     """The circumstances of a decision; its findings stand above, all of it in `--json`."""
-    parts = [f"patient {inputs['patient']}", f"{inputs['hours']:.1f} h after the study", f"{inputs['alerts']} alerts/h"]
+    parts = [
+        f"patient {inputs['patient']}",
+        f"{inputs['hours']:.1f} h after the study",
+        f"{counted(inputs['alerts'], 'alert')}/h",
+    ]
     stuck = f"stuck: {', '.join(inputs['stuck'])}" if inputs["stuck"] else ""
     return ", ".join(filter(None, [*parts, stuck]))
 

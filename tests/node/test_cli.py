@@ -486,8 +486,8 @@ def test_a_study_tells_each_decision_and_the_status_what_waits(
     done = readfirst("study", REFUSED, "--config", known)
     assert done.code == 0
     assert "waits" in done.out
-    assert "HIGH waits, 1 alerts in the last hour: Pneumothorax (probability 93 %, threshold 50 %), ACR" in done.out
-    assert "patient unknown, 0.0 h after the study, 1 alerts/h" in done.out
+    assert "HIGH waits, 1 alert in the last hour: Pneumothorax (probability 93 %, threshold 50 %), ACR" in done.out
+    assert "patient unknown, 0.0 h after the study, 1 alert/h" in done.out
     (told,) = readfirst("study", REFUSED, "--json", "--config", known).json["decisions"]
     assert (told["outcome"], told["waiting"], told["inputs"]["policy"]["alerts_an_hour"]) == ("waits", True, 1)
     status = readfirst("status", "--config", known)

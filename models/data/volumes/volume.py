@@ -34,11 +34,11 @@ class Volume:
 
     @classmethod
     def of_image(cls, image: sitk.Image) -> Volume:
-        """The volume of an image of any orientation, its axes turned to the nearest of the patient's."""
-        turned = sitk.DICOMOrient(image, AXES)
-        x, y, z = turned.GetSpacing()
-        array = sitk.GetArrayFromImage(turned).astype(np.float32, copy=False)
-        return cls(array, (z, y, x), turned.GetOrigin(), turned.GetDirection())
+        """The volume of an image of any orientation, its axes permuted to the nearest of the patient's."""
+        oriented = sitk.DICOMOrient(image, AXES)
+        x, y, z = oriented.GetSpacing()
+        array = sitk.GetArrayFromImage(oriented).astype(np.float32, copy=False)
+        return cls(array, (z, y, x), oriented.GetOrigin(), oriented.GetDirection())
 
     def image(self, values: NDArray[np.generic] | None = None) -> sitk.Image:
         """These voxels, or other values (d, h, w) on the same grid, as an image of SimpleITK."""

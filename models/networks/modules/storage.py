@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
 from models.errors import PackageError
-
-Built = TypeVar("Built", bound=nn.Module)
+from models.networks.protocols import Whole
 
 
 def halved(backbone: nn.Module) -> None:
@@ -31,14 +28,16 @@ def to_bytes(network: nn.Module) -> bytes:
     return data
 
 
-def filled(built: Built, data: bytes) -> Built:
-    """Put what `to_bytes` stored into a network of the same shape; float32, evaluation mode.
+def filled(built: nn.Module, data: bytes) -> nn.Module:
+    """Put what `to_bytes` stored into a network of the same shape, or read it whole; float32, evaluation mode.
 
     Raises
     ------
     PackageError
         The bytes are no safetensors, or hold another network than the card describes.
     """
+    if isinstance(built, Whole):
+        return built.read(data)
     counters = {key: value for key, value in built.state_dict().items() if key.endswith("num_batches_tracked")}
     try:
         state = {key: value.float() for key, value in safetensors.torch.load(data).items()}

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from node import __version__
+from node.plurals import counted
 from node.web.context import context_of, session_of
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -43,6 +44,11 @@ def refused(request: Request, error: Exception) -> Response:
 def shown(value: object) -> str:
     """Text from others, without controls and without marks that reorder what is read (Unicode TR9)."""
     return "".join(character if character.isprintable() else "�" for character in str(value))
+
+
+def capitalized(value: str) -> str:
+    """A clause as the begin of a sentence."""
+    return value[:1].upper() + value[1:]
 
 
 def person(value: str) -> str:
@@ -101,6 +107,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "shown": shown, "person": person, "clock": clock, "iso": iso, "waited": waited, "percent": percent,
+        "shown": shown, "counted": counted, "capitalized": capitalized, "person": person,
+        "clock": clock, "iso": iso, "waited": waited, "percent": percent,
     }  # fmt: skip
     return environment

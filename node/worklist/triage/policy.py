@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from node.entities import FoundFinding
+from node.plurals import counted
 from node.settings import Policy, PolicyRule
 from node.worklist.items.priority import Priority
 
@@ -111,7 +112,7 @@ def _held_back(inputs: DecisionInputs, policy: Policy) -> tuple[Disposition, str
     if inputs.hours > policy.late_hours:
         return Disposition.LATE, f"HIGH came too late, {inputs.hours:.0f} h after the study: "
     if policy.alerts_an_hour and inputs.alerts >= policy.alerts_an_hour:
-        return Disposition.WAITS, f"HIGH waits, {inputs.alerts} alerts in the last hour: "
+        return Disposition.WAITS, f"HIGH waits, {counted(inputs.alerts, 'alert')} in the last hour: "
     return Disposition.SENT, ""
 
 

@@ -23,6 +23,7 @@ from tests.system.faults.studies import Image, Study
 
 _ENDED = {StudyState.ANALYSED, StudyState.NOT_ANALYSED, StudyState.FAILED}
 _NOTHING_LEFT = {JobState.DELIVERED, JobState.SUPERSEDED, JobState.STANDBY, JobState.REFUSED}
+_OPEN = {JobState.PENDING, JobState.STORED}
 _PATIENCE = 180.0  # seconds: three leases of 20 s, and pauses of 5, 15 and 45 s before deliveries
 
 
@@ -60,13 +61,16 @@ class Held:
 
 
 def settle(house: House, sent: Collection[Study], seconds: float = _PATIENCE) -> None:
-    """Wait until the node has done all that it has to do for these studies; what it did not do is then counted."""
-    ledger, deadline = house.ledger(), time.monotonic() + seconds
+    """Wait until the node has done all that it has to do for these studies, or has ended none for so many seconds."""
+    ledger, left, deadline = house.ledger(), len(sent) + 1, 0.0
     try:
-        while time.monotonic() < deadline:
+        while left:
             with ledger.read() as connection:
                 held = _read(connection, house.data, uids(sent))
-            if not any(_waiting(held, study) for study in uids(sent)):
+            waiting = sum(_waiting(held, study) for study in uids(sent))
+            if waiting < left:
+                left, deadline = waiting, time.monotonic() + seconds
+            elif time.monotonic() > deadline:
                 return
             time.sleep(0.1)
     finally:
@@ -88,10 +92,10 @@ def count(house: House, sent: Collection[Study]) -> Accounts:
     _count_instances(accounts, held, answered)
     _count_files(accounts, held, sent)
     told = Counter({control_id(message): 1 for message in house.ris.messages})
-    archived = house.archive.held()
+    archived, vouched = house.archive.held(), house.archive.vouched()
     for study in sorted(wanted):
         _count_analyses(accounts, held, study)
-        _count_results(accounts, held, study, archived)
+        _count_results(accounts, held, study, archived, vouched)
         _count_worklist(accounts, held, study, told)
     return accounts
 
@@ -113,7 +117,7 @@ def _waiting(held: Held, study: str) -> bool:
         return False
     notices = held.of(NOTICE, study)
     deliveries = held.of(DELIVERY, study)
-    return not notices or not deliveries or any(row["state"] == JobState.PENDING for row in (*notices, *deliveries))
+    return not notices or not deliveries or any(row["state"] in _OPEN for row in (*notices, *deliveries))
 
 
 def _count_instances(accounts: Accounts, held: Held, answered: Iterable[Image]) -> None:
@@ -156,7 +160,9 @@ def _count_analyses(accounts: Accounts, held: Held, study: str) -> None:
         accounts.duplicated.append(f"study {study}: no instance opened generation {rows[0]['generation']}")
 
 
-def _count_results(accounts: Accounts, held: Held, study: str, archived: Mapping[str, list[str]]) -> None:
+def _count_results(
+    accounts: Accounts, held: Held, study: str, archived: Mapping[str, list[str]], vouched: Collection[str]
+) -> None:
     results = {row["sop_instance_uid"]: row for row in held.of(RESULT, study)}
     kinds = Counter((row["generation"], row["package"], row["kind"]) for row in results.values())
     accounts.duplicated += [f"study {study} has {n} objects {kind}" for kind, n in kinds.items() if n > 1]
@@ -167,6 +173,8 @@ def _count_results(accounts: Accounts, held: Held, study: str, archived: Mapping
             accounts.lost.append(f"study {study}: {result['kind']} is {row['state']}: {row['last_error']}")
         if row["state"] == JobState.DELIVERED and uid not in archived:
             accounts.lost.append(f"study {study}: {result['kind']} is said to be delivered, and the PACS has it not")
+        if row["state"] == JobState.DELIVERED and uid not in vouched:
+            accounts.lost.append(f"study {study}: {result['kind']} is said to be delivered without the PACS's word")
         contents = archived.get(uid, [])
         if len(contents) > 1:
             accounts.duplicated.append(f"study {study}: {result['kind']} reached the PACS in {len(contents)} contents")

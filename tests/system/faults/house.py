@@ -27,6 +27,7 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[3]
 QUIET = 0.3  # seconds
 IDLE = 6.0  # seconds, node.network_timeout
+ANSWER = 8.0  # seconds until the PACS is queried, whose result of storage commitment did not arrive
 RECEIVER = "pacs"  # table of the peer that receives
 _READY, _WORKING = "readfirst: ready", "worker ready"
 _PATIENCE = 180.0  # seconds until workers have loaded torch on a busy machine, or all processes have ended
@@ -122,7 +123,7 @@ class House:
         self.data.mkdir(exist_ok=True)
         studies.write_package(folder / "models")
         self.patients = Patients(folder / "images")
-        self.archive, self.clock = Archive(folder / "archive"), Clock(folder)
+        self.archive, self.clock = Archive(folder / "archive", self.port), Clock(folder)
         self.ris = Hl7Receiver(answering("AA"), port=free_port())
         self.sender = Sender(self.port)
         self._url = f"sqlite:///{self.data / 'ledger.sqlite'}"
@@ -173,8 +174,9 @@ class House:
             "peers.scanner": {"ae_title": f'"{sender.NAME}"', "host": '"127.0.0.1"', "send": '["images"]'},
             f"peers.{RECEIVER}": {
                 "ae_title": f'"{archive.NAME}"', "host": '"127.0.0.1"', "port": self.archive.port,
-                "receive": '["results"]',
+                "receive": '["results"]', "query": "true",
             },
+            "commitment": {"answer_seconds": ANSWER, "stay_seconds": 0.5},
             "models": {"packages": f'["{studies.PACKAGE}"]', "folder": f'"{self.folder / "models"}"'},
             "worklist": {"sinks": '["ups", "hl7"]'},
             "worklist.hl7": {"host": '"127.0.0.1"', "port": self.ris.port},

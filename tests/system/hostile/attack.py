@@ -44,7 +44,7 @@ class Result:
     faults: list[str] = field(default_factory=list)
     memory: str = ""
     load: float = 0.0
-    """Load average a core, at its highest before and after the attack."""
+    """Load average a core before the attack, which makes its own."""
 
     @property
     def limit(self) -> float:
@@ -73,7 +73,6 @@ def attack(
             result.faults.append("the node ended")
         result.beside, healthy.seconds = healthy.seconds, []
         result.usual += healthy.some(studies)
-        result.load = max(result.load, _load())
         result.faults += _overtaken(running, healthy)
         result.faults += [*_wrongs(count(running.house, healthy.sent)), *_faults_of_log(running)]
         result.memory = f"resident {running.memory('VmHWM')} MiB, address space {running.memory('VmPeak')} MiB"

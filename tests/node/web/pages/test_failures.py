@@ -81,7 +81,7 @@ def test_objects_in_quarantine_are_a_failure_that_no_retry_mends(site: Site, led
 def test_the_administrator_is_told_of_alerts_that_wait_and_of_packages_that_flag_everything(
     site: Site, ledger: Ledger
 ) -> None:
-    assert "0 alerts wait" in site.client.get("/status").text
+    assert "0 alerts waiting" in site.client.get("/status").text
     policy, now = Policy(), time.time()
     finding = FoundFinding("chest-xray", "Pneumothorax", "probability", 0.87, 0.5, True, "", "HIGH")
     for number in range(policy.stuck_studies):
@@ -89,7 +89,7 @@ def test_the_administrator_is_told_of_alerts_that_wait_and_of_packages_that_flag
         with ledger.write() as connection:
             decide_study(connection, Analysed(f"{UID}.{number}", 1, (finding,)), policy, now)
     page = site.client.get("/status").text
-    assert f"{policy.stuck_studies - policy.alerts_an_hour} alerts wait" in page
+    assert f"{policy.stuck_studies - policy.alerts_an_hour} alerts waiting" in page
     assert "chest-xray flags nearly everything: it is in shadow mode until that stops" in page
 
 

@@ -1,0 +1,1 @@
+"""Networks of others, and ours, in forms that another program reads."""
