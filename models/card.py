@@ -210,13 +210,13 @@ class Network(_Table):
 
 
 class Anatomy(_Table):
-    """The thorax that the network sees: a square around the lungs that another package finds."""
+    """The lungs that another package finds; of an image, the network sees a square around them."""
 
     package: Text
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """Of that package's weights."""
-    crop: Annotated[int, Field(ge=96, multiple_of=96)]
-    """Pixels a side that the network sees."""
+    crop: Annotated[int, Field(ge=0, multiple_of=96)] = 0
+    """Pixels a side of the square; 0 of a volume."""
 
 
 class Detector(_Table):
@@ -291,6 +291,8 @@ class Training(_Table):
     backbone: str = ""
     """How its weights were made where they are not the published ones."""
     baseline: str = ""
+    simulated: bool = False
+    """Trained on simulated lesions: results say so, and the card lets no finding raise a priority."""
     measured: tuple[Measurement, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
 
@@ -323,7 +325,13 @@ class Card(_Table):
     def _parts_fit(self) -> Card:
         if self.network and self.input.size and min(self.input.size) // COARSEST_STRIDE <= 2 * self.network.border:
             raise ValueError(f"network.border leaves no cell: input.size must exceed {COARSEST_STRIDE} x 2 x border")
+        if self.anatomy and (self.anatomy.crop > 0) != (self.input.kind == "image"):
+            raise ValueError(
+                "anatomy.crop is the side of the square that is cut from an image; of a volume there is none"
+            )
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")
+        if self.training.simulated and any(label.triage and label.triage.raises_priority for label in self.labels):
+            raise ValueError("training.simulated: what was trained on simulated lesions may not claim raises_priority")
         return self

@@ -29,7 +29,8 @@ class Registry(Generic[Entry, Function, Facts]):
     """Entries of one kind by name.
 
     The modules of the folder are imported whenever names are wanted, so they import torch and the like inside their
-    functions. The module of an entry point, which has the entry's name, is imported when that name is wanted.
+    functions. A folder in it is imported, too: its `__init__` imports those of its modules that register themselves.
+    The module of an entry point, which has the entry's name, is imported when that name is wanted.
 
     Parameters
     ----------
@@ -87,8 +88,7 @@ class Registry(Generic[Entry, Function, Facts]):
 
     def _import_folder(self) -> None:
         for module in pkgutil.iter_modules(import_module(self._folder).__path__):
-            if not module.ispkg:
-                import_module(f"{self._folder}.{module.name}")
+            import_module(f"{self._folder}.{module.name}")
 
     def _import_entry_point(self, name: str) -> None:
         for point in self._points():

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.anatomy.ct.lungs import SegmentVolume
     from models.anatomy.lungs import Segment
     from models.card import Card, Code
     from models.fitting.lungs import MaskFit, MaskTask
@@ -47,6 +48,25 @@ class OfLungs(Protocol):
 
     def with_lungs(self, segment: Segment) -> Localizer:
         """The localizer, complete."""
+        ...
+
+
+@runtime_checkable
+class OfVolumeLungs(Protocol):
+    """A localizer that needs the lungs of each volume, which another package finds."""
+
+    def with_volume_lungs(self, segment: SegmentVolume) -> Localizer:
+        """The localizer, complete."""
+        ...
+
+
+@runtime_checkable
+class SegmentsVolumes(Protocol):
+    """A localizer that finds the lungs of volumes."""
+
+    @property
+    def segment(self) -> SegmentVolume:
+        """What `OfVolumeLungs.with_volume_lungs` takes."""
         ...
 
 

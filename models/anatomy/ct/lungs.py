@@ -106,6 +106,15 @@ def lungs_of_maps(probabilities: NDArray[np.float32], working: sitk.Image) -> Vo
     return VolumeLungs(right, left, _spacing(working), "network")
 
 
+def drawn_in_volume(volume: NDArray[np.float32], spacing: tuple[float, float, float]) -> VolumeLungs:
+    """Two blocks side by side, whatever the volume shows: a `SegmentVolume` to try what follows the lungs."""
+    right, left = np.zeros(volume.shape, np.bool_), np.zeros(volume.shape, np.bool_)
+    third, half = (count // part for count, part in zip(volume.shape[1:], (4, 2), strict=True))
+    right[:, third:-third, 2 : half - 2] = True
+    left[:, third:-third, half + 2 : -2] = True
+    return VolumeLungs(right, left, spacing, "network")
+
+
 def _own(probabilities: NDArray[np.float32], side: int) -> Mask:
     own: Mask = (probabilities[side] >= LUNG) & (probabilities[side] >= probabilities[1 - side])
     return own

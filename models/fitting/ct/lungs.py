@@ -13,17 +13,17 @@ from torch.nn import functional
 
 from models.anatomy.ct.grid import resampled
 from models.anatomy.ct.lungs import NETWORK_MM
-from models.data.volumes.lung_masks import LungExample
 from models.fitting.ct.changes import diseased, reframed, scanned
+from models.fitting.ct.examples import LungExample
 from models.fitting.draws import Draws
 from models.fitting.task import Advance
-from models.localizers.lungs_ct import as_input
+from models.networks.modules.hounsfield import as_input
 from models.networks.modules.storage import halved
 from models.networks.modules.unet import UNet
 
 SHAPE = (80, 64, 80)  # voxels of a changed volume: 320 x 256 x 320 mm
-BATCH = 2
-STEPS = 500
+BATCH = 1
+STEPS = 350
 RATE = 4e-3
 LUNG_HU = 1000.0  # masks are resampled as volumes of this value
 

@@ -12,16 +12,14 @@ from models.networks.registry import NETWORKS
 
 if TYPE_CHECKING:
     import numpy as np
+    import SimpleITK as sitk
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from models.anatomy.ct.lungs import VolumeLungs
     from models.card import Card
     from models.localizers.registry import Localizer
     from models.networks.modules.unet import UNet
 
-LOWEST_HU, HIGHEST_HU = -1024.0, 600.0
-MIDDLE_HU, SPREAD_HU = -400.0, 400.0
 IN_MASK, OUTSIDE = 0.5, 0.49  # least and largest value of a map in the lung's mask and outside of it
 
 
@@ -65,7 +63,7 @@ class VolumeLungLocalizer:
         remarks = (f"lungs by their air alone: {lungs.reason}",) if lungs.reason else ()
         return Localized(logits, maps, lungs.zones, remarks)
 
-    def _found(self, working: object) -> tuple[VolumeLungs, NDArray[np.float32]]:
+    def _found(self, working: sitk.Image) -> tuple[VolumeLungs, NDArray[np.float32]]:
         """The lungs on the working grid, and a map of each: one half or more in its mask alone."""
         import numpy as np
         import SimpleITK as sitk
@@ -80,16 +78,12 @@ class VolumeLungLocalizer:
         return lungs, np.where(masks, np.maximum(probabilities, IN_MASK), np.minimum(probabilities, OUTSIDE))
 
 
-def as_input(hu: Tensor) -> Tensor:
-    """HU as the network sees them: from air to soft tissue, about -1.5 to 2.5."""
-    return (hu.clamp(LOWEST_HU, HIGHEST_HU) - MIDDLE_HU) / SPREAD_HU
-
-
 def probability(network: UNet, hu: NDArray[np.float32]) -> NDArray[np.float32]:
     """(2, d, h, w) of a volume (d, h, w) of `NETWORK_MM`: right and left lung."""
     import numpy as np
     import torch
 
+    from models.networks.modules.hounsfield import as_input
     from models.networks.modules.unet import STRIDE
 
     device = next(network.parameters()).device
