@@ -191,11 +191,11 @@ def volume_lungs(
     """
     assert card.anatomy is not None
     model = load(find(card.anatomy.package, folders), device, threads)
-    of_volumes = model.card.input.kind == "volume" and isinstance(model.localizer, SegmentsVolumes)
-    if not of_volumes or model.card.weights is None:
+    localizer, weights = model.localizer, model.card.weights
+    if not isinstance(localizer, SegmentsVolumes) or weights is None or model.card.input.kind != "volume":
         raise PackageError(f"{card.anatomy.package}, which {card.name} needs, finds no lungs of volumes.")
-    _require_measured_with(card, model.card.weights.sha256)
-    return model.localizer.segment
+    _require_measured_with(card, weights.sha256)
+    return localizer.segment
 
 
 def _require_measured_with(card: Card, found: str) -> None:

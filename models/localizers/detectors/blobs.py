@@ -22,7 +22,8 @@ SCALES_MM = (1.4, 2.0, 2.9, 4.1, 5.9, 8.4)
 LUNG_HU, DENSE_HU, AIR_HU = -850.0, 100.0, -1000.0
 LEAST_RESPONSE = 45.0  # HU
 LEAST_ROUNDNESS = 0.08
-MOST = 50
+SIZE_EXPONENT = 0.4  # of the radius in the strength: a large blob of low contrast ranks before a short piece of vessel
+MOST = 60
 LOOKED_AT = 600  # the strongest maxima, of which those apart from each other are kept
 MARGIN_MM = 12.0
 
@@ -40,7 +41,7 @@ class Blob:
     radius_mm
         Of the ball that fits best.
     strength
-        Response of the Laplacian times roundness, in HU.
+        Response of the Laplacian in HU, times the root of the roundness, times a power of the radius.
     """
 
     voxel: tuple[int, int, int]
@@ -79,7 +80,7 @@ def _maxima(field: _Array, inside: Mask, spacing: tuple[float, float, float]) ->
         voxels = np.argwhere(strong & (response == ndimage.maximum_filter(response, 3)))
         voxels = voxels[((voxels >= 1) & (voxels < np.array(field.shape) - 1)).all(axis=1)]
         round_ = _roundness(smooth, voxels, spacing)
-        strength = response[tuple(voxels.T)] * np.sqrt(round_)
+        strength = response[tuple(voxels.T)] * np.sqrt(round_) * scale**SIZE_EXPONENT
         found += [
             Blob((int(z), int(y), int(x)), scale * math.sqrt(3.0), float(one))
             for (z, y, x), one, part in zip(voxels, strength, round_, strict=True)
