@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,9 @@ def train(
         if LOCALIZERS.get(card.localizer).fit_masks and not localizer:
             _train_on_masks(data, card, run, seed, test)
             return
+        if made_by := LOCALIZERS.get(localizer or card.localizer).made_by:
+            _make(made_by, data, card, run, seed, test)
+            return
         from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
         from models.training import forecast_lines  # noqa: PLC0415
         from models.training import train as train_package  # noqa: PLC0415
@@ -73,6 +77,16 @@ def _train_on_masks(data: Path, card: Card, run: Path, seed: int, test: str) -> 
         folder, overlap = train_package(data, card, run, seed=seed, test=test, advance=advance)
     Console().print(overlap_table((overlap,)))
     _print_written(folder)
+
+
+def _make(module: str, data: Path, card: Card, run: Path, seed: int, test: str) -> None:
+    from models.ct_training.making import Made, Making  # noqa: PLC0415 (torch)
+
+    with progress() as advance:
+        made: Made = import_module(module).make(Making(data, card, run, seed, test, advance))
+    for line in made.lines:
+        typer.echo(line)
+    _print_written(made.folder)
 
 
 def _print_written(folder: Path) -> None:

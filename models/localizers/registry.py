@@ -94,6 +94,8 @@ class LocalizerEntry:
         Fits a package on labelled images; None where nothing is learned of labels.
     fit_masks
         Fits a package on images with masks; None where nothing is learned of masks.
+    made_by
+        The module whose function `make` makes a whole package of a folder of volumes with masks; "" where none does.
     """
 
     name: str
@@ -108,6 +110,7 @@ class LocalizerEntry:
     code: Code | None = None
     fit: Callable[[Task], Fit] | None = None
     fit_masks: Callable[[MaskTask], MaskFit] | None = None
+    made_by: str = ""
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 IN_MASK, OUTSIDE = 0.5, 0.49  # least and largest value of a map in the lung's mask and outside of it
 
 
-@register("lungs-ct", maps="lung probability", citation="Cicek et al., MICCAI 2016", kind="volume", deviations=False)
+@register(
+    "lungs-ct",
+    maps="lung probability",
+    citation="Cicek et al., MICCAI 2016",
+    kind="volume",
+    deviations=False,
+    made_by="models.ct_training.lungs",
+)
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The network of the card, which gives two masks; PackageError where the labels are not those of `SIDES`."""
     from models.networks.modules.storage import filled

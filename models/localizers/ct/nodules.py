@@ -30,6 +30,7 @@ LOWEST_LOGIT = -9.0  # of a volume without candidates
     kind="volume",
     tables=("network", "weights", "anatomy"),
     deviations=False,
+    made_by="models.ct_training.nodules",
 )
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The network of the card, without lungs yet; see `models.packages.load`."""
