@@ -24,7 +24,7 @@ from models.metrics.froc import Marks, froc_sensitivity
 from models.networks.modules.cubes import SIDE, CubeNetwork
 from models.packages import volume_lungs
 
-FOLDS = 3
+FOLDS = 2
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false candidates a scan
 PHANTOM = "phantom"  # begins the names of anatomies that have no nodule but the simulated ones
 FALSE_A_SCAN = 1.0  # at the operating point, out of fold

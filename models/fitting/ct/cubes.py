@@ -19,7 +19,7 @@ from models.networks.modules.storage import halved
 MARGIN = 2  # voxels around a cube, so that it can be moved
 WIDE = SIDE + 2 * MARGIN
 BATCH, POSITIVES = 32, 10  # cubes of a step, and how many of them are nodules
-STEPS = 700
+STEPS = 300
 RATE = 3e-3
 NOISE_HU, SHIFT_HU = 40.0, 30.0
 
