@@ -29,6 +29,8 @@ EROSION_MM = 30.0  # over which the depth inside the air falls from 1 to one hal
 SMALLEST_ML = 150.0  # of each lung
 SMALLER_LUNG = 0.12  # of the larger one's volume
 CONFIDENCE = 0.8  # mean probability of the lungs' voxels
+IN_LUNGS = 0.3  # part of a space of air that the network calls lung, or it is bowel
+RIM_MM = 6.0  # half the thickness of what holds no air and is lung all the same
 MISSED_AIR = 0.25  # part of the air inside the body that may lie outside of the network's lungs: the trachea, bowel
 
 
@@ -94,6 +96,9 @@ def sides_of(lungs: sitk.Image) -> tuple[Mask, Mask]:
 def lungs_of_maps(probabilities: NDArray[np.float32], working: sitk.Image) -> VolumeLungs:
     """The lungs of a network's probabilities (2, d, h, w), right and left; those of the air where they are none.
 
+    Air inside the body is lung, and the network says of which side, and what holds no air is lung as well: but for thin
+    rims of it around the air, which are rather wall than lung.
+
     Raises
     ------
     InputError
@@ -103,7 +108,50 @@ def lungs_of_maps(probabilities: NDArray[np.float32], working: sitk.Image) -> Vo
     reason = _objection(probabilities, right, left, working)
     if reason:
         return lungs_of_air(working, reason)
+    air = _air(right | left, working)
+    if air is not None:
+        both = air | _thick((right | left) & ~air, working)
+        right, left = (_largest(one) for one in _by_nearest(both, right, left, working))
     return VolumeLungs(right, left, _spacing(working), "network")
+
+
+def _air(lungs: Mask, working: sitk.Image) -> Mask | None:
+    """The parts of the air inside the body that lie in a network's lungs, with the vessels in them; None without."""
+    try:
+        parts = sitk.GetArrayFromImage(sitk.ConnectedComponent(air_lungs(working, AIR_THRESHOLD_HU)))
+    except InputError:
+        return None
+    sizes = np.bincount(parts.ravel())
+    inside = np.bincount(parts[lungs], minlength=len(sizes))
+    kept = inside >= IN_LUNGS * sizes
+    kept[0] = False
+    mask = sitk.GetImageFromArray(kept[parts].astype(np.uint8))
+    mask.CopyInformation(working)
+    found: Mask = sitk.GetArrayFromImage(closed(mask, CLOSING_MM)) > 0
+    return found
+
+
+def _thick(mask: Mask, working: sitk.Image) -> Mask:
+    """The mask opened by a ball of `RIM_MM`."""
+    if not mask.any():
+        return mask
+    image = sitk.GetImageFromArray((~mask).astype(np.uint8))
+    image.CopyInformation(working)
+    cores = distance(image) > RIM_MM
+    near = distance(cores) <= RIM_MM if sitk.GetArrayViewFromImage(cores).any() else cores
+    found: Mask = (sitk.GetArrayFromImage(near) > 0) & mask
+    return found
+
+
+def _by_nearest(both: Mask, right: Mask, left: Mask, working: sitk.Image) -> tuple[Mask, Mask]:
+    """Each voxel of a mask belongs to the side whose lung, as the network saw it, is nearer."""
+    away = []
+    for one in (right, left):
+        image = sitk.GetImageFromArray(one.astype(np.uint8))
+        image.CopyInformation(working)
+        away.append(sitk.GetArrayFromImage(distance(image)))
+    is_right: Mask = away[0] <= away[1]
+    return both & is_right, both & ~is_right
 
 
 def drawn_in_volume(volume: NDArray[np.float32], spacing: tuple[float, float, float]) -> VolumeLungs:
