@@ -217,13 +217,13 @@ class Network(_Table):
 
 
 class Anatomy(_Table):
-    """The thorax that the network sees: a square around the lungs that another package finds."""
+    """The lungs that another package finds; of an image, the network sees a square around them."""
 
     package: Text
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """Of that package's weights."""
-    crop: Annotated[int, Field(ge=96, multiple_of=96)]
-    """Pixels a side that the network sees."""
+    crop: Annotated[int, Field(ge=0, multiple_of=96)] = 0
+    """Pixels a side of the square; 0 of a volume."""
 
 
 class Window(NamedTuple):
@@ -372,6 +372,10 @@ class Card(_Table):
     def _parts_fit(self) -> Card:
         if self.network and self.input.size and min(self.input.size) // COARSEST_STRIDE <= 2 * self.network.border:
             raise ValueError(f"network.border leaves no cell: input.size must exceed {COARSEST_STRIDE} x 2 x border")
+        if self.anatomy and (self.anatomy.crop > 0) != (self.input.kind == "image"):
+            raise ValueError(
+                "anatomy.crop is the side of the square that is cut from an image; of a volume there is none"
+            )
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from models.cardfile import read_card
 from models.errors import InputError, ModelsError, PackageError, UnknownPackage
-from models.localizers.registry import LOCALIZERS, OfLungs
+from models.localizers.registry import LOCALIZERS, OfLungs, OfVolumeLungs, SegmentsVolumes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.anatomy.ct.lungs import SegmentVolume
     from models.card import Card
     from models.loaded import LoadedModel
     from models.prediction import Model
@@ -132,9 +133,11 @@ def load(folder: Path, device: str = "auto", threads: int | None = None) -> Load
     card = load_card(folder)
     data = b"" if card.weights is None else _verified(folder, card)
     localizer = LOCALIZERS.get(card.localizer).load(card, data, device, threads)
-    segmenter = anatomy_segmenter(card, (folder.parent,), device, threads)
-    if segmenter is not None and isinstance(localizer, OfLungs):
-        localizer = localizer.with_lungs(segmenter.lungs)
+    if isinstance(localizer, OfVolumeLungs):
+        localizer = localizer.with_volume_lungs(volume_lungs(card, (folder.parent,), device, threads))
+    elif isinstance(localizer, OfLungs):
+        segmenter = anatomy_segmenter(card, (folder.parent,), device, threads)
+        localizer = localizer.with_lungs(segmenter.lungs) if segmenter else localizer
     return LoadedModel(card, _digest(folder, card.weights.sha256 if card.weights else None), localizer)
 
 
@@ -172,12 +175,36 @@ def anatomy_segmenter(
     if card.anatomy is None:
         return None
     segmenter = load_segmenter(card.anatomy.package, folders, device, threads)
-    if segmenter.sha256 != card.anatomy.sha256:
+    _require_measured_with(card, segmenter.sha256)
+    return segmenter
+
+
+def volume_lungs(
+    card: Card, folders: Sequence[Path] = (), device: str = "cpu", threads: int | None = None
+) -> SegmentVolume:
+    """What finds the lungs of volumes, of the package that the card's [anatomy] names.
+
+    Raises
+    ------
+    PackageError
+        It is not there, finds no lungs of volumes, or is not the one that the card was measured with.
+    """
+    assert card.anatomy is not None
+    model = load(find(card.anatomy.package, folders), device, threads)
+    localizer, weights = model.localizer, model.card.weights
+    if not isinstance(localizer, SegmentsVolumes) or weights is None or model.card.input.kind != "volume":
+        raise PackageError(f"{card.anatomy.package}, which {card.name} needs, finds no lungs of volumes.")
+    _require_measured_with(card, weights.sha256)
+    return localizer.segment
+
+
+def _require_measured_with(card: Card, found: str) -> None:
+    assert card.anatomy is not None
+    if found != card.anatomy.sha256:
         raise PackageError(
             f"{card.name} was measured with weights of {card.anatomy.package} whose SHA-256 is"
-            f" {card.anatomy.sha256[:12]}…; here it is {segmenter.sha256[:12]}…. Copy both packages again."
+            f" {card.anatomy.sha256[:12]}…; here it is {found[:12]}…. Copy both packages again."
         )
-    return segmenter
 
 
 def require_working(model: Model) -> None:
@@ -198,11 +225,14 @@ def require_working(model: Model) -> None:
 
 def _with_drawn_lungs(model: Model) -> tuple[Model, ...]:
     """The model of images in which lungs are seen; empty where it needs none."""
+    from models.anatomy.ct.lungs import drawn_in_volume  # noqa: PLC0415 (numpy)
     from models.anatomy.lungs import drawn  # noqa: PLC0415 (numpy)
     from models.loaded import LoadedModel  # noqa: PLC0415
 
     if isinstance(model, LoadedModel) and isinstance(model.localizer, OfLungs):
         return (replace(model, localizer=model.localizer.with_lungs(drawn)),)
+    if isinstance(model, LoadedModel) and isinstance(model.localizer, OfVolumeLungs):
+        return (replace(model, localizer=model.localizer.with_volume_lungs(drawn_in_volume)),)
     return ()
 
 

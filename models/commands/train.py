@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,9 @@ def train(
             installing.check_free(run / card.name)
         if LOCALIZERS.get(card.localizer).fit_masks and not localizer:
             _train_on_masks(data, card, run, seed, test)
+            return
+        if made_by := LOCALIZERS.get(localizer or card.localizer).made_by:
+            _make(made_by, data, card, run, seed, test)
             return
         if card.activation == "softmax":
             _train_classes(data, card, weights, run, seed=seed, localizer=localizer, test=test, device=device,
@@ -123,6 +127,17 @@ def _train_on_volumes(
         )  # fmt: skip
     Console().print(measured_table(measured))
     _print_written(folder)
+    _print_written(folder)
+
+
+def _make(module: str, data: Path, card: Card, run: Path, seed: int, test: str) -> None:
+    from models.ct_training.making import Made, Making  # noqa: PLC0415 (torch)
+
+    with progress() as advance:
+        made: Made = import_module(module).make(Making(data, card, run, seed, test, advance))
+    for line in made.lines:
+        typer.echo(line)
+    _print_written(made.folder)
 
 
 def _print_written(folder: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import torch
 from torch import Tensor
+
+Item = TypeVar("Item")
 
 
 class Draws:
@@ -31,3 +36,7 @@ class Draws:
     def normal(self, *shape: int) -> Tensor:
         """(count, *shape) of the standard normal distribution."""
         return torch.randn(self.count, *shape, generator=self.generator)
+
+    def choice(self, items: Sequence[Item]) -> Item:
+        """One of them, each alike."""
+        return items[int(torch.randint(len(items), (), generator=self.generator))]

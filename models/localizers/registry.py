@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.anatomy.ct.lungs import SegmentVolume
     from models.anatomy.lungs import Segment
     from models.card import Card, Code
     from models.fitting.classes.fit import ClassFit
@@ -52,6 +53,25 @@ class OfLungs(Protocol):
         ...
 
 
+@runtime_checkable
+class OfVolumeLungs(Protocol):
+    """A localizer that needs the lungs of each volume, which another package finds."""
+
+    def with_volume_lungs(self, segment: SegmentVolume) -> Localizer:
+        """The localizer, complete."""
+        ...
+
+
+@runtime_checkable
+class SegmentsVolumes(Protocol):
+    """A localizer that finds the lungs of volumes."""
+
+    @property
+    def segment(self) -> SegmentVolume:
+        """What `OfVolumeLungs.with_volume_lungs` takes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LocalizerEntry:
     """A registered localizer.
@@ -81,6 +101,8 @@ class LocalizerEntry:
         Fits a package of exclusive classes on labelled images; None where it cannot.
     fit_volumes
         Fits a package on labelled volumes; None where nothing is learned of them.
+    made_by
+        The module whose function `make` makes a whole package of a folder of volumes with masks; "" where none does.
     """
 
     name: str
@@ -97,6 +119,7 @@ class LocalizerEntry:
     fit_masks: Callable[[MaskTask], MaskFit] | None = None
     fit_classes: Callable[[Task], ClassFit] | None = None
     fit_volumes: Callable[[VolumeTask], VolumeFit] | None = None
+    made_by: str = ""
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""

@@ -1,0 +1,65 @@
+"""What a package is made from and what comes of it, and the writing of its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from models.card import Card, Weights
+from models.cardfile import card_text
+from models.fitting.task import Advance
+from models.learning.record import FILE as RUN
+from models.networks.modules.storage import to_bytes
+from models.packages import CARD
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Making:
+    """A package to be made.
+
+    Attributes
+    ----------
+    data
+        Folder of volumes with masks.
+    like
+        Gives names, codes, texts, input and network; figures and weights are made new.
+    run
+        The package is written to `run`/name, its figures to run.json.
+    test
+        The split that is measured at the end, where the folder has it.
+    """
+
+    data: Path
+    like: Card
+    run: Path
+    seed: int
+    test: str
+    advance: Advance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """The folder of a package, and its figures in sentences."""
+
+    folder: Path
+    lines: tuple[str, ...]
+
+
+def write_package(folder: Path, module: nn.Module, card: Card) -> None:
+    """Write weights and card; the card names the weights."""
+    data = to_bytes(module)
+    weights = Weights(sha256=hashlib.sha256(data).hexdigest())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / weights.file).write_bytes(data)
+    (folder / CARD).write_text(card_text(card.model_copy(update={"weights": weights})), encoding="utf-8")
+
+
+def write_run(making: Making, report: dict[str, Any]) -> None:
+    """Write run.json: what was measured, and what is needed to repeat it."""
+    whole = {"data": str(making.data), "seed": making.seed, "test": making.test} | report
+    (making.run / RUN).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
