@@ -145,7 +145,9 @@ def _card(like: Card, found: ClassFit, examples: Examples, seed: int, backbone: 
         )
     new = {"seed": seed, "penalty": found.penalty, "measured": measured, "method": found.method, "backbone": backbone}
     training = Training.model_validate(like.training.model_dump() | new)
-    limits = (*(one for one in like.limits if not one.startswith(CLASS_REGIONS)), found.regions)
+    limits = tuple(one for one in like.limits if not one.startswith(CLASS_REGIONS))
+    if any(label.finding and label.shows_regions for label in like.labels):
+        limits += (found.regions,)
     return like.model_copy(update={"labels": labels, "network": found.network, "limits": limits, "training": training})
 
 
