@@ -1,0 +1,90 @@
+"""The frames of an enhanced multi-frame CT, each with the header that a single slice would have (PS3.3 A.38).
+
+What stands in the functional groups of all frames or of one (PS3.3 C.7.6.16) is put where a CT Image has it. The number
+of the frame is kept as Referenced Frame Number (0008,1160): results refer to frames by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydicom.dataset import Dataset
+
+from workers.dicom.attributes import items, number, numbers, text
+from workers.dicom.evidence import changed
+
+ENHANCED_CT = frozenset({"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})  # the second: converted
+_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_DROPPED = (*_GROUPS, "DimensionIndexSequence", "DimensionOrganizationSequence", "NumberOfFrames")
+# Functional group: its attributes that a CT Image has at its root, by their names there.
+_MACROS = {
+    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness"),
+    "PlanePositionSequence": ("ImagePositionPatient",),
+    "PlaneOrientationSequence": ("ImageOrientationPatient",),
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+    "CTReconstructionSequence": ("ConvolutionKernel", "ConvolutionKernelGroup"),
+    "CTAcquisitionDetailsSequence": ("GantryDetectorTilt",),
+    "CardiacSynchronizationSequence": ("NominalPercentageOfCardiacPhase",),
+    "FrameContentSequence": ("TemporalPositionIndex",),
+}
+
+
+def is_enhanced(header: Dataset) -> bool:
+    """Whether its frames are slices that its functional groups place."""
+    return text(header, "SOPClassUID") in ENHANCED_CT
+
+
+def frames(header: Dataset) -> tuple[Dataset, ...]:
+    """A header for each frame of an enhanced CT, in their order; of any other instance the header as it is."""
+    return tuple(_frames(header)) if is_enhanced(header) else (header,)
+
+
+def frame_number(header: Dataset) -> int | None:
+    """Which frame of its instance a header is of, from 1; None of a whole instance."""
+    found = numbers(header, "ReferencedFrameNumber")
+    return int(found[0]) if found and is_enhanced(header) else None
+
+
+def identity(header: Dataset) -> str:
+    """SOP Instance UID, and of a frame its number behind it: "1.2.3#17"."""
+    number_ = frame_number(header)
+    return str(header.get("SOPInstanceUID", "")) + (f"#{number_}" if number_ else "")
+
+
+def frame_numbers(headers: Sequence[Dataset]) -> list[int] | None:
+    """Of headers of one instance; None of whole instances."""
+    found = [one for header in headers if (one := frame_number(header)) is not None]
+    return found or None
+
+
+def _frames(header: Dataset) -> Iterator[Dataset]:
+    shared, each = (items(header, keyword) for keyword in _GROUPS)
+    root = changed(header)
+    for keyword in _DROPPED:
+        root.pop(keyword, None)
+    if shared:
+        _take(root, shared[0])
+    count = int(number(header, "NumberOfFrames", 1))
+    for index, groups in enumerate(each[:count], start=1):
+        frame = Dataset()
+        frame.file_meta = header.file_meta
+        frame.update(root)
+        frame.InstanceNumber, frame.ReferencedFrameNumber = index, index
+        _take(frame, groups)
+        yield frame
+
+
+def _take(frame: Dataset, groups: Dataset) -> None:
+    """Put what the functional groups say where a single slice has it, in place."""
+    for macro, keywords in _MACROS.items():
+        for item in items(groups, macro)[:1]:
+            for keyword in keywords:
+                if keyword in item:
+                    frame[keyword] = item[keyword]
+    for item in items(groups, "CTImageFrameTypeSequence")[:1]:
+        if "FrameType" in item:
+            frame.ImageType = item.FrameType
+    for item in items(groups, "FrameContentSequence")[:1]:
+        if "FrameAcquisitionNumber" in item:
+            frame.AcquisitionNumber = item.FrameAcquisitionNumber
