@@ -14,10 +14,11 @@ SMALLER_LUNG = 0.1  # of the larger one's area: a part below it is no second lun
 
 
 def right_and_left(probability: NDArray[np.float32]) -> tuple[Mask, Mask]:
-    """Masks (rows, columns) of the patient's right and left lung; empty where there is none.
+    """Masks of the patient's right and left lung; empty where there is none.
 
     Lungs that touch are parted at the lowest level at which they are two: each pixel belongs to the nearer part.
-    A single part is the right lung where its centre lies in the image's left half.
+    A single part is the right lung where its centre lies in the image's left half. The map is (rows, columns), or has
+    slices before them.
     """
     inside = probability >= LUNG
     seeds = next((found for found in (_largest(probability >= level) for level in APART) if len(found) == 2), None)
@@ -28,7 +29,7 @@ def right_and_left(probability: NDArray[np.float32]) -> tuple[Mask, Mask]:
         return filled[0], filled[1]
     if not filled:
         return none, none
-    return (filled[0], none) if _centre(filled[0]) < inside.shape[1] / 2 else (none, filled[0])
+    return (filled[0], none) if _centre(filled[0]) < inside.shape[-1] / 2 else (none, filled[0])
 
 
 def _largest(mask: Mask) -> list[Mask]:
@@ -61,5 +62,5 @@ def _filled(part: Mask) -> Mask:
 
 def _centre(part: Mask) -> float:
     """Mean column."""
-    across = part.sum(axis=0)
+    across = part.reshape(-1, part.shape[-1]).sum(axis=0)
     return float((across * (np.arange(across.size) + 0.5)).sum() / across.sum())

@@ -14,12 +14,13 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from models.anatomy.ct.air import air_lungs
+from models.anatomy.ct.grid import resampled
+from models.anatomy.ct.morphology import box_of, closed, distance, widened
 from models.card import Detector
 from models.errors import InputError
 from models.localizers.registry import Localized
 
-AIR_HU, BONE_HU = -1024.0, 1500.0
-SMALLEST_LUNG_MM3 = 300_000.0  # one lung after resection or effusion; bowel gas is smaller
 SCORE_LIMITS = (0.001, 0.999)  # so that the logit stays finite
 
 
@@ -51,7 +52,7 @@ class CandidateLocalizer:
         if spacing is None or len(spacing) != 3:
             raise InputError("The nodule-candidate detector needs the spacing (z, y, x) of the volume in mm.")
         working = resampled(image, spacing, self.detector.working_spacing_mm)
-        lung = lungs(working, self.detector)
+        lung = air_lungs(working, self.detector.lung_threshold_hu)
         box = widened(box_of(lung), lung, self.detector.closing_mm)
         components, found = candidates(working[box], closed(lung[box], self.detector.closing_mm), self.detector)
         best = np.clip(max((one.score for one in found), default=0.0), *SCORE_LIMITS)
@@ -63,71 +64,13 @@ class CandidateLocalizer:
         return Localized(np.asarray([math.log(best / (1 - best))], np.float32), saliency[None])
 
 
-def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: float) -> sitk.Image:
-    """The volume on a coarser grid of about `target` mm that covers exactly the same box, smoothed against aliasing."""
-    image = sitk.GetImageFromArray(np.clip(volume, AIR_HU, BONE_HU).astype(np.float32, copy=False))
-    image.SetSpacing(spacing[::-1])
-    smooth = image
-    for axis, step in enumerate(image.GetSpacing()):
-        if step < target and image.GetSize()[axis] >= 4:  # the recursive filter needs four samples
-            smooth = sitk.RecursiveGaussian(smooth, 0.4 * target, direction=axis)
-    size = [max(1, round(count * step / target)) for count, step in zip(image.GetSize(), spacing[::-1], strict=True)]
-    steps = [n * step / m for n, step, m in zip(image.GetSize(), spacing[::-1], size, strict=True)]
-    origin = [(new - old) / 2 for old, new in zip(spacing[::-1], steps, strict=True)]
-    grid = sitk.Transform(), sitk.sitkLinear, origin, steps, image.GetDirection(), AIR_HU, sitk.sitkFloat32
-    return sitk.Resample(smooth, size, *grid)
-
-
-def lungs(working: sitk.Image, detector: Detector) -> sitk.Image:
-    """Mask of the lungs: air that does not reach the sides of the volume, in parts as large as a lung.
-
-    Raises
-    ------
-    InputError
-        No large space of air inside the body.
-    """
-    parts = sitk.ConnectedComponent(working < detector.lung_threshold_hu)
-    array = sitk.GetArrayViewFromImage(parts)
-    sizes = np.bincount(array.ravel())
-    sides = (array[:, 0], array[:, -1], array[:, :, 0], array[:, :, -1])
-    sizes[np.unique(np.concatenate([side.ravel() for side in sides]))] = 0  # the air around the patient
-    sizes[0] = 0
-    wanted = sizes * math.prod(working.GetSpacing()) >= SMALLEST_LUNG_MM3
-    if not wanted.any():
-        raise InputError(
-            "No lungs were found in the volume: it shows too little of the chest, or its values are no HU."
-        )
-    mask = sitk.GetImageFromArray(wanted[array].astype(np.uint8))
-    mask.CopyInformation(working)
-    return mask
-
-
-def box_of(mask: sitk.Image, label: int = 1) -> tuple[int, ...]:
-    """Bounding box of a label as SimpleITK gives it: x, y, z of its start and of its size."""
-    shape = sitk.LabelShapeStatisticsImageFilter()
-    shape.ComputePerimeterOff()
-    shape.Execute(mask)
-    box: tuple[int, ...] = shape.GetBoundingBox(label)
-    return box
-
-
-def widened(box: tuple[int, ...], image: sitk.Image, margin: float) -> tuple[slice, slice, slice]:
-    """Slices x, y, z of a bounding box with a margin in mm, as far as the image goes."""
-    steps = [math.ceil(margin / step) + 1 for step in image.GetSpacing()]
-    x, y, z = (
-        slice(max(0, box[axis] - steps[axis]), min(image.GetSize()[axis], box[axis] + box[axis + 3] + steps[axis]))
-        for axis in range(3)
-    )
-    return x, y, z
-
-
 def candidates(
     working: sitk.Image, lung: sitk.Image, detector: Detector
 ) -> tuple[NDArray[np.uint32], tuple[Candidate, ...]]:
     """Components (d, h, w) on the working grid and those of them that are candidates, best first."""
     dense = (working > detector.nodule_threshold_hu) * lung
-    cores = _distance(dense == 0) > detector.opening_mm  # erosion: no voxel outside within the ball
-    near = _distance(cores) <= detector.opening_mm + detector.growth_mm
+    cores = distance(dense == 0) > detector.opening_mm  # erosion: no voxel outside within the ball
+    near = distance(cores) <= detector.opening_mm + detector.growth_mm
     grown = near * (working > detector.growth_threshold_hu) * lung
     parts = sitk.ConnectedComponent(grown)
     shapes = sitk.LabelShapeStatisticsImageFilter()
@@ -158,22 +101,12 @@ def _scored(
 def _air_contact(label: int, box: tuple[int, ...], parts: sitk.Image, working: sitk.Image, detector: Detector) -> float:
     near, far = detector.shell_mm
     cut = widened(box, parts, far)
-    distance = sitk.GetArrayFromImage(_distance(parts[cut] == label))
+    away = sitk.GetArrayFromImage(distance(parts[cut] == label))
     values = sitk.GetArrayFromImage(working[cut])
-    shell = (distance > near) & (distance <= far)
+    shell = (away > near) & (away <= far)
     return float((values[shell] < detector.air_hu).mean()) if shell.any() else 0.0
 
 
 def _ramp(value: float, zero: float, one: float) -> float:
     """0 at `zero`, 1 at `one`, straight between them, flat beyond."""
     return min(max((value - zero) / (one - zero), 0.0), 1.0)
-
-
-def _distance(mask: sitk.Image) -> sitk.Image:
-    """Signed distance to the mask's border in mm, negative inside."""
-    return sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
-
-
-def closed(mask: sitk.Image, radius: float) -> sitk.Image:
-    """The mask closed by a ball of `radius` mm: nodules at the pleura and vessels lie inside."""
-    return _distance(_distance(mask) > radius) > radius

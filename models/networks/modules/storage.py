@@ -16,7 +16,7 @@ Built = TypeVar("Built", bound=nn.Module)
 def halved(backbone: nn.Module) -> None:
     """Round convolution weights to float16 in place, as they are stored, so that training sees what inference sees."""
     for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
             module.weight.data = module.weight.data.half().float()
 
 
@@ -24,7 +24,7 @@ def to_bytes(network: nn.Module) -> bytes:
     """The network as safetensors: the backbone's convolutions in float16, all else in float32, counters left out."""
     state = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     stored = {
-        key: value.half() if key.startswith("backbone.") and value.ndim == 4 else value.float()
+        key: value.half() if key.startswith("backbone.") and value.ndim in (4, 5) else value.float()
         for key, value in state.items()
     }
     data: bytes = safetensors.torch.save({key: value.contiguous() for key, value in stored.items()})

@@ -1,6 +1,7 @@
-"""A U-Net of residual units for one mask: MONAI's, with its batch normalizations folded for inference.
+"""A U-Net of residual units for masks: MONAI's, with its batch normalizations folded for inference.
 
-Ronneberger, Fischer, Brox, MICCAI 2015; residual units of Kerfoot et al., STACOM 2018 (`monai.networks.nets.UNet`).
+Ronneberger, Fischer, Brox, MICCAI 2015; residual units of Kerfoot et al., STACOM 2018 (`monai.networks.nets.UNet`); of
+volumes Cicek et al., 3D U-Net, MICCAI 2016.
 """
 
 from __future__ import annotations
@@ -12,19 +13,24 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 WIDTHS = (16, 32, 64, 128, 256)
-STRIDE = 16  # input pixels a cell of the lowest level: rows and columns are multiples of it
+VOLUME_WIDTHS = (12, 24, 48, 96, 128)
+STRIDE = 16  # input pixels a cell of the lowest level: its rows, columns and slices are multiples of it
+_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+_TRANSPOSED = (nn.ConvTranspose2d, nn.ConvTranspose3d)
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
 
 
 class UNet(nn.Module):
-    """Logits of one mask at the input's size."""
+    """Logits of masks at the input's size: one mask of images, or of volumes as many as are asked for."""
 
-    def __init__(self, channels: int = 1) -> None:
+    def __init__(self, channels: int = 1, masks: int = 1, *, volumes: bool = False) -> None:
         super().__init__()
-        halvings = (2,) * (len(WIDTHS) - 1)
-        self.backbone = MonaiUNet(2, channels, 1, WIDTHS, halvings, num_res_units=2, norm="BATCH")
+        dimensions, widths = (3, VOLUME_WIDTHS) if volumes else (2, WIDTHS)
+        halvings = (2,) * (len(widths) - 1)
+        self.backbone = MonaiUNet(dimensions, channels, masks, widths, halvings, num_res_units=2, norm="BATCH")
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 1, rows, columns) of an input (N, channels, rows, columns)."""
+        """(N, masks, rows, columns) of an input (N, channels, rows, columns), or both with slices before the rows."""
         logits: Tensor = self.backbone(x)
         return logits
 
@@ -33,8 +39,8 @@ class UNet(nn.Module):
         return (self(x),)
 
     def classify(self, features: tuple[Tensor, ...]) -> Tensor:
-        """The largest logit of each image, (N, 1)."""
-        return features[0].amax((2, 3))
+        """The largest logit of each mask, (N, masks)."""
+        return features[0].flatten(2).amax(2)
 
     def fold(self) -> None:
         """See `models.networks.protocols.Foldable`."""
@@ -42,6 +48,6 @@ class UNet(nn.Module):
             adn: Any = getattr(module, "adn", None)
             norm = getattr(adn, "N", None)
             conv = getattr(module, "conv", None)
-            if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
-                module.conv = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose2d))
+            if isinstance(norm, _NORMS) and isinstance(conv, _CONVOLUTIONS):
+                module.conv = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, _TRANSPOSED))
                 adn.N = nn.Identity()

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models import packages
+from models.anatomy.ct.grid import resampled
 from models.errors import InputError
-from models.localizers.detectors.nodules import resampled
 from tests.models.shared_data import CHEST_CT, needs_chest_ct
 
 SPACING = (2.0, 1.5, 1.5)
