@@ -221,6 +221,42 @@ class Anatomy(_Table):
     """Pixels a side that the network sees."""
 
 
+class Window(NamedTuple):
+    """HU that one channel of a network's input spreads from 0 to 1."""
+
+    centre: float
+    width: Annotated[float, Field(gt=0.0)]
+
+
+class VolumeInput(_Table):
+    """How a volume becomes the input of a network; see `models.anatomy.volumes`."""
+
+    spacing_mm: tuple[Annotated[float, Field(gt=0.0)], Annotated[float, Field(gt=0.0)], Annotated[float, Field(gt=0.0)]]
+    """(z, y, x) of the voxels that the network sees, to the nearest that divides the volume."""
+    resolution_mm: Annotated[float, Field(ge=0.0)] = 0.0
+    """Finer detail is smoothed away, so that sharp and blurred scans look alike."""
+    margin_mm: Annotated[float, Field(ge=0.0)] = 12.0
+    """Around the lungs."""
+    lung_threshold_hu: float = -400.0
+    """Air inside the body below it is lung."""
+    windows: tuple[Window, Window, Window]
+    """The three channels."""
+    slab: Annotated[int, Field(ge=1)] = 1
+    """Slices whose features are averaged."""
+    zones: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 1, 1)
+    """(z, y, x) parts of the crop in which features are averaged; (1, 1, 1): the mean over all slices."""
+    bag: Literal["cells", "slices"] = "cells"
+    """With attention: what it weighs."""
+    batch: Annotated[int, Field(ge=1)] = 16
+    """Slices in the network at once: memory does not grow with the number of slices."""
+
+    @model_validator(mode="after")
+    def _batch_of_slabs(self) -> VolumeInput:
+        if self.batch % self.slab:
+            raise ValueError("volume.batch must be a multiple of volume.slab")
+        return self
+
+
 class Detector(_Table):
     """Parameters of the classical nodule-candidate detector; see `models.localizers.detectors.nodules`."""
 
@@ -293,6 +329,8 @@ class Training(_Table):
     backbone: str = ""
     """How its weights were made where they are not the published ones."""
     baseline: str = ""
+    simulated: bool = False
+    """Trained on simulated lesions: results say so, and the card lets no finding raise a priority."""
     measured: tuple[Measurement, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
 
@@ -317,6 +355,7 @@ class Card(_Table):
     network: Network | None = None
     anatomy: Anatomy | None = None
     detector: Detector | None = None
+    volume: VolumeInput | None = None
     weights: Weights | None = None
     training: Training
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
@@ -328,4 +367,6 @@ class Card(_Table):
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")
+        if self.training.simulated and any(label.triage and label.triage.raises_priority for label in self.labels):
+            raise ValueError("training.simulated: what was trained on simulated lesions may not claim raises_priority")
         return self
