@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from workers.dicom.attributes import number, text
 from workers.inputs.eligibility import refusal
-from workers.inputs.frames import frame_number, frames, identity, is_enhanced
+from workers.inputs.frames import frame_number, frames, instance_uid, is_enhanced
 from workers.inputs.kernels import kernel_of, kernel_words
 from workers.inputs.passes import Pass, passes
 from workers.inputs.stack import Stack, VolumeError, stack
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.card import Input
 
 COVERAGE = 0.8  # of the longest stack: a series that covers less is a detail, however thin its slices are
-Reasons = dict[str, str]  # identity of an instance or frame to the reason why it was left out
+Reasons = dict[str, str]  # SOP Instance UID, also of a frame, to the reason why it was left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +63,19 @@ def choose(headers: Sequence[Dataset], rules: Input) -> Choice:
                 reasons[_uid(header)] = "enhanced CT without functional groups"
     notes: list[str] = []
     targets = _images(accepted, rules, reasons) if rules.kind == "image" else _volume(accepted, rules, reasons, notes)
-    for header in filter(is_enhanced, headers):
-        _of_frames(_uid(header), targets, reasons, notes)
+    for header in filter(is_enhanced, headers) if rules.kind == "volume" else ():
+        _of_frames(header, targets, reasons, notes)
     in_order = dict.fromkeys(_uid(header) for header in headers)
     return Choice(tuple(targets), tuple((uid, reasons[uid]) for uid in in_order if uid in reasons), tuple(notes))
 
 
-def _of_frames(uid: str, targets: Sequence[Target], reasons: Reasons, notes: list[str]) -> None:
+def _of_frames(header: Dataset, targets: Sequence[Target], reasons: Reasons, notes: list[str]) -> None:
     """Why frames of an instance were left out, in place: its own reason where no frame is used, else a note."""
-    counts = Counter(why for one, why in reasons.items() if one.startswith(f"{uid}#"))
-    if not counts:
-        return
-    if not any(uid in target.sop_instance_uids for target in targets):
-        reasons.setdefault(uid, counts.most_common(1)[0][0])
-        return
-    notes.extend(f"{count} frames of the enhanced CT were not analysed: {why}" for why, count in counts.items())
+    counts = Counter(reasons[uid] for uid in map(_uid, frames(header)) if uid in reasons)
+    if any(_uid(header) in target.sop_instance_uids for target in targets):
+        notes.extend(f"{count} frames of the enhanced CT were not analysed: {why}" for why, count in counts.items())
+    elif counts:
+        reasons.setdefault(_uid(header), counts.most_common(1)[0][0])
 
 
 def _images(headers: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[Target]:
@@ -99,7 +97,7 @@ def _volume(headers: Sequence[Dataset], rules: Input, reasons: Reasons, notes: l
         why = _why_not(other, ranked[0][0], longest, rules)
         if name and _series(other.headers[0]) == _series(ranked[0][0].headers[0]):
             why = why.replace("another series was chosen", f"another pass of the series was chosen, not {name}")
-        reasons.update((identity(header), why) for header in other.headers)
+        reasons.update((_uid(header), why) for header in other.headers)
     if ranked and ranked[0][1]:
         notes.append(_which(ranked, reasons))
     elif len(ranked) > 1:
@@ -110,9 +108,8 @@ def _volume(headers: Sequence[Dataset], rules: Input, reasons: Reasons, notes: l
 
 def _target(best: Stack) -> Target:
     numbers = tuple(frame_number(header) or 0 for header in best.headers)
-    return Target(
-        "volume", tuple(map(_uid, best.headers)), _series(best.headers[0]), numbers if any(numbers) else ()
-    )  # fmt: skip
+    uids = tuple(map(instance_uid, best.headers))
+    return Target("volume", uids, _series(best.headers[0]), numbers if any(numbers) else ())
 
 
 def _why(ranked: Sequence[tuple[Stack, str]], reasons: Reasons) -> str:
@@ -120,7 +117,7 @@ def _why(ranked: Sequence[tuple[Stack, str]], reasons: Reasons) -> str:
     best, other = ranked[0][0], ranked[1][0]
     series = [f"series {number(one.headers[0], 'SeriesNumber', 0):.0f}" for one in (best, other)]
     about = f"{len(best.headers)} slices every {best.spacing[0]:.2f} mm, {kernel_words(best.headers[0])}"
-    why = reasons[identity(other.headers[0])].partition(": ")[2]
+    why = reasons[_uid(other.headers[0])].partition(": ")[2]
     return f"of {len(ranked)} volumes of the study {series[0]} was analysed ({about}), before {series[1]}: {why}"
 
 
@@ -139,7 +136,7 @@ def _stacks(series: Sequence[Dataset], rules: Input, reasons: Reasons) -> list[t
     if not found or (whole and longest < COVERAGE * _length(whole[0][0])):
         reasons.update(whole_reasons)
         for header in whole[0][0].headers if whole else ():
-            reasons.pop(identity(header), None)
+            reasons.pop(_uid(header), None)
         return whole
     return found
 
@@ -150,7 +147,7 @@ def _regular(parts: Sequence[Pass], rules: Input, reasons: Reasons) -> list[tupl
         try:
             one = stack(part.headers, rules)
         except VolumeError as error:
-            reasons.update((identity(header), str(error)) for header in part.headers)
+            reasons.update((_uid(header), str(error)) for header in part.headers)
         else:
             reasons.update(one.left_out)
             found.append((one, part.name))
@@ -160,7 +157,7 @@ def _regular(parts: Sequence[Pass], rules: Input, reasons: Reasons) -> list[tupl
 def _which(ranked: Sequence[tuple[Stack, str]], reasons: Reasons) -> str:
     """Which pass was taken and why, in a sentence."""
     best, name = ranked[0]
-    rejected = next((reasons[identity(other.headers[0])] for other, _ in ranked[1:] if _series(other.headers[0])
+    rejected = next((reasons[_uid(other.headers[0])] for other, _ in ranked[1:] if _series(other.headers[0])
                      == _series(best.headers[0])), "")  # fmt: skip
     why = rejected.partition(": ")[2] or "the others are no regular volume"
     return f"the series of the volume holds several passes; analysed was {name} ({len(best.headers)} slices): {why}"

@@ -1,14 +1,17 @@
 """The frames of an enhanced multi-frame CT, each with the header that a single slice would have (PS3.3 A.38).
 
-What stands in the functional groups of all frames or of one (PS3.3 C.7.6.16) is put where a CT Image has it. The number
-of the frame is kept as Referenced Frame Number (0008,1160): results refer to frames by it.
+What stands in the functional groups of all frames or of one (PS3.3 C.7.6.16) is put where a CT Image has it. Each frame
+gets a SOP Instance UID of its own, so that all that follows knows only single slices; the instance and the number of
+the frame are kept as Referenced SOP Instance UID and Referenced Frame Number (0008,1160). Before a result is checked,
+`workers.dicom.references.name_frames` puts those where it refers to a frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, generate_uid
 
 from workers.dicom.attributes import items, number, numbers, text
 from workers.dicom.evidence import changed
@@ -43,24 +46,18 @@ def frames(header: Dataset) -> tuple[Dataset, ...]:
 def frame_number(header: Dataset) -> int | None:
     """Which frame of its instance a header is of, from 1; None of a whole instance."""
     found = numbers(header, "ReferencedFrameNumber")
-    return int(found[0]) if found and is_enhanced(header) else None
+    return int(found[0]) if found else None
 
 
-def identity(header: Dataset) -> str:
-    """SOP Instance UID, and of a frame its number behind it: "1.2.3#17"."""
-    number_ = frame_number(header)
-    return str(header.get("SOPInstanceUID", "")) + (f"#{number_}" if number_ else "")
-
-
-def frame_numbers(headers: Sequence[Dataset]) -> list[int] | None:
-    """Of headers of one instance; None of whole instances."""
-    found = [one for header in headers if (one := frame_number(header)) is not None]
-    return found or None
+def instance_uid(header: Dataset) -> str:
+    """SOP Instance UID of the file that a header is of."""
+    keyword = "SOPInstanceUID" if frame_number(header) is None else "ReferencedSOPInstanceUID"
+    return str(header.get(keyword, ""))
 
 
 def _frames(header: Dataset) -> Iterator[Dataset]:
     shared, each = (items(header, keyword) for keyword in _GROUPS)
-    root = changed(header)
+    root = changed(header, SOPClassUID=CTImageStorage)
     for keyword in _DROPPED:
         root.pop(keyword, None)
     if shared:
@@ -71,6 +68,8 @@ def _frames(header: Dataset) -> Iterator[Dataset]:
         frame.file_meta = header.file_meta
         frame.update(root)
         frame.InstanceNumber, frame.ReferencedFrameNumber = index, index
+        frame.ReferencedSOPClassUID, frame.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+        frame.SOPInstanceUID = generate_uid(entropy_srcs=[str(header.SOPInstanceUID), str(index)])
         _take(frame, groups)
         yield frame
 

@@ -38,15 +38,16 @@ class Affine:
 
     def inverse(self) -> Affine:
         """The way back."""
-        back = np.linalg.inv(self.matrix)
+        back: Floats = np.linalg.inv(self.matrix).astype(np.float64)
         return Affine(back, -back @ self.offset)
 
     @classmethod
     def between(cls, shape: Sequence[int], other: Sequence[int]) -> Self:
         """From voxels to those of a grid of another shape that covers the same extent."""
-        scale: Floats = np.divide(other, shape, dtype=np.float64)
+        scale: Floats = np.array([b / a for a, b in zip(shape, other, strict=True)], np.float64)
         offset: Floats = 0.5 * scale - 0.5
-        return cls(np.diag(scale), offset)
+        matrix: Floats = np.diag(scale).astype(np.float64)
+        return cls(matrix, offset)
 
 
 def sampled(values: NDArray[Any], way: Affine, box: Box, outside: float | None = None) -> NDArray[Any]:

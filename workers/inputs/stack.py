@@ -20,7 +20,6 @@ from pydicom.dataset import Dataset
 
 from node.errors import AnalysisError
 from workers.dicom.attributes import number, numbers, text, words
-from workers.inputs.frames import identity
 
 if TYPE_CHECKING:
     from models.card import Input
@@ -68,7 +67,7 @@ class Stack:
     spacing: tuple[float, float, float]  # mm between slices, rows, columns
     direction: Floats  # (3, 3): row i is the LPS vector that one mm along slices, rows, columns leads; see `tilt`
     origin: tuple[float, float, float]  # of the first pixel of the first slice
-    left_out: tuple[tuple[str, str], ...]  # (identity, reason)
+    left_out: tuple[tuple[str, str], ...]  # (SOP Instance UID, reason)
     notes: tuple[str, ...] = ()  # what was decided about the slices, in sentences
 
     @property
@@ -135,9 +134,9 @@ def _placed(headers: Sequence[Dataset], left_out: list[tuple[str, str]]) -> list
     for header in headers:
         found = placed(header)
         if "LOCALIZER" in words(header, "ImageType"):
-            left_out.append((identity(header), "localizer"))
+            left_out.append((_uid(header), "localizer"))
         elif found is None:
-            left_out.append((identity(header), "no valid position, orientation or Pixel Spacing"))
+            left_out.append((_uid(header), "no valid position, orientation or Pixel Spacing"))
         else:
             slices.append(found)
     return slices
@@ -150,7 +149,7 @@ def _alike(slices: list[Slice], left_out: list[tuple[str, str]]) -> list[Slice]:
     keys = [(one.frame, one.size, one.pixel, tuple(np.round(one.cosines, 2).ravel() + 0.0)) for one in slices]
     usual = slices[keys.index(Counter(keys).most_common(1)[0][0])]
     reasons = [(one, _difference(one, usual)) for one in slices]
-    left_out.extend((identity(one.header), reason) for one, reason in reasons if reason)
+    left_out.extend((_uid(one.header), reason) for one, reason in reasons if reason)
     return [one for one, reason in reasons if not reason]
 
 
@@ -171,7 +170,7 @@ def _without_duplicates(slices: list[Slice], left_out: list[tuple[str, str]]) ->
         if kept and distances([kept[-1], one])[0] < SAME_PLACE:
             first, second = sorted((kept[-1], one), key=lambda one: number(one.header, "InstanceNumber", np.inf))
             kept[-1] = first
-            left_out.append((identity(second.header), f"duplicate of another slice at {where(second)}"))
+            left_out.append((_uid(second.header), f"duplicate of another slice at {where(second)}"))
         else:
             kept.append(one)
     return kept
@@ -203,7 +202,7 @@ def _regular_part(slices: list[Slice], smallest: int, left_out: list[tuple[str, 
     if len(part) < max(smallest, LEAST_PART * len(slices)) or _irregular(part, distances(part), usual)[0]:
         raise VolumeError(reason)
     others = slices[:begin] + slices[end:]
-    left_out.extend((identity(one.header), f"it lies beyond a gap: {reason}") for one in others)
+    left_out.extend((_uid(one.header), f"it lies beyond a gap: {reason}") for one in others)
     ends_at = f"from {where(part[0])} to {where(part[-1])}"
     notes.append(f"{reason}: analysed were the {len(part)} slices {ends_at}, and {len(others)} were not")
     return part
@@ -253,3 +252,7 @@ def _aside(slices: Sequence[Slice]) -> Floats:
 
 def _within(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] * (1 - UNEVEN) <= value <= limits[1] * (1 + UNEVEN)
+
+
+def _uid(header: Dataset) -> str:
+    return str(header.get("SOPInstanceUID", ""))

@@ -105,7 +105,7 @@ def test_what_fills_a_lung_has_no_region_and_names_the_lungs(
     assert wording.finding_location(finding, (), "zh") == chinese
     words = wording.present_sentence(finding, (), phantoms.context(), "en")
     assert words == f"Pneumothorax, probability 90 %: {english}."
-    assert f"No region is drawn of what is {english}." in finding_sentences(finding, (), "probability")
+    assert f"No region is drawn of what is {english}." in finding_sentences(finding, (), phantoms.card())
 
 
 def test_the_side_of_the_patient_is_not_named_where_it_is_unknown() -> None:
@@ -133,4 +133,4 @@ def test_a_region_of_the_heart_is_central_although_a_lung_lies_behind_it() -> No
 def test_without_regions_a_finding_keeps_its_sentence() -> None:
     finding = found(NOTHING, source_of())
     assert (finding.regions, finding.diffuse, wording.finding_location(finding, ())) == ((), "", "")
-    assert "No region is drawn: the saliency map does not" in finding_sentences(finding, (), "probability")
+    assert "No region is drawn: the saliency map does not" in finding_sentences(finding, (), phantoms.card())

@@ -15,7 +15,7 @@ from tests.workers.results_phantoms import enclosed_area
 from workers.dicom.references import Predecessor
 from workers.findings.analysed import AnalysedStudy
 from workers.findings.equipment import RESEARCH
-from workers.findings.findings import Finding, largest_slice
+from workers.findings.findings import Finding
 from workers.findings.source import Source
 from workers.results.regions import regions_documents
 from workers.results.seg import segmentations
@@ -107,7 +107,7 @@ def test_the_outline_encloses_the_mask_on_the_image_that_it_names(kind: str) -> 
     regions = [region for finding in found for region in finding.regions]
     for outline, region in zip(_named(dataset, "111030"), regions, strict=True):
         points = np.array(outline.GraphicData, dtype=np.float32).reshape(-1, 2)
-        index = largest_slice(region.mask) if kind == "volume" else 0
+        index = phantoms.largest_slice(region.mask) if kind == "volume" else 0
         plane = region.mask[index] if kind == "volume" else region.mask
         assert enclosed_area(points) == pytest.approx(plane.sum() - 0.5)
         middle = np.argwhere(plane).mean(axis=0)[::-1] + 0.5
