@@ -64,12 +64,15 @@ def _frames(header: Dataset) -> Iterator[Dataset]:
         _take(root, shared[0])
     count = int(number(header, "NumberOfFrames", 1))
     for index, groups in enumerate(each[:count], start=1):
-        frame = Dataset()
+        frame = changed(
+            root,
+            SOPInstanceUID=generate_uid(entropy_srcs=[str(header.SOPInstanceUID), str(index)]),
+            ReferencedSOPClassUID=header.SOPClassUID,
+            ReferencedSOPInstanceUID=header.SOPInstanceUID,
+            ReferencedFrameNumber=index,
+            InstanceNumber=index,
+        )
         frame.file_meta = header.file_meta
-        frame.update(root)
-        frame.InstanceNumber, frame.ReferencedFrameNumber = index, index
-        frame.ReferencedSOPClassUID, frame.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-        frame.SOPInstanceUID = generate_uid(entropy_srcs=[str(header.SOPInstanceUID), str(index)])
         _take(frame, groups)
         yield frame
 
@@ -83,7 +86,7 @@ def _take(frame: Dataset, groups: Dataset) -> None:
                     frame[keyword] = item[keyword]
     for item in items(groups, "CTImageFrameTypeSequence")[:1]:
         if "FrameType" in item:
-            frame.ImageType = item.FrameType
+            frame.add_new("ImageType", "CS", item.FrameType)
     for item in items(groups, "FrameContentSequence")[:1]:
         if "FrameAcquisitionNumber" in item:
-            frame.AcquisitionNumber = item.FrameAcquisitionNumber
+            frame.add_new("AcquisitionNumber", "IS", item.FrameAcquisitionNumber)
