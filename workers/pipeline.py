@@ -101,7 +101,8 @@ class _Run:
         paths = {instance.sop_instance_uid: instance.path for instance in self.study.instances}
         chosen, rules = [paths[uid] for uid in target.sop_instance_uids], self.model.card.input
         if target.kind == "volume":
-            return VolumeSource(load_volume(chosen, self.environment.decoder, rules, target.frames))
+            known = {paths[uid]: one for one in self.headers if (uid := str(one.SOPInstanceUID)) in paths}
+            return VolumeSource(load_volume(chosen, self.environment.decoder, rules, target.frames, known))
         assert rules.size is not None, "the card's own check: an image model has a size"
         image = load_image(chosen[0], self.environment.decoder)
         return ImageSource(image, image_grid(image.dataset, rules.size))

@@ -46,7 +46,7 @@ def written(slices: Sequence[Dataset], folder: Path) -> list[Path]:
 
 
 def card(*, simulated: bool = False) -> Card:
-    """Of a volume package with the labels of `results_phantoms.card`; trained on simulated lesions it raises nothing."""
+    """Of a volume package with the labels of `results_phantoms.card`; of simulated lesions it may raise nothing."""
     made = results.card("volume")
     if not simulated:
         return made
@@ -59,7 +59,8 @@ def card(*, simulated: bool = False) -> Card:
 class BallModel:
     """A model of volumes: its first two labels are present where something in the lungs is as dense as bone.
 
-    Its maps have a cell a voxel and reach the threshold from 100 HU on. With `zones` it knows the lungs: the patient's right and left half.
+    Its maps have a cell a voxel and reach the threshold from 100 HU on. With `zones` it knows the lungs: the patient's
+    right and left half.
     """
 
     card: Card = field(default_factory=card)

@@ -139,12 +139,10 @@ def test_an_enhanced_ct_gives_what_its_slices_give_and_refers_to_its_frames(
     ours = [item for item in references if item.ReferencedSOPClassUID == EnhancedCTImageStorage]
     assert ours
     assert {str(item.ReferencedSOPInstanceUID) for item in ours} == {f"{phantoms.STUDY}.7"}
-    frames = [
-        int(item.SourceImageSequence[0].ReferencedFrameNumber)
-        for frame in segmentation.PerFrameFunctionalGroupsSequence
-        for item in frame.DerivationImageSequence
-    ]
-    heights = [float(frame.PlanePositionSequence[0].ImagePositionPatient[2]) for frame in segmentation.PerFrameFunctionalGroupsSequence]  # fmt: skip
+    groups = segmentation.PerFrameFunctionalGroupsSequence
+    sources = [frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in groups]
+    frames = [int(item.ReferencedFrameNumber) for item in sources]
+    heights = [float(frame.PlanePositionSequence[0].ImagePositionPatient[2]) for frame in groups]
     placed = [float(slices[::-1][number - 1].ImagePositionPatient[2]) for number in frames]
     assert heights == pytest.approx(placed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from workers.dicom.attributes import header, numbers
+from workers.dicom.evidence import changed
 from workers.dicom.geometry import drop_invalid
 from workers.inputs.decoding.decoder import Decoder, Stored
 from workers.inputs.frames import frame_number, frames
@@ -119,7 +120,11 @@ class SourceVolume:
 
 
 def load_volume(
-    paths: Sequence[Path], decoder: Decoder, rules: Input | None = None, numbers_of_frames: Sequence[int] = ()
+    paths: Sequence[Path],
+    decoder: Decoder,
+    rules: Input | None = None,
+    numbers_of_frames: Sequence[int] = (),
+    known: Mapping[Path, Dataset] | None = None,
 ) -> SourceVolume:
     """Sort, check, decode and rescale the slices of a series.
 
@@ -129,6 +134,8 @@ def load_volume(
         A file each slice.
     numbers_of_frames
         The frame of each slice, where the files are of enhanced CTs.
+    known
+        Headers of files that have been read already; they stay as they are.
 
     Raises
     ------
@@ -137,7 +144,7 @@ def load_volume(
     DecodeError
         By the decoder.
     """
-    files = _headers(paths, numbers_of_frames)
+    files = _headers(paths, numbers_of_frames, known or {})
     found = stack([one for one, _ in files.values()], rules)
     for one in found.headers:
         require_monochrome(one)
@@ -151,12 +158,20 @@ def load_volume(
     return SourceVolume(found.headers, array, found.spacing, found.direction, found.origin, found.left_out)
 
 
-def _headers(paths: Sequence[Path], wanted: Sequence[int]) -> dict[int, tuple[Dataset, Path]]:
+def _headers(
+    paths: Sequence[Path], wanted: Sequence[int], known: Mapping[Path, Dataset]
+) -> dict[int, tuple[Dataset, Path]]:
     """Each slice's header and file, by the header's identity; a file of many frames is read once."""
-    read = {path: frames(drop_invalid(header(path))) for path in dict.fromkeys(paths)}
+    read = {path: frames(_copied(known[path]) if path in known else header(path)) for path in dict.fromkeys(paths)}
     places = zip(paths, wanted or [1] * len(paths), strict=True)
     slices = ((read[path][number - 1], path) for path, number in places)
     return {id(one): (drop_invalid(one), path) for one, path in slices}
+
+
+def _copied(header_: Dataset) -> Dataset:
+    copy = changed(header_)
+    copy.file_meta = header_.file_meta
+    return copy
 
 
 def _stored(headers: Sequence[Dataset], paths: Sequence[Path], decoder: Decoder) -> Iterator[tuple[int, Stored]]:
