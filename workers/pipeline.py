@@ -343,7 +343,7 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
 
 
 def _place(finding: Finding, card: Card) -> str:
-    """Where it is, for pages; of a model that was trained on simulated lesions that is said beside it."""
+    """Where it is, for pages, and whether the model was trained on simulated lesions."""
     words = (wording.finding_location(finding, finding.regions), "trained on simulated lesions")
     return "; ".join(filter(None, words if card.training.simulated and finding.present else words[:1]))
 

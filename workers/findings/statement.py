@@ -31,8 +31,8 @@ def finding_sentences(
     name, (value, threshold) = finding.label.title, wording.compared(finding, quantity)
     simulated = [wording.phrase("simulated", "en")] if card.training.simulated else []
     if not finding.present:
-        told = f"{name}: not present. The {quantity} of {value} is below the threshold of {threshold}."
-        return " ".join([told, *simulated])
+        sentence = f"{name}: not present. The {quantity} of {value} is below the threshold of {threshold}."
+        return " ".join([sentence, *simulated])
     sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the threshold of {threshold}."]
     sentences += [_region_sentence(region, source, several) for region, source in regions]
     if finding.diffuse:

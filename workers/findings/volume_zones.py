@@ -39,15 +39,15 @@ class VolumeZones:
     def location(self, mask: BoxedMask) -> Location:
         """Side and zone of the lung that holds most of a region, else of the nearest one."""
         indices = mask.indices[:: 1 + mask.size // MOST_VOXELS]
-        places = self.volume.cells_of(indices, self.cells.shape)
-        sides, _ = counted(self.cells[tuple(places.T)])
-        return zone_of(sides) if sides.any() else self._nearest(places.mean(axis=0))
+        cells = self.volume.cells_of(indices, self.cells.shape)
+        sides, _ = counted(self.cells[tuple(cells.T)])
+        return zone_of(sides) if sides.any() else self._nearest(cells.mean(axis=0))
 
     def diffuse(self, inside: BoxedMask) -> str:
         """The lungs that a finding fills, a key of the table of phrases; empty where it has a focus."""
         step = 1 + inside.size // MOST_VOXELS
-        places = self.volume.cells_of(inside.indices[::step], self.cells.shape)
-        found, _ = counted(self.cells[tuple(places.T)])
+        cells = self.volume.cells_of(inside.indices[::step], self.cells.shape)
+        found, _ = counted(self.cells[tuple(cells.T)])
         every, _ = counted(self.cells)
         in_cells = step * self.cells.size / np.prod(self.volume.array.shape)  # cells that a voxel looked up stands for
         return filled((found * in_cells).astype(np.intp), every, of_patient=True)

@@ -240,10 +240,10 @@ def present_sentence(finding: Finding, regions: Sequence[Region], context: Conte
     }
     where = finding_location(finding, regions, language)
     key = "present" if where else "present, no region"
-    told = phrase(key, language, places=where, **words)
+    sentence = phrase(key, language, places=where, **words)
     if not context.card.training.simulated:
-        return told
-    return told + ("" if language == "zh" else " ") + phrase("simulated", language)
+        return sentence
+    return sentence + ("" if language == "zh" else " ") + phrase("simulated", language)
 
 
 def made_by(context: Context, language: str) -> str:

@@ -78,7 +78,7 @@ def _frames(header: Dataset) -> Iterator[Dataset]:
 
 
 def _take(frame: Dataset, groups: Dataset) -> None:
-    """Put what the functional groups say where a single slice has it, in place."""
+    """Put what stands in the functional groups where a single slice has it, in place."""
     for macro, keywords in _MACROS.items():
         for item in items(groups, macro)[:1]:
             for keyword in keywords:

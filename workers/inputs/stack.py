@@ -193,32 +193,30 @@ def _regular_part(slices: list[Slice], smallest: int, left_out: list[tuple[str, 
     """All slices where they lie evenly, else the largest part between gaps that does; VolumeError where it is small."""
     gaps = distances(slices)
     usual = float(np.median(gaps))
-    reason, cuts = _irregular(slices, gaps, usual)
+    reason = _irregular(slices, gaps, usual)
     if not reason:
         return slices
-    ends = [0, *(np.flatnonzero(cuts) + 1).tolist(), len(slices)]
+    ends = [0, *(np.flatnonzero(gaps > HOLE * usual) + 1).tolist(), len(slices)]
     begin, end = max(pairwise(ends), key=lambda part: part[1] - part[0])
-    part = slices[begin:end]
-    if len(part) < max(smallest, LEAST_PART * len(slices)) or _irregular(part, distances(part), usual)[0]:
+    part, others = slices[begin:end], slices[:begin] + slices[end:]
+    if len(part) < max(smallest, LEAST_PART * len(slices)) or _irregular(part, distances(part), usual):
         raise VolumeError(reason)
-    others = slices[:begin] + slices[end:]
     left_out.extend((_uid(one.header), f"it lies beyond a gap: {reason}") for one in others)
     ends_at = f"from {where(part[0])} to {where(part[-1])}"
     notes.append(f"{reason}: analysed were the {len(part)} slices {ends_at}, and {len(others)} were not")
     return part
 
 
-def _irregular(slices: Sequence[Slice], gaps: Floats, usual: float) -> tuple[str, NDArray[np.bool_]]:
-    """(why the slices do not lie evenly, or ""; which gaps are not as wide as is usual)."""
-    uneven = np.abs(gaps - usual) > max(UNEVEN * usual, ROUNDING)
+def _irregular(slices: Sequence[Slice], gaps: Floats, usual: float) -> str:
+    """Why the slices do not lie evenly; empty where they do."""
     widest, worst = int(np.argmax(gaps)), int(np.argmax(np.abs(gaps - usual)))
     if gaps[widest] > HOLE * usual:
         between = f"between {where(slices[widest])} and {where(slices[widest + 1])}"
-        return f"slices are missing {between}: {gaps[widest]:.2f} mm apart where {usual:.2f} mm is usual", uneven
-    if uneven.any() and _off_grid(gaps) > OFF_GRID:
+        return f"slices are missing {between}: {gaps[widest]:.2f} mm apart where {usual:.2f} mm is usual"
+    if abs(gaps[worst] - usual) > max(UNEVEN * usual, ROUNDING) and _off_grid(gaps) > OFF_GRID:
         between = f"between {where(slices[worst])} and {where(slices[worst + 1])}"
-        return f"uneven slice spacing {between}: {gaps[worst]:.2f} mm where {usual:.2f} mm is usual", uneven
-    return "", uneven
+        return f"uneven slice spacing {between}: {gaps[worst]:.2f} mm where {usual:.2f} mm is usual"
+    return ""
 
 
 def _off_grid(gaps: Floats) -> float:

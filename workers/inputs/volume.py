@@ -60,8 +60,8 @@ class SourceVolume:
             shape, way = self._model_grid
             whole = tuple(slice(0, length) for length in shape)
             return sampled(self.array, way.inverse(), whole, outside=AIR), (z, y, x)
-        turned: Hounsfield = np.ascontiguousarray(self.array.transpose(order)[flips])
-        return turned, (z, y, x)
+        array: Hounsfield = np.ascontiguousarray(self.array.transpose(order)[flips])
+        return array, (z, y, x)
 
     def to_source(self, values: NDArray[Number]) -> NDArray[Number]:
         """A map or mask that covers the model's grid, in this array's axes and shape.
@@ -163,8 +163,8 @@ def _headers(
 ) -> dict[int, tuple[Dataset, Path]]:
     """Each slice's header and file, by the header's identity; a file of many frames is read once."""
     read = {path: frames(_copied(known[path]) if path in known else header(path)) for path in dict.fromkeys(paths)}
-    places = zip(paths, wanted or [1] * len(paths), strict=True)
-    slices = ((read[path][number - 1], path) for path, number in places)
+    named = zip(paths, wanted or [1] * len(paths), strict=True)
+    slices = ((read[path][number - 1], path) for path, number in named)
     return {id(one): (drop_invalid(one), path) for one, path in slices}
 
 
