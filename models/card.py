@@ -177,6 +177,8 @@ class Input(_Table):
     smallest_slices: Annotated[int, Field(ge=1)] = 1
     slice_thickness: tuple[float, float] | None = None
     """(smallest, largest) distance between slices in mm; volumes only."""
+    kernel: Literal["soft", "lung"] = "soft"
+    """Of volumes that are alike in all else the one with such a reconstruction kernel is analysed."""
 
     @model_validator(mode="after")
     def _image_has_size(self) -> Input:

@@ -65,5 +65,5 @@ def _check_volume(volume: NDArray[np.float32], spacing: tuple[float, ...] | None
         raise InputError(f"{card.name} takes volumes of at least {least} slices, rows, columns, not {volume.shape}.")
     if spacing is None or len(spacing) != 3 or not all(np.isfinite(spacing)) or min(spacing) <= 0:
         raise InputError(f"{card.name} needs the spacing (z, y, x) of the volume in mm, not {spacing}.")
-    if not np.isfinite(volume).all():
+    if volume.dtype.kind == "f" and not all(np.isfinite(one).all() for one in volume):
         raise InputError(f"{card.name} takes Hounsfield units; this volume has values that are no numbers.")

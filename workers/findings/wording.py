@@ -43,6 +43,7 @@ PHRASES = {
         "By its card it does not change the reading order.",
         "按其模型卡,不改变阅片顺序。",
     ),
+    "simulated": ("Trained on simulated lesions.", "模型用模拟病灶训练。"),
     "excluded": ("No {name} seen.", "未见{name}。"),
     "not excluded": (
         "Below threshold, and not excluded: {names}.",
@@ -140,12 +141,13 @@ def place(location: Location, language: str = "en") -> str:
     across = phrase(location.across, language)
     if not location.zone and location.z is None:
         return across
-    if location.z is not None:
-        return phrase("slice", language, side=across, z=location.z, image=location.image)
-    zone = phrase(location.zone, language)
-    return phrase("zone", language, side=across, zone=zone) if location.of_patient else phrase(
-        "picture", language, part=across, zone=zone
-    )  # fmt: skip
+    if location.zone:
+        zone = phrase(location.zone, language)
+        name_ = "zone" if location.of_patient else "picture"
+        across = phrase(name_, language, side=across, part=across, zone=zone)
+    if location.z is None:
+        return across
+    return phrase("slice", language, side=across, z=location.z, image=location.image)
 
 
 def locations(regions: Iterable[Region], language: str = "en") -> str:
@@ -263,9 +265,11 @@ def present_sentence(finding: Finding, regions: Sequence[Region], context: Conte
         "value": value(finding, quantity),
     }
     where = finding_location(finding, regions, language)
-    return phrase("present", language, places=where, **words) if where else phrase(
-        "present, no region", language, **words
-    )  # fmt: skip
+    key = "present" if where else "present, no region"
+    sentence = phrase(key, language, places=where, **words)
+    if not context.card.training.simulated:
+        return sentence
+    return sentence + ("" if language == "zh" else " ") + phrase("simulated", language)
 
 
 def made_by(context: Context, language: str) -> str:

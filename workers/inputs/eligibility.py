@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from workers.dicom.attributes import items, number, photometric, text, words
+from workers.inputs.frames import ENHANCED_CT, is_enhanced
 from workers.inputs.storage import STORAGE, image_classes
 from workers.inputs.views import WORDS as VIEW_WORDS
 from workers.inputs.views import view_refusal
@@ -26,7 +27,7 @@ OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
 RADIOGRAPHS = {STORAGE + "1": "CR", STORAGE + "1.1": "DX"}
 OF_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "XR", "CXR", "XRAY", "OT"})  # words that deny no radiograph
-READ = frozenset({STORAGE + "2"})  # as volumes
+READ = frozenset({STORAGE + "2"}) | ENHANCED_CT  # as volumes
 # SOP classes of PS3.4 B.5 that are no acquired image, by the beginning of what follows STORAGE; the first that fits.
 NO_IMAGE = (
     (("88.67", "88.68", "88.76"), "dose report"),
@@ -41,7 +42,6 @@ NO_IMAGE = (
     (("7",), "secondary capture"),
     (("9.",), "waveform"),
     (("1.1.1",), "unprocessed image (FOR PROCESSING)"),
-    (("2.1", "2.2"), "enhanced multi-frame CT, which is not read"),
 )
 RECONSTRUCTED = frozenset(
     {"MIP", "MINIP", "MPR", "PROJECTION IMAGE", "VOLUME RENDERED", "VRT", "SSD", "REFORMATTED", "AVERAGE", "RESAMPLED"}
@@ -168,7 +168,7 @@ def _view(dataset: Dataset, rules: Input) -> str | None:
 def _pixels(dataset: Dataset, rules: Input) -> str | None:
     if number(dataset, "SamplesPerPixel", 1) != 1 or not photometric(dataset).startswith("MONO"):
         return "colour image"
-    if number(dataset, "NumberOfFrames", 1) > 1:
+    if number(dataset, "NumberOfFrames", 1) > 1 and not is_enhanced(dataset):
         return "image of several frames"
     rows, columns = int(number(dataset, "Rows", 0)), int(number(dataset, "Columns", 0))
     low = rules.smallest_rows_columns

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -40,7 +41,7 @@ def _segmentation(analysed: AnalysedSource) -> Dataset:
     what = "findings" if context.card.category == "finding" else "organs"
     dataset: Dataset = hd.seg.Segmentation(
         source_images=_images(analysed),
-        pixel_array=np.stack([region.frames[touched] for _, region in pairs], axis=-1).view(np.uint8),
+        pixel_array=_pixels([region for _, region in pairs], touched),
         segmentation_type="BINARY",
         segment_descriptions=[_segment(number, *pair, context) for number, pair in enumerate(pairs, start=1)],
         series_instance_uid=context.uid("segmentation/series", _series_key(analysed)),
@@ -64,6 +65,12 @@ def _segmentation(analysed: AnalysedSource) -> Dataset:
     _fix_dimension_organization(dataset, context.uid("segmentation/dimensions", *uids))
     equipment.sign(dataset, context)
     return dataset
+
+
+def _pixels(regions: Sequence[Region], touched: Sequence[int]) -> NDArray[np.uint8]:
+    """(frames, rows, columns, segments) of the frames that a region touches."""
+    planes = [np.stack([region.boxed.on(frame) for region in regions], axis=-1) for frame in touched]
+    return np.stack(planes).view(np.uint8)
 
 
 def _series_key(analysed: AnalysedSource) -> str:

@@ -100,6 +100,12 @@ def number(name: Code, value: float, unit: Code, algorithm: Any = None, digits: 
     return hd.sr.Measurement(codes.coded(name), round(value, digits), codes.coded(unit), algorithm_id=algorithm)
 
 
+def mean_attenuation(value: float) -> Any:
+    """The mean density of a region in HU."""
+    name, unit, mean = (codes.coded(one) for one in (codes.ATTENUATION, codes.HOUNSFIELD, codes.MEAN))
+    return hd.sr.Measurement(name, round(value, 1), unit, derivation=mean)
+
+
 def comment(sentence: str) -> Any:
     """A sentence for people."""
     return hd.sr.TextContentItem(codes.coded(codes.COMMENT), sentence, relationship_type="CONTAINS")

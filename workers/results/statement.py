@@ -60,6 +60,6 @@ def _finding_group(finding: Finding, regions: Sequence[tuple[Region, Source]], s
             *(sr.acr_category(label) if finding.present else []),
         ],
     )
-    sentence = statement.finding_sentences(finding, regions, context.card.quantity, len(study.sources) > 1)
+    sentence = statement.finding_sentences(finding, regions, context.card, len(study.sources) > 1)
     group[0].ContentSequence.insert(0, sr.comment(sentence))
     return group

@@ -95,7 +95,7 @@ def test_a_finding_that_does_not_change_the_order_says_so_in_both_languages() ->
         context = phantoms.context(language=language)
         _, pleura, lungs, _ = report([(finding, finding.regions) for finding in shown], context)
         assert (pleura.count(sentence), lungs.count(sentence)) == (1, 0)
-    sentences = [finding_sentences(finding, [], "probability") for finding in shown]
+    sentences = [finding_sentences(finding, [], phantoms.card()) for finding in shown]
     assert ["By its card" in one for one in sentences] == [True, False, False]
 
 
