@@ -44,6 +44,8 @@ FEATURES = "features"  # below the run folder, while it trains
 SMALL = {"Nodule": 0.998, "Ground_Glass_Nodule": 0.998, "Emphysema": QUANTILE, "Cardiomegaly": QUANTILE}
 REST = 0.97
 REGIONS = "Regions are "
+WEAK = "Not shown to be better than chance"
+CHANCE = 0.5
 
 
 def train(
@@ -141,10 +143,17 @@ def _card(like: Card, found: VolumeFit, examples: VolumeExamples, seed: int) -> 
     probabilities = _probabilities(labels, found.logits)
     labels = with_saliency_thresholds(labels, found.maps.cells, probabilities, examples.truth, _quantile)
     own = measurements("training, out of fold,", labels, examples, probabilities)
-    limits = (*(limit for limit in like.limits if not limit.startswith(REGIONS)), found.regions)
+    kept = (limit for limit in like.limits if not limit.startswith((REGIONS, WEAK)))
+    limits = (*kept, found.regions, *_weak(own))
     new = {"seed": seed, "penalty": found.penalty, "measured": own, "method": found.method}
     training = like.training.model_copy(update=new)
     return like.model_copy(update={"labels": labels, "limits": limits, "training": training}), own
+
+
+def _weak(measured: Sequence[Measurement]) -> tuple[str, ...]:
+    """A sentence on the labels whose out-of-fold interval reaches chance; none where there are none."""
+    chance = [one.label.replace("_", " ") for one in measured if one.interval[0] <= CHANCE]
+    return (f"{WEAK} (the interval of the out-of-fold AUC reaches 0.5): {', '.join(chance)}.",) if chance else ()
 
 
 def _quantile(label: Label) -> float:

@@ -9,11 +9,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from models.anatomy.volumes.lattice import Crop
+from models.anatomy.volumes.lattice import Box, Crop
 
 LOWEST_HU, HIGHEST_HU = -1024.0, 1500.0
 SLAB = 32  # slices in memory at once
 REACH = 4.0  # mm beyond a crop that smoothing and interpolation see
+NEARLY = 1e-6  # of a voxel
 SMOOTHING = 0.4  # deviation of the Gaussian by the resolution
 
 
@@ -30,10 +31,15 @@ def shrunk(volume: NDArray[np.float32], spacing: tuple[float, ...], target: floa
 
 
 def taken(
-    volume: NDArray[np.float32], spacing: tuple[float, ...], crop: Crop, resolution: float
+    volume: NDArray[np.float32], spacing: tuple[float, ...], crop: Crop, resolution: float, box: Box | None = None
 ) -> NDArray[np.float32]:
-    """The HU of a crop (z, y, x), free of detail finer than `resolution` mm; beyond the volume its border goes on."""
-    edges = zip(crop.start, crop.shape, crop.lattice.steps, spacing, volume.shape, strict=True)
+    """The HU of a crop (z, y, x), free of detail finer than `resolution` mm.
+
+    Beyond the volume its border goes on; with a box, beyond that. A crop of whole cells reaches further than the chest,
+    and what is there (air, the table) would differ from what is around a volume that was cropped before it came here.
+    """
+    ends = box or tuple((0.0, count * step) for count, step in zip(volume.shape, spacing, strict=True))
+    edges = zip(crop.start, crop.shape, crop.lattice.steps, spacing, volume.shape, ends, strict=True)
     z, y, x = (_needed(start * step, (start + count) * step, *rest) for start, count, step, *rest in edges)
     slices = np.concatenate(list(_in_plane(volume[z, y, x], spacing, (y.start, x.start), crop, resolution)))
     image = sitk.GetImageFromArray(slices)
@@ -61,10 +67,11 @@ def _in_plane(
         yield sitk.GetArrayFromImage(_resampled(_smoothed(image, (0, 1), resolution), *grid))
 
 
-def _needed(low: float, high: float, spacing: float, count: int) -> slice:
-    """Voxels of the volume along one axis that a crop between these edges in mm needs; at least one."""
-    start = min(max(0, math.floor((low - REACH) / spacing)), count - 1)
-    return slice(start, max(start + 1, min(count, math.ceil((high + REACH) / spacing))))
+def _needed(low: float, high: float, spacing: float, count: int, ends: tuple[float, float]) -> slice:
+    """Voxels along one axis that a crop between these edges in mm needs, within the ends; at least one."""
+    first, last = max(0, math.floor(ends[0] / spacing + NEARLY)), min(count, math.ceil(ends[1] / spacing - NEARLY))
+    start = min(max(first, math.floor((low - REACH) / spacing)), last - 1)
+    return slice(start, max(start + 1, min(last, math.ceil((high + REACH) / spacing))))
 
 
 def _image(array: NDArray[np.float32], spacing: tuple[float, ...]) -> sitk.Image:

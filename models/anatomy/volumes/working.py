@@ -31,4 +31,4 @@ class Working:
         box, found = chest_box(volume, spacing, how.lung_threshold_hu, how.margin_mm)
         lattice = Lattice.over(volume.shape, spacing, how.spacing_mm, share)
         crop = Crop.around(lattice, box, cell)
-        return cls(crop, taken(volume, spacing, crop, how.resolution_mm), () if found else (WHOLE,))
+        return cls(crop, taken(volume, spacing, crop, how.resolution_mm, box), () if found else (WHOLE,))

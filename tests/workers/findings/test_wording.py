@@ -58,7 +58,9 @@ def test_what_was_trained_on_simulated_lesions_excludes_nothing() -> None:
 
 
 def shipped() -> list[Card]:
-    return [read_card(packages.find(name, ()) / "card.toml") for name in ("chest-xray", "chest-ct")]
+    return [
+        read_card(packages.find(name, ()) / "card.toml") for name in ("chest-xray", "chest-ct", "chest-ct-findings")
+    ]
 
 
 def test_the_shipped_packages_exclude_nothing() -> None:

@@ -112,6 +112,18 @@ def test_the_box_holds_both_lungs_with_the_margin() -> None:
         assert high == pytest.approx(min(3 * count, 3 * last + 12), abs=6)
 
 
+def test_what_lies_beyond_the_box_is_not_seen() -> None:
+    """A chest looks alike whether or not the volume was cropped before: nothing of the table or the room is seen."""
+    volume = phantoms.chest(0, SHAPE, SPACING)
+    lying = volume.copy()
+    lying[:, 80:, :] = 900.0
+    box = ((20.0, 190.0), (40.0, 220.0), (40.0, 320.0))
+    crop = Crop.around(Lattice.over(SHAPE, SPACING, (3.0, 3.0, 3.0), (1, 4, 4)), box, (2, 16, 16))
+    found = [taken(one, SPACING, crop, 4.0, box) for one in (volume, lying)]
+    np.testing.assert_array_equal(*found)
+    assert (taken(lying, SPACING, crop, 4.0) != found[0]).any()
+
+
 def body(shape: tuple[int, ...], spacing: tuple[float, ...]) -> np.ndarray:
     """Voxels well inside the body of a phantom."""
     size = np.array(shape) * spacing
