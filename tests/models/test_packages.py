@@ -15,7 +15,7 @@ from models.networks.modules.thorax import ThoraxNetwork
 from models.networks.registry import NETWORKS
 from tests.models import phantoms
 
-SHIPPED = ("chest-ct", "chest-ct-findings", "chest-ct-tumour", "chest-xray", "lungs")
+SHIPPED = ("chest-ct", "chest-ct-findings", "chest-ct-tumour", "chest-xray", "lungs", "lungs-ct")
 XRAY = packages.ZOO / "chest-xray"
 CT = packages.ZOO / "chest-ct"
 
