@@ -38,7 +38,7 @@ def test_what_we_ship_is_whole(folder: Path) -> None:
 
 
 def test_these_packages_are_shipped() -> None:
-    assert [folder.name for folder in packages.available()] == ["chest-ct", "chest-xray", "lungs"]
+    assert [folder.name for folder in packages.available()] == ["chest-ct", "chest-xray", "lungs", "lungs-ct"]
 
 
 def test_tampered_weights_are_refused(package: Path) -> None:
@@ -85,7 +85,8 @@ def test_the_digest_names_card_and_weights(package: Path) -> None:
 def test_a_users_package_comes_before_the_shipped_one(package: Path) -> None:
     assert packages.find("chest-xray", [package.parent]) == package
     assert packages.find("chest-xray") == XRAY
-    assert packages.available([package.parent, package.parent / "nowhere"]) == (package, CT, packages.ZOO / "lungs")
+    shipped = (CT, packages.ZOO / "lungs", packages.ZOO / "lungs-ct")
+    assert packages.available([package.parent, package.parent / "nowhere"]) == (package, *shipped)
 
 
 def test_an_unknown_name_lists_those_that_there_are() -> None:
