@@ -28,7 +28,7 @@ def test_list_names_the_packages(tmp_path: Path) -> None:
     assert "14 findings" in out
     assert "2 structures" in out
     listed = json.loads(run("list", "--json", "--models", tmp_path)[1])
-    assert [one["name"] for one in listed] == ["chest-ct", "chest-xray", "lungs"]
+    assert [one["name"] for one in listed] == ["chest-ct", "chest-xray", "lungs", "lungs-ct"]
     assert listed[1]["digest"] == packages.digest(XRAY)
 
 
