@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
-from models.card import Calibration
+from models.card import Calibration, Card
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -20,6 +23,43 @@ def calibrated(logits: NDArray[np.float32], calibrations: Sequence[Calibration])
     """Probabilities (…, L) of logits (…, L)."""
     slope, intercept, pivot = np.asarray(calibrations, np.float64).T
     return stretched(sigmoid(logits * slope + intercept), pivot).astype(np.float32)
+
+
+def probabilities_of(card: Card, logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Probabilities (…, L) of a card's labels by its calibration; those of exclusive classes add up to 1."""
+    calibrations = [label.calibration for label in card.labels]
+    if card.activation == "sigmoid":
+        return calibrated(logits.astype(np.float32, copy=False), calibrations)
+    slope, intercept, _ = np.asarray(calibrations, np.float64).T
+    return np.asarray(softmax(logits * slope + intercept, -1), np.float32)
+
+
+def present(card: Card, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which labels (…, L) are present: those that reach their operating point, of exclusive classes the first of all.
+
+    The most probable class is absent, too, where it does not reach its operating point (0: it always does).
+    """
+    points = np.array([label.operating_point for label in card.labels])
+    reached: NDArray[np.bool_] = np.asarray(probabilities, np.float64) >= points
+    if card.activation == "sigmoid":
+        return reached
+    highest: NDArray[np.bool_] = np.arange(len(points)) == np.asarray(probabilities).argmax(-1)[..., None]
+    return reached & highest
+
+
+def temperature(
+    logits: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64] | None = None
+) -> float:
+    """The slope, one for all classes, of the largest likelihood: 1 / T of Guo et al., ICML 2017, section 4.2.
+
+    `logits` (N, L) must come from models that did not see these images; `truth` (N, L) has one class a row.
+    """
+    weight = np.ones(len(logits)) if weights is None else weights
+
+    def loss(log_slope: float) -> float:
+        return -float((weight * log_softmax(math.exp(log_slope) * logits, -1)[truth]).sum())
+
+    return math.exp(float(minimize_scalar(loss, bounds=(-5.0, 5.0), method="bounded").x))
 
 
 def stretched(p: NDArray[np.float64], pivot: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.classes.rules import exclusive_objection
+from models.slices.table import Slices
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Interval = tuple[Fraction, Fraction]
@@ -26,6 +29,8 @@ class Code(NamedTuple):
 
 class Calibration(NamedTuple):
     """Platt scaling: probability = sigmoid(slope * logit + intercept), stretched so that `pivot` becomes one half.
+
+    Of exclusive classes it is vector scaling (Guo et al., ICML 2017): softmax over them of slope * logit + intercept.
 
     The stretch is TorchXRayVision's op_norm, two straight lines: p / (2 pivot) below, 1 - (1 - p) / (2 (1 - pivot))
     above. A pivot of one half changes nothing.
@@ -97,10 +102,12 @@ class Label(_Table):
     site: Code
     urgency: Literal["HIGH", "MEDIUM", "LOW"]
     """Scheduled Procedure Step Priority (0074,1200) that a present finding asks for."""
+    finding: bool = True
+    """Exclusive classes: no, where the class is the absence of one ("normal"); it is text and never a region."""
     acr: Literal[0, 1, 2, 3] = 0
     """ACR actionable finding category, CID 7035: 1 minutes, 2 hours, 3 days, 0 none."""
     operating_point: Fraction
-    """Present where the calibrated probability (or score) reaches it."""
+    """Present where the calibrated probability (or score) reaches it; of exclusive classes the most probable alone."""
     saliency_threshold: float
     """Region where the raw saliency reaches it."""
     region_of_peak: Fraction = 0.0
@@ -170,6 +177,8 @@ class Input(_Table):
     smallest_slices: Annotated[int, Field(ge=1)] = 1
     slice_thickness: tuple[float, float] | None = None
     """(smallest, largest) distance between slices in mm; volumes only."""
+    kernel: Literal["soft", "lung"] = "soft"
+    """Of volumes that are alike in all else the one with such a reconstruction kernel is analysed."""
 
     @model_validator(mode="after")
     def _image_has_size(self) -> Input:
@@ -217,6 +226,42 @@ class Anatomy(_Table):
     """Of that package's weights."""
     crop: Annotated[int, Field(ge=0, multiple_of=96)] = 0
     """Pixels a side of the square; 0 of a volume."""
+
+
+class Window(NamedTuple):
+    """HU that one channel of a network's input spreads from 0 to 1."""
+
+    centre: float
+    width: Annotated[float, Field(gt=0.0)]
+
+
+class VolumeInput(_Table):
+    """How a volume becomes the input of a network; see `models.anatomy.volumes`."""
+
+    spacing_mm: tuple[Annotated[float, Field(gt=0.0)], Annotated[float, Field(gt=0.0)], Annotated[float, Field(gt=0.0)]]
+    """(z, y, x) of the voxels that the network sees, to the nearest that divides the volume."""
+    resolution_mm: Annotated[float, Field(ge=0.0)] = 0.0
+    """Finer detail is smoothed away, so that sharp and blurred scans look alike."""
+    margin_mm: Annotated[float, Field(ge=0.0)] = 12.0
+    """Around the lungs."""
+    lung_threshold_hu: float = -400.0
+    """Air inside the body below it is lung."""
+    windows: tuple[Window, Window, Window]
+    """The three channels."""
+    slab: Annotated[int, Field(ge=1)] = 1
+    """Slices whose features are averaged."""
+    zones: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 1, 1)
+    """(z, y, x) parts of the crop in which features are averaged; (1, 1, 1): the mean over all slices."""
+    bag: Literal["cells", "slices"] = "cells"
+    """With attention: what it weighs."""
+    batch: Annotated[int, Field(ge=1)] = 16
+    """Slices in the network at once: memory does not grow with the number of slices."""
+
+    @model_validator(mode="after")
+    def _batch_of_slabs(self) -> VolumeInput:
+        if self.batch % self.slab:
+            raise ValueError("volume.batch must be a multiple of volume.slab")
+        return self
 
 
 class Detector(_Table):
@@ -309,6 +354,8 @@ class Card(_Table):
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     algorithm: Literal["neural network", "classical image analysis"]
     quantity: Literal["probability", "score"]
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    """Softmax: the labels are exclusive classes, one of which each input has."""
     category: Literal["finding", "structure"] = "finding"
     """What its labels are. A structure is an organ: it is segmented, is in no report, and requests no priority."""
     localizer: Text
@@ -317,6 +364,8 @@ class Card(_Table):
     network: Network | None = None
     anatomy: Anatomy | None = None
     detector: Detector | None = None
+    slices: Slices | None = None
+    volume: VolumeInput | None = None
     weights: Weights | None = None
     training: Training
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
@@ -332,6 +381,9 @@ class Card(_Table):
         names = [label.name for label in self.labels]
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")
+        objection = exclusive_objection(self.labels, self.quantity, self.activation)
+        if objection:
+            raise ValueError(objection)
         if self.training.simulated and any(label.triage and label.triage.raises_priority for label in self.labels):
             raise ValueError("training.simulated: what was trained on simulated lesions may not claim raises_priority")
         return self

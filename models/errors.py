@@ -7,6 +7,7 @@ ModelsError
 │   └── DeviceError     the GPU that it is to compute on is not there, or fails
 ├── InputError          an array that this model was not made for: shape, range, spacing
 ├── DataError           a folder of training or test data is not what we read
+├── RegistrationError   two volumes cannot be brought to match
 └── RunError            a training run cannot be started or continued as asked
 """
 
@@ -43,3 +44,7 @@ class DataError(ModelsError):
 
 class RunError(ModelsError):
     """Options of a training run that do not fit each other, the data, or the run folder that is there."""
+
+
+class RegistrationError(ModelsError):
+    """Two volumes do not match well enough for points of one to be found in the other."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import calibrated
+from models.calibration import probabilities_of
 from models.card import Card
 from models.errors import InputError
 from models.localizers.registry import Localized, Localizer
@@ -30,7 +30,7 @@ class LoadedModel:
         image = image if network is None else scaled(image, network.scaling)
         logits, saliency, zones, remarks = Localized(*self.localizer.localize(image, spacing))
         labels = self.card.labels
-        probabilities = calibrated(logits, [label.calibration for label in labels])
+        probabilities = probabilities_of(self.card, logits)
         return Prediction(tuple(label.name for label in labels), logits, probabilities, saliency, zones, remarks)
 
 
@@ -65,5 +65,5 @@ def _check_volume(volume: NDArray[np.float32], spacing: tuple[float, ...] | None
         raise InputError(f"{card.name} takes volumes of at least {least} slices, rows, columns, not {volume.shape}.")
     if spacing is None or len(spacing) != 3 or not all(np.isfinite(spacing)) or min(spacing) <= 0:
         raise InputError(f"{card.name} needs the spacing (z, y, x) of the volume in mm, not {spacing}.")
-    if not np.isfinite(volume).all():
+    if volume.dtype.kind == "f" and not all(np.isfinite(one).all() for one in volume):
         raise InputError(f"{card.name} takes Hounsfield units; this volume has values that are no numbers.")

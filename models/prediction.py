@@ -28,8 +28,8 @@ class Prediction:
         (L, h, w) of an image, (L, d, h, w) of a volume. Raw scale, never min-max. It covers the network's input
         exactly: cell i is centred at (i + 0.5) * input_size / saliency_size, in input pixels whose first edge is 0.
     zones
-        (h, w) of an image, covering the input as the saliency does: 0 outside the lungs, else 1 + index in
-        `models.anatomy.zones.ZONES`. None where the package does not look for lungs.
+        (h, w) of an image, (d, h, w) of a volume, covering the input as the saliency does, at any resolution: 0 outside
+        the lungs, else 1 + index in `models.anatomy.zones.ZONES`. None where the package does not look for lungs.
     remarks
         What makes the input unlike the images that the package was trained on, as clauses: "low contrast".
     """
@@ -59,8 +59,8 @@ class Model(Protocol):
         image
             Kind "image": (rows, columns) = `card.input.size`, intensity 0 (black, air) .. 1 (white, bone) after the
             VOI LUT, MONOCHROME2 sense, the patient's left on the image's right.
-            Kind "volume": (d, h, w) in HU; slices towards the head, rows towards the back, columns towards the
-            patient's left (z+, y+, x+ in LPS).
+            Kind "volume": (d, h, w) in HU, float32 or int16 (most CTs: half the memory); slices towards the head, rows
+            towards the back, columns towards the patient's left (z+, y+, x+ in LPS).
         spacing
             (row, column) or (z, y, x) in mm; a volume needs it.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.calibration import calibrated, operating_point, platt
-from models.card import Calibration, Card, Dot, Label, Measurement, Training, Weights
+from models.calibration import calibrated
+from models.card import Card, Label, Measurement, Training, Weights
 from models.cardfile import card_text
 from models.data.datasets import Examples, read_examples, require_images, splits
 from models.data.files import write_whole
@@ -32,26 +31,21 @@ from models.evaluation.discrimination import measurements, metadata_baseline
 from models.evaluation.figures import Evaluation
 from models.evaluation.measuring import evaluate
 from models.evaluation.triage import with_triage
+from models.fitting.deciding import decided, with_saliency_thresholds
 from models.fitting.forecast import Forecast, forecast
 from models.fitting.heads import folds
-from models.fitting.rows import Rows, parts
+from models.fitting.rows import parts
 from models.fitting.task import Advance, Fit, Task
 from models.learning.machine import machine
 from models.learning.record import FILE as RUN
 from models.learning.record import begin, versions
 from models.localizers.registry import LOCALIZERS, trainable
-from models.metrics.decisions import reliability
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
 from models.packages import CARD, RELIABILITY, anatomy_segmenter, digest, load, sha256
 
 FOLDS = 5
-SPECIFICITY = 0.95  # part of the negatives that stays below the threshold
-# Part of the cells below the saliency threshold in positives that are found: small findings cover less.
-QUANTILE = 0.90
-SMALL_FINDINGS = {"Nodule": 0.97, "Mass": 0.95}
 FEATURES = "features"  # below the run folder, while it trains
-FLOOR = 0.2  # of that quantile, where regions also follow the image's own peak; chosen on boxes of opacity
 MAPS = 256  # in memory at once
 WEAK = "Not shown to be better than chance"
 REGIONS = "Regions are "
@@ -180,10 +174,14 @@ def _fitted(task: Task) -> Fitted:
     fit = LOCALIZERS.get(task.like.localizer).fit
     assert fit is not None
     found, examples = fit(task), task.examples
-    decided = _decided(task.like.labels, found.logits, examples.truth)
-    calibrations = [label.calibration for label in decided]
+    labels = decided(task.like.labels, found.logits, examples.truth)
+    calibrations = [label.calibration for label in labels]
     probabilities = calibrated(found.logits.astype(np.float32), calibrations).astype(np.float64)
-    chosen = _with_saliency_thresholds(decided, found.maps, probabilities, examples.truth)
+
+    def cells(rows: NDArray[np.int64], index: int) -> NDArray[np.float32]:
+        return np.concatenate([found.maps[some][:, index] for some in parts(rows, MAPS)])
+
+    chosen = with_saliency_thresholds(labels, cells, probabilities, examples.truth)
     baseline = _baseline(examples, task.held_out)
     expected = None
     if found.pooled is not None and found.whiten is not None:
@@ -191,55 +189,6 @@ def _fitted(task: Task) -> Fitted:
         expected = forecast(examples, task.held_out, *args)
     measured = measurements("training, out of fold,", examples, probabilities, baseline)
     return Fitted(found, chosen, measured, expected)
-
-
-def _decided(labels: Sequence[Label], logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[Label, ...]:
-    """The labels with calibration, its reliability, and threshold."""
-    done = []
-    for index, label in enumerate(labels):
-        calibration = Calibration(*(round(value, 5) for value in platt(logits[:, index], truth[:, index])))
-        probabilities = calibrated(logits[:, [index]].astype(np.float32), [calibration])[:, 0].astype(np.float64)
-        point = operating_point(probabilities, truth[:, index], SPECIFICITY)
-        dots = tuple(
-            Dot(round(one.probability, 4), round(one.frequency, 4), one.images)
-            for one in reliability(probabilities, truth[:, index])
-        )
-        chosen = {"calibration": calibration, "operating_point": point, "reliability": dots, "triage": None}
-        done.append(label.model_copy(update=chosen))
-    return tuple(done)
-
-
-def _with_saliency_thresholds(
-    labels: Sequence[Label],
-    maps: NDArray[np.float32] | Rows,
-    probabilities: NDArray[np.float64],
-    truth: NDArray[np.bool_],
-) -> tuple[Label, ...]:
-    done = []
-    for index, label in enumerate(labels):
-        found = _found_positives(probabilities[:, index], truth[:, index], label.operating_point)
-        cells = np.concatenate([maps[some][:, index] for some in parts(np.sort(found), MAPS)])
-        threshold = _saliency_threshold(cells, SMALL_FINDINGS.get(label.name, QUANTILE))
-        threshold *= FLOOR if label.region_of_peak else 1.0
-        done.append(label.model_copy(update={"saliency_threshold": round(threshold, 6)}))
-    return tuple(done)
-
-
-def _saliency_threshold(maps: NDArray[np.float32], quantile: float) -> float:
-    """The quantile of all cells to four decimals and four digits; above the lowest value, where rectified maps lie."""
-    lowest, threshold = float(maps.min()), float(np.quantile(maps, quantile))
-    if threshold <= lowest:
-        threshold = float(maps[maps > lowest].min(initial=np.inf))
-        threshold = threshold if math.isfinite(threshold) else lowest + 1.0
-    digits = 0 if threshold == 0 else math.floor(math.log10(abs(threshold)))
-    return round(threshold, max(4, 3 - digits))
-
-
-def _found_positives(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], point: float) -> NDArray[np.int64]:
-    """Row numbers of the positives that reach the threshold, or of the ten most probable where they are fewer."""
-    positives = np.flatnonzero(truth)
-    ranked = positives[np.argsort(-probabilities[positives], kind="stable")]
-    return ranked[: max(10, int((probabilities[ranked] >= point).sum()))]
 
 
 def _baseline(examples: Examples, held_out: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:

@@ -92,6 +92,8 @@ app = typer.Typer(
 )
 _worklist = typer.Typer(help="The reading worklist, most urgent first.", no_args_is_help=False)
 app.add_typer(_worklist, name="worklist")
+_reports = typer.Typer(help="Radiology reports that were received (HL7 ORU^R01).", no_args_is_help=True)
+app.add_typer(_reports, name="reports")
 
 
 def main() -> None:
@@ -199,6 +201,16 @@ def reindex(config: Config = None) -> None:
     from node.admin import data_commands
 
     raise typer.Exit(0 if data_commands.reindex(config) else 1)
+
+
+@_reports.command("export")
+def export_reports(
+    to: Annotated[Path, typer.Argument(metavar="TO", help="A new folder.")], config: Config = None
+) -> None:
+    """Write the final reports whose studies are here, under pseudonyms, for `readfirst models label-reports`."""
+    from node.admin import report_commands
+
+    report_commands.export_reports(config, to)
 
 
 @_worklist.callback(invoke_without_command=True)

@@ -30,6 +30,7 @@ from node.privacy import close_to_others
 from node.processes import Supervised, workers
 from node.receiving.c_store import NOT_AUTHORIZED, Receiver
 from node.receiving.store import Store
+from node.reports.store import report_store
 from node.scp import station
 from node.settings import Settings
 from node.worklist.orders.listener import listening
@@ -92,7 +93,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         )
         stack.enter_context(web.serving(settings.web, web.make_app(pages, dicomweb.routes(worklist))))
         stack.enter_context(sending(sinks, ledger))
-        stack.enter_context(listening(settings.worklist.orders, ledger, settings.node.tls))
+        stack.enter_context(listening(settings.worklist.orders, ledger, settings.node.tls, report_store(settings)))
         stack.enter_context(commitment.committing(settings, ledger))
         associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
         server = scp.start(Receiver(settings, ledger, store, associations), recorder)

@@ -12,11 +12,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from pynetdicom import _config
 from pynetdicom.transport import AssociationSocket
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
+ONE_AFTER_THE_OTHER = ("tests/system/", "tests/viewer/")
+"""Each starts a dozen processes: beside each other they would measure each other."""
 
 # A server of the tests ends at once, and not within half a second
 socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)  # type: ignore[misc]
@@ -31,6 +39,25 @@ def _shutdown_and_close(self: AssociationSocket) -> None:
 
 
 AssociationSocket._shutdown_socket = _shutdown_and_close
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """In several processes (`-n 2`) a file stays in one of them, and so do all of `ONE_AFTER_THE_OTHER`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "processes" if nodeid.startswith(ONE_AFTER_THE_OTHER) else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In several processes what takes longest begins first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(ONE_AFTER_THE_OTHER))
 
 
 def need(program: str, package: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from models.card import Card
 from models.errors import InputError
 from models.prediction import Model
 from node.durable import make_folder
@@ -18,16 +19,17 @@ from node.errors import AnalysisError
 from workers.delivery.profiles import ResultOptions
 from workers.dicom.attributes import header, series_and_image, text
 from workers.dicom.identity import identity_remarks
-from workers.dicom.references import Predecessor
+from workers.dicom.references import Predecessor, name_frames
 from workers.dicom.uids import Context
 from workers.findings import statement, wording
 from workers.findings.analysed import AnalysedSource, AnalysedStudy, LeftOut
-from workers.findings.findings import findings_of
+from workers.findings.findings import Finding, findings_of
 from workers.findings.source import ImageSource, Source, VolumeSource
 from workers.gate import gate
 from workers.inputs.choose import Target, choose
 from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.eligibility import OUR_OWN, modality_of
+from workers.inputs.frames import instance_uid
 from workers.inputs.patients import by_patient, mixed, named
 from workers.inputs.pixels import image_grid, load_image
 from workers.inputs.volume import load_volume
@@ -99,14 +101,15 @@ class _Run:
         paths = {instance.sop_instance_uid: instance.path for instance in self.study.instances}
         chosen, rules = [paths[uid] for uid in target.sop_instance_uids], self.model.card.input
         if target.kind == "volume":
-            return VolumeSource(load_volume(chosen, self.environment.decoder, rules))
+            known = {paths[uid]: one for one in self.headers if (uid := str(one.SOPInstanceUID)) in paths}
+            return VolumeSource(load_volume(chosen, self.environment.decoder, rules, target.frames, known))
         assert rules.size is not None, "the card's own check: an image model has a size"
         image = load_image(chosen[0], self.environment.decoder)
         return ImageSource(image, image_grid(image.dataset, rules.size))
 
     def context(self, sources: Sequence[Source]) -> Context:
         """Dated with the last instance that was analysed, not by the clock: a repeated run gives the same bytes."""
-        seen = {uid for source in sources for uid in source.sop_instance_uids}
+        seen = {instance_uid(header) for source in sources for header in source.headers}
         received = max(one.received_at for one in self.study.instances if one.sop_instance_uid in seen)
         now = datetime.fromtimestamp(int(received), UTC).astimezone()  # local, like the study's own times
         version, options = self.environment.version, self.environment.options
@@ -274,6 +277,8 @@ def _results(study: AnalysedStudy, run: _Run, faults: dict[str, str]) -> tuple[R
     """Make, check and write every kind that is wanted; in `faults` the reasons of those that could not be made."""
     folder, package = run.study.folder, run.model.card.name
     made = make_results(study, _kinds(run), faults)
+    for _kind, dataset in made:
+        name_frames(dataset, study.headers)
     make_folder(folder, folder.parent)
     named = [(dataset, folder / f"{dataset.SOPInstanceUID}.dcm") for _kind, dataset in made]
     checked = gate.check(named, run.study.quarantine)
@@ -324,17 +329,23 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
     return tuple(
         FoundFinding(
             package=card.name,
-            label=finding.label.title,
+            label=finding.label.title if finding.label.finding else f"{finding.label.title} (no finding)",
             quantity=card.quantity,
             probability=finding.probability,
             operating_point=finding.threshold,
             present=finding.present,
-            place=wording.finding_location(finding, finding.regions),
+            place=_place(finding, card),
             urgency=finding.label.urgency,
             raises_priority=finding.raises_priority,
         )
         for finding in best
     )
+
+
+def _place(finding: Finding, card: Card) -> str:
+    """Where it is, for pages, and whether the model was trained on simulated lesions."""
+    words = (wording.finding_location(finding, finding.regions), "trained on simulated lesions")
+    return "; ".join(filter(None, words if card.training.simulated and finding.present else words[:1]))
 
 
 def _left_out_by_all(headers: Sequence[Dataset], models: Sequence[Model], done: Sequence[_Analysis]) -> LeftOut:

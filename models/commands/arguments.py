@@ -18,7 +18,8 @@ Folders = Annotated[
 ]
 Like = Annotated[str, typer.Option(metavar="PACKAGE", help="Whose card gives labels, codes, input and network.")]
 Data = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Folder with labels.csv and images/, or with pairs.csv.")
+    Path,
+    typer.Option("--data", metavar="DIR", help="Folder with labels.csv and images/ or volumes, or with pairs.csv."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 …")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

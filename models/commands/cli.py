@@ -7,9 +7,11 @@ from collections.abc import Callable
 import typer
 
 from models.commands.add import add
+from models.commands.data.simulate import simulate
 from models.commands.evaluate import evaluate
 from models.commands.finetune import finetune
-from models.commands.label_reports import label_reports
+from models.commands.labels.findings import list_findings
+from models.commands.labels.label_reports import label_reports
 from models.commands.list_packages import list_packages
 from models.commands.predict import predict
 from models.commands.pretrain import pretrain
@@ -29,6 +31,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain,
     "finetune": finetune,
     "evaluate": evaluate,
+    "simulate": simulate,
+    "findings": list_findings,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,11 +22,16 @@ from models.errors import DataError
 
 if TYPE_CHECKING:
     from models.evaluation.blind_points import LungMasks, Mask
+    from models.evaluation.classes.figures import ClassEvaluation, Shortcut
     from models.evaluation.figures import Evaluation
+    from models.evaluation.grids import Grid
     from models.evaluation.methods import Method
+    from models.evaluation.volumes.figures import VolumeEvaluation
+    from models.loaded import LoadedModel
 
 Data = Annotated[
-    Path, typer.Option(metavar="DIR", help="Folder with labels.csv, images/ and, if any, boxes.csv and masks/.")
+    Path,
+    typer.Option(metavar="DIR", help="Folder with labels.csv and images/, or with SPLIT/SERIES.nii.gz."),
 ]
 Split = Annotated[str, typer.Option(help="Which rows of labels.csv.")]
 Out = Annotated[
@@ -49,6 +54,12 @@ UpdateCard = Annotated[
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
 
 
+ThresholdSplit = Annotated[
+    str,
+    typer.Option(metavar="SPLIT", help="Volumes: choose the threshold of the best Dice there; default: on the others."),
+]
+
+PIPED_WIDTH = 200  # columns of a table that no terminal limits
 HALF = 0.5  # of a pixel lies within a mask that was interpolated
 
 
@@ -73,16 +84,28 @@ def evaluate(
     lungs: Lungs = "lungs",
     update_card: UpdateCard = False,
     markdown: Markdown = False,
+    threshold_split: ThresholdSplit = "",
     replace: Replace = False,
     device: Device = "auto",
     folders: Folders = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a package on labelled images, each figure beside a baseline that sees no image."""
+    """Measure a package on labelled images or volumes, each figure beside a baseline that sees none."""
+    path = _folder(package, folders)
+    with printed_errors():
+        card = packages.load_card(path)
+        if card.activation == "softmax" and (against or update_card):
+            raise DataError(f"{card.name} has exclusive classes: --against and --update-card are for single findings.")
+    if card.activation == "softmax":
+        _evaluate_classes(path, data, split, out, baselines, device, as_json, markdown)
+        return
+    if _sees_volumes(path):
+        how_volumes = _VolumesHow(device, baselines, against, update_card, threshold_split)
+        _evaluate_volumes(path, data, split, out, replace, how_volumes, folders, as_json=as_json, markdown=markdown)
+        return
     with printed_errors(), progress() as advance:
         other = package_folder(against, folders) if against else None
         how = _How(device, baselines, other, package_folder(lungs, folders) if lungs else None, update_card)
-        path = package_folder(package, folders)
         written, evaluation = _run(path, data, split, out, replace, how, advance)
         if update_card:
             _update_card(path, evaluation)
@@ -91,13 +114,59 @@ def evaluate(
         return
     from models.commands.evaluation_tables import grids  # noqa: PLC0415 (scikit-learn)
 
-    for grid in grids(evaluation):
+    _print(grids(evaluation), _lines(evaluation, written), markdown=markdown)
+
+
+def _print(grids: Iterable[Grid], lines: Iterable[str], *, markdown: bool) -> None:
+    wide = Console(width=None if Console().is_terminal else PIPED_WIDTH)
+    for grid in grids:
+        if markdown:
+            typer.echo(grid.markdown() + "\n")
+        else:
+            wide.print(grid.rich())
+    for line in lines:
+        typer.echo(line)
+
+
+def _evaluate_classes(
+    path: Path, data: Path, split: str, out: Path | None, baselines: bool, device: str, as_json: bool, markdown: bool
+) -> None:
+    """The same for a package of exclusive classes, whose report is its JSON."""
+    with printed_errors(), progress() as advance:
+        from models.data.datasets import read_examples  # noqa: PLC0415
+        from models.evaluation.classes.measuring import evaluate as measure  # noqa: PLC0415
+        from models.evaluation.classes.tables import tables  # noqa: PLC0415
+        from models.evaluation.grids import Grid  # noqa: PLC0415 (scikit-learn)
+
+        if out is not None and out.suffix.lower() != ".json":
+            raise DataError(f"{out}: of exclusive classes the JSON alone is written: give --out NAME.json.")
+        model = packages.load(path, device)
+        count = len(read_examples(data, split, [label.name for label in model.card.labels]))
+        evaluation = measure(model, model.localizer, data, split, _steps("images", count, advance))
+        if baselines:
+            evaluation = dataclasses.replace(evaluation, shortcuts=_shortcuts(model, data, split, advance))
+        if out is not None:
+            _written(out, evaluation)
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_json(), indent=2))
+        return
+    for cells in tables(evaluation):
+        grid = Grid(*cells)
         if markdown:
             typer.echo(grid.markdown() + "\n")
         else:
             Console().print(grid.rich())
-    for line in _lines(evaluation, written):
+    for line in (*(f"Not seen: {one}." for one in evaluation.skipped), *([f"{out}: written."] if out else [])):
         typer.echo(line)
+
+
+def _shortcuts(model: LoadedModel, data: Path, split: str, advance: Advance) -> tuple[Shortcut, ...]:
+    from models.fitting.classes.shortcuts import shortcuts  # noqa: PLC0415 (scikit-learn)
+    from models.localizers.slice_mil import SliceMilLocalizer  # noqa: PLC0415
+
+    if not isinstance(model.localizer, SliceMilLocalizer):
+        raise DataError(f"{model.card.name} sees no slices: its --baselines are for packages with [slices].")
+    return shortcuts(model.localizer.network, model.card, data, split, advance)
 
 
 def _run(
@@ -159,7 +228,7 @@ def _steps(stage: str, count: int, advance: Advance) -> Callable[[], None]:
     return lambda: advance(stage, next(done), count)
 
 
-def _written(out: Path, evaluation: Evaluation) -> Path:
+def _written(out: Path, evaluation: Evaluation | VolumeEvaluation | ClassEvaluation) -> Path:
     try:
         out.write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -185,3 +254,81 @@ def _lines(evaluation: Evaluation, written: Path | None) -> Iterator[str]:
         yield f"Too few positives in each source to be measured: {', '.join(evaluation.few)}."
     if written is not None:
         yield f"{written}: written."
+
+
+@dataclass(frozen=True, slots=True)
+class _VolumesHow:
+    device: str
+    baselines: bool
+    against: str
+    update: bool
+    threshold_split: str
+
+
+def _folder(package: str, folders: list[Path] | None) -> Path:
+    with printed_errors():
+        return package_folder(package, folders)
+
+
+def _sees_volumes(path: Path) -> bool:
+    with printed_errors():
+        return packages.load_card(path).input.kind == "volume"
+
+
+def _evaluate_volumes(
+    path: Path,
+    data: Path,
+    split: str,
+    out: Path | None,
+    replace: bool,
+    how: _VolumesHow,
+    folders: list[Path] | None,
+    *,
+    as_json: bool,
+    markdown: bool,
+) -> None:
+    with printed_errors(), progress() as advance:
+        from models.evaluation.volumes.report import room, write  # noqa: PLC0415 (scipy)
+
+        _refuse_image_options(how)
+        file = None if out is None else room(out, replace)
+        evaluation = _measure_volumes(path, data, split, how, folders, advance)
+        if file is not None:
+            write(file, evaluation)
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_json(), indent=2))
+        return
+    from models.evaluation.volumes.tables import grids, lines  # noqa: PLC0415
+
+    written = () if file is None else (f"{file}: written.",)
+    _print(grids(evaluation), (*lines(evaluation), *written), markdown=markdown)
+
+
+def _measure_volumes(
+    path: Path, data: Path, split: str, how: _VolumesHow, folders: list[Path] | None, advance: Advance
+) -> VolumeEvaluation:
+    from models.evaluation.volumes.lungs import classical_lungs  # noqa: PLC0415 (scipy)
+    from models.evaluation.volumes.measuring import evaluate_volumes, volumes_of  # noqa: PLC0415
+    from models.evaluation.volumes.methods import VolumeMethod  # noqa: PLC0415
+
+    model = packages.load(path, how.device)
+    others = []
+    if how.against:
+        other = packages.load(package_folder(how.against, folders), how.device)
+        others.append(VolumeMethod.of(other, f"{other.card.name} {other.card.version}"))
+    step = _steps("volumes", volumes_of(data, split, how.threshold_split), advance)
+    return evaluate_volumes(
+        model,
+        data,
+        split,
+        others=others,
+        lungs=classical_lungs,
+        threshold_split=how.threshold_split,
+        advance=step,
+    )
+
+
+def _refuse_image_options(how: _VolumesHow) -> None:
+    given = [name for name, there in (("--baselines", how.baselines), ("--update-card", how.update)) if there]
+    if given:
+        raise DataError(f"{' and '.join(given)} is for packages of images; volumes have their baselines always.")

@@ -13,11 +13,9 @@ from models.commands.console import note, printed_errors, progress
 from models.commands.folders import package_folder
 
 Paths = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="PNG, JPEG, DICOM or NIfTI files, or folders of them.")
+    list[Path], typer.Argument(metavar="PATH...", help="Image files, or .nii.gz volumes and DICOM folders.")
 ]
-Out = Annotated[
-    Path, typer.Option(metavar="DIR", help="Written there: predictions.csv, regions.csv, saliency/IMAGE.npz.")
-]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Written there: predictions.csv, regions.csv, saliency/.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Write over predictions that are there.")]
 
 
@@ -29,17 +27,20 @@ def predict(
     device: Device = "auto",
     folders: Folders = None,
 ) -> None:
-    """Predict images: probabilities, raw saliency maps and regions. Exit status 1 if one could not be read."""
+    """Predict images or volumes: probabilities, saliency maps, regions. Exit status 1 if one could not be read."""
     with printed_errors():
-        from models.predicting import predict as predict_files  # noqa: PLC0415 (numpy, Pillow)
+        from models.predicting import predict as predict_images  # noqa: PLC0415 (numpy, Pillow)
+        from models.predicting import predict_volumes  # noqa: PLC0415
 
         model = packages.load(package_folder(package, folders), device)
+        volumes = model.card.input.kind == "volume"
+        run, kind = (predict_volumes, "volumes") if volumes else (predict_images, "images")
         with progress() as advance:
-            count, failures = predict_files(
-                model, paths, out, replace=replace, advance=lambda done, total: advance("images", done, total)
+            count, failures = run(
+                model, paths, out, replace=replace, advance=lambda done, total: advance(kind, done, total)
             )
     for path, reason in failures:
         note(f"{path}: not predicted. {reason}")
-    typer.echo(f"{out}: {count} images predicted{f', {len(failures)} not' if failures else ''}.")
+    typer.echo(f"{out}: {count} {kind} predicted{f', {len(failures)} not' if failures else ''}.")
     if failures:
         raise typer.Exit(1)

@@ -43,7 +43,8 @@ def show(
     for line in (f"{card.name} {card.version}: {card.title}", card.summary, f"digest {digest}", f"folder {path}", ""):
         console.print(line, markup=False)
     console.print(_label_table(card))
-    for line in ("", *_triage_lines(card, prevalence)):
+    simulated = [SIMULATED] if card.training.simulated else []
+    for line in ("", *simulated, *_triage_lines(card, prevalence)):
         console.print(line, markup=False)
     for limit in ("", "Limits:", *(f"- {limit}" for limit in card.limits), "", f"Data: {card.training.data}"):
         console.print(limit, markup=False)
@@ -55,11 +56,14 @@ def show(
         console.print(overlap_table(card.training.overlaps))
 
 
+SIMULATED = "Trained on simulated lesions: its card lets no finding change the order of reading."
 SHOWN = "by its card it does not change the order"
 
 
 def _triage_lines(card: Card, prevalence: float) -> Iterator[str]:
     """What each label does for triage, in words."""
+    if card.activation == "softmax":
+        yield f"{len(card.labels)} exclusive classes: the most probable alone is present, if it is a finding."
     assumed = ", an assumption: give your own with --prevalence" if prevalence == ASSUMED_PREVALENCE else ""
     yield (
         "present: from `threshold` above; in triage a finding counts from the point below (a site may let others raise:"

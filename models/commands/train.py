@@ -43,7 +43,7 @@ def train(
     resume: Resume = False,
     folders: Folders = None,
 ) -> None:
-    """Train a package again from a folder of labelled images, or of images with masks (minutes on a CPU)."""
+    """Train a package again from a folder of labelled images or volumes, or of images with masks (minutes on a CPU)."""
     with printed_errors():
         card = packages.load_card(package_folder(like, folders))
         if not resume:
@@ -53,6 +53,13 @@ def train(
             return
         if made_by := LOCALIZERS.get(localizer or card.localizer).made_by:
             _make(made_by, data, card, run, seed, test)
+            return
+        if card.activation == "softmax":
+            _train_classes(data, card, weights, run, seed=seed, localizer=localizer, test=test, device=device,
+                           resume=resume)  # fmt: skip
+            return
+        if card.input.kind == "volume":
+            _train_on_volumes(data, card, run, weights, localizer, test, seed, device, resume)
             return
         from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
         from models.training import forecast_lines  # noqa: PLC0415
@@ -76,6 +83,50 @@ def _train_on_masks(data: Path, card: Card, run: Path, seed: int, test: str) -> 
     with progress() as advance:
         folder, overlap = train_package(data, card, run, seed=seed, test=test, advance=advance)
     Console().print(overlap_table((overlap,)))
+    _print_written(folder)
+
+
+def _train_classes(
+    data: Path,
+    card: Card,
+    weights: Path | None,
+    run: Path,
+    *,
+    seed: int,
+    localizer: str,
+    test: str,
+    device: str,
+    resume: bool,
+) -> None:
+    from models.class_training import train as train_package  # noqa: PLC0415 (torch)
+    from models.evaluation.classes.tables import tables  # noqa: PLC0415
+    from models.evaluation.grids import Grid  # noqa: PLC0415 (scikit-learn)
+    from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415
+
+    with progress() as advance:
+        folder, evaluation = train_package(
+            data, card, weights or imagenet_weights(), run, seed=seed, localizer=localizer, test=test, device=device,
+            resume=resume, advance=advance,
+        )  # fmt: skip
+    for cells in tables(evaluation):
+        Console().print(Grid(*cells).rich())
+    _print_written(folder)
+
+
+def _train_on_volumes(
+    data: Path, card: Card, run: Path, weights: Path | None, localizer: str, test: str, seed: int, device: str,
+    resume: bool,
+) -> None:  # fmt: skip
+    from models.networks.modules.backbone_file import imagenet_weights  # noqa: PLC0415 (torch)
+    from models.volume_training import train as train_package  # noqa: PLC0415
+
+    with progress() as advance:
+        folder, measured = train_package(
+            data, card, weights or imagenet_weights(), run, seed=seed, localizer=localizer, test=test, device=device,
+            resume=resume, advance=advance,
+        )  # fmt: skip
+    Console().print(measured_table(measured))
+    _print_written(folder)
     _print_written(folder)
 
 

@@ -1,8 +1,11 @@
-"""Folders of labelled images: labels.csv, images/, and boxes.csv where there is one."""
+"""Folders of labelled images: labels.csv, images/, and boxes.csv where there is one.
+
+labels.csv has the columns split, image and patient (or group: whoever shares it stays together), and either a column of
+0 and 1 for each label, or one column class whose values are names of labels: exclusive classes.
+"""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.tables import column_names, read_rows, refuse_crossing
 from models.errors import DataError
 
 NEEDED = ("split", "image", "patient")
+CLASS, GROUP = "class", "group"
+HINT = "; the folder needs labels.csv and images/"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,32 +57,36 @@ class Box:
 
 
 def label_columns(folder: Path, labels: Sequence[str]) -> tuple[str, ...]:
-    """Those of the labels that labels.csv has a column for."""
-    rows = _rows(folder / "labels.csv", NEEDED)
-    return tuple(label for label in labels if rows and label in rows[0])
+    """Those of the labels that labels.csv has a column for; all of them where it has the column class."""
+    rows = _labelled_rows(folder / "labels.csv")
+    return tuple(label for label in labels if rows and (label in rows[0] or CLASS in rows[0]))
 
 
 def splits(folder: Path) -> set[str]:
     """The splits that labels.csv names."""
-    return {row["split"] for row in _rows(folder / "labels.csv", NEEDED)}
+    return {row["split"] for row in _labelled_rows(folder / "labels.csv")}
 
 
 def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
     """The rows of one split; in a label's column 1 means present and 0 absent.
 
-    Columns split, image, patient and one for each label are needed; source, view, sex, age, follow_up may be there.
+    Columns split, image, patient (or group) and one for each label (or class) are needed; source, view, sex, age,
+    follow_up may be there. A class is the label of that name, whatever its capitals.
     teacher.csv beside it, with a column image and some of the labels, may hold another model's probabilities.
 
     Raises
     ------
     DataError
-        A file or a column is missing, a label is neither 0 nor 1, or the split has no rows.
+        A file or a column is missing, a label is neither 0 nor 1, a class is none of the labels, a patient is in two
+        splits, or the split has no rows.
     """
     path = folder / "labels.csv"
-    numbered = [(n, row) for n, row in enumerate(_rows(path, (*NEEDED, *labels)), start=2) if row["split"] == split]
+    every = _labelled_rows(path, labels)
+    refuse_crossing(path, ((row["patient"], row["split"]) for row in every))
+    numbered = [(n, row) for n, row in enumerate(every, start=2) if row["split"] == split]
     if not numbered:
         raise DataError(f'{path} has no rows whose split is "{split}".')
-    truth = [[_flag(row[label], f"{path}, line {number}, {label}") for label in labels] for number, row in numbered]
+    truth = [_flags(row, labels, f"{path}, line {number}") for number, row in numbered]
     rows = [row for _, row in numbered]
     return Examples(
         files=tuple(folder / "images" / row["image"] for row in rows),
@@ -92,7 +102,7 @@ def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
 def _teacher(folder: Path, images: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
     """(N, L), NaN where teacher.csv has no row or no column."""
     path = folder / "teacher.csv"
-    there = [label for label in labels if path.is_file() and label in _columns(path)]
+    there = [label for label in labels if path.is_file() and label in column_names(path)]
     scores, found = read_scores(path, there), np.full((len(images), len(labels)), np.nan)
     rows = [row for row, image in enumerate(images) if image in scores]
     if rows and there:
@@ -108,6 +118,20 @@ def require_images(examples: Examples) -> None:
         raise DataError(f"{len(missing)} images are not in {missing[0].parent}, the first: {missing[0].name}.")
 
 
+def _flags(row: dict[str, str], labels: Sequence[str], where: str) -> list[bool]:
+    """Of each label whether the row has it."""
+    if all(label in row for label in labels):
+        return [_flag(row[label], f"{where}, {label}") for label in labels]
+    of_class = [_folded(label) == _folded(row[CLASS]) for label in labels]
+    if not any(of_class):
+        raise DataError(f"{where}: the class {row[CLASS]!r} is none of {', '.join(labels)}.")
+    return of_class
+
+
+def _folded(name: str) -> str:
+    return name.strip().replace(" ", "_").casefold()
+
+
 def _flag(text: str, where: str) -> bool:
     flags = {"0": False, "0.0": False, "1": True, "1.0": True}
     if text.strip() not in flags:
@@ -120,7 +144,7 @@ def read_boxes(folder: Path) -> tuple[Box, ...]:
     path = folder / "boxes.csv"
     if not path.is_file():
         return ()
-    rows = _rows(path, ("image", "label", "x", "y", "width", "height"))
+    rows = read_rows(path, ("image", "label", "x", "y", "width", "height"))
     return tuple(
         Box(row["image"], row["label"], (float(row["x"]), float(row["y"]), float(row["width"]), float(row["height"])))
         for row in rows
@@ -137,7 +161,7 @@ def read_scores(path: Path, labels: Sequence[str]) -> dict[str, NDArray[np.float
     """
     if not path.is_file():
         return {}
-    rows = _rows(path, ("image", *labels))
+    rows = read_rows(path, ("image", *labels))
     try:
         return {row["image"]: np.array([float(row[label]) for label in labels]) for row in rows}
     except ValueError as error:
@@ -149,18 +173,10 @@ def _metadata(row: dict[str, str]) -> list[float]:
     return [ap, male, float(row.get("age") or 50) / 100, float(row.get("follow_up") or 0) / 10]
 
 
-def _columns(path: Path) -> tuple[str, ...]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return tuple(csv.DictReader(stream).fieldnames or ())
-
-
-def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in needed if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} has no column {', '.join(missing)}.")
-            return list(reader)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; the folder needs labels.csv and images/.") from error
+def _labelled_rows(path: Path, labels: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of labels.csv, each with a patient; DataError where a column is missing."""
+    names = column_names(path, HINT)
+    lacking = [one for one in NEEDED if one not in names and not (one == "patient" and GROUP in names)]
+    lacking += [one for one in labels if one not in names and CLASS not in names]
+    rows = read_rows(path, lacking)
+    return rows if "patient" in names else [row | {"patient": row[GROUP]} for row in rows]

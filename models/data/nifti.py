@@ -51,7 +51,10 @@ def _oriented(values: NDArray[np.float32], image: object, path: Path) -> NDArray
 
     axes = [axis for axis, length in enumerate(values.shape) if length > 1]
     if len(axes) != 2 or axes[-1] > 2:
-        raise DataError(f"{path} has the shape {values.shape}: one plane is read, not a volume or several channels.")
+        raise DataError(
+            f"{path} has the shape {values.shape}: one plane is read, not a volume or several channels. A volume needs"
+            " a package that sees volumes."
+        )
     plane = values.reshape(values.shape[axes[0]], values.shape[axes[1]])
     header, affine = image.header, image.affine  # type: ignore[attr-defined]
     if not (int(header["qform_code"]) or int(header["sform_code"])):

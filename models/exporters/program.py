@@ -33,6 +33,15 @@ def exported(network: nn.Module, shape: tuple[int, ...]) -> ExportedProgram:
         raise PackageError(f"The network cannot be traced for an input of {shape} by torch.export: {reason}") from error
 
 
+def input_shape(traced: ExportedProgram) -> tuple[int, ...]:
+    """Of the one input; PackageError where there are more."""
+    names = set(traced.graph_signature.user_inputs)
+    inputs = [node for node in traced.graph.nodes if node.op == "placeholder" and node.name in names]
+    if len(inputs) != 1:
+        raise PackageError(f"The network takes {len(inputs)} inputs: one image or volume is given.")
+    return _shape(inputs[0])
+
+
 def to_program(traced: ExportedProgram) -> bytes:
     """The bytes of a file that `read_program` reads.
 
@@ -44,18 +53,16 @@ def to_program(traced: ExportedProgram) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PyTorch 2.13 warns of its own copies
         core = traced.run_decompositions()
-    names = _tensors(core)
-    inputs = [node for node in core.graph.nodes if node.op == "placeholder" and node.name not in names]
-    if len(inputs) != 1:
-        raise PackageError(f"The network takes {len(inputs)} inputs: one image or volume is given.")
-    called = {inputs[0]: INPUT}
+    shape, names = input_shape(core), _tensors(core)
+    (source,) = (node for node in core.graph.nodes if node.op == "placeholder" and node.name not in names)
+    called = {source: INPUT}
     steps = (each for each in core.graph.nodes if each.op == "call_function" and str(each.target) not in _CHECKS)
     nodes = [_node(each, called) for each in steps]
     output = _output(core.graph)
     stored = {name: tensor.detach().clone().contiguous() for name, tensor in names.items()}
     end, outputs = called.get(output, output.name), _outputs(output)
-    programs = ((one, Program(nodes, stored, end, one, outputs)) for one in _cuts(core.graph, inputs[0], output))
-    cut = next((one for one, program in programs if _matters(program, _shape(inputs[0]))), None)
+    programs = ((one, Program(nodes, stored, end, one, outputs)) for one in _cuts(core.graph, source, output))
+    cut = next((one for one, program in programs if _matters(program, shape)), None)
     table = {"nodes": nodes, "output": end, "cut": cut, "outputs": outputs}
     data: bytes = safetensors.torch.save(stored, {KEY: json.dumps(table)})
     return data

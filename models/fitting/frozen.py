@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from models.data.files import write_whole
-from models.data.images import read_images
 from models.fitting.rows import Rows, everything, parts
 from models.fitting.task import Task
 from models.networks.modules.storage import halved
@@ -77,7 +76,7 @@ def _taps(network: TappedNetwork, task: Task) -> tuple[Rows, ...]:
     done = int(progress.read_text()) if progress.is_file() else 0
     taps: tuple[Rows, ...] = ()
     network.to(task.device)
-    for batch in read_images(task.examples.files[done:] or task.examples.files[:1], task.size, BATCH):
+    for batch in task.batches(task.examples.files[done:] or task.examples.files[:1], BATCH):
         seen = _inner(network, batch, task)
         taps = taps or tuple(
             Rows(task.store / f"tap{number}.npy", (count, *tap.shape[1:]), np.float16)

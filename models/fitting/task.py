@@ -6,7 +6,7 @@ maps of a network that did not see it; `models.training` makes calibration, oper
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from torch import nn
 from models.anatomy.lungs import Segment
 from models.card import Card, Network
 from models.data.datasets import Examples
+from models.data.images import read_images
+from models.data.slices import read_slices
 from models.fitting.rows import Rows, Table
 
 Advance = Callable[[str, int, int], None]
@@ -63,8 +65,15 @@ class Task:
     @property
     def size(self) -> tuple[int, int]:
         """(rows, columns) of the network's input."""
-        assert self.like.input.size is not None
-        return self.like.input.size
+        size = self.like.slices.size if self.like.slices else self.like.input.size
+        assert size is not None
+        return size
+
+    def batches(self, files: Sequence[Path], batch: int) -> Iterator[NDArray[np.float32]]:
+        """Batches (n, rows, columns) of image files as the network sees them, in their order."""
+        if self.like.slices is None:
+            return read_images(files, self.size, batch)
+        return read_slices(files, self.like.slices, batch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

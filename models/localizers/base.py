@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from models.card import Card, Code
+    from models.fitting.classes.fit import ClassFit
     from models.fitting.task import Fit, Task
     from models.localizers.registry import Localizer
     from models.networks.protocols import SpatialNetwork
@@ -95,7 +96,12 @@ def register_maps(
 
             return linear.fit(task, method, regions)
 
-        @register(name, maps=maps, citation=citation, code=code, fit=fit)
+        def fit_classes(task: Task) -> ClassFit:
+            from models.fitting.classes import images
+
+            return images.fit(task, method, regions)
+
+        @register(name, maps=maps, citation=citation, code=code, fit=fit, fit_classes=fit_classes)
         def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
             return on_named_network(method, card, data, device, threads)
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from models.anatomy.ct.lungs import SegmentVolume
     from models.anatomy.lungs import Segment
     from models.card import Card, Code
+    from models.fitting.classes.fit import ClassFit
     from models.fitting.lungs import MaskFit, MaskTask
     from models.fitting.task import Fit, Task
+    from models.fitting.volumes.task import VolumeFit, VolumeTask
 
     Load = Callable[[Card, bytes, str, int | None], "Localizer"]
     """Of (card, weights, device, threads): the method with the package's weights; see `models.packages.load`."""
@@ -85,7 +87,8 @@ class LocalizerEntry:
     kind
         `input.kind` of its cards.
     tables
-        Those of [network], [weights], [anatomy] and [detector] that it needs, in this order; it may have no other.
+        Those of [network], [weights], [anatomy], [detector], [slices] and [volume] that it needs, in this order; it may
+        have no other.
     taps, deviations
         Whether the network must have taps, and may have deviations.
     code
@@ -94,6 +97,10 @@ class LocalizerEntry:
         Fits a package on labelled images; None where nothing is learned of labels.
     fit_masks
         Fits a package on images with masks; None where nothing is learned of masks.
+    fit_classes
+        Fits a package of exclusive classes on labelled images; None where it cannot.
+    fit_volumes
+        Fits a package on labelled volumes; None where nothing is learned of them.
     made_by
         The module whose function `make` makes a whole package of a folder of volumes with masks; "" where none does.
     """
@@ -110,11 +117,13 @@ class LocalizerEntry:
     code: Code | None = None
     fit: Callable[[Task], Fit] | None = None
     fit_masks: Callable[[MaskTask], MaskFit] | None = None
+    fit_classes: Callable[[Task], ClassFit] | None = None
+    fit_volumes: Callable[[VolumeTask], VolumeFit] | None = None
     made_by: str = ""
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""
-        every = ("network", "weights", "anatomy", "detector")
+        every = ("network", "weights", "anatomy", "detector", "slices", "volume")
         if self.tables != tuple(name for name in every if getattr(card, name) is not None):
             needed = " and ".join(f"[{name}]" for name in self.tables)
             others = " or ".join(f"[{name}]" for name in every if name not in self.tables)
@@ -133,5 +142,5 @@ register = LOCALIZERS.register
 
 
 def trainable() -> tuple[str, ...]:
-    """Names of the localizers that can be fitted on labelled images."""
-    return tuple(entry.name for entry in LOCALIZERS.entries() if entry.fit is not None)
+    """Names of the localizers that can be fitted on labelled images or volumes."""
+    return tuple(entry.name for entry in LOCALIZERS.entries() if entry.fit or entry.fit_volumes)

@@ -8,9 +8,11 @@ before "absent" when a report has several. Rules and code are our own; see rules
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from models.report_labels.languages import language_of, refusal
+from models.report_labels.locations import of_each
 from models.report_labels.phrases import Found, tokens
 from models.report_labels.rules import NO_FINDING, Kind, PhraseRule, Rules
 from models.report_labels.sections import Section, SectionSplitter
@@ -48,6 +50,10 @@ class Mention:
     cue: str
     """The words that made it absent or uncertain, or ""."""
     sentence: str
+    locations: tuple[str, ...] = ()
+    """Names of the table's locations that it is said to lie in."""
+    comparison: str = ""
+    """new, larger, smaller, unchanged or resolved, beside an earlier examination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,9 @@ class Labels:
 
     assertions: dict[str, Assertion]
     because: dict[str, Mention]
+    mentions: tuple[Mention, ...] = ()
+    refused: str = ""
+    """Why nothing was read: the text is in a language that the rules do not know."""
 
     @property
     def readable(self) -> bool:
@@ -77,7 +86,9 @@ class Labeler:
     """Labels reports by a table of rules; build it once."""
 
     def __init__(self, rules: Rules) -> None:
-        self.names = rules.names
+        self.names, self.language = rules.names, rules.language
+        self.sides = {place.name: place.side for place in rules.locations}
+        self._prepositions = frozenset(rules.prepositions)
         self._matcher = rules.matcher()
         self._speller = rules.speller()
         self._splitter = SectionSplitter(rules.headings)
@@ -87,23 +98,32 @@ class Labeler:
         return self._splitter.read(self._splitter.split(report))
 
     def label(self, report: str) -> Labels:
-        """The labels of plain text; headings, where there are any, choose what is read."""
-        return self.label_texts([section.text for section in self.sections(report)])
+        """The labels of plain text; headings, where there are any, choose what is read.
+
+        Text in another language than that of the rules is refused: nothing is mentioned in it, not even No_Finding.
+        """
+        texts = [section.text for section in self.sections(report)]
+        refused = refusal(" ".join(texts), self.language, self._known)
+        return replace(self.label_texts([]), refused=refused) if refused else self.label_texts(texts)
+
+    def _known(self, word: str) -> bool:
+        """Whether the word is one of a phrase of the table."""
+        return self._matcher.knows(word)
 
     def label_texts(self, texts: Sequence[str]) -> Labels:
         """The labels of texts that all count; where there is no text, nothing is mentioned, not even No_Finding."""
         because: dict[str, Mention] = {}
-        for text in texts:
-            for mention in self.mentions(text):
-                held = because.get(mention.label)
-                if held is None or STRENGTH[mention.assertion] > STRENGTH[held.assertion]:
-                    because[mention.label] = mention
+        mentions = tuple(mention for text in texts for mention in self.mentions(text))
+        for mention in mentions:
+            held = because.get(mention.label)
+            if held is None or STRENGTH[mention.assertion] > STRENGTH[held.assertion]:
+                because[mention.label] = mention
         assertions = {
             name: because[name].assertion if name in because else Assertion.NOT_MENTIONED for name in self.names
         }
         if any(texts):
             assertions[NO_FINDING] = _no_finding(assertions)
-        return Labels(assertions, because)
+        return Labels(assertions, because, mentions)
 
     def mentions(self, text: str) -> Iterator[Mention]:
         """Every mention in a text, in its order."""
@@ -117,10 +137,26 @@ class Labeler:
         if not named:
             return
         cues, stops = _cues(hits), [hit for hit in hits if hit.value.kind in STOPS[Kind.NEGATION]]
-        for hit in named:
+        beside = of_each(hits, named, words, self._prepositions)
+        for hit, (locations, comparison) in zip(named, beside, strict=True):
             assertion, cue = _assertion(hit, cues, stops)
             named_as, why = " ".join(words[hit.start : hit.end]), " ".join(words[cue.start : cue.end]) if cue else ""
-            yield Mention(hit.value.label, assertion, named_as, why, sentence)
+            yield Mention(hit.value.label, assertion, named_as, why, sentence, locations, comparison)
+
+
+class Labelers:
+    """Labels each report by the rules of its own language; those of all have the same labels."""
+
+    def __init__(self, rules: Sequence[Rules]) -> None:
+        self._of_language: dict[str, Labeler] = {one.language: Labeler(one) for one in rules}
+        self._first = next(iter(self._of_language.values()))
+        self.names = self._first.names
+        self.sides = {name: side for one in self._of_language.values() for name, side in one.sides.items()}
+
+    def label(self, report: str) -> Labels:
+        """The labels of plain text; those of no language refuse it."""
+        other = self._of_language.get(language_of(report))
+        return (other or self._first).label(report)
 
 
 def _no_finding(assertions: dict[str, Assertion]) -> Assertion:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from models.errors import DataError
 from models.report_labels.labeler import Assertion, Labels
 from models.report_labels.readers import RadiologyReport
 
+LOCATION_COLUMNS = ("report", "label", "assertion", "location", "side", "comparison")
 OWN = ("split", "image", "patient")
 
 
@@ -63,6 +64,31 @@ def write_reasons(path: Path, labeled: Iterable[tuple[RadiologyReport, Labels]])
                 stream.write(json.dumps(line, ensure_ascii=False) + "\n")
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def write_locations(path: Path, labeled: Iterable[tuple[RadiologyReport, Labels]], sides: Mapping[str, str]) -> None:
+    """Write a row for each finding that a report has or may have, and each place that it names for it ("" for none).
+
+    `sides` gives the side of each place. What one mention says of a finding stands beside what another says.
+    """
+    try:
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(LOCATION_COLUMNS)
+            for report, labels in labeled:
+                writer.writerows(_located(report, labels, sides))
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _located(report: RadiologyReport, labels: Labels, sides: Mapping[str, str]) -> list[tuple[str, ...]]:
+    rows = [
+        (report.name, one.label, one.assertion.value, place, sides.get(place, ""), one.comparison)
+        for one in labels.mentions
+        if one.assertion in (Assertion.PRESENT, Assertion.UNCERTAIN)
+        for place in one.locations or ("",)
+    ]
+    return list(dict.fromkeys(rows))
 
 
 def split_of(patient: str, validation: float) -> str:

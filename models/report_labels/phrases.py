@@ -2,6 +2,7 @@
 
 A phrase is words with spaces between them; case does not matter and a hyphen is a space. `one|other` is either word,
 `effus*` any ending, `word?` may be missing, `...` stands for up to four words that no punctuation interrupts.
+A Chinese character is a word of its own, with or without spaces: `左|右肺` is 左肺 or 右肺.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 GAP = 4  # words that `...` may stand for
-_TOKEN = re.compile(r"[a-z0-9]+(?:'[a-z]+|(?<=[0-9])\.[0-9]+)?|[,;:()/]")
-_WORD = re.compile(r"(?:[a-z0-9']+\*?)(?:\|[a-z0-9']+\*?)*\??|[,;:]|\.\.\.")
+HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_TOKEN = re.compile(rf"[{HAN}]|[a-z0-9]+(?:'[a-z]+|(?<=[0-9])\.[0-9]+)?|[,;:()/、？]")
+_PART = rf"(?:[{HAN}]|[a-z0-9']+(?:\.[0-9]+)?\*?)"
+_WORD = re.compile(rf"{_PART}(?:\|{_PART})*\??|[,;:、？]|\.\.\.")
+_BEFORE_HAN = re.compile(rf"(?<=[^\s|])(?=[{HAN}])")
+_AFTER_HAN = re.compile(rf"(?<=[{HAN}])(?=[^\s|?])")
+_WIDE = str.maketrans({"，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "．": "."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,8 @@ class Element:
 
 
 def tokens(sentence: str) -> list[str]:
-    """Words and the punctuation `, ; : ( ) /` of a sentence, in lower case."""
-    return _TOKEN.findall(sentence.lower())
+    """Words and the punctuation `, ; : ( ) / 、 ？` of a sentence, in lower case; wide , ; : ( ) are narrow ones."""
+    return _TOKEN.findall(sentence.translate(_WIDE).lower())
 
 
 def parse(phrase: str) -> tuple[Element, ...]:
@@ -60,7 +66,7 @@ def parse(phrase: str) -> tuple[Element, ...]:
     ValueError
         A word is not in the form above, or the phrase has no word that must be there at its start.
     """
-    words = phrase.lower().replace("-", " ").split()
+    words = _AFTER_HAN.sub(" ", _BEFORE_HAN.sub(" ", phrase.lower().replace("-", " "))).split()
     for word in words:
         if not _WORD.fullmatch(word):
             raise ValueError(f'"{word}" in the phrase "{phrase}" is no word: letters and digits, with | * ? or ...')
@@ -83,12 +89,15 @@ class Matcher(Generic[T]):
     def __init__(self, phrases: Iterable[tuple[str, T]]) -> None:
         self._exact: dict[str, list[tuple[tuple[Element, ...], T]]] = defaultdict(list)
         self._beginnings: list[tuple[str, tuple[tuple[Element, ...], T]]] = []
+        self._elements: set[Element] = set()
         for phrase, value in phrases:
             elements = parse(phrase)
+            self._elements.update(elements)
             for word in elements[0].words:
                 self._exact[word].append((elements[1:], value))
             self._beginnings += [(beginning, (elements[1:], value)) for beginning in elements[0].beginnings]
         self._beginning_with = cache(self._look_up)
+        self.knows = cache(self._knows)
 
     def find(self, words: Sequence[str]) -> list[Found[T]]:
         """Every phrase wherever it begins, each as long as it can be there."""
@@ -99,6 +108,10 @@ class Matcher(Generic[T]):
                 if end:
                     found.append(Found(start, end, value))
         return found
+
+    def _knows(self, word: str) -> bool:
+        """Whether the word fits somewhere in a phrase."""
+        return any(element.fits(word) for element in self._elements)
 
     def _look_up(self, word: str) -> tuple[tuple[tuple[Element, ...], T], ...]:
         longer = (phrase for beginning, phrase in self._beginnings if word.startswith(beginning))

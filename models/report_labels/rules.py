@@ -1,4 +1,7 @@
-"""The table of rules (rules.toml): read, checked, and its phrases built into one matcher."""
+"""The tables of rules (rules.toml and others): read, checked, and their phrases built into one matcher.
+
+A table with `extends` adds its cues, stops and headings to those of another, and has labels of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +19,12 @@ from models.report_labels.phrases import Matcher, parse
 from models.report_labels.spelling import Speller
 
 TABLE = Path(__file__).with_name("rules.toml")
+Findings = Literal["chest-xray", "chest-ct"]
+Language = Literal["en", "zh"]
+TABLES: dict[Findings, dict[Language, Path]] = {
+    "chest-xray": {"en": TABLE, "zh": TABLE.with_name("chest_xray_zh.toml")},
+    "chest-ct": {"en": TABLE.with_name("chest_ct.toml")},
+}
 NO_FINDING = "No_Finding"
 
 
@@ -42,6 +51,8 @@ class Kind(StrEnum):
     NO_CUE = "no cue"
     STOP = "stop"
     NEGATION_STOP = "negation stop"
+    LOCATION = "location"
+    COMPARISON = "comparison"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class PhraseRule:
     kind: Kind
     phrase: str
     label: str = ""
-    """Of a mention, hint, normal or exception."""
+    """Of a mention, hint, normal or exception; the name of a place or comparison."""
     forward: bool = True
     """Of a cue: it holds for what follows it, not for what is before it."""
     reach: int = 0
@@ -85,6 +96,21 @@ class Cue(_Table):
     phrases: Some
 
 
+class Location(_Table):
+    """Where a finding lies."""
+
+    name: Annotated[str, Field(min_length=1)]
+    side: Literal["", "left", "right", "both"] = ""
+    phrases: Some
+
+
+class Comparison(_Table):
+    """How a finding compares with an earlier examination."""
+
+    name: Literal["new", "larger", "smaller", "unchanged", "resolved"]
+    phrases: Some
+
+
 class Headings(_Table):
     """Headings of a report, in lower case."""
 
@@ -96,6 +122,8 @@ class Rules(_Table):
     """The whole table."""
 
     version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    language: Language = "en"
+    """Text in another one is refused."""
     headings: Headings
     negation: Annotated[tuple[Cue, ...], Field(min_length=1)]
     uncertainty: tuple[Cue, ...]
@@ -107,6 +135,10 @@ class Rules(_Table):
     """Phrases at which the reach of a negation ends, too."""
     no_slips: tuple[str, ...]
     """Words that are right although they are one letter off a word of a mention."""
+    locations: tuple[Location, ...] = ()
+    prepositions: tuple[str, ...] = ()
+    """Words after which a place belongs to what stands before them."""
+    comparisons: tuple[Comparison, ...] = ()
     labels: Annotated[tuple[LabelRules, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -133,6 +165,8 @@ class Rules(_Table):
         yield from (PhraseRule(Kind.NO_CUE, phrase) for phrase in self.no_cue)
         yield from (PhraseRule(Kind.STOP, phrase) for phrase in self.stops)
         yield from (PhraseRule(Kind.NEGATION_STOP, phrase) for phrase in self.negation_stops)
+        for kind, named in ((Kind.LOCATION, self.locations), (Kind.COMPARISON, self.comparisons)):
+            yield from (PhraseRule(kind, phrase, one.name) for one in named for phrase in one.phrases)
 
     def matcher(self) -> Matcher[PhraseRule]:
         """One matcher of every phrase."""
@@ -161,13 +195,30 @@ def read_rules(path: Path = TABLE) -> Rules:
     DataError
         It is missing, is no TOML, or a key or phrase in it is wrong; the sentence names key and file.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a table of rules (TOML): {error}.") from error
+    table = _table(path)
     try:
         return Rules.model_validate(table)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the table"
         raise DataError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}.") from error
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The keys of a table and of the one that it extends, which lies beside it."""
+    try:
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a table of rules (TOML): {error}.") from error
+    extended = own.pop("extends", None)
+    return own if extended is None else _joined(_table(path.with_name(str(extended))), own)
+
+
+def _joined(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Lists of cues, stops and headings go on; everything else is the table's own."""
+    joined = {**base, **own}
+    for key in ("no_cue", "stops", "negation_stops", "no_slips", "negation", "uncertainty"):
+        joined[key] = [*base.get(key, []), *own.get(key, [])]
+    heads = own.get("headings", {})
+    joined["headings"] = {key: [*names, *heads.get(key, [])] for key, names in base["headings"].items()}
+    return joined

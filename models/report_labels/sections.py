@@ -30,8 +30,8 @@ class SectionSplitter:
         names = sorted((*headings.read, *headings.skip), key=len, reverse=True)
         lower = "|".join(re.escape(name).replace(r"\ ", r"[ \t]+") for name in names)
         upper = "|".join(re.escape(name.upper()).replace(r"\ ", r"[ \t]+") for name in names)
-        at_start = rf"(?:^|(?<=[.!?])[ \t]+)[ \t#*]*((?i:{lower}))[ \t]*\**:\**"
-        self._heading = re.compile(rf"{at_start}|\b({upper}):|^[ \t#*]*((?i:{lower}))[ \t*]*$", re.MULTILINE)
+        at_start = rf"(?:^|(?<=[.!?])[ \t]+|(?<=。))[ \t#*【]*((?i:{lower}))[ \t】]*\**[:：]\**"
+        self._heading = re.compile(rf"{at_start}|\b({upper})[:：]|^[ \t#*]*((?i:{lower}))[ \t*]*$", re.MULTILINE)
 
     def split(self, report: str) -> tuple[Section, ...]:
         """All sections, in their order."""

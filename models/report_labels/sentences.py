@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_STOP = re.compile(r"""(?<=[.!?])["')\]]*\s+|(?<=[A-Za-z)]{2}[.!?])(?=[A-Z][A-Za-z])""")
+_STOP = re.compile(r"""(?<=[.!?])["')\]]*\s+|(?<=[A-Za-z)]{2}[.!?])(?=[A-Z][A-Za-z])|(?<=[。！？])""")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:vs|dr|drs|mr|mrs|ms|approx|e\.g|i\.e|fig|incl|resp|st|w|ca|etc)|^\d{1,2})\.$", re.I
 )
@@ -39,6 +39,8 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _had_room(line: str, following: str, width: int) -> bool:
+    if line.rstrip().endswith(("。", "！", "？")):
+        return True
     return len(line.rstrip()) + 1 + len(following.split(maxsplit=1)[0]) <= width
 
 

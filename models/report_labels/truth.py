@@ -35,15 +35,14 @@ class _Columns(BaseModel):
 
 
 def read_columns(name: str) -> dict[str, tuple[str, ...]]:
-    """Which columns of a truth count as which label: a shipped table ("openi"), or the path of one.
+    """Which columns of a truth count as which label: a shipped table ("openi", "openi-ct"), or the path of one.
 
     Raises
     ------
     DataError
         There is no such table, or it is not in the form of openi.toml.
     """
-    shipped = SHIPPED / f"{name}.toml"
-    path = shipped if name == "openi" else Path(name)
+    path = SHIPPED / f"{name.replace('-', '_')}.toml" if name in ("openi", "openi-ct") else Path(name)
     try:
         return _Columns.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).columns
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:

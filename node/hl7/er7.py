@@ -72,6 +72,21 @@ def character_set_of(message: bytes) -> str:
     return header_of(message).value(18)
 
 
+_FORMATS = {  # 2.7.1 and 2.7.6, letters alone; what is not here is left out of text
+    ".br": "\n", ".sp": "\n", ".ce": "\n", ".fi": "", ".nf": "", ".in": "", ".ti": "", ".sk": " ", "H": "", "N": "",
+}  # fmt: skip
+
+
+def formatted(value: str) -> str:
+    """Formatted text (FT) as plain text: delimiters, line ends; other sequences are left out."""
+
+    def plain(match: re.Match[str]) -> str:
+        sequence = match[1]
+        return _MEANT.get(sequence) or _FORMATS.get(sequence[:3] if sequence.startswith(".") else sequence, "")
+
+    return re.sub(r"\\([^\\\r\n]{1,40})\\", plain, value)
+
+
 class Message:
     """A received message, read by position.
 
@@ -128,6 +143,12 @@ class Segment:
         whole = str(self._fields[field]) if field < len(self._fields) else ""
         repetitions = whole.split(self._separators[0]) if self._separators else [whole]
         return [self._part(text, (component, subcomponent)) for text in repetitions]
+
+    def text(self, field: int) -> str:
+        """The whole field as plain text, a line a repetition; `^` and `&` that are no delimiters there stay."""
+        whole = str(self._fields[field]) if field < len(self._fields) else ""
+        lines = whole.split(self._separators[0]) if self._separators else [whole]
+        return "\n".join(formatted(line).strip() for line in lines)
 
     def _part(self, text: str, numbers: tuple[int, int]) -> str:
         for separator, number in zip(self._separators[1:], numbers, strict=False):

@@ -46,6 +46,12 @@ def receiving(connection: Connection) -> Sequence[RowMapping]:
     return connection.execute(query.where(STUDY.c.state == StudyState.RECEIVING)).mappings().all()
 
 
+def of_accession(connection: Connection, accession_number: str) -> list[str]:
+    """Study Instance UIDs of the studies whose images have this accession number."""
+    found = STUDY.c.header[(_ACCESSION_NUMBER, "Value", 0)].as_string() == accession_number
+    return list(connection.execute(select(STUDY.c.study_instance_uid).where(found)).scalars())
+
+
 def set_header(connection: Connection, study_instance_uid: str, header: Mapping[str, Any]) -> None:
     """Keep what the worklist needs of a header, DICOM JSON Model, unless the study has one already."""
     lacks = (STUDY.c.study_instance_uid == study_instance_uid, STUDY.c.header.is_(null()))

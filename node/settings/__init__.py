@@ -6,7 +6,7 @@ from node.settings.commitment import Commitment
 from node.settings.mistakes import did_you_mean
 from node.settings.models import Models
 from node.settings.node import Limits, Node
-from node.settings.orders import Orders
+from node.settings.orders import Orders, Reports
 from node.settings.peers import Peer
 from node.settings.policy import Policy, PolicyRule
 from node.settings.results import Results
@@ -34,6 +34,7 @@ __all__ = [
     "PolicyRule",
     "Port",
     "Queue",
+    "Reports",
     "Repository",
     "Results",
     "Settings",

@@ -1,7 +1,8 @@
-"""The section `[worklist.orders]`."""
+"""The sections `[worklist.orders]` and `[reports]`: what the MLLP listener receives."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, IPvAnyNetwork, model_validator
@@ -62,3 +63,14 @@ class Orders(Section):
         if self.host not in LOOPBACK and not self.allow:
             raise ValueError("allow must name the senders' addresses where host is not this machine alone")
         return self
+
+
+class Reports(Section):
+    """Radiology reports that the MLLP listener receives, kept for training; off by default."""
+
+    enabled: bool = Field(
+        False,
+        description="whether ORU^R01 to the listener of `worklist.orders` is kept; else it is acknowledged and "
+        "ignored. What is kept names the patient",
+    )
+    folder: Path | None = Field(None, description="where reports are kept; none: `reports` in `node.data`")

@@ -22,6 +22,7 @@ from node.settings.commitment import Commitment
 from node.settings.mistakes import did_you_mean, is_setting, no_json, refuse_unknown_variables, sentences
 from node.settings.models import Models
 from node.settings.node import Limits, Node
+from node.settings.orders import Reports
 from node.settings.peers import Peer
 from node.settings.results import Results
 from node.settings.storage import Database, Queue
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     worklist: Worklist = Worklist()
     commitment: Commitment = Commitment()
     audit: Audit = Audit()
+    reports: Reports = Reports()
 
     @model_validator(mode="after")
     def _the_ups_peer_is_there(self) -> Settings:
@@ -79,6 +81,12 @@ class Settings(BaseSettings):
         for ae_title in self.worklist.status_to:
             if self.peer_called(ae_title) is None:
                 raise ValueError(f"worklist.status_to: no [peers.…] table has ae_title = {ae_title}")
+        return self
+
+    @model_validator(mode="after")
+    def _reports_have_a_listener(self) -> Settings:
+        if self.reports.enabled and self.worklist.orders is None:
+            raise ValueError("reports.enabled is true: write a table [worklist.orders], whose listener receives them")
         return self
 
     @property

@@ -2,9 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
-from models.calibration import calibrated, least_threshold, operating_point, platt, sigmoid
+from models.calibration import (
+    calibrated,
+    least_threshold,
+    operating_point,
+    platt,
+    present,
+    probabilities_of,
+    sigmoid,
+    temperature,
+)
 from models.card import Calibration
+from tests.models import slice_phantoms
 
 
 def test_platt_finds_the_scale_that_was_hidden() -> None:
@@ -53,3 +64,30 @@ def test_the_least_threshold_never_misses_the_specificity() -> None:
         assert (negatives < threshold - 1.01e-4).mean() < 0.95
     assert least_threshold(np.full(30, 0.25), 0.95) == 0.2501
     assert least_threshold(np.ones(30), 0.95) == 1.0
+
+
+def test_temperature_finds_the_scale_that_was_hidden() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 3)) * 2
+    drawn = np.array([rng.choice(3, p=row) for row in softmax(0.6 * logits, 1)])
+    assert temperature(logits, drawn[:, None] == np.arange(3)) == pytest.approx(0.6, abs=0.03)
+
+
+def test_exclusive_probabilities_are_vector_scaled_and_add_up_to_one() -> None:
+    card = slice_phantoms.card()
+    scales = (Calibration(2.0, 0.0), Calibration(0.5, 1.0), Calibration(1.0, -1.0))
+    labels = [one.model_copy(update={"calibration": scale}) for one, scale in zip(card.labels, scales, strict=True)]
+    card = card.model_copy(update={"labels": tuple(labels)})
+    logits = np.array([[1.0, 2.0, 3.0], [900.0, -900.0, 0.0]])
+    found = probabilities_of(card, logits)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(found[0], softmax([2.0, 2.0, 2.0]), atol=1e-6)
+
+
+def test_of_exclusive_classes_the_most_probable_alone_is_present() -> None:
+    card = slice_phantoms.card()
+    probabilities = np.array([[0.3, 0.3, 0.4], [0.5, 0.1, 0.4]])
+    assert present(card, probabilities).tolist() == [[False, False, True], [True, False, False]]
+    strict = [one.model_copy(update={"operating_point": 0.45}) for one in card.labels]
+    card = card.model_copy(update={"labels": tuple(strict)})
+    assert present(card, probabilities).tolist() == [[False, False, False], [True, False, False]]

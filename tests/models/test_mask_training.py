@@ -21,7 +21,7 @@ from tests.models.mask_phantoms import card, write_folder
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lungs, "FIRST", (80, 40))
+    monkeypatch.setattr(lungs, "FIRST", (40, 20))
 
 
 def test_the_command_trains_a_package_whose_card_has_its_dice(tmp_path: Path) -> None:

@@ -38,7 +38,13 @@ def test_what_we_ship_is_whole(folder: Path) -> None:
 
 
 def test_these_packages_are_shipped() -> None:
-    assert [folder.name for folder in packages.available()] == ["chest-ct", "chest-xray", "lungs", "lungs-ct"]
+    assert [folder.name for folder in packages.available()] == [
+        "chest-ct",
+        "chest-ct-tumour",
+        "chest-xray",
+        "lungs",
+        "lungs-ct",
+    ]
 
 
 def test_tampered_weights_are_refused(package: Path) -> None:
@@ -85,12 +91,14 @@ def test_the_digest_names_card_and_weights(package: Path) -> None:
 def test_a_users_package_comes_before_the_shipped_one(package: Path) -> None:
     assert packages.find("chest-xray", [package.parent]) == package
     assert packages.find("chest-xray") == XRAY
-    shipped = (CT, packages.ZOO / "lungs", packages.ZOO / "lungs-ct")
-    assert packages.available([package.parent, package.parent / "nowhere"]) == (package, *shipped)
+    others = (CT, *(packages.ZOO / name for name in ("chest-ct-tumour", "lungs", "lungs-ct")))
+    assert packages.available([package.parent, package.parent / "nowhere"]) == (package, *others)
 
 
 def test_an_unknown_name_lists_those_that_there_are() -> None:
-    with pytest.raises(PackageError, match="no model package named 'chest'; there are: chest-ct, chest-xray, lungs"):
+    with pytest.raises(
+        PackageError, match="no model package named 'chest'; there are: chest-ct, chest-ct-tumour, chest-xray, lungs"
+    ):
         packages.find("chest")
 
 

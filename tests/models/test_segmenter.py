@@ -22,7 +22,7 @@ LEAST_DICE = 0.94  # of the 17 validation pairs
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return load_segmenter("lungs", threads=2)
+    return load_segmenter("lungs")
 
 
 @pytest.fixture(scope="module")

@@ -101,12 +101,6 @@ def test_regions_cover_part_of_a_called_image(trained: Trained) -> None:
     assert 0.02 < np.mean(covered) < 0.3
 
 
-def test_the_same_seed_makes_the_same_package(trained: Trained, tmp_path: Path) -> None:
-    data, folder, _, _ = trained
-    again, _ = train(data, phantoms.card(), imagenet_weights(), tmp_path, seed=1, advance=lambda *step: None)
-    assert packages.digest(again) == packages.digest(folder)
-
-
 def test_what_is_fitted_on_is_no_test(trained: Trained, tmp_path: Path) -> None:
     data, *_ = trained
     with pytest.raises(DataError, match="The split train cannot be the test, too"):
@@ -144,7 +138,7 @@ class Killed(Exception):
     """What stands for a kill."""
 
 
-def test_a_run_that_was_killed_ends_at_the_same_package(
+def test_the_same_seed_makes_the_same_package_though_the_run_is_killed_on_the_way(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, folder, *_ = trained

@@ -137,7 +137,7 @@ def test_the_same_instance_at_the_same_instant_is_one_good_file(
     associations = [associate(house, CT) for _ in range(4)]
 
     def push(association: Association) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         answers.append(send(association, path))
 
     threads = [threading.Thread(target=push, args=(association,)) for association in associations]

@@ -154,6 +154,7 @@ def test_a_report_is_taken_though_the_node_was_killed_when_it_asked_and_when_it_
     killed = threading.Event()
 
     def kill() -> None:
+        wait_until(lambda: alive)  # the node may ask before this test has seen that it is ready
         alive[0].kill()
         killed.set()
 

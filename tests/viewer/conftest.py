@@ -1,4 +1,4 @@
-"""One PACS, one node, one viewer and one browser for all that looks into a viewer."""
+"""One PACS, one node, one viewer and one browser for all that looks into a viewer; they end with its last test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import need
 from tests.viewer.way import Way
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Path:
     """What is missing is known before the long way begins."""
     try:
@@ -25,7 +25,7 @@ def chromium() -> Path:
     return Path(need("chromium", "chromium"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def way(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     """The phantoms have gone the whole way, the last images of two studies too late."""
     need("Orthanc", "orthanc")
@@ -35,13 +35,13 @@ def way(chromium: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wa
         yield gone
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ohif(way: Way) -> Iterator[Ohif]:
     with Ohif(way.pacs.dicomweb) as viewer:
         yield viewer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium: Path) -> Iterator[Browser]:
     with Browser(chromium) as running:
         yield running

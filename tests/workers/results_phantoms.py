@@ -123,6 +123,13 @@ def blob(shape: tuple[int, ...], centre: tuple[float, ...], radius: float, peak:
     return np.maximum(cone, 0)
 
 
+def largest_slice(mask: NDArray[np.bool_]) -> int:
+    """Index of the slice on which a volume's region has most pixels; the middle one of several."""
+    sizes = mask.sum(axis=(1, 2))
+    largest = np.flatnonzero(sizes == sizes.max())
+    return int(largest[len(largest) // 2])
+
+
 def saliency_shape(source: Source) -> tuple[int, ...]:
     """Of the maps of `two_findings`."""
     return source.volume.array.shape if isinstance(source, VolumeSource) else (16, 16)

@@ -335,7 +335,7 @@ def test_a_study_waits_for_a_package_that_is_missing(
     worker = analyzer(settings=with_packages(settings, "nope"))
     for _ in range(2 * studies.MOST_ATTEMPTS):
         worker.run(STUDY, 1)
-    sentence = "There is no model package named 'nope'; there are: chest-ct, chest-xray, lungs."
+    sentence = "There is no model package named 'nope'; there are: chest-ct, chest-ct-tumour, chest-xray, lungs."
     assert_waits(queued, tmp_path, f"nope cannot be used: {sentence}")
 
 

@@ -49,8 +49,8 @@ class AnalysedSource:
     @property
     def touched(self) -> list[int]:
         """Frames that a region touches, in their order."""
-        masks = [region.frames.any(axis=(1, 2)) for _, region in self.regions]
-        return [int(frame) for frame in np.flatnonzero(np.any(masks, axis=0))]
+        masks = [region.boxed for _, region in self.regions]
+        return sorted({frame for mask in masks for frame in mask.touched if mask.reaches(frame)})
 
     @property
     def shown(self) -> list[int]:

@@ -80,10 +80,10 @@ def method(context: Context) -> str:
 
 def region_parameters(context: Context, label: Label) -> tuple[str, str]:
     """What decided that a region was drawn and where it ends."""
-    return (
-        f"{method(context)} {label.region_rule} (raw scale)",
-        f"{context.card.quantity} threshold {label.operating_point:g}",
-    )
+    decision = f"{context.card.quantity} threshold {label.operating_point:g}"
+    if context.card.activation == "softmax":
+        decision = f"highest {context.card.quantity} of {len(context.card.labels)} exclusive classes"
+    return f"{method(context)} {label.region_rule} (raw scale)", decision
 
 
 def sign(dataset: Dataset, context: Context) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models import calibration
+from models.anatomy.ct.measures import Measures
 from models.card import Card, Code, Label
 from models.prediction import Prediction
 from models.regions import MOST_REGIONS, Mask, components
 from node.errors import AnalysisError
 from workers.dicom import codes
 from workers.dicom.uids import Context
+from workers.findings.boxed import BoxedMask
 from workers.findings.location import Location
-from workers.findings.lung_zones import CENTRAL, DIFFUSE_IN, LungZones
+from workers.findings.lung_zones import CENTRAL, DIFFUSE_IN, Zones
 from workers.findings.source import Source
 
 
@@ -24,10 +27,8 @@ class Region:
 
     Attributes
     ----------
-    mask
-        Image: (rows, columns). Volume: (slices, rows, columns), in the source's order.
-    frame
-        Index of the instance on which it is largest: of an image 0.
+    boxed
+        Where it is in the source's pixels: (rows, columns) of an image, (slices, rows, columns) of a volume.
     area_mm2, volume_mm3
         Size (image: area, volume: volume), None where the source has no pixel spacing.
     tracking_id, tracking_uid
@@ -38,10 +39,11 @@ class Region:
         Where it is.
     score
         The largest raw saliency inside.
+    measures
+        Of a region of a volume: its axes and density.
     """
 
-    mask: Mask
-    frame: int
+    boxed: BoxedMask
     area_mm2: float | None
     volume_mm3: float | None
     tracking_id: str
@@ -49,17 +51,22 @@ class Region:
     site: Code
     location: Location
     score: float
+    measures: Measures | None = None
 
     @property
-    def frames(self) -> Mask:
-        """(frames, rows, columns): the mask with a plane for each instance of the source."""
-        return _frames(self.mask)
+    def mask(self) -> Mask:
+        """The whole mask; of a large volume rather ask `boxed`."""
+        return self.boxed.whole
+
+    @property
+    def frame(self) -> int:
+        """Index of the instance on which it is largest: of an image 0."""
+        return self.boxed.largest_frame
 
     @property
     def plane(self) -> Mask:
         """(rows, columns): the mask on the instance where it is largest."""
-        plane: Mask = self.frames[self.frame]
-        return plane
+        return self.boxed.on(self.frame)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +78,10 @@ class Finding:
     probability
         0..1, calibrated (a detector's: the score of its best candidate).
     threshold
-        The card's operating point of the label.
+        The card's operating point of the label; of exclusive classes the highest probability of another class, where
+        that is higher.
     present
-        ``probability >= threshold``.
+        ``probability >= threshold``, of a class that is a finding.
     raises_priority
         Whether the card lets it raise the study's priority.
     regions
@@ -82,6 +90,10 @@ class Finding:
     diffuse
         The lungs that the finding fills, as a key of the table of phrases (`workers.findings.wording`): "both lungs";
         empty where it has a focus or is absent.
+    classes
+        Exclusive classes of the card; 0 where its labels are none.
+    most_probable
+        Of exclusive classes whether this is the most probable one, a finding or not.
     """
 
     label: Label
@@ -91,6 +103,8 @@ class Finding:
     regions: tuple[Region, ...]
     raises_priority: bool = False
     diffuse: str = ""
+    classes: int = 0
+    most_probable: bool = False
 
     @property
     def keeps_the_order(self) -> bool:
@@ -107,56 +121,65 @@ def findings_of(prediction: Prediction, card: Card, source: Source, context: Con
         A probability is not a number: no result is better than a wrong "absent".
     """
     zones = source.lung_zones(prediction.zones)
-    return tuple(_finding(label, prediction, zones, source, context) for label in card.labels)
-
-
-def largest_slice(mask: Mask) -> int:
-    """Index of the slice on which a volume's region has most pixels; the middle one of several."""
-    sizes = mask.sum(axis=(1, 2))
-    largest = np.flatnonzero(sizes == sizes.max())
-    return int(largest[len(largest) // 2])
+    return tuple(_finding(label, card, prediction, zones, source, context) for label in card.labels)
 
 
 def _finding(
-    label: Label, prediction: Prediction, zones: LungZones | None, source: Source, context: Context
+    label: Label, card: Card, prediction: Prediction, zones: Zones | None, source: Source, context: Context
 ) -> Finding:
-    index = prediction.labels.index(label.name)
+    index, exclusive = prediction.labels.index(label.name), card.activation == "softmax"
     probability = float(prediction.probabilities[index])
     if not 0.0 <= probability <= 1.0:
         raise AnalysisError(f"the model gave {probability} as the probability of {label.title}")
-    present = probability >= label.operating_point
+    present = label.finding and bool(calibration.present(card, prediction.probabilities)[index])
     found, diffuse = _regions(label, prediction.saliency[index], zones, source, context) if present else ((), "")
-    return Finding(label, probability, label.operating_point, present, found, label.raises(probability), diffuse)
+    others = np.delete(prediction.probabilities, index) if exclusive else ()
+    return Finding(
+        label=label,
+        probability=probability,
+        threshold=max(label.operating_point, *map(float, others)) if exclusive else label.operating_point,
+        present=present,
+        regions=found,
+        raises_priority=present and label.raises(probability),
+        diffuse=diffuse,
+        classes=len(card.labels) if exclusive else 0,
+        most_probable=exclusive and index == int(prediction.probabilities.argmax()),
+    )
 
 
 def _regions(
-    label: Label, saliency: NDArray[np.float32], zones: LungZones | None, source: Source, context: Context
+    label: Label, saliency: NDArray[np.float32], zones: Zones | None, source: Source, context: Context
 ) -> tuple[tuple[Region, ...], str]:
     """The regions, or, where they would fill a lung, `Finding.diffuse`."""
-    resampled, valid = source.to_source(saliency), source.valid
-    inside = resampled >= label.region_threshold(float(resampled.max()))
+    part, valid = source.part(saliency, label), source.valid
+    if part is None:
+        return (), ""
+    inside = part.values >= part.threshold
     inside = inside if valid is None else inside & valid
-    diffuse = zones.diffuse(inside) if zones is not None and label.territory in DIFFUSE_IN else ""
+    if not inside.any():
+        return (), ""
+    can_be_diffuse = zones is not None and label.territory in DIFFUSE_IN
+    diffuse = zones.diffuse(BoxedMask.of(inside, part.box, part.shape)) if zones and can_be_diffuse else ""
     if diffuse:
         return (), diffuse
-    masks = components(inside, valid, resampled, source.smallest_region(label), MOST_REGIONS)
+    masks = components(inside, valid, part.values, source.smallest_region(label), MOST_REGIONS)
+    scored = [(BoxedMask.of(mask, part.box, part.shape), float(part.values[mask].max())) for mask in masks]
     found = (
-        _region(label, index, mask, float(resampled[mask].max()), zones=zones, source=source, context=context)
-        for index, mask in enumerate(masks, start=1)
+        _region(label, index, *each, zones=zones, source=source, context=context)
+        for index, each in enumerate(scored, start=1)
     )
     return tuple(found), ""
 
 
 def _region(
-    label: Label, index: int, mask: Mask, score: float, *, zones: LungZones | None, source: Source, context: Context
+    label: Label, index: int, boxed: BoxedMask, score: float, *, zones: Zones | None, source: Source, context: Context
 ) -> Region:
-    frame = largest_slice(_frames(mask))
-    central = zones is not None and label.territory in CENTRAL
-    location = Location("central") if central else source.location(mask, frame, zones)
-    area_mm2, volume_mm3 = source.size(mask)
+    location = source.location(boxed, zones)
+    if zones is not None and label.territory in CENTRAL:
+        location = replace(location, across="central", zone="")
+    area_mm2, volume_mm3 = source.size(boxed.size)
     return Region(
-        mask=mask,
-        frame=frame,
+        boxed=boxed,
         area_mm2=area_mm2,
         volume_mm3=volume_mm3,
         tracking_id=f"{label.title} {index}",
@@ -164,8 +187,5 @@ def _region(
         site=codes.site(label.site, location.side),
         location=location,
         score=score,
+        measures=source.measures(boxed),
     )
-
-
-def _frames(mask: Mask) -> Mask:
-    return mask if mask.ndim == 3 else mask[np.newaxis]

@@ -32,12 +32,14 @@ class Location:
         The patient's "right", "left", "central" or (volume) "midline"; where the patient's sides are
         unknown, the "left part", "right part" or "middle part" of the picture.
     zone
-        "upper", "middle" or "lower" third, of the lung where the lungs are known; empty in a volume, and between the
-        lungs.
+        "upper", "middle" or "lower" third, of the lung where the lungs are known; empty in a volume of which they are
+        not, and between the lungs.
     of_patient
         Whether it is in the patient, or only in the picture.
     z, image
-        Volume: LPS z in mm and Instance Number of the slice where the region is largest.
+        Volume: LPS z in mm and Instance Number (of an enhanced CT the frame) of the slice where the region is largest.
+    images
+        Volume: the lowest and the highest of those that it reaches.
     """
 
     across: str
@@ -45,6 +47,7 @@ class Location:
     of_patient: bool = True
     z: float | None = None
     image: float | None = None
+    images: tuple[float, float] | None = None
 
     @property
     def side(self) -> str | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.anatomy.zones import THIRDS, ZONES, between
 from models.regions import Mask
+from workers.findings.boxed import BoxedMask
 from workers.findings.location import Location
 from workers.inputs.grid import Grid
 
@@ -27,6 +28,41 @@ _WORDS = {
     (False, False, True): "lung in the picture's right",
 }
 """By whether the patient's sides are known, and whether the right and the left lung are filled."""
+
+
+class Zones(Protocol):
+    """Where regions lie in the lungs of an image or a volume."""
+
+    @property
+    def of_patient(self) -> bool:
+        """Whether the patient's sides are known."""
+        ...
+
+    def location(self, mask: BoxedMask) -> Location:
+        """Side and zone of the lung that holds most of a region; central where most is between the lungs."""
+        ...
+
+    def diffuse(self, inside: BoxedMask) -> str:
+        """The lungs that a finding fills, a key of the table of phrases; empty where it has a focus."""
+        ...
+
+
+def counted(numbers: NDArray[np.uint8]) -> tuple[NDArray[np.intp], int]:
+    """Of numbers of zones: how many there are of each, (right and left, upper to lower), and how many between."""
+    counts = np.bincount(numbers.ravel(), minlength=_BETWEEN + 1)
+    return counts[1:_BETWEEN].reshape(2, THIRDS), int(counts[_BETWEEN])
+
+
+def filled(found: NDArray[np.intp], all_: NDArray[np.intp], *, of_patient: bool) -> str:
+    """The lungs of which more than `DIFFUSE` was found, by counts of `counted`, as a key of the table of phrases."""
+    right, left = (bool(each) for each in found.sum(axis=1) > DIFFUSE * all_.sum(axis=1))
+    return _WORDS.get((of_patient, right, left), "")
+
+
+def zone_of(sides: NDArray[np.intp]) -> Location:
+    """The zone that holds most, of the lung that holds most."""
+    side = int(sides.sum(axis=1).argmax())
+    return named(1 + side * THIRDS + int(sides[side].argmax()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,23 +87,17 @@ class LungZones:
         numbers = np.where((zones == 0) & between(right, left), np.uint8(_BETWEEN), zones)
         return cls(grid.numbers_to_source(numbers), of_patient)
 
-    def location(self, mask: Mask) -> Location:
+    def location(self, mask: BoxedMask) -> Location:
         """Side and zone of the lung that holds most of a region, else of the nearest; central where most is between."""
-        counts = np.bincount(self.numbers[mask], minlength=_BETWEEN + 1)
-        if 2 * counts[_BETWEEN] > counts.sum():
+        sides, amid = counted(self.numbers[mask.box][mask.inside])
+        if 2 * amid > mask.size:
             return Location("central")
-        sides = counts[1:_BETWEEN].reshape(2, THIRDS)
-        if not sides.any():
-            return _named(self._nearest(mask))
-        side = int(sides.sum(axis=1).argmax())
-        return _named(1 + side * THIRDS + int(sides[side].argmax()))
+        return zone_of(sides) if sides.any() else named(self._nearest(mask.whole))
 
-    def diffuse(self, inside: Mask) -> str:
+    def diffuse(self, inside: BoxedMask) -> str:
         """The lungs that a finding fills, a key of the table of phrases; empty where it has a focus."""
-        found = np.bincount(self.numbers[inside], minlength=_BETWEEN)[1:_BETWEEN].reshape(2, THIRDS).sum(axis=1)
-        areas = np.bincount(self.numbers.ravel(), minlength=_BETWEEN)[1:_BETWEEN].reshape(2, THIRDS).sum(axis=1)
-        right, left = (bool(each) for each in found > DIFFUSE * areas)
-        return _WORDS.get((self.of_patient, right, left), "")
+        found, every = (counted(one)[0] for one in (self.numbers[inside.box][inside.inside], self.numbers))
+        return filled(found, every, of_patient=self.of_patient)
 
     def _nearest(self, mask: Mask) -> int:
         """The number of the zone that is nearest to a region's centre."""
@@ -79,6 +109,7 @@ class LungZones:
         return int(coarse[row, column])
 
 
-def _named(number: int) -> Location:
+def named(number: int) -> Location:
+    """The location that a number of a zone stands for."""
     side, zone = ZONES[number - 1].split()
     return Location(side, zone)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from models.anatomy.ct.measures import Measures, measured
 from models.card import Label
-from models.regions import Mask
+from models.regions import Mask, bounds
 from workers.dicom.attributes import number, numbered, numbers, series_and_image, text, words
 from workers.dicom.evidence import pixel_spacing
+from workers.findings.boxed import BoxedMask
 from workers.findings.location import Location, image_location, names_the_sides, volume_side
-from workers.findings.lung_zones import LungZones
+from workers.findings.lung_zones import LungZones, Zones
+from workers.findings.volume_zones import VolumeZones
 from workers.inputs.grid import Grid
 from workers.inputs.pixels import SourceImage, window
-from workers.inputs.volume import SourceVolume
+from workers.inputs.volume import SourceVolume, axis_order
 
 Floats = NDArray[np.float32]
 LUNG_WINDOW = (-600.0, 1500.0)  # centre and width in HU, where a CT names none
@@ -29,6 +32,18 @@ class PixelMeasures(NamedTuple):
     pixel_spacing: tuple[float, float]
     slice_thickness: float
     spacing_between_slices: float | None
+
+
+class Part(NamedTuple):
+    """A map in the source's pixels within a box, and the raw value from which on it has regions.
+
+    Outside of the box it does not reach the threshold.
+    """
+
+    values: Floats
+    box: tuple[slice, ...]
+    shape: tuple[int, ...]
+    threshold: float
 
 
 class Source(Protocol):
@@ -87,16 +102,24 @@ class Source(Protocol):
         """Pixels or voxels of the label's smallest region."""
         ...
 
-    def size(self, mask: Mask) -> tuple[float | None, float | None]:
+    def part(self, saliency: NDArray[Any], label: Label) -> Part | None:
+        """What of a map of the model's output, in the source's pixels, can reach the label's threshold, if anything."""
+        ...
+
+    def size(self, pixels: int) -> tuple[float | None, float | None]:
         """(area of an image in mm2, where its spacing is known; volume in mm3)."""
         ...
 
-    def lung_zones(self, zones: NDArray[np.uint8] | None) -> LungZones | None:
+    def measures(self, mask: BoxedMask) -> Measures | None:
+        """Axes and density of a region of a volume."""
+        ...
+
+    def lung_zones(self, zones: NDArray[np.uint8] | None) -> Zones | None:
         """The zones of a prediction in the source's pixels, where it has any."""
         ...
 
-    def location(self, mask: Mask, frame: int, zones: LungZones | None) -> Location:
-        """Where a region is that is largest on `frame`; by the lungs where their zones are known."""
+    def location(self, mask: BoxedMask, zones: Zones | None) -> Location:
+        """Where a region is; by the lungs where their zones are known."""
         ...
 
     def presented(self, frame: int) -> Floats:
@@ -164,18 +187,26 @@ class ImageSource(Source):
     def smallest_region(self, label: Label) -> float:
         return label.smallest_region_fraction * self.image.intensity.size
 
-    def size(self, mask: Mask) -> tuple[float | None, None]:
+    def part(self, saliency: NDArray[Any], label: Label) -> Part:
+        whole = self.to_source(saliency)
+        box = tuple(slice(0, length) for length in whole.shape)
+        return Part(whole, box, whole.shape, label.region_threshold(float(whole.max())))
+
+    def size(self, pixels: int) -> tuple[float | None, None]:
         spacing = self.pixel_spacing
-        return (float(mask.sum()) * spacing[0] * spacing[1] if spacing else None), None
+        return (pixels * spacing[0] * spacing[1] if spacing else None), None
+
+    def measures(self, mask: BoxedMask) -> None:
+        return None
 
     def lung_zones(self, zones: NDArray[np.uint8] | None) -> LungZones | None:
         of_patient = names_the_sides(words(self._header, "PatientOrientation"))
         return None if zones is None else LungZones.of(zones, self.grid, of_patient=of_patient)
 
-    def location(self, mask: Mask, frame: int, zones: LungZones | None) -> Location:
+    def location(self, mask: BoxedMask, zones: Zones | None) -> Location:
         if zones is not None and zones.of_patient:
             return zones.location(mask)
-        return image_location(mask, words(self._header, "PatientOrientation"))
+        return image_location(mask.whole, words(self._header, "PatientOrientation"))
 
     def presented(self, frame: int) -> Floats:
         return self.image.intensity
@@ -233,18 +264,38 @@ class VolumeSource(Source):
     def smallest_region(self, label: Label) -> float:
         return label.smallest_region_mm3 / float(np.prod(self.volume.spacing))
 
-    def size(self, mask: Mask) -> tuple[None, float]:
-        return None, float(mask.sum() * np.prod(self.volume.spacing))
+    def part(self, saliency: NDArray[Any], label: Label) -> Part | None:
+        """Its peak is the map's own: of a volume no map of all source voxels is made."""
+        threshold = label.region_threshold(float(saliency.max()))
+        reached = saliency >= threshold
+        box = self.volume.box_of(bounds(reached), saliency.shape) if reached.any() else None
+        if box is None:
+            return None
+        return Part(self.volume.part_of(saliency, box), box, self.volume.array.shape, threshold)
 
-    def lung_zones(self, zones: NDArray[np.uint8] | None) -> None:
-        return None
+    def size(self, pixels: int) -> tuple[None, float]:
+        return None, float(pixels * np.prod(self.volume.spacing))
 
-    def location(self, mask: Mask, frame: int, zones: LungZones | None) -> Location:
+    def measures(self, mask: BoxedMask) -> Measures:
+        """In the axes of the patient that are the nearest to the slices', rows and columns."""
+        order, _ = axis_order(self.volume.direction)
+        z, y, x = (self.volume.spacing[axis] for axis in order)
+        hu = self.volume.array[mask.box]
+        return measured(mask.inside.transpose(order), hu.transpose(order), (z, y, x))
+
+    def lung_zones(self, zones: NDArray[np.uint8] | None) -> VolumeZones | None:
+        return None if zones is None else VolumeZones(zones, self.volume)
+
+    def location(self, mask: BoxedMask, zones: Zones | None) -> Location:
+        frame = mask.largest_frame
         direction, (_, rows, columns) = self.volume.direction, self.volume.spacing
         towards_left = (direction[1, 0] * rows, direction[2, 0] * columns)
-        side = volume_side(mask[frame], self.volume.array[frame], towards_left)
+        side = volume_side(mask.on(frame), self.volume.array[frame], towards_left)
+        found = zones.location(mask) if zones is not None else Location(side or "midline")
         z = self.volume.position((frame, 0, 0))[2]
-        return Location(side or "midline", z=z, image=self._instance_number(frame))
+        touched = [one for one in mask.touched if mask.reaches(one)]
+        first, last = (self._instance_number(one) for one in (touched[0], touched[-1]))
+        return replace(found, z=z, image=self._instance_number(frame), images=(min(first, last), max(first, last)))
 
     def presented(self, frame: int) -> Floats:
         header = self.headers[frame]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pydicom import Dataset
 
+from models.card import Card
 from workers.dicom.attributes import series_and_image
 from workers.dicom.evidence import pixel_spacing
 from workers.dicom.uids import Context
@@ -20,21 +21,28 @@ _IN_TIME = {1: "minutes", 2: "hours", 3: "days"}  # CID 7035: when the finding s
 
 
 def finding_sentences(
-    finding: Finding, regions: Sequence[tuple[Region, Source]], quantity: str, several: bool = False
+    finding: Finding, regions: Sequence[tuple[Region, Source]], card: Card, several: bool = False
 ) -> str:
     """One finding: present or not, its number and its threshold, then where it is.
 
     `several`: more than one image was analysed, so that regions name theirs.
     """
+    quantity = card.quantity
     name, (value, threshold) = finding.label.title, wording.compared(finding, quantity)
+    simulated = [wording.phrase("simulated", "en")] if card.training.simulated else []
+    below, reached = f"is below the threshold of {threshold}", f"reaches the threshold of {threshold}"
+    if finding.classes:
+        reached = f"is the highest of {finding.classes} exclusive classes; the next has {threshold}"
+        below = below if finding.most_probable else f"is below that of another of {finding.classes} exclusive classes"
     if not finding.present:
-        return f"{name}: not present. The {quantity} of {value} is below the threshold of {threshold}."
-    sentences = [f"{name}: PRESENT. The {quantity} of {value} reaches the threshold of {threshold}."]
+        return " ".join([f"{name}: not present. The {quantity} of {value} {below}.", *simulated])
+    sentences = [f"{name}: PRESENT. The {quantity} of {value} {reached}."]
     sentences += [_region_sentence(region, source, several) for region, source in regions]
     if finding.diffuse:
         sentences.append(f"No region is drawn of what is {wording.finding_location(finding, ())}.")
     elif not regions:
         sentences.append("No region is drawn: the saliency map does not reach its threshold.")
+    sentences += simulated
     if finding.keeps_the_order:
         sentences.append(wording.phrase("keeps the order", "en"))
     if finding.label.acr:
@@ -50,18 +58,22 @@ def opening(context: Context) -> tuple[str, ...]:
 
 
 def summary(findings: Sequence[Finding], quantity: str) -> tuple[str, ...]:
-    """The whole result in two lines, for who reads no further."""
-    groups = [(words, [one for one in findings if one.present == present]) for words, present in _SUMMARY]
-    return tuple(
+    """The whole result in two lines, for who reads no further; a third where the class is no finding."""
+    real = [one for one in findings if one.label.finding]
+    groups = [(words, [one for one in real if one.present == present]) for words, present in _SUMMARY]
+    lines = tuple(
         f"{words}: {', '.join(f'{one.label.title} {wording.value(one, quantity)}' for one in group) or 'none'}."
         for words, group in groups
     )
+    return lines + wording.without_finding(findings, quantity, "en")
 
 
 def closing(study: AnalysedStudy) -> tuple[str, ...]:
     """Limits of the model, then what it analysed and what not."""
     analysed = tuple(sentence for each in study.sources for sentence in _analysed_sentences(each))
-    limits = tuple(f"Limit: {limit}" for limit in study.context.card.limits)
+    card = study.context.card
+    simulated = ("Limit: the model was trained on simulated lesions.",) if card.training.simulated else ()
+    limits = simulated + tuple(f"Limit: {limit}" for limit in card.limits)
     return limits + analysed + _left_out_sentences(study.unseen, study.context.headers)
 
 
@@ -80,11 +92,19 @@ def _region_sentence(region: Region, source: Source, several: bool) -> str:
     size = ""
     where = f" ({series_and_image(source.headers[0])})" if several else ""
     if region.volume_mm3 is not None:
-        size = f", volume {region.volume_mm3 / 1000:.2f} ml"
+        size = f", volume {region.volume_mm3 / 1000:.2f} ml{_measures(region)}"
     elif region.area_mm2 is not None:
         _, at_detector = pixel_spacing(source.headers[0])
         size = f", area {region.area_mm2 / 100:.1f} cm2" + (" at the detector" if at_detector else "")
     return f"Region {region.tracking_id}{where}: {wording.place(region.location)}{size}."
+
+
+def _measures(region: Region) -> str:
+    """Axes, density, and the images that a volume's region reaches."""
+    found, images = region.measures, region.location.images
+    axes = f", long axis {found.long_axis_mm:.1f} mm, short axis {found.short_axis_mm:.1f} mm" if found else ""
+    density = f", mean {found.mean_hu:.0f} HU" if found else ""
+    return axes + density + (f", images {images[0]:.0f} to {images[1]:.0f}" if images else "")
 
 
 def _left_out_sentences(left_out: Iterable[tuple[str, str]], headers: Sequence[Dataset]) -> tuple[str, ...]:

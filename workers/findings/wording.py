@@ -43,10 +43,15 @@ PHRASES = {
         "By its card it does not change the reading order.",
         "按其模型卡,不改变阅片顺序。",
     ),
+    "simulated": ("Trained on simulated lesions.", "模型用模拟病灶训练。"),
     "excluded": ("No {name} seen.", "未见{name}。"),
     "not excluded": (
         "Below threshold, and not excluded: {names}.",
         "低于阈值,但不能排除:{names}。",
+    ),
+    "class without finding": (
+        "No finding: {name} is the most probable class, {quantity} {value}.",
+        "无所见:概率最高的类别为{name},{quantity} {value}。",
     ),
     "nothing": ("No finding reaches its threshold.", "无所见达到阈值。"),
     "rule": (
@@ -105,9 +110,13 @@ FINDINGS_ZH = {
     "309529002": "肺肿块",
     "786838002": "肺结节",
     "PLEURAL_THICK": "胸膜增厚",
+    "GROUND_GLASS_NOD": "肺磨玻璃结节",
     "233604007": "肺炎",
     "36118008": "气胸",
     "125605004": "骨折",
+    "17621005": "正常",
+    "BENIGN_LUNG": "肺良性病变",
+    "363358000": "肺恶性肿瘤",
 }
 
 
@@ -132,12 +141,13 @@ def place(location: Location, language: str = "en") -> str:
     across = phrase(location.across, language)
     if not location.zone and location.z is None:
         return across
-    if location.z is not None:
-        return phrase("slice", language, side=across, z=location.z, image=location.image)
-    zone = phrase(location.zone, language)
-    return phrase("zone", language, side=across, zone=zone) if location.of_patient else phrase(
-        "picture", language, part=across, zone=zone
-    )  # fmt: skip
+    if location.zone:
+        zone = phrase(location.zone, language)
+        name_ = "zone" if location.of_patient else "picture"
+        across = phrase(name_, language, side=across, part=across, zone=zone)
+    if location.z is None:
+        return across
+    return phrase("slice", language, side=across, z=location.z, image=location.image)
 
 
 def locations(regions: Iterable[Region], language: str = "en") -> str:
@@ -180,8 +190,12 @@ def can_exclude(card: Card, label: Label) -> bool:
     All measurements of the label on the card that were not made on training images are put together: of their positive
     images so many reached the threshold, and the lower end of Wilson's 95 % interval of that share must
     reach `LEAST_SENSITIVITY`. It takes at least 35 positive images. Nothing is claimed from specificity, nor from a
-    negative predictive value, which depends on how frequent the finding is where the node stands.
+    negative predictive value, which depends on how frequent the finding is where the node stands. Of exclusive classes
+    none is excluded: another one is more probable, and that is all. What was trained and measured on simulated lesions
+    excludes no real one.
     """
+    if card.activation == "softmax" or card.training.simulated:
+        return False
     held_out = [
         one
         for one in card.training.measured
@@ -203,13 +217,27 @@ def report(
         Each label's finding of the whole study with its regions in all images.
     """
     language = language or context.language
+    every, found = found, [pair for pair in found if pair[0].label.finding]
     organs = dict.fromkeys(organ(finding.label, language) for finding, _ in found)
     lines = [phrase("heading", language)]
     for each in organs:
         of_organ = [pair for pair in found if organ(pair[0].label, language) == each]
         colon, space = (":", "") if language == "zh" else (":", " ")
         lines.append(each + colon + space + space.join(_of_organ(of_organ, context, language)))
+    lines += without_finding([finding for finding, _ in every], context.card.quantity, language)
     return (*lines, phrase("rule", language, least=f"{100 * LEAST_SENSITIVITY:.0f} %"))
+
+
+def without_finding(findings: Iterable[Finding], quantity: str, language: str) -> tuple[str, ...]:
+    """A sentence where the most probable of exclusive classes is no finding."""
+    return tuple(
+        phrase(
+            "class without finding", language, name=name(one.label, language), quantity=phrase(quantity, language),
+            value=value(one, quantity),
+        )
+        for one in findings
+        if one.most_probable and not one.label.finding
+    )  # fmt: skip
 
 
 def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str) -> Iterator[str]:
@@ -237,9 +265,11 @@ def present_sentence(finding: Finding, regions: Sequence[Region], context: Conte
         "value": value(finding, quantity),
     }
     where = finding_location(finding, regions, language)
-    return phrase("present", language, places=where, **words) if where else phrase(
-        "present, no region", language, **words
-    )  # fmt: skip
+    key = "present" if where else "present, no region"
+    sentence = phrase(key, language, places=where, **words)
+    if not context.card.training.simulated:
+        return sentence
+    return sentence + ("" if language == "zh" else " ") + phrase("simulated", language)
 
 
 def made_by(context: Context, language: str) -> str:

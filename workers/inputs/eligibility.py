@@ -14,6 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from workers.dicom.attributes import items, number, photometric, text, words
+from workers.inputs.frames import ENHANCED_CT, is_enhanced
+from workers.inputs.storage import STORAGE, image_classes
 from workers.inputs.views import WORDS as VIEW_WORDS
 from workers.inputs.views import view_refusal
 
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
 OURS = "READFIRST"
 OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
-STORAGE = "1.2.840.10008.5.1.4.1.1."
 RADIOGRAPHS = {STORAGE + "1": "CR", STORAGE + "1.1": "DX"}
 OF_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "XR", "CXR", "XRAY", "OT"})  # words that deny no radiograph
-READ = {"image": frozenset({STORAGE + "1", STORAGE + "1.1"}), "volume": frozenset({STORAGE + "2"})}
+READ = frozenset({STORAGE + "2"}) | ENHANCED_CT  # as volumes
 # SOP classes of PS3.4 B.5 that are no acquired image, by the beginning of what follows STORAGE; the first that fits.
 NO_IMAGE = (
     (("88.67", "88.68", "88.76"), "dose report"),
@@ -41,7 +42,6 @@ NO_IMAGE = (
     (("7",), "secondary capture"),
     (("9.",), "waveform"),
     (("1.1.1",), "unprocessed image (FOR PROCESSING)"),
-    (("2.1", "2.2"), "enhanced multi-frame CT, which is not read"),
 )
 RECONSTRUCTED = frozenset(
     {"MIP", "MINIP", "MPR", "PROJECTION IMAGE", "VOLUME RENDERED", "VRT", "SSD", "REFORMATTED", "AVERAGE", "RESAMPLED"}
@@ -94,7 +94,8 @@ def _modality(dataset: Dataset, rules: Input) -> str | None:
 
 def _class(dataset: Dataset, rules: Input) -> str | None:
     sop_class_uid = text(dataset, "SOPClassUID")
-    return None if sop_class_uid in READ[rules.kind] else f"{UID(sop_class_uid).name} is not read by this model"
+    read = READ if rules.kind == "volume" else {uid for one in rules.modalities for uid in image_classes(one)}
+    return None if sop_class_uid in read else f"{UID(sop_class_uid).name} is not read by this model"
 
 
 def _species(dataset: Dataset, _: Input) -> str | None:
@@ -142,7 +143,7 @@ def _is_part(part: str, wanted: set[str], kind: str) -> bool:
     if kind == "volume":
         return any(word in part for word in wanted)
     tokens = set(re.findall(r"[^\W_]+", part)) - set(VIEW_WORDS)
-    return bool(tokens & wanted) and not tokens & OTHER_PARTS
+    return bool(tokens & wanted) and not tokens & (OTHER_PARTS - wanted)
 
 
 def _image_type(dataset: Dataset, rules: Input) -> str | None:
@@ -167,7 +168,7 @@ def _view(dataset: Dataset, rules: Input) -> str | None:
 def _pixels(dataset: Dataset, rules: Input) -> str | None:
     if number(dataset, "SamplesPerPixel", 1) != 1 or not photometric(dataset).startswith("MONO"):
         return "colour image"
-    if number(dataset, "NumberOfFrames", 1) > 1:
+    if number(dataset, "NumberOfFrames", 1) > 1 and not is_enhanced(dataset):
         return "image of several frames"
     rows, columns = int(number(dataset, "Rows", 0)), int(number(dataset, "Columns", 0))
     low = rules.smallest_rows_columns

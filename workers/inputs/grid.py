@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,19 +180,6 @@ def _expansion(cells: int, length: int, inputs: int, scale: float, offset: float
     low, high = (int(inside[0]), int(inside[-1])) if inside.size else (cells // 2, cells // 2)
     position = ((np.arange(length) + 0.5) / scale + offset) / per_cell - 0.5
     return taps(np.clip(position, low, high), 1.0, low, high)
-
-
-def stretch(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """An array interpolated linearly to `shape`, which covers the same extent; a mask stays a mask (at least half)."""
-    if values.dtype == np.bool_:
-        return stretch(values.astype(np.float32), shape) >= 0.5
-    for axis, length in enumerate(shape):
-        if values.shape[axis] != length:
-            moved = np.moveaxis(values, axis, 0)
-            found = _expansion(len(moved), length, length, 1.0, 0.0)
-            flat = found.apply(moved.reshape(len(moved), -1).astype(np.float32))
-            values = np.moveaxis(flat.reshape(length, *moved.shape[1:]), 0, axis)
-    return values
 
 
 def _expect(image: NDArray[np.generic], shape: tuple[int, int]) -> None:

@@ -1,14 +1,17 @@
 """Which slices make one regular stack, from their headers alone: sorted, of one kind, without gaps.
 
 Positions are LPS millimetres of the centre of the first pixel (PS3.3 C.7.6.2.1.1). What does not belong is left out
-with a reason; what belongs but is no regular grid raises VolumeError: a finding at a wrong place is worse than none.
+with a reason. Of slices with a gap the largest part without one is taken, and nothing is interpolated across it; slices
+that a tilted gantry stacked askew are taken as they lie. What is no regular grid then raises VolumeError: a finding at
+a wrong place is worse than none.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +34,8 @@ MOST_SLICES = 5000  # a whole body every 0.4 mm
 MOST_VOXELS = 1 << 30  # 4 GiB in memory, and as often again while a model runs
 MOST_MM3 = 2e9  # two cubic metres: models resample by millimetres
 SAME_ORIENTATION = 2e-3  # of a direction cosine
+LEAST_PART = 0.5  # of the slices: with less than that between two gaps a series is no volume
+MOST_TILT = 45.0  # degrees; gantries tilt by 30
 
 
 class VolumeError(AnalysisError):
@@ -60,9 +65,15 @@ class Stack:
 
     headers: tuple[Dataset, ...]
     spacing: tuple[float, float, float]  # mm between slices, rows, columns
-    direction: Floats  # (3, 3): row i is the LPS unit vector along which the axis slice, row, column grows
+    direction: Floats  # (3, 3): row i is the LPS vector that one mm along slices, rows, columns leads; see `tilt`
     origin: tuple[float, float, float]  # of the first pixel of the first slice
     left_out: tuple[tuple[str, str], ...]  # (SOP Instance UID, reason)
+    notes: tuple[str, ...] = ()  # what was decided about the slices, in sentences
+
+    @property
+    def tilt(self) -> float:
+        """Degrees between the way from slice to slice and the slices' normal: `direction[0]` has both in it."""
+        return float(np.degrees(np.arccos(min(1.0, 1 / float(np.linalg.norm(self.direction[0]))))))
 
 
 def stack(headers: Sequence[Dataset], rules: Input | None = None) -> Stack:
@@ -74,19 +85,21 @@ def stack(headers: Sequence[Dataset], rules: Input | None = None) -> Stack:
     if len(slices) < smallest:
         reasons = "".join(f", {count} left out ({why})" for why, count in Counter(why for _, why in left_out).items())
         raise VolumeError(f"only {len(slices)} slices, at least {smallest} are needed{reasons}")
-    gaps = distances(slices)
-    _require_bounded(slices, float(gaps.sum()))
-    _require_regular(slices, gaps)
-    _require_straight(slices)
-    spacing = float(gaps.mean())
+    _require_bounded(slices, float(distances(slices).sum()))
+    notes: list[str] = []
+    slices = _regular_part(slices, smallest, left_out, notes)
+    aside = _aside(slices)
+    spacing = float(distances(slices).mean())
     if rules and rules.slice_thickness and not _within(spacing, rules.slice_thickness):
         low, high = rules.slice_thickness
         raise VolumeError(f"slices every {spacing:.2f} mm, the model is made for {low:g} to {high:g} mm")
     first = slices[0]
-    direction = np.stack([first.normal, first.cosines[1], first.cosines[0]])
+    direction = np.stack([first.normal + aside, first.cosines[1], first.cosines[0]])
     x, y, z = (float(value) for value in first.position)
     used = tuple(one.header for one in slices)
-    return Stack(used, (spacing, *first.pixel), direction, (x, y, z), tuple(left_out))
+    found = Stack(used, (spacing, *first.pixel), direction, (x, y, z), tuple(left_out), tuple(notes))
+    tilted = f"the gantry was tilted by {found.tilt:.1f} degrees: the slices were resampled for the model"
+    return replace(found, notes=(*found.notes, tilted)) if aside.any() else found
 
 
 def placed(header: Dataset) -> Slice | None:
@@ -176,16 +189,34 @@ def _require_bounded(slices: Sequence[Slice], depth: float) -> None:
         raise VolumeError(f"the volume is too large: {metres} m, its positions or Pixel Spacing cannot be true")
 
 
-def _require_regular(slices: Sequence[Slice], gaps: Floats) -> None:
+def _regular_part(slices: list[Slice], smallest: int, left_out: list[tuple[str, str]], notes: list[str]) -> list[Slice]:
+    """All slices where they lie evenly, else the largest part between gaps that does; VolumeError where it is small."""
+    gaps = distances(slices)
     usual = float(np.median(gaps))
-    widest = int(np.argmax(gaps))
-    between = f"between {where(slices[widest])} and {where(slices[widest + 1])}"
+    reason = _irregular(slices, gaps, usual)
+    if not reason:
+        return slices
+    ends = [0, *(np.flatnonzero(gaps > HOLE * usual) + 1).tolist(), len(slices)]
+    begin, end = max(pairwise(ends), key=lambda part: part[1] - part[0])
+    part, others = slices[begin:end], slices[:begin] + slices[end:]
+    if len(part) < max(smallest, LEAST_PART * len(slices)) or _irregular(part, distances(part), usual):
+        raise VolumeError(reason)
+    left_out.extend((_uid(one.header), f"it lies beyond a gap: {reason}") for one in others)
+    ends_at = f"from {where(part[0])} to {where(part[-1])}"
+    notes.append(f"{reason}: analysed were the {len(part)} slices {ends_at}, and {len(others)} were not")
+    return part
+
+
+def _irregular(slices: Sequence[Slice], gaps: Floats, usual: float) -> str:
+    """Why the slices do not lie evenly; empty where they do."""
+    widest, worst = int(np.argmax(gaps)), int(np.argmax(np.abs(gaps - usual)))
     if gaps[widest] > HOLE * usual:
-        raise VolumeError(f"slices are missing {between}: {gaps[widest]:.2f} mm apart where {usual:.2f} mm is usual")
-    worst = int(np.argmax(np.abs(gaps - usual)))
+        between = f"between {where(slices[widest])} and {where(slices[widest + 1])}"
+        return f"slices are missing {between}: {gaps[widest]:.2f} mm apart where {usual:.2f} mm is usual"
     if abs(gaps[worst] - usual) > max(UNEVEN * usual, ROUNDING) and _off_grid(gaps) > OFF_GRID:
         between = f"between {where(slices[worst])} and {where(slices[worst + 1])}"
-        raise VolumeError(f"uneven slice spacing {between}: {gaps[worst]:.2f} mm where {usual:.2f} mm is usual")
+        return f"uneven slice spacing {between}: {gaps[worst]:.2f} mm where {usual:.2f} mm is usual"
+    return ""
 
 
 def _off_grid(gaps: Floats) -> float:
@@ -195,21 +226,26 @@ def _off_grid(gaps: Floats) -> float:
     return float(np.abs(positions - np.polyval(np.polyfit(index, positions, 1), index)).max())
 
 
-def _require_straight(slices: Sequence[Slice]) -> None:
-    """Positions may leave the normal by one pixel; more is a tilted gantry (a shear) or a slice that lies elsewhere."""
+def _aside(slices: Sequence[Slice]) -> Floats:
+    """How far (LPS mm) a tilted gantry moves slices in their plane for each mm along their normal; 0 where it does not.
+
+    Positions may leave the normal by one pixel, which is no tilt. A slice that lies elsewhere raises VolumeError.
+    """
     way = np.array([one.position - slices[0].position for one in slices])
     along = way @ slices[0].normal
     aside = way - along[:, None] * slices[0].normal
     tolerance = max(slices[0].pixel)
     if np.linalg.norm(aside, axis=1).max() <= tolerance:
-        return
-    shear = along @ aside / (along @ along)
+        return np.zeros(3)
+    shear: Floats = along @ aside / (along @ along)
     rest = np.linalg.norm(aside - along[:, None] * shear, axis=1)
     if rest.max() > tolerance:
         place = where(slices[int(np.argmax(rest))])
         raise VolumeError(f"slices are displaced in their plane by up to {rest.max():.1f} mm at {place}")
-    angle = np.degrees(np.arctan(np.linalg.norm(shear)))
-    raise VolumeError(f"gantry tilt: the slices are stacked {angle:.1f} degrees away from their normal")
+    angle = float(np.degrees(np.arctan(np.linalg.norm(shear))))
+    if angle > MOST_TILT:
+        raise VolumeError(f"the slices are stacked {angle:.1f} degrees away from their normal, which no gantry tilts")
+    return shear
 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:

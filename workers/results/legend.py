@@ -74,9 +74,10 @@ def _rows(findings: Sequence[Finding], context: Context, language: str) -> Itera
             yield Row(wording.present_sentence(finding, [], context, language), colour=finding.label.colour)
     if number:
         yield Row(wording.phrase("raised", language), GREY)
-    absent = [finding for finding in findings if not finding.present]
-    if len(absent) == len(findings):
-        yield Row(wording.phrase("nothing", language))
+    absent = [finding for finding in findings if not finding.present and finding.label.finding]
+    normal = wording.without_finding(findings, context.card.quantity, language)
+    if normal or not any(finding.present for finding in findings):
+        yield Row("".join(normal) or wording.phrase("nothing", language))
     if absent:
         values = (f"{wording.name(one.label, language)} {wording.value(one, context.card.quantity)}" for one in absent)
         yield Row(wording.phrase("below", language, names=wording.phrase("comma", language).join(values)), GREY)

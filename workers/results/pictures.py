@@ -19,6 +19,7 @@ from node.durable import make_folder, replace_file
 from node.entities import Picture
 from workers.findings import wording
 from workers.findings.analysed import AnalysedSource
+from workers.inputs.frames import instance_uid
 
 LONGEST = 1024  # pixels of a picture's longer side
 _FILL = 90  # of 255: how much of a region's inside is its colour
@@ -36,20 +37,21 @@ def draw(analysed: AnalysedSource, folder: Path) -> tuple[Picture, ...]:
 def _frame(analysed: AnalysedSource, frame: int, folder: Path) -> Iterator[Picture]:
     """The image, then a layer of each finding that has regions on it."""
     package, uid = analysed.context.card.name, analysed.source.sop_instance_uids[frame]
+    of_instance = instance_uid(analysed.source.headers[frame])
     intensity, caption = analysed.source.pictured(frame)
     height, width = intensity.shape
     scale = min(1.0, LONGEST / max(height, width))
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     grey = Image.fromarray((intensity.clip(0, 1) * 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
     note = f"{caption}; {width} x {height} pixels" + (f", shown as {size[0]} x {size[1]}" if scale < 1 else "")
-    yield Picture(package, uid, "", note, "", _save(grey, folder / f"{package}.{uid}.png"))
-    here = ((one, [region for region in one.regions if region.frames[frame].any()]) for one in analysed.findings)
+    yield Picture(package, of_instance, "", note, "", _save(grey, folder / f"{package}.{uid}.png"))
+    here = ((one, [region for region in one.regions if region.boxed.reaches(frame)]) for one in analysed.findings)
     for index, (finding, regions) in enumerate(pair for pair in here if pair[1]):
-        mask = np.any([region.frames[frame] for region in regions], axis=0)
+        mask = np.any([region.boxed.on(frame) for region in regions], axis=0)
         layer = Image.fromarray(_layer(mask, size, finding.label.colour))
         colour = "#{:02x}{:02x}{:02x}".format(*finding.label.colour)
         path = _save(layer, folder / f"{package}.{uid}.{index}.png")
-        yield Picture(package, uid, finding.label.title, wording.locations(regions), colour, path)
+        yield Picture(package, of_instance, finding.label.title, wording.locations(regions), colour, path)
 
 
 def _layer(mask: Mask, size: tuple[int, int], colour: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ in it: all slices of a thorax would be a hundred megabytes a finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import highdicom as hd
 import numpy as np
@@ -22,7 +22,7 @@ from workers.dicom.uids import Context
 from workers.findings import equipment
 from workers.findings.analysed import AnalysedStudy
 from workers.findings.findings import Finding
-from workers.findings.source import Source
+from workers.findings.source import Source, VolumeSource
 from workers.results.registry import series_number
 
 
@@ -36,8 +36,9 @@ def saliency_maps(study: AnalysedStudy) -> Iterator[Dataset]:
 
 def _saliency_map(finding: Finding, saliency: NDArray[np.float32], source: Source, context: Context) -> Dataset:
     require_frame_of_reference(source.headers[0], "a Parametric Map")
-    touched = np.flatnonzero(np.any([region.mask.any(axis=(1, 2)) for region in finding.regions], axis=0))
-    values = source.to_source(saliency)[touched].astype(np.float32)
+    masks = [region.boxed for region in finding.regions]
+    touched = sorted({frame for mask in masks for frame in mask.touched if mask.reaches(frame)})
+    values = _planes(saliency, touched, source)
     first, *others = (source.headers[frame] for frame in touched)
     name, uids = finding.label.name, source.sop_instance_uids
     low, high = float(values.min()), float(values.max())
@@ -72,6 +73,15 @@ def _saliency_map(finding: Finding, saliency: NDArray[np.float32], source: Sourc
         item.DimensionOrganizationUID = context.uid(f"saliency-map/{name}/dimensions", *uids)
     equipment.sign(dataset, context)
     return dataset
+
+
+def _planes(saliency: NDArray[np.float32], touched: Sequence[int], source: Source) -> NDArray[np.float32]:
+    """(frames, rows, columns) of the map in the source's pixels; no map of all slices is made."""
+    assert isinstance(source, VolumeSource), "radiographs have no Frame of Reference, and get no Parametric Map"
+    _, rows, columns = source.volume.array.shape
+    box = slice(touched[0], touched[-1] + 1), slice(0, rows), slice(0, columns)
+    planes: NDArray[np.float32] = source.volume.part_of(saliency, box)[np.array(touched) - touched[0]]
+    return planes.astype(np.float32, copy=False)
 
 
 def _meaning(low: float, high: float, context: Context) -> object:

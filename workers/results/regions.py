@@ -1,4 +1,4 @@
-"""The regions document: every region as an outline with its finding, site and probability (TID 1500, TID 1410)."""
+"""The regions document: every region as outlines with its finding, site and numbers (TID 1500, TID 1410 and 1411)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import highdicom as hd
 from highdicom.sr.templates import ImageLibraryEntryDescriptors
 from pydicom import Dataset
 
+from models.anatomy.ct.measures import Measures
 from models.localizers.registry import LOCALIZERS
 from workers.dicom import codes
 from workers.dicom.attributes import numbers, text, words
@@ -45,41 +46,60 @@ def _oblong(source: Source) -> bool:
 def _regions_document(analysed: AnalysedSource) -> Dataset:
     source, context = analysed.source, analysed.context
     headers, uids = source.headers, source.sop_instance_uids
-    groups = [_region_group(finding, region, headers[region.frame], context) for finding, region in analysed.regions]
-    library = _image_library([headers[frame] for frame in analysed.shown])
+    groups = [_region_group(finding, region, headers, context) for finding, region in analysed.regions]
+    library = _image_library([headers[frame] for frame in (analysed.touched if source.is_volume else analysed.shown)])
     before = [*map(sr.comment, statement.opening(context)), library]
     content = sr.measurement_report(codes.REGIONS_TITLE, groups, before, headers[0], context)
     return sr.document("regions", source.series_name("regions with probability"), content, headers, uids, context)
 
 
-def _region_group(finding: Finding, region: Region, image: Dataset, context: Context) -> Any:
-    """TID 1410: one outline. What must be seen on the image is a number, since OHIF shows no coded evaluation there."""
-    coordinates = hd.sr.ImageRegion(
-        graphic_type="POLYLINE",
-        graphic_data=outline(region.plane),
-        source_image=hd.sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID),
-    )
+def _region_group(finding: Finding, region: Region, headers: Sequence[Dataset], context: Context) -> Any:
+    """TID 1410: one outline; of a volume's region TID 1411: one on each of its slices, the largest one first.
+
+    What must be seen on the image is a number, since OHIF shows no coded evaluation there. It opens a region on the
+    slice of its first outline.
+    """
     method = LOCALIZERS.get(context.card.localizer).code
-    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(region.tracking_uid, region.tracking_id),
-        referenced_region=coordinates,
-        finding_type=codes.coded(finding.label.code),
-        method=codes.coded(method) if method else None,
-        algorithm_id=equipment.algorithm(context, equipment.region_parameters(context, finding.label)),
-        finding_sites=[hd.sr.FindingSite(codes.coded(region.site))],
-        measurements=[sr.likelihood(finding, context), *_sizes(region, image)],
-        qualitative_evaluations=sr.acr_category(finding.label),
+    about: dict[str, Any] = {
+        "tracking_identifier": hd.sr.TrackingIdentifier(region.tracking_uid, region.tracking_id),
+        "finding_type": codes.coded(finding.label.code),
+        "method": codes.coded(method) if method else None,
+        "algorithm_id": equipment.algorithm(context, equipment.region_parameters(context, finding.label)),
+        "finding_sites": [hd.sr.FindingSite(codes.coded(region.site))],
+        "measurements": [sr.likelihood(finding, context), *_sizes(region, headers[region.frame])],
+        "qualitative_evaluations": sr.acr_category(finding.label),
+    }
+    if region.volume_mm3 is None:
+        outline_ = _outline(region, region.frame, headers[region.frame])
+        return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=outline_, **about)
+    frames = sorted(region.boxed.touched, key=lambda frame: (frame != region.frame, frame))
+    outlines = [_outline(region, frame, headers[frame]) for frame in frames if region.boxed.reaches(frame)]
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_regions=outlines, **about)
+
+
+def _outline(region: Region, frame: int, image: Dataset) -> Any:
+    return hd.sr.ImageRegion(
+        graphic_type="POLYLINE",
+        graphic_data=outline(region.boxed.on(frame)),
+        source_image=hd.sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID),
     )
 
 
 def _sizes(region: Region, image: Dataset) -> list[Any]:
     if region.volume_mm3 is not None:
-        return [sr.number(codes.VOLUME, region.volume_mm3, codes.CUBIC_MILLIMETRE)]
+        volume = sr.number(codes.VOLUME, region.volume_mm3, codes.CUBIC_MILLIMETRE)
+        return [volume, *(_of_volume(region.measures) if region.measures else ())]
     if region.area_mm2 is None:
         return []
     _, at_detector = pixel_spacing(image)
     name = codes.AREA_AT_DETECTOR if at_detector else codes.AREA
     return [sr.number(name, region.area_mm2, codes.SQUARE_MILLIMETRE)]
+
+
+def _of_volume(measures: Measures) -> tuple[Any, ...]:
+    axes = ((codes.LONG_AXIS, measures.long_axis_mm), (codes.SHORT_AXIS, measures.short_axis_mm))
+    lengths = (sr.number(name, value, codes.MILLIMETRE, digits=1) for name, value in axes)
+    return (*lengths, sr.mean_attenuation(measures.mean_hu))
 
 
 def _image_library(images: Sequence[Dataset]) -> Any:

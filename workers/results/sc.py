@@ -37,9 +37,9 @@ def captures(study: AnalysedStudy) -> Iterator[Dataset]:
 def _marks(analysed: AnalysedSource, frame: int) -> list[Mark]:
     """The regions on one picture, with their numbers in the legend."""
     return [
-        Mark(number, finding.label.colour, region.frames[frame])
+        Mark(number, finding.label.colour, region.boxed.on(frame))
         for number, (finding, region) in enumerate(analysed.regions, start=1)
-        if region.frames[frame].any()
+        if region.boxed.reaches(frame)
     ]
 
 

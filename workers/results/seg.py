@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -18,6 +19,7 @@ from workers.dicom.uids import Context
 from workers.findings import equipment, wording
 from workers.findings.analysed import AnalysedSource, AnalysedStudy
 from workers.findings.findings import Finding, Region
+from workers.findings.source import Source
 from workers.results.registry import series_number
 
 
@@ -39,7 +41,7 @@ def _segmentation(analysed: AnalysedSource) -> Dataset:
     what = "findings" if context.card.category == "finding" else "organs"
     dataset: Dataset = hd.seg.Segmentation(
         source_images=_images(analysed),
-        pixel_array=np.stack([region.frames[touched] for _, region in pairs], axis=-1).view(np.uint8),
+        pixel_array=_pixels([region for _, region in pairs], touched),
         segmentation_type="BINARY",
         segment_descriptions=[_segment(number, *pair, context) for number, pair in enumerate(pairs, start=1)],
         series_instance_uid=context.uid("segmentation/series", _series_key(analysed)),
@@ -58,11 +60,17 @@ def _segmentation(analysed: AnalysedSource) -> Dataset:
             context, source.series_name("regions" if what == "findings" else what)
         ),
     )
-    if not source.is_volume:
+    if not _in_space(source):
         _make_drawable(dataset, source.headers[0])
     _fix_dimension_organization(dataset, context.uid("segmentation/dimensions", *uids))
     equipment.sign(dataset, context)
     return dataset
+
+
+def _pixels(regions: Sequence[Region], touched: Sequence[int]) -> NDArray[np.uint8]:
+    """(frames, rows, columns, segments) of the frames that a region touches."""
+    planes = [np.stack([region.boxed.on(frame) for region in regions], axis=-1) for frame in touched]
+    return np.stack(planes).view(np.uint8)
 
 
 def _series_key(analysed: AnalysedSource) -> str:
@@ -73,12 +81,18 @@ def _series_key(analysed: AnalysedSource) -> str:
 def _images(analysed: AnalysedSource) -> list[Dataset]:
     """Headers of the frames that a region touches; patient and study are taken from the first."""
     first, *others = (analysed.source.headers[frame] for frame in analysed.touched)
-    if analysed.source.is_volume:
+    in_space = _in_space(analysed.source)
+    if in_space:
         require_frame_of_reference(first, "a Segmentation")
     first = prepared(first)
-    if not analysed.source.is_volume:  # some DX have a Frame of Reference without a plane, which highdicom looks for
+    if not in_space:  # some DX have a Frame of Reference without a plane, which highdicom looks for
         first.pop("FrameOfReferenceUID", None)
     return [first, *others]
+
+
+def _in_space(source: Source) -> bool:
+    """Whether the source has a place in the patient: slices, and a single image of CT, MR or PT."""
+    return source.is_volume or "ImagePositionPatient" in source.headers[0]
 
 
 def _segment(number: int, finding: Finding, region: Region, context: Context) -> Any:

@@ -21,6 +21,7 @@ from workers.dicom.sequences import whole_code
 from workers.dicom.uids import Context
 from workers.findings import equipment
 from workers.findings.findings import Finding
+from workers.inputs.eligibility import CHEST_WORDS
 from workers.results.registry import series_number
 
 
@@ -99,6 +100,12 @@ def number(name: Code, value: float, unit: Code, algorithm: Any = None, digits: 
     return hd.sr.Measurement(codes.coded(name), round(value, digits), codes.coded(unit), algorithm_id=algorithm)
 
 
+def mean_attenuation(value: float) -> Any:
+    """The mean density of a region in HU."""
+    name, unit, mean = (codes.coded(one) for one in (codes.ATTENUATION, codes.HOUNSFIELD, codes.MEAN))
+    return hd.sr.Measurement(name, round(value, 1), unit, derivation=mean)
+
+
 def comment(sentence: str) -> Any:
     """A sentence for people."""
     return hd.sr.TextContentItem(codes.coded(codes.COMMENT), sentence, relationship_type="CONTAINS")
@@ -113,9 +120,11 @@ def _separate(item: Dataset) -> None:
 
 
 def _procedure(header: Dataset) -> Code:
-    """The study's own procedure code where it has a whole one, else what the modality stands for."""
+    """The study's own procedure code where it has a whole one, else what modality and body part stand for."""
     for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
         for item in items(header, keyword):
             if whole_code(item):
                 return Code(str(item.CodeValue), str(item.CodingSchemeDesignator), str(item.CodeMeaning))
-    return codes.PROCEDURES.get(text(header, "Modality"), codes.ANY_PROCEDURE)
+    part = text(header, "BodyPartExamined")
+    of_chest = not part or any(word in part for word in CHEST_WORDS)
+    return codes.PROCEDURES.get(text(header, "Modality"), codes.ANY_PROCEDURE) if of_chest else codes.ANY_PROCEDURE

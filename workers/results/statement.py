@@ -25,7 +25,7 @@ def statement_documents(study: AnalysedStudy) -> tuple[Dataset]:
     for programs.
     """
     context, headers = study.context, study.headers
-    groups = [_finding_group(finding, regions, study) for finding, regions in study.merged]
+    groups = [_finding_group(finding, regions, study) for finding, regions in study.merged if finding.label.finding]
     before = [sr.comment(sentence) for sentence in _sentences(study)]
     content = sr.measurement_report(codes.STATEMENT_TITLE, groups, before, headers[0], context)
     for sentence in statement.closing(study):
@@ -60,6 +60,6 @@ def _finding_group(finding: Finding, regions: Sequence[tuple[Region, Source]], s
             *(sr.acr_category(label) if finding.present else []),
         ],
     )
-    sentence = statement.finding_sentences(finding, regions, context.card.quantity, len(study.sources) > 1)
+    sentence = statement.finding_sentences(finding, regions, context.card, len(study.sources) > 1)
     group[0].ContentSequence.insert(0, sr.comment(sentence))
     return group

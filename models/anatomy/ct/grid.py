@@ -7,18 +7,34 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 AIR_HU, BONE_HU = -1024.0, 1500.0
+SLAB = 32  # slices in memory at once
 
 
 def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: float) -> sitk.Image:
     """The volume on a coarser grid of about `target` mm that covers exactly the same box, smoothed against aliasing."""
-    image = sitk.GetImageFromArray(np.clip(volume, AIR_HU, BONE_HU).astype(np.float32, copy=False))
+    size = [max(1, round(count * step / target)) for count, step in zip(volume.shape, spacing, strict=True)][::-1]
+    slabs = [_coarse_slices(volume[one : one + SLAB], spacing, target, size) for one in range(0, len(volume), SLAB)]
+    image = sitk.GetImageFromArray(np.concatenate([sitk.GetArrayViewFromImage(one) for one in slabs]))
+    image.SetSpacing(slabs[0].GetSpacing())
+    image.SetOrigin(slabs[0].GetOrigin())
+    return _onto(_smoothed(image, 2, target), size, sitk.sitkLinear, AIR_HU)
+
+
+def _coarse_slices(
+    slab: NDArray[np.float32], spacing: tuple[float, ...], target: float, size: list[int]
+) -> sitk.Image:  # fmt: skip
+    """A few slices, smoothed and resampled within their planes: memory does not grow with the number of slices."""
+    image = sitk.GetImageFromArray(np.clip(slab.astype(np.float32, copy=False), AIR_HU, BONE_HU))
     image.SetSpacing(spacing[::-1])
-    smooth = image
-    for axis, step in enumerate(image.GetSpacing()):
-        if step < target and image.GetSize()[axis] >= 4:  # the recursive filter needs four samples
-            smooth = sitk.RecursiveGaussian(smooth, 0.4 * target, direction=axis)
-    size = [max(1, round(count * step / target)) for count, step in zip(image.GetSize(), spacing[::-1], strict=True)]
-    return _onto(smooth, size, sitk.sitkLinear, AIR_HU)
+    for axis in (0, 1):
+        image = _smoothed(image, axis, target)
+    return _onto(image, [*size[:2], len(slab)], sitk.sitkLinear, AIR_HU)
+
+
+def _smoothed(image: sitk.Image, axis: int, target: float) -> sitk.Image:
+    if image.GetSpacing()[axis] >= target or image.GetSize()[axis] < 4:  # the recursive filter needs four samples
+        return image
+    return sitk.RecursiveGaussian(image, 0.4 * target, direction=axis)
 
 
 def stretched(map_: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ collection, and one of 0 and 1 for each finding. A series without a file is an e
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.tables import read_rows, refuse_crossing
 from models.errors import DataError
 
 NEEDED = ("split", "series", "patient")
@@ -89,12 +89,6 @@ def _flag(text: str, where: str) -> bool:
 
 def _rows(folder: Path, labels: Sequence[str] = ()) -> list[dict[str, str]]:
     path = folder / "labels.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in (*NEEDED, *labels) if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} has no column {', '.join(missing)}.")
-            return list(reader)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    rows = read_rows(path, (*NEEDED, *labels))
+    refuse_crossing(path, ((row["patient"], row["split"]) for row in rows))
+    return rows

@@ -37,5 +37,8 @@ def _read(path: Path) -> sitk.Image:
         reason = str(error).strip().splitlines()[-1]
         raise DataError(f"{path} cannot be read as a NIfTI volume: {reason}") from error
     if image.GetDimension() != 3 or min(image.GetSize()) < 2 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise DataError(f"{path} has the size {image.GetSize()}: one volume of grey voxels is read.")
+        raise DataError(
+            f"{path} has the size {image.GetSize()}: one volume of grey voxels is read. A single image needs a package"
+            " that sees images."
+        )
     return image

@@ -25,6 +25,8 @@ class Volume:
         (x, y, z) LPS mm, centre of array[0, 0, 0].
     direction
         Row-major 3 x 3 of SimpleITK, near the identity; another where the series is oblique.
+    orientation
+        Where the axes of the file run, in SimpleITK's letters: "LPS", "RAS" …
     """
 
     array: NDArray[np.float32]
@@ -32,13 +34,16 @@ class Volume:
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
+    orientation: str = AXES
+
     @classmethod
     def of_image(cls, image: sitk.Image) -> Volume:
         """The volume of an image of any orientation, its axes permuted to the nearest of the patient's."""
         oriented = sitk.DICOMOrient(image, AXES)
+        source = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
         x, y, z = oriented.GetSpacing()
         array = sitk.GetArrayFromImage(oriented).astype(np.float32, copy=False)
-        return cls(array, (z, y, x), oriented.GetOrigin(), oriented.GetDirection())
+        return cls(array, (z, y, x), oriented.GetOrigin(), oriented.GetDirection(), source)
 
     def image(self, values: NDArray[np.generic] | None = None) -> sitk.Image:
         """These voxels, or other values (d, h, w) on the same grid, as an image of SimpleITK."""
@@ -47,3 +52,7 @@ class Volume:
         image.SetOrigin(self.origin)
         image.SetDirection(self.direction)
         return image
+
+    def in_file(self, values: NDArray[np.generic]) -> sitk.Image:
+        """Values (d, h, w) of this volume as an image whose axes run as those of the file that it was read from."""
+        return sitk.DICOMOrient(self.image(values), self.orientation)

@@ -39,7 +39,7 @@ def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer
         raise PackageError(f'{card.name}: localizer "lungs-ct" has the labels {" and ".join(SIDES)}, in this order.')
     assert card.network is not None
     network = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
-    return VolumeLungLocalizer(on_device(filled(network, data), device, threads))  # type: ignore[arg-type]
+    return VolumeLungLocalizer(on_device(filled(network, data), device, threads))
 
 
 class VolumeLungLocalizer:

@@ -40,7 +40,7 @@ def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer
         raise PackageError(f'{card.name}: localizer "nodule-cnn" has one label.')
     assert card.network is not None
     network = NETWORKS.get(card.network.backbone).build(card.network, 1)
-    ready: CubeNetwork = on_device(filled(network, data), device, threads)  # type: ignore[assignment]
+    ready: CubeNetwork = on_device(filled(network, data), device, threads)
     return NoduleLocalizer(ready, card.labels[0].saliency_threshold)
 
 

@@ -27,9 +27,12 @@ class GatedHead(nn.Module):
 
     def evidence(self, cells: Tensor) -> Tensor:
         """Each cell's part of the logits (N, L, cells), of cells (N, cells, width)."""
+        return (self.attend(cells) * (cells @ self.head.weight.T)).transpose(1, 2)
+
+    def attend(self, cells: Tensor) -> Tensor:
+        """The attention (N, cells, L) of cells (N, cells, width): its sum over cells is 1."""
         hidden = torch.tanh(self.content(cells)) * torch.sigmoid(self.gate(cells))
-        attention = torch.softmax(self.attention(hidden), 1)
-        return (attention * (cells @ self.head.weight.T)).transpose(1, 2)
+        return torch.softmax(self.attention(hidden), 1)
 
     def forward(self, cells: Tensor) -> Tensor:
         """Logits (N, L) of cells (N, cells, width)."""

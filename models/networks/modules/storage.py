@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
@@ -28,7 +30,7 @@ def to_bytes(network: nn.Module) -> bytes:
     return data
 
 
-def filled(built: nn.Module, data: bytes) -> nn.Module:
+def filled(built: nn.Module, data: bytes) -> Any:
     """Put what `to_bytes` stored into a network of the same shape, or read it whole; float32, evaluation mode.
 
     Raises

@@ -23,6 +23,8 @@ from node.hl7.charsets import codec, is_known
 from node.hl7.er7 import Message, NotHl7, Segment, header_of, split
 from node.hl7.mllp import BadBlock, Blocks, block
 from node.ledger.engine import Ledger
+from node.reports.reading import BadReport, reports
+from node.reports.store import ReportStore
 from node.settings import Orders, Tls
 from node.settings.base import tls_of
 from node.tls.renewal import RenewedContext
@@ -32,15 +34,25 @@ from node.worklist.orders.messages import Acknowledgement
 from node.worklist.orders.orders import BadOrder
 
 _log = structlog.get_logger(__name__)
+REPORT = ("ORU", "R01")
 _MOST = 1 << 20  # bytes of a message
 _TICK = 0.1  # seconds until the listener sees that it is to end
 
 
 class OrderReceiver:
-    """Records the orders of a message, without the network; safe to call from several connections at once."""
+    """Records the orders of a message, without the network; safe to call from several connections at once.
 
-    def __init__(self, table: Orders, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
-        self._table, self._ledger, self._clock = table, ledger, clock
+    Reports (ORU^R01) are kept where there is a store for them, and ignored without one.
+    """
+
+    def __init__(
+        self,
+        table: Orders,
+        ledger: Ledger,
+        clock: Callable[[], float] = time.time,
+        kept: ReportStore | None = None,
+    ) -> None:
+        self._table, self._ledger, self._clock, self._kept = table, ledger, clock, kept
 
     def receive(self, content: bytes) -> list[bytes]:
         """The responses to a block: a message, several, or a batch; after AA the message's orders are in the ledger."""
@@ -71,7 +83,7 @@ class OrderReceiver:
             result = self._record(message)
         except NotHl7 as error:
             result = Acknowledgement("AR", str(error), "207")
-        except BadOrder as error:
+        except (BadOrder, BadReport) as error:
             result = Acknowledgement("AE", str(error), error.code)
         except OutOfResources:
             result = Acknowledgement("AE", "the ledger cannot be written, send again later", "207")
@@ -85,6 +97,8 @@ class OrderReceiver:
         header = message.first("MSH")
         if not header.value(9) or not header.value(10):
             raise BadOrder("MSH-9 (message type) and MSH-10 (control ID) are required")
+        if self._kept is not None and messages.kind(header) == REPORT:
+            return self._keep(message, self._kept)
         if messages.kind(header) not in messages.KINDS:
             return Acknowledgement("AA")
         found = messages.orders(message, self._table)
@@ -100,6 +114,13 @@ class OrderReceiver:
             _log.warning("HL7 message recorded with a remark", control_id=header.value(10)[:199], remark=remarks)
         return Acknowledgement("AA", remarks)
 
+    def _keep(self, message: Message, kept: ReportStore) -> Acknowledgement:
+        found = reports(message, self._table.accession)
+        written = sum(kept.keep(one) for one in found)
+        _log.info("reports kept", reports=written, statuses=[one.status for one in found])
+        empty = any(not one.text and one.status != "canceled" for one in found)
+        return Acknowledgement("AA", "a report has no text (OBX-2 TX, FT, ST)" if empty else "")
+
 
 def _require_count(trailer: bytes, count: int) -> None:
     """BTS-1 is the number of messages; where it is another the log warns: each message has its own response."""
@@ -113,7 +134,7 @@ def _log_result(header: Segment, result: Acknowledgement) -> None:
     names = {"type": "^".join(messages.kind(header))[:20], "control_id": header.value(10)[:199]}
     if result.code != "AA":
         _log.warning("HL7 message refused", **names, code=result.code, reason=result.reason)
-    elif messages.kind(header) not in messages.KINDS:
+    elif messages.kind(header) not in (*messages.KINDS, REPORT):
         _log.info("HL7 message ignored, it is no order", **names)
 
 
@@ -208,7 +229,9 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def listening(table: Orders | None, ledger: Ledger, node_tls: Tls | None = None) -> Iterator[int]:
+def listening(
+    table: Orders | None, ledger: Ledger, node_tls: Tls | None = None, kept: ReportStore | None = None
+) -> Iterator[int]:
     """The listener, until the end of the `with`; its port. Nothing where there is no table.
 
     Raises
@@ -220,7 +243,7 @@ def listening(table: Orders | None, ledger: Ledger, node_tls: Tls | None = None)
         yield 0
         return
     try:
-        server = _Server(table, OrderReceiver(table, ledger), tls_of(table.tls, node_tls))
+        server = _Server(table, OrderReceiver(table, ledger, kept=kept), tls_of(table.tls, node_tls))
     except OSError as error:
         where = f"{table.host}:{table.port}"
         raise ConfigurationError(

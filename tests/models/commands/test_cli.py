@@ -28,8 +28,8 @@ def test_list_names_the_packages(tmp_path: Path) -> None:
     assert "14 findings" in out
     assert "2 structures" in out
     listed = json.loads(run("list", "--json", "--models", tmp_path)[1])
-    assert [one["name"] for one in listed] == ["chest-ct", "chest-xray", "lungs", "lungs-ct"]
-    assert listed[1]["digest"] == packages.digest(XRAY)
+    assert [one["name"] for one in listed] == ["chest-ct", "chest-ct-tumour", "chest-xray", "lungs", "lungs-ct"]
+    assert listed[2]["digest"] == packages.digest(XRAY)
 
 
 def test_show_gives_the_limits_and_the_figures() -> None:
@@ -72,7 +72,7 @@ def test_show_says_of_a_hundred_alerts_how_many_are_right(tmp_path: Path) -> Non
 def test_a_name_that_is_not_there_is_said_and_exits_1() -> None:
     code, out, err = run("show", "nothing")
     assert (code, out) == (1, "")
-    assert "no model package named 'nothing'; there are: chest-ct, chest-xray, lungs" in err
+    assert "no model package named 'nothing'; there are: chest-ct, chest-ct-tumour, chest-xray, lungs" in err
 
 
 def test_verify_fails_for_one_bad_package_and_names_it(tmp_path: Path) -> None:

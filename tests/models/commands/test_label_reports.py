@@ -93,3 +93,36 @@ def test_micro_f_on_the_open_i_test_reports_is_090_or_more() -> None:
     assert measured["reports"] == 1963
     assert measured["micro"]["f1"] >= 0.90
     assert measured["micro"]["interval"][0] >= 0.90
+
+
+CT = """image,patient,report
+1,1,"FINDINGS: New 12 mm nodule in the right upper lobe. No effusion."
+2,2,"FINDINGS: 両側肺野に異常陰影を認めません。"
+"""
+
+
+def test_reports_of_ct_have_labels_and_locations_and_other_languages_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "ct.csv").write_text(CT, encoding="utf-8")
+    out, locations = tmp_path / "labels.csv", tmp_path / "locations.csv"
+    code, _, err = run(tmp_path / "ct.csv", "--findings", "chest-ct", "--out", out, "--locations", locations)
+    assert code == 0
+    assert "1 reports refused, the first is 2: the text seems to be in Japanese" in err
+    assert len(out.read_text().splitlines()) == 2
+    assert locations.read_text().splitlines() == [
+        "report,label,assertion,location,side,comparison",
+        "1,nodulegr1cm,present,right upper lobe,right,new",
+        "1,nodule,present,right upper lobe,right,new",
+    ]
+
+
+def test_chinese_reports_are_labelled_and_rules_that_are_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "zh.csv").write_text("image,patient,report\n1,1,右侧气胸。\n", encoding="utf-8")
+    code, shown, _ = run(tmp_path / "zh.csv", "--out", tmp_path / "labels.csv", "--json")
+    assert code == 0
+    assert json.loads(shown)["Pneumothorax"]["present"] == 1
+    code, _, err = run(tmp_path / "zh.csv", "--out", tmp_path / "l.csv", "--language", "zh", "--findings", "chest-ct")
+    assert code == 1
+    assert "no rules of chest-ct for simplified Chinese" in err
+    code, _, err = run(tmp_path / "zh.csv", "--out", tmp_path / "l.csv", "--language", "en")
+    assert code == 1
+    assert "no report was labelled" in err

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from models import packages
 from models.commands.cli import app
-from tests.models import phantoms
+from tests.models import phantoms, volume_phantoms
 
 SAMPLES = Path(__file__).parents[3] / "deploy" / "samples"
 
@@ -49,3 +50,12 @@ def test_what_is_not_there_is_said(tmp_path: Path, words: tuple[str, str]) -> No
     assert code == 1
     assert "readfirst models: There is no" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_volumes_are_predicted_and_counted_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "load", lambda folder, device: volume_phantoms.model())
+    volume_phantoms.write_series(tmp_path / "in", "a", (8, 15, 12))
+    words = ["predict", "chest-ct", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.stdout.strip().endswith("1 volumes predicted.")) == (0, True)
+    assert (tmp_path / "out" / "saliency" / "a.Nodule.nii.gz").is_file()

@@ -23,7 +23,7 @@ Steps = list[tuple[str, int, int]]
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MaskTask:
     """Few steps; two images without masks, of which one is noise."""
-    monkeypatch.setattr(lungs, "FIRST", (80, 40))
+    monkeypatch.setattr(lungs, "FIRST", (40, 20))
     monkeypatch.setattr(lungs, "SECOND", (2, 2))
     rng = np.random.default_rng(1)
     unmarked = (tmp_path / "chest.png", tmp_path / "noise.png")

@@ -8,6 +8,7 @@ import pytest
 
 from models.report_labels.labeler import Assertion, Labeler
 from models.report_labels.rules import read_rules
+from tests.waiting import at_most
 
 LABELER = Labeler(read_rules())
 OF_MARK = {"+": Assertion.PRESENT, "?": Assertion.UNCERTAIN, "-": Assertion.ABSENT}
@@ -146,4 +147,4 @@ def test_it_labels_hundreds_of_reports_in_a_second() -> None:
     start = time.perf_counter()
     for _ in range(300):
         LABELER.label(report)
-    assert time.perf_counter() - start < 1.5  # about 0.05 s on one core of 2024
+    assert time.perf_counter() - start < at_most(1.5)  # about 0.05 s on one core of 2024

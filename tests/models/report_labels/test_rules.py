@@ -72,7 +72,7 @@ def test_every_cue_holds_on_its_side(rule: PhraseRule, example: str) -> None:
 def test_every_cue_ends_after_its_reach(rule: PhraseRule, example: str) -> None:
     filler = " ".join(["grey"] * (rule.reach + 1))
     sentence = f"{example} {filler} effusion" if rule.forward else f"effusion {filler} {example}"
-    mention = LABELER.label(sentence).because["Effusion"]
+    mention = LABELER.label_texts([sentence]).because["Effusion"]
     assert mention.cue != " ".join(tokens(example))
 
 

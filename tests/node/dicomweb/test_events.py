@@ -25,12 +25,13 @@ from node.worklist.reading.work_items import ensure_item, raise_priority
 from tests.node.dicomweb.conftest import serving
 from tests.node.dicomweb.test_workitems import ALL, JSON, body, change, create
 from tests.node.worklist.scu import LOCK, NOW, STATION, STUDY, pushed
+from tests.waiting import at_most
 
 Listen = Callable[[str], ClientConnection]
 
 
 def hear(socket: ClientConnection) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(socket.recv(timeout=10))
+    found: dict[str, Any] = json.loads(socket.recv(timeout=60))
     return found
 
 
@@ -64,7 +65,7 @@ def test_a_raised_priority_is_heard_within_a_second(
     with served.write() as connection:
         raise_priority(connection, STUDY, RequestedPriority(Priority.HIGH, "Pneumothorax"), NOW)
     event = hear(socket)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < at_most(1.0)
     assert (value(event, "00001002"), value(event, "00741200")) == (3, "HIGH")
 
 
@@ -75,7 +76,7 @@ def test_what_comes_while_nobody_listens_waits(client: httpx.Client, served: Led
     assert [value(hear(first), "00001000") for _ in uids] == uids
     second = listen("VIEWER")  # takes over
     with pytest.raises(ConnectionClosed):
-        first.recv(timeout=10)
+        first.recv(timeout=60)
     uid = create(client)
     assert value(hear(second), "00001000") == uid
     deadline = time.monotonic() + 10

@@ -95,7 +95,7 @@ def test_a_stream_goes_on_behind_an_event_that_could_not_be_sent(
         connection.execute(text("UPDATE job SET payload = :payload"), {"payload": payload})
     uid = create(client)
     socket = listen("READER")
-    while json.loads(socket.recv(timeout=5))["00001000"]["Value"] != [uid]:
+    while json.loads(socket.recv(timeout=60))["00001000"]["Value"] != [uid]:
         pass
 
 

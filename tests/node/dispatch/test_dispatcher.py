@@ -186,7 +186,7 @@ def test_the_loop_goes_on_after_a_step_that_fails(settings: Settings, ledger: Le
     dispatcher._release_lost = fail_once  # type: ignore[method-assign]
     thread = threading.Thread(target=dispatcher.run)
     thread.start()
-    assert again.wait(10)
+    assert again.wait(60)
     dispatcher.stop()
     thread.join()
 

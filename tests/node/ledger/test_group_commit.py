@@ -45,12 +45,12 @@ def test_those_who_wait_go_into_one_transaction(ledger: Ledger) -> None:
 
     def first(connection: Connection) -> str:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return _told(connection, "first")
 
     with ThreadPoolExecutor(9) as threads:
         answers: list[Future[str]] = [threads.submit(group.write, first)]
-        assert begun.wait(10)
+        assert begun.wait(60)
         for number in range(8):
             answers.append(threads.submit(group.write, lambda connection, name=str(number): _told(connection, name)))
         while len(group._waiting) < 8:
@@ -66,7 +66,7 @@ def test_one_that_fails_does_not_touch_the_others(ledger: Ledger) -> None:
 
     def first(_connection: Connection) -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     def wrong(connection: Connection) -> None:
         _told(connection, "wrong")
@@ -74,7 +74,7 @@ def test_one_that_fails_does_not_touch_the_others(ledger: Ledger) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         held = threads.submit(group.write, first)
-        assert begun.wait(10)
+        assert begun.wait(60)
         good = threads.submit(group.write, lambda connection: _told(connection, "good"))
         bad = threads.submit(group.write, wrong)
         better = threads.submit(group.write, lambda connection: _told(connection, "better"))
@@ -103,11 +103,11 @@ def test_where_the_ledger_takes_nothing_all_hear_so_at_once(ledger: Ledger) -> N
 
     def first(_connection: Connection) -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     with ThreadPoolExecutor(4) as threads:
         held = threads.submit(group.write, first)
-        assert begun.wait(10)
+        assert begun.wait(60)
         waiting = [threads.submit(group.write, lambda connection: _told(connection, "late")) for _ in range(3)]
         while len(group._waiting) < 3:
             pass

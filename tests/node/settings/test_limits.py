@@ -31,7 +31,7 @@ from tests.node.upperlayer.test_acceptor import (
     left_behind,
 )
 from tests.node.worklist.scu import pushed
-from tests.waiting import wait_until
+from tests.waiting import at_most, wait_until
 
 Listen = Callable[[Settings], House]
 Associate = Callable[..., Association]
@@ -82,7 +82,7 @@ def test_a_peer_that_is_too_fast_is_read_later_and_loses_nothing(
         uid = f"{INSTANCE}.{number}"
         path = save(tmp_path / f"{number}", long(MB, uid), sop_instance_uid=uid)
         assert send(associations[number % 2], path) == 0x0000
-    assert 0.9 < time.monotonic() - start < 6  # 4 MB at 2 MB/s, a second of it at once
+    assert 0.9 < time.monotonic() - start < at_most(6)  # 4 MB at 2 MB/s, a second of it at once
     assert len(house.files) == 4
 
 
@@ -106,11 +106,11 @@ def test_an_instance_that_takes_too_long_ends_its_association(limited: Callable[
 
 
 def test_an_association_ends_when_its_time_is_over_but_not_within_an_instance(limited: Callable[..., House]) -> None:
-    house = limited(association_hours=0.5 / 3600)
+    house = limited(association_hours=1.0 / 3600)
     dataset = encoded(image())
     with called(house) as caller, capture_logs() as logs:
         caller.pdu(4, item(command(), COMMAND | LAST) + item(dataset[:100], 0))
-        time.sleep(0.6)
+        time.sleep(1.1)
         caller.pdu(4, item(dataset[100:], LAST))
         assert caller.status() == 0x0000
         trickle_until_closed(caller, item(command(8), COMMAND | LAST))

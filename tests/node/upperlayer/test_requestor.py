@@ -21,7 +21,7 @@ from node.upperlayer.requestor import LONGEST_RECEIVED, AssociationEnded, Reques
 from tests.node.conftest import House
 from tests.node.phantoms import part10
 from tests.node.rawpeer import ABORT, P_DATA, RELEASE_RP, RELEASE_RQ, Said, called
-from tests.waiting import wait_until
+from tests.waiting import at_most, wait_until
 
 NOBODY_ANSWERS = "the peer did not answer"
 
@@ -86,7 +86,7 @@ def test_a_peer_that_ends_it_is_said_at_once(
                 sender.store(file)
         assert not association.is_established
         assert association.is_aborted
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < at_most(5)
 
 
 def test_what_is_aborted_in_the_middle_is_not_sent_to_its_end(file: Part10) -> None:
@@ -140,7 +140,7 @@ def test_a_peer_that_never_answers_is_aborted_in_time(file: Part10) -> None:
         with outgoing(association) as sender, pytest.raises(AssociationEnded, match=NOBODY_ANSWERS):
             sender.store(file)
         assert not association.is_established
-    assert 0.4 <= time.monotonic() - begun < 5
+    assert 0.4 <= time.monotonic() - begun < at_most(5)
 
 
 def test_a_peer_that_reads_nothing_is_left_without_half_a_pdu_and_an_abort_behind_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from node.errors import AnalysisError
 from tests.workers import results_phantoms as phantoms
 from workers.findings import wording
-from workers.findings.findings import Finding, largest_slice
+from workers.findings.findings import Finding
 from workers.findings.source import Source
 
 SIZE = (64, 64)
@@ -116,7 +116,7 @@ def test_a_region_of_a_volume_says_side_position_and_image_number() -> None:
     saliency = np.zeros((3, *source.volume.array.shape), dtype=np.float32)
     saliency[1] = phantoms.blob(source.volume.array.shape, (6.5, 30.0, 60.0), 4.0)
     (region,) = _found(source, saliency, (0.1, 0.9, 0.1))[1].regions
-    assert largest_slice(region.mask) == region.frame == 6
+    assert phantoms.largest_slice(region.mask) == region.frame == 6
     assert np.argwhere(region.mask).mean(axis=0) + 0.5 == pytest.approx([6.5, 30, 60], abs=0.3)
     assert (
         wording.place(region.location) == "left, slice at z = -85.0 mm (image 6)"

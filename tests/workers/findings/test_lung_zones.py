@@ -12,10 +12,13 @@ from models.prediction import Prediction
 from tests.models.anatomy.phantoms import LEFT, RIGHT, SIDE, ellipse
 from tests.workers import results_phantoms as phantoms
 from workers.findings import wording
+from workers.findings.boxed import BoxedMask
 from workers.findings.findings import Finding, findings_of
+from workers.findings.location import Location
 from workers.findings.lung_zones import DIFFUSE
 from workers.findings.source import ImageSource
 from workers.findings.statement import finding_sentences
+from workers.findings.volume_zones import VolumeZones
 
 ZONES = zones_of(ellipse(RIGHT), ellipse(LEFT))
 VIEWS = [("L", "F"), ("R", "F"), ("L", "H"), ("R", "H"), ("F", "L"), ("H", "R")]
@@ -105,7 +108,7 @@ def test_what_fills_a_lung_has_no_region_and_names_the_lungs(
     assert wording.finding_location(finding, (), "zh") == chinese
     words = wording.present_sentence(finding, (), phantoms.context(), "en")
     assert words == f"Pneumothorax, probability 90 %: {english}."
-    assert f"No region is drawn of what is {english}." in finding_sentences(finding, (), "probability")
+    assert f"No region is drawn of what is {english}." in finding_sentences(finding, (), phantoms.card())
 
 
 def test_the_side_of_the_patient_is_not_named_where_it_is_unknown() -> None:
@@ -133,4 +136,25 @@ def test_a_region_of_the_heart_is_central_although_a_lung_lies_behind_it() -> No
 def test_without_regions_a_finding_keeps_its_sentence() -> None:
     finding = found(NOTHING, source_of())
     assert (finding.regions, finding.diffuse, wording.finding_location(finding, ())) == ((), "", "")
-    assert "No region is drawn: the saliency map does not" in finding_sentences(finding, (), "probability")
+    assert "No region is drawn: the saliency map does not" in finding_sentences(finding, (), phantoms.card())
+
+
+@pytest.mark.parametrize(
+    ("lungs", "words"),
+    [((True, True), "both lungs"), ((True, False), "right lung"), ((False, False), "")],
+)
+def test_a_finding_that_fills_a_lung_of_a_volume_is_diffuse(lungs: tuple[bool, bool], words: str) -> None:
+    source = phantoms.ct_source(slices=12, rows=64, columns=80)
+    cells = np.zeros((6, 16, 20), np.uint8)
+    cells[:, 4:12, 3:9], cells[:, 4:12, 11:17] = 2, 5  # the middle zones, all of them
+    inside = np.zeros((12, 64, 80), np.bool_)
+    inside[:, 16:48, 12:36], inside[:, 16:48, 44:68] = lungs
+    inside[5:7, 30, 60] = True
+    zones = VolumeZones(cells, source.volume)
+    assert zones.diffuse(BoxedMask.of(inside)) == words
+    spot = np.zeros_like(inside)
+    spot[4:6, 20:24, 15:20] = True
+    assert zones.location(BoxedMask.of(spot)) == Location("right", "middle")
+    beside = np.zeros_like(inside)
+    beside[4:6, 20:24, 75:79] = True
+    assert zones.location(BoxedMask.of(beside)) == Location("left", "middle")

@@ -50,6 +50,13 @@ def test_a_finding_is_excluded_only_where_hardly_any_can_be_missed(
     assert not can_exclude(card, card.labels[1])  # another label's figures say nothing of it
 
 
+def test_what_was_trained_on_simulated_lesions_excludes_nothing() -> None:
+    card = measured(("validation", 1000, 1.0))
+    assert can_exclude(card, card.labels[0])
+    training = card.training.model_copy(update={"simulated": True})
+    assert not can_exclude(card.model_copy(update={"training": training}), card.labels[0])
+
+
 def shipped() -> list[Card]:
     return [read_card(packages.find(name, ()) / "card.toml") for name in ("chest-xray", "chest-ct")]
 
@@ -88,7 +95,7 @@ def test_a_finding_that_does_not_change_the_order_says_so_in_both_languages() ->
         context = phantoms.context(language=language)
         _, pleura, lungs, _ = report([(finding, finding.regions) for finding in shown], context)
         assert (pleura.count(sentence), lungs.count(sentence)) == (1, 0)
-    sentences = [finding_sentences(finding, [], "probability") for finding in shown]
+    sentences = [finding_sentences(finding, [], phantoms.card()) for finding in shown]
     assert ["By its card" in one for one in sentences] == [True, False, False]
 
 

@@ -249,7 +249,10 @@ def test_a_broken_series_gives_way_to_a_whole_one():
         ({"BodyPartExamined": "HEAD"}, "body part HEAD"),
         ({"BodyPartExamined": "", "SeriesDescription": "Brain 1 mm"}, "body part BRAIN"),
         ({"Modality": "PT"}, "modality PT, the model reads CT"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}, "enhanced multi-frame CT, which is not read"),
+        (
+            {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"},
+            "enhanced CT without functional groups",
+        ),
     ],
     ids=str,
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.inputs.grid import Grid, stretch, to_standard
+from workers.inputs.grid import Grid, to_standard
 
 ORIENTATIONS = [*product("LR", "HF"), *product("HF", "LR")]
 SHAPES = [(300, 300, (1.0, 1.0)), (401, 257, (1.0, 1.0)), (233, 350, (0.2, 0.31)), (1023, 777, (0.5, 0.2))]
@@ -173,14 +173,3 @@ def test_an_orientation_that_says_nothing_of_a_frontal_view_counts_as_the_standa
 def test_another_image_is_refused():
     with pytest.raises(ValueError, match="not"):
         Grid.fit(10, 20, (32, 32)).to_input(np.zeros((20, 10)))
-
-
-def test_stretch_keeps_the_extent_of_maps_and_masks():
-    coarse = np.arange(4.0)[:, None, None] * np.ones((1, 3, 2))
-    fine = stretch(coarse, (40, 6, 2))
-    assert fine.shape == (40, 6, 2)
-    np.testing.assert_allclose(fine[5:-5, 0, 0], np.arange(0.05, 3.0, 0.1), atol=1e-6)
-    mask = stretch(coarse >= 2, (40, 6, 2))
-    assert mask.dtype == np.bool_
-    assert mask[20:].all()
-    assert not mask[:20].any()

@@ -85,7 +85,7 @@ def test_one_pass_is_taken_whole_and_it_is_said_which(what: str) -> None:
     assert sorted(id(one) for one in slices) == sorted(id(one) for one in taken)
     (note,) = choice.notes
     assert name in note
-    assert f"({len(taken)} slices): it" in note
+    assert f"({len(taken)} slices): " in note
     reasons = {reason for _, reason in choice.left_out}
     assert len(choice.left_out) == len(rejected)
     assert all(reason.startswith("another pass of the series was chosen, not ") for reason in reasons)
@@ -128,7 +128,7 @@ def test_a_pass_with_a_hole_gives_way_to_a_whole_one() -> None:
     holed, whole = series(ALL[:15] + ALL[16:], AcquisitionNumber=1), series(BESIDE, 100, AcquisitionNumber=2)
     choice, slices = chosen(holed + whole)
     assert len(slices) == 40
-    assert "Acquisition Number 2 (40 slices): the others are no regular volume" in choice.notes[0]
+    assert "Acquisition Number 2 (40 slices): it covers more of the patient" in choice.notes[0]
     assert any("slices are missing between" in reason for _, reason in choice.left_out)
 
 

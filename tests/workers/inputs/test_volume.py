@@ -6,10 +6,15 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from scipy.spatial.transform import Rotation
 
+from models.regions import bounds
 from tests.workers.imaging_phantoms import CHEST_CT, ct_series, ct_slice, sample, save
 from workers.inputs.decoding.decoder import DecodeError, Decoder
+from workers.inputs.resampling import Affine, sampled
 from workers.inputs.stack import stack
 from workers.inputs.volume import AIR, SourceVolume, VolumeError, hounsfield, load_volume
 
@@ -170,13 +175,94 @@ def test_rounding_in_the_header_is_forgiven():
     assert found.spacing[0] == pytest.approx(0.626)
 
 
-def test_a_tilted_gantry_is_refused_but_a_tilt_that_was_corrected_is_not():
+@pytest.mark.parametrize(("degrees", "tilt"), [(15, 15.0), (-20, 20.0), (0, 0.0)])
+def test_a_tilted_gantry_is_seen_by_its_positions_and_not_by_its_attribute(degrees, tilt):
     tilted = ct_series([0, 5, 10, 15, 20, 25], GantryDetectorTilt=15)
-    stack(tilted)
     for one in tilted:
-        one.ImagePositionPatient[1] = float(one.ImagePositionPatient[2]) * np.tan(np.radians(15))
-    with pytest.raises(VolumeError, match=r"gantry tilt: the slices are stacked 15\.0 degrees"):
+        one.ImagePositionPatient[1] = float(one.ImagePositionPatient[2]) * np.tan(np.radians(degrees))
+    found = stack(tilted)
+    assert found.tilt == pytest.approx(tilt, abs=1e-5)
+    assert found.notes == (
+        (f"the gantry was tilted by {tilt:.1f} degrees: the slices were resampled for the model",) if degrees else ()
+    )
+    for one in tilted:
+        one.ImagePositionPatient[1] = float(one.ImagePositionPatient[2]) * np.tan(np.radians(50))
+    with pytest.raises(VolumeError, match=r"stacked 50\.0 degrees away from their normal"):
         stack(tilted)
+
+
+def test_of_slices_with_a_gap_the_largest_part_is_taken_and_said():
+    series = ct_series([0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12])
+    found = stack(series, CHEST_CT)
+    assert [float(one.ImagePositionPatient[2]) for one in found.headers] == list(range(8))
+    (note,) = found.notes
+    assert note == (
+        "slices are missing between z = 7.0 mm and z = 10.0 mm: 3.00 mm apart where 1.00 mm is usual: analysed were "
+        "the 8 slices from z = 0.0 mm to z = 7.0 mm, and 3 were not"
+    )
+    assert {uid for uid, why in found.left_out if "beyond a gap" in why} == {one.SOPInstanceUID for one in series[8:]}
+
+
+ANGLES = st.floats(-25, 25)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    tilt=ANGLES, turn=ANGLES, roll=ANGLES, flips=st.tuples(*[st.sampled_from([1, -1])] * 2),
+    spacing=st.tuples(st.floats(0.8, 3), st.floats(0.7, 1.6), st.floats(0.7, 1.6)),
+)  # fmt: skip
+def test_a_ball_is_where_the_patient_has_it_for_the_model_and_on_the_slices(tilt, turn, roll, flips, spacing):
+    """Of any tilted, oblique, flipped stack; the way there and back is right to a voxel, the model's axes are LPS."""
+    volume = ball(tilt, turn, roll, flips, spacing)
+    array, steps = volume.to_model()
+    found = centre_of(array + 900.0)
+    assert volume.tilted == (abs(np.tan(np.radians(tilt))) * spacing[0] * 29 > max(spacing[1:]))
+    shape, way = volume._model_grid
+    assert array.shape == shape
+    back = volume.position(way.inverse()(found))
+    assert np.linalg.norm(np.array(back) - NODULE) < max(spacing)
+    if volume.tilted:  # its axes are the patient's own
+        one_up = np.array(volume.position(way.inverse()(found + np.array([1, 0, 0])))) - back
+        assert one_up == pytest.approx([0, 0, steps[0]], abs=1e-9)
+    for saliency in (np.maximum(array + 900.0, 0).astype(np.float32), coarse(array + 900.0)):
+        again = volume.to_source(saliency)
+        assert again.shape == volume.array.shape
+        assert np.linalg.norm(np.array(volume.position(centre_of(again))) - NODULE) < max(spacing)
+        box = volume.box_of(bounds(saliency > 0.5 * saliency.max()), saliency.shape)
+        part = volume.part_of(saliency, box)
+        np.testing.assert_allclose(part, again[box], atol=0.01)
+        outside = again.copy()
+        outside[box] = 0
+        assert outside.max() <= 0.5 * saliency.max() + 0.01
+
+
+def ball(tilt, turn, roll, flips, spacing) -> SourceVolume:
+    """A ball of 6 mm at NODULE in air, on slices whose stack is moved in their plane by a tilt."""
+    rotation = (Rotation.from_euler("xyz", [0, roll, turn], degrees=True)).as_matrix()
+    across, down = rotation[:, 0] * flips[0], rotation[:, 1] * flips[1]
+    normal = np.cross(across, down)
+    shear = np.tan(np.radians(tilt)) * down
+    if abs(np.tan(np.radians(tilt))) * spacing[0] * 29 <= max(spacing[1:]):
+        shear = np.zeros(3)
+    direction = np.stack([normal + shear, down, across])
+    shape = np.array([30, 34, 38])
+    origin = NODULE - (shape / 2 - 0.5 + [2, -1, 1.3]) * spacing @ direction
+    index = np.stack(np.mgrid[tuple(map(slice, shape))], -1)
+    places = origin + (index * spacing) @ direction
+    hu = np.where(np.linalg.norm(places - NODULE, axis=-1) < 6, 50, -900).astype(np.int16)
+    return SourceVolume((), hu, spacing, direction, tuple(origin))
+
+
+def centre_of(values) -> np.ndarray:
+    """Centre of mass of what is brighter than half."""
+    inside = values * (values > 0.5 * values.max())
+    return (np.indices(values.shape).reshape(3, -1) * inside.ravel()).sum(axis=1) / inside.sum()
+
+
+def coarse(values) -> np.ndarray:
+    """A map of half as many voxels along each axis that covers the same extent."""
+    shape = tuple(length // 2 for length in values.shape)
+    return sampled(values.astype(np.float32), Affine.between(shape, values.shape), tuple(map(slice, (0, 0, 0), shape)))
 
 
 def test_a_slice_that_lies_beside_the_others_is_refused():

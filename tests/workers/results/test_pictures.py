@@ -9,9 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from node.entities import Picture
-from tests.workers.results_phantoms import analysed, ct_source, image_source, no_findings, radiograph, two_findings
+from tests.workers.results_phantoms import (
+    analysed,
+    ct_source,
+    image_source,
+    largest_slice,
+    no_findings,
+    radiograph,
+    two_findings,
+)
 from workers.findings import wording
-from workers.findings.findings import Finding, largest_slice
+from workers.findings.findings import Finding
 from workers.findings.source import Source
 from workers.results import pictures
 

@@ -15,7 +15,7 @@ from tests.workers.results_phantoms import enclosed_area
 from workers.dicom.references import Predecessor
 from workers.findings.analysed import AnalysedStudy
 from workers.findings.equipment import RESEARCH
-from workers.findings.findings import Finding, largest_slice
+from workers.findings.findings import Finding
 from workers.findings.source import Source
 from workers.results.regions import regions_documents
 from workers.results.seg import segmentations
@@ -105,15 +105,22 @@ def test_each_region_is_a_group_with_outline_finding_site_and_likelihood(kind: s
 def test_the_outline_encloses_the_mask_on_the_image_that_it_names(kind: str) -> None:
     source, found, dataset = _regions(kind)
     regions = [region for finding in found for region in finding.regions]
-    for outline, region in zip(_named(dataset, "111030"), regions, strict=True):
-        points = np.array(outline.GraphicData, dtype=np.float32).reshape(-1, 2)
-        index = largest_slice(region.mask) if kind == "volume" else 0
-        plane = region.mask[index] if kind == "volume" else region.mask
-        assert enclosed_area(points) == pytest.approx(plane.sum() - 0.5)
-        middle = np.argwhere(plane).mean(axis=0)[::-1] + 0.5
-        assert (points.min(axis=0) + points.max(axis=0)) / 2 == pytest.approx(middle, abs=2.0)
-        image = outline.ContentSequence[0].ReferencedSOPSequence[0]
-        assert image.ReferencedSOPInstanceUID == source.headers[index].SOPInstanceUID
+    for group, region in zip(_named(dataset, "125007"), regions, strict=True):
+        first, *others = _named(group, "111030")
+        index = phantoms.largest_slice(region.mask) if kind == "volume" else 0
+        planes = region.mask if kind == "volume" else region.mask[np.newaxis]
+        assert first.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == (
+            source.headers[index].SOPInstanceUID
+        )
+        assert len(others) == planes.any(axis=(1, 2)).sum() - 1  # of a volume one on each of its slices
+        uids = [header.SOPInstanceUID for header in source.headers]
+        for outline in (first, *others):
+            points = np.array(outline.GraphicData, dtype=np.float32).reshape(-1, 2)
+            image = outline.ContentSequence[0].ReferencedSOPSequence[0]
+            plane = planes[uids.index(image.ReferencedSOPInstanceUID)]
+            assert enclosed_area(points) == pytest.approx(plane.sum() - 0.5)
+            middle = np.argwhere(plane).mean(axis=0)[::-1] + 0.5
+            assert (points.min(axis=0) + points.max(axis=0)) / 2 == pytest.approx(middle, abs=2.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -252,7 +259,11 @@ def test_both_documents_pass_the_gate_and_are_read_by_highdicom(kind: str, tmp_p
     statement = _statement(kind)
     phantoms.passed(statement, tmp_path / "statement.dcm")
     read = hd.sr.srread(phantoms.passed(dataset, tmp_path / "regions.dcm"))
-    assert len(read.content.get_planar_roi_measurement_groups()) == 2
+    planar, volumetric = (
+        read.content.get_planar_roi_measurement_groups(),
+        read.content.get_volumetric_roi_measurement_groups(),
+    )
+    assert (len(planar), len(volumetric)) == ((2, 0) if kind == "image" else (0, 2))
     for document in (dataset, statement):
         assert (document.CompletionFlag, document.VerificationFlag, document.PreliminaryFlag) == (
             "COMPLETE", "UNVERIFIED", "PRELIMINARY",

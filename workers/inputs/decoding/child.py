@@ -1,8 +1,11 @@
 """The child process in which untrusted pixels are decoded; `workers.inputs.decoding.decoder` starts it.
 
-Request on stdin, a socket: one byte, and a descriptor of the file (SCM_RIGHTS); none where it could not be opened.
-Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype", "bytes"} and that many raw bytes (C
-order), or {"error"}, with "last" where the process then ends (out of memory). The first answer, {"ready": [layers of
+Request on stdin, a socket: one byte (WHOLE or BY_FRAME), and a descriptor of the file (SCM_RIGHTS); none where it could
+not be opened. Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype", "bytes", "left"} and that
+many raw bytes (C order), or {"error"}, with "last" where the process then ends (out of memory). "left" is how many
+answers follow: a file that is asked for by frame has one a frame, and no array of them all is made.
+
+The first answer, {"ready": [layers of
 `workers.inputs.decoding.confinement` that hold]}, is sent without a request. It is started with
 `python -m workers.inputs.decoding.child MEMORY_BYTES LARGEST_BYTES PARENT_PID` and ends with its stdin or its parent.
 
@@ -19,6 +22,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -35,6 +39,7 @@ from workers.inputs.decoding.encapsulation import fragments, frames
 from workers.inputs.decoding.image_pixel import ImagePixel, read_image_pixel
 
 PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other comes last
+WHOLE, BY_FRAME = b"\0", b"\1"  # of a file: all of it at once, or one answer a frame
 LARGEST_FILE = 0x7FFFF000  # bytes that Linux reads at once
 _FAMILIES = ("JPEG 2000", "JPEG-LS", "JPEG", "RLE")  # as they stand in the transfer syntaxes' names
 Codec = Callable[[bytes], Any]  # a frame to its values (rows, columns[, samples])
@@ -49,9 +54,11 @@ def main(arguments: list[str]) -> int:
     requests, answers = socket.socket(fileno=0), _private_stdout()
     _load()
     _send(answers, {"ready": [*layers, *confine()]})
-    for descriptor in _received(requests):
+    for request, descriptor in _received(requests):
         try:
-            array = decode(_content(descriptor), largest_bytes)
+            for array, left in _arrays(request, _content(descriptor), largest_bytes):
+                message = {"shape": array.shape, "dtype": array.dtype.str, "bytes": array.nbytes, "left": left}
+                _send(answers, message, array.data)
         except MemoryError:
             _send(answers, {"error": "it needs more memory than the limit allows", "last": True})
             return 1
@@ -59,9 +66,15 @@ def main(arguments: list[str]) -> int:
             _send(answers, {"error": str(error)})
         except Exception as error:  # noqa: BLE001  the outermost handler: a fault of ours, or of a codec
             _send(answers, {"error": f"the decoder met an error of its own in it ({type(error).__name__})"})
-        else:
-            _send(answers, {"shape": array.shape, "dtype": array.dtype.str, "bytes": array.nbytes}, array.data)
     return 0
+
+
+def _arrays(request: bytes, content: bytes, largest_bytes: int) -> Iterator[tuple[Any, int]]:
+    """(what is answered, how many answers follow it)."""
+    if request == BY_FRAME:
+        yield from decode_by_frame(content, largest_bytes)
+    else:
+        yield decode(content, largest_bytes), 0
 
 
 def limit(memory_bytes: int) -> None:
@@ -79,13 +92,37 @@ def decode(content: bytes, largest_bytes: int) -> Any:
         No pixels, more declared than `largest_bytes`, or other than declared came out.
     """
     image = read_image_pixel(content, largest_bytes)
+    decoder = _decoder(image)
+    array = _compressed(image, decoder) if decoder.is_encapsulated else _native(image, decoder)
+    return _stored_bits(array, image, decoder.is_encapsulated)
+
+
+def decode_by_frame(content: bytes, largest_bytes: int) -> Iterator[tuple[Any, int]]:
+    """(the stored values of a frame, how many frames follow it) of each frame; as `decode` else."""
+    image = read_image_pixel(content, largest_bytes)
+    decoder, alone = _decoder(image), replace(image, frames=1)
+    if decoder.is_encapsulated:
+        codecs = _codecs(image, decoder)
+        arrays = (_decoded(frame, alone, codecs) for frame in frames(bytes(image.pixel_data), image.frames))
+    else:
+        arrays = (_native(replace(alone, pixel_data=part), decoder) for part in _native_frames(image))
+    for number, array in enumerate(arrays, start=1):
+        yield _stored_bits(array, image, decoder.is_encapsulated), image.frames - number
+
+
+def _decoder(image: ImagePixel) -> Decoder:
     try:
-        decoder = get_decoder(image.transfer_syntax)
+        return get_decoder(image.transfer_syntax)
     except NotImplementedError:
         name = UID(image.transfer_syntax).name
         raise BadPixels(f"nothing here decodes its Transfer Syntax ({name})") from None
-    array = _compressed(image, decoder) if decoder.is_encapsulated else _native(image, decoder)
-    return _stored_bits(array, image, decoder.is_encapsulated)
+
+
+def _native_frames(image: ImagePixel) -> Iterator[memoryview]:
+    length = image.rows * image.columns * image.samples * image.itemsize
+    if image.encapsulated or image.bits_allocated % 8 or len(image.pixel_data) < length * image.frames:
+        raise BadPixels("its Pixel Data is not as long as it declares, or not in whole bytes")
+    return (image.pixel_data[number * length : (number + 1) * length] for number in range(image.frames))
 
 
 def _native(image: ImagePixel, decoder: Decoder) -> Any:
@@ -246,13 +283,13 @@ def _private_stdout() -> BinaryIO:
     return answers
 
 
-def _received(requests: socket.socket) -> Iterator[int | None]:
-    """The descriptor of each request's file, None where it has none, until the other end is gone."""
+def _received(requests: socket.socket) -> Iterator[tuple[bytes, int | None]]:
+    """Each request and the descriptor of its file, None where it has none, until the other end is gone."""
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
         if not request:
             return
-        yield descriptors[0] if descriptors else None
+        yield request, descriptors[0] if descriptors else None
 
 
 def _content(descriptor: int | None) -> bytes:

@@ -29,6 +29,8 @@ from node.errors import AnalysisError
 from workers.dicom.attributes import header
 from workers.inputs.decoding.confinement import LAYERS
 
+WHOLE, BY_FRAME = b"\0", b"\1"  # requests, as `workers.inputs.decoding.child` has them
+
 GIBIBYTE = 1 << 30
 START_SECONDS = 60.0
 LONGEST_MESSAGE = 1 << 16
@@ -108,20 +110,35 @@ class Decoder:
         if waiting is not None:
             yield self._answer(waiting)
 
-    def _ask(self, path: Path) -> None:
+    def decode_frames(self, path: Path) -> Iterator[Stored]:
+        """The stored values of each frame of a file, in order; no array of them all is made, here or in the child."""
+        self._ask(path, BY_FRAME)
+        array, left = self._answers(path)
+        yield array
+        for expected in range(left - 1, -1, -1):
+            array, left = self._answers(path)
+            if left != expected:
+                raise self._replaced(path, "the decoder lost count of its frames")
+            yield array
+
+    def _ask(self, path: Path, request: bytes = WHOLE) -> None:
         child = self._running()
         if self._pending or child.process.poll() is not None:
             child = self._fresh()
         with _opened(path) as descriptors:
             try:
-                child.send(descriptors)
+                child.send(request, descriptors)
             except OSError:  # it died since it was looked at: that was not this instance's fault
-                self._fresh().send(descriptors)
+                self._fresh().send(request, descriptors)
         self._pending = True
 
     def _answer(self, path: Path) -> Stored:
+        return self._answers(path)[0]
+
+    def _answers(self, path: Path) -> tuple[Stored, int]:
+        """The next array, and how many follow it."""
         try:
-            array = self._running().receive(self._seconds)
+            array, left = self._running().receive(self._seconds)
         except _Refusal as refusal:
             self._pending = refusal.last
             raise DecodeError(_sop_instance_uid(path), str(refusal)) from refusal
@@ -130,8 +147,8 @@ class Decoder:
             raise self._replaced(path, reason) from error
         except (EOFError, OSError, ValueError) as error:
             raise self._replaced(path, "the decoder crashed, or needed more memory than the limit allows") from error
-        self._pending = False
-        return array
+        self._pending = left > 0
+        return array, left
 
     def _replaced(self, path: Path, reason: str) -> DecodeError:
         self._fresh()
@@ -182,10 +199,10 @@ class _Child:
         self._poll.register(self._answers, select.POLLIN | select.POLLHUP)
         _widen(self._answers)
 
-    def send(self, descriptors: list[int]) -> None:
+    def send(self, request: bytes, descriptors: list[int]) -> None:
         """Hand over a file, or none where it could not be opened. Raises OSError where the child is gone."""
         self.layers()
-        socket.send_fds(self._requests, [b"\0"], descriptors)
+        socket.send_fds(self._requests, [request], descriptors)
 
     def layers(self) -> tuple[str, ...]:
         """What it gave up; waits until it is ready. AnalysisError where it does not start."""
@@ -193,15 +210,18 @@ class _Child:
             self._layers = self._wait_until_ready()
         return self._layers
 
-    def receive(self, seconds: float) -> Stored:
-        """The array. Raises _Refusal, TimeoutError, EOFError (it is gone), ValueError (its message is invalid)."""
+    def receive(self, seconds: float) -> tuple[Stored, int]:
+        """An array, and how many follow it.
+
+        Raises _Refusal, TimeoutError, EOFError (it is gone), ValueError (its message is invalid).
+        """
         deadline = time.monotonic() + seconds
         message = self._message(deadline)
         if "error" in message:
             raise _Refusal(str(message["error"]), bool(message.get("last")))
         array = _room(message, self._largest_bytes)
         self._fill(memoryview(cast("Any", array.reshape(-1).view(np.uint8))), deadline)
-        return array
+        return array, int(message["left"])
 
     def end(self) -> None:
         """Kill it (it holds nothing that must be saved), and leave no zombie and no open pipe."""

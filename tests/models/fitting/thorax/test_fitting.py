@@ -113,17 +113,11 @@ def test_the_card_says_how_it_was_fitted_and_measured_out_of_fold(package: Path)
         assert sum(dot.images for dot in label.reliability) == 3 * EACH
 
 
-def test_the_same_seed_makes_the_same_package(package: Path, data: Path, tmp_path: Path) -> None:
-    again = fitted(data, tmp_path)
-    assert packages.sha256(again / "weights.safetensors") == packages.sha256(package / "weights.safetensors")
-    assert packages.digest(again) == packages.digest(package)
-
-
 class Killed(Exception):
     """What stands for a kill."""
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_package(
+def test_the_same_seed_makes_the_same_package_though_the_run_is_killed_on_the_way(
     package: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crops, "SAVED_AFTER", 2)
@@ -141,6 +135,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_package(
     again = fitted(data, tmp_path, advance=advance, resume=True)
     assert seen[5] == 40  # goes on after 32
     assert seen[-1] == 3 * EACH
+    assert packages.sha256(again / "weights.safetensors") == packages.sha256(package / "weights.safetensors")
     assert packages.digest(again) == packages.digest(package)
     assert not (tmp_path / "features").exists()
 

@@ -14,13 +14,14 @@ from node.worklist.reading import work_items
 from node.worklist.ups import operations
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Site, analyse, arrive
+from tests.waiting import at_most
 
 
 @pytest.fixture
 def lines(site: Site, ledger: Ledger) -> Iterator[Iterator[str]]:
     """The lines of an open event stream, from its first event on; a study is there already."""
     arrive(ledger)
-    with httpx.stream("GET", f"{site.url}/events", timeout=5, trust_env=False) as answer:
+    with httpx.stream("GET", f"{site.url}/events", timeout=60, trust_env=False) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         found = (line for line in answer.iter_lines() if line)
         assert next(found) == "retry: 1000"
@@ -53,4 +54,4 @@ def test_each_change_is_told_within_a_second(
     change(ledger, tmp_path)
     started = time.monotonic()
     assert [next(lines), next(lines)] == ["event: changed", "data: 1"]
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < at_most(1.0)

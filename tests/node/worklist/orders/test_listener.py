@@ -36,6 +36,7 @@ from tests.node.slow_peers import SlowTls
 from tests.node.upperlayer.test_acceptor import wait_until
 from tests.node.worklist.scu import pushed
 from tests.node.worklist.sinks.phantoms import NOW, STUDY, header
+from tests.waiting import at_most
 
 OMG = """MSH|^~\\&|RIS|RAD|READFIRST|NODE|20260921||OMG^O19^OMG_O19|{id}|P|2.5.1||||||{charset}
 PID|1||4711^^^HOSP||Secret^Name||19600229|F
@@ -367,7 +368,7 @@ def test_a_message_has_a_deadline_whatever_trickles_in(listen: Callable[..., Cal
     sender.socket.settimeout(0.1)
     answer = b""
     while not answer.endswith(b"\x1c\r"):
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < at_most(5)
         sender.socket.sendall(b"x")
         with suppress(TimeoutError):
             answer += sender.socket.recv(1000)
@@ -421,7 +422,7 @@ def test_many_orders_do_not_need_the_whole_worklist(sender: Sender, ledger: Ledg
             ensure_item(connection, header(f"1.2.{number}", f"A{number}"), NOW)
     begun = time.monotonic()
     sender(fill(OMG, accession="A7"))
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < at_most(1)
     with ledger.read() as connection:
         high = (
             connection.execute(select(WORK_ITEM.c.study_instance_uid).where(WORK_ITEM.c.priority == "HIGH"))
@@ -665,5 +666,5 @@ def test_a_sender_that_crawls_over_tls_has_the_same_deadline(tmp_path: Path, led
         with suppress(OSError, EOFError):  # the listener ends the connection
             end.shake_hands(slow=handshake)
             end.write(b"\x0b" + fill(OMG).encode() + b"\x1c\r", slow=True)
-        assert 1.0 <= time.monotonic() - begun < 6
+        assert 1.0 <= time.monotonic() - begun < at_most(6)
     assert known(ledger) == []

@@ -15,10 +15,11 @@ from rich.table import Table
 from models.commands.arguments import AsJson
 from models.commands.console import Advance, note, printed_errors, progress
 from models.errors import DataError
-from models.report_labels.labeler import Assertion, Labeler, Labels
-from models.report_labels.labelfile import write_labels, write_reasons
+from models.report_labels.labeler import Assertion, Labelers, Labels
+from models.report_labels.labelfile import write_labels, write_locations, write_reasons
+from models.report_labels.languages import NAMES
 from models.report_labels.readers import RadiologyReport, bare_name, read_reports
-from models.report_labels.rules import TABLE, read_rules
+from models.report_labels.rules import TABLES, Findings, read_rules
 
 Source = Annotated[
     Path,
@@ -43,10 +44,23 @@ Measure = Annotated[
     Path | None, typer.Option(metavar="TRUTH.csv", help="Measure against 0 and 1 by report (first column: its name).")
 ]
 Columns = Annotated[
-    str | None, typer.Option(metavar="NAME|FILE", help="How the truth's columns map to labels: openi, or a TOML file.")
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="How the truth's columns map to labels: openi, openi-ct, or a file."),
 ]
 RulesFile = Annotated[
-    Path, typer.Option("--rules", metavar="FILE", help="Your own table of rules.", show_default="the shipped one")
+    Path | None,
+    typer.Option("--rules", metavar="FILE", help="Your own table of rules, in place of --findings and --language."),
+]
+Which = Annotated[
+    Findings, typer.Option("--findings", help="The 14 of chest radiographs, or the 83 of chest CT (English alone).")
+]
+Spoken = Annotated[
+    Literal["auto", "en", "zh"],
+    typer.Option("--language", help="Of the reports; auto: each report's own. Others are refused."),
+]
+Locations = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write a CSV: a row a finding and place, with side and change since before."),
 ]
 Validation = Annotated[
     float,
@@ -63,43 +77,68 @@ def label_reports(
     uncertain: Uncertain = "absent",
     measure: Measure = None,
     columns: Columns = None,
-    rules: RulesFile = TABLE,
+    findings: Which = "chest-xray",
+    language: Spoken = "auto",
+    locations: Locations = None,
+    rules: RulesFile = None,
     validation: Validation = 0.2,
     suffix: Suffix = ".png",
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Label free-text chest reports by rules: the 14 NIH findings and No_Finding, for `models train`."""
+    """Label free-text chest reports by rules, for `models train`: 14 findings of radiographs, or 83 of CT."""
     with printed_errors():
-        _check_files(out, explain, measure, replace)
-        labeler = Labeler(read_rules(rules))
+        _check_files((out, explain, locations), measure, replace)
+        labelers = Labelers([read_rules(path) for path in _tables(findings, language, rules)])
         with progress() as advance:
-            labeled = _labeled(labeler, read_reports(source, suffix), advance)
+            labeled = _labeled(labelers, read_reports(source, suffix), advance)
         readable = [(report, labels) for report, labels in labeled if labels.readable]
+        _require_known_language(labeled)
         assertion = Assertion(uncertain)
-        images = write_labels(out, readable, labeler.names, assertion, validation) if out else None
+        images = write_labels(out, readable, labelers.names, assertion, validation) if out else None
         if explain:
             write_reasons(explain, readable)
+        if locations:
+            write_locations(locations, readable, labelers.sides)
         if measure:
-            _measure(measure, columns, labeler.names, labeled, assertion, as_json)
+            _measure(measure, columns, labelers.names, labeled, assertion, as_json)
     if not measure:
-        _summary(labeler.names, [labels for _, labels in readable], as_json)
+        _summary(labelers.names, [labels for _, labels in readable], as_json)
     if images is not None:
         note(f"{out}: {images} images of {len(readable)} reports written.")
-    if len(readable) < len(labeled):
-        note(f"{len(labeled) - len(readable)} reports left out: no findings or impression to read.")
+    refused = [(report.name, labels.refused) for report, labels in labeled if labels.refused]
+    if refused:
+        note(f"{len(refused)} reports refused, the first is {refused[0][0]}: {refused[0][1]}")
+    if len(readable) + len(refused) < len(labeled):
+        note(f"{len(labeled) - len(readable) - len(refused)} reports left out: no findings or impression to read.")
 
 
-def _check_files(out: Path | None, explain: Path | None, measure: Path | None, replace: bool) -> None:
-    if not (out or explain or measure):
+def _tables(findings: Findings, language: Literal["auto", "en", "zh"], own: Path | None) -> list[Path]:
+    tables = TABLES[findings]
+    if own:
+        return [own]
+    if language == "auto":
+        return list(tables.values())
+    if language not in tables:
+        raise DataError(f"there are no rules of {findings} for {NAMES[language]}; give --rules with a table of yours.")
+    return [tables[language]]
+
+
+def _require_known_language(labeled: Sequence[tuple[RadiologyReport, Labels]]) -> None:
+    if labeled and all(labels.refused for _, labels in labeled):
+        raise DataError(f"no report was labelled: of {labeled[0][0].name} {labeled[0][1].refused}")
+
+
+def _check_files(written: Sequence[Path | None], measure: Path | None, replace: bool) -> None:
+    if not (any(written) or measure):
         raise DataError("nothing to do: give --out labels.csv, --explain FILE or --measure TRUTH.csv.")
-    for path in (out, explain):
+    for path in written:
         if path and path.exists() and not replace:
             raise DataError(f"{path} is there already; choose another name or give --replace.")
 
 
 def _labeled(
-    labeler: Labeler, reports: Sequence[RadiologyReport], advance: Advance
+    labeler: Labelers, reports: Sequence[RadiologyReport], advance: Advance
 ) -> list[tuple[RadiologyReport, Labels]]:
     labeled = []
     for done, report in enumerate(reports, 1):

@@ -12,28 +12,26 @@ The folder holds
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from models.calibration import present
 from models.card import Card
 from models.data.images import images_below, read_fitted
 from models.data.letterbox import Letterbox
 from models.errors import DataError, ModelsError
+from models.predicting.folder import Failures, make_room, plain, table
 from models.prediction import Model, Prediction
 from models.regions import Region, label_regions
 
 PREDICTIONS = "predictions.csv", ("image", "label", "probability", "present")
 REGIONS = "regions.csv", ("image", "label", "x", "y", "width", "height", "score")
 SALIENCY = "saliency"
-
-Failures = tuple[tuple[Path, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +49,11 @@ def predict_file(model: Model, path: Path) -> Predicted:
     assert card.input.size is not None
     image, letterbox = read_fitted(path, card.input.size)
     prediction = model.predict(image)
-    parts = zip(card.labels, prediction.probabilities, prediction.saliency, strict=True)
+    parts = zip(card.labels, present(card, prediction.probabilities), prediction.saliency, strict=True)
     regions = {
         label.name: label_regions(saliency, letterbox, label)
-        for label, probability, saliency in parts
-        if probability >= label.operating_point
+        for label, found, saliency in parts
+        if found and label.finding
     }
     return Predicted(prediction, letterbox, regions)
 
@@ -73,17 +71,12 @@ def image_files(paths: Sequence[Path]) -> dict[str, Path]:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise DataError(f"There is no file or folder {', '.join(missing)}.")
-    roots = [_plain(path) for path in paths]
+    roots = [plain(path) for path in paths]
     files = [file for path in roots for file in (images_below(path) if path.is_dir() else [path])]
     if not files:
         raise DataError(f"No PNG, JPEG, DICOM or NIfTI file is below {', '.join(map(str, paths))}.")
     common = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in roots]))
     return {file.relative_to(common).as_posix(): file for file in files}
-
-
-def _plain(path: Path) -> Path:
-    """Absolute and without "..", which would lead a name out of the folder that results are written to."""
-    return Path(os.path.normpath(path.absolute()))
 
 
 def predict(
@@ -108,7 +101,7 @@ def predict(
     _require_images(model.card)
     files = image_files(paths)
     try:
-        _make_room(out, replace)
+        make_room(out, (PREDICTIONS[0], REGIONS[0]), SALIENCY, "*.npz", replace=replace)
         failures = _predict_all(model, files, out, advance)
     except OSError as error:  # of writing: what reading raises is a DataError
         raise DataError(f"{out} cannot be written: {error.strerror or error}.") from error
@@ -118,7 +111,7 @@ def predict(
 def _predict_all(model: Model, files: dict[str, Path], out: Path, advance: Callable[[int, int], None]) -> Failures:
     failures = []
     with ExitStack() as stack:
-        predictions, regions = (_table(stack, out, name, columns) for name, columns in (PREDICTIONS, REGIONS))
+        predictions, regions = (table(stack, out, name, columns) for name, columns in (PREDICTIONS, REGIONS))
         for done, (name, path) in enumerate(files.items(), start=1):
             try:
                 predicted = predict_file(model, path)
@@ -134,29 +127,13 @@ def _predict_all(model: Model, files: dict[str, Path], out: Path, advance: Calla
 
 def _require_images(card: Card) -> None:
     if card.input.kind != "image":
-        raise DataError(f"{card.name} sees volumes; `predict` reads files of single images.")
-
-
-def _make_room(out: Path, replace: bool) -> None:
-    ours = [out / name for name, _ in (PREDICTIONS, REGIONS)] + [out / SALIENCY]
-    there = [path.name for path in ours if path.exists()]
-    if there and not replace:
-        raise DataError(f"{out} already holds {', '.join(there)}; choose another folder or give --replace.")
-    for old in (out / SALIENCY).rglob("*.npz"):
-        old.unlink()
-    (out / SALIENCY).mkdir(parents=True, exist_ok=True)
-
-
-def _table(stack: ExitStack, out: Path, name: str, columns: Sequence[str]) -> Any:
-    stream = stack.enter_context((out / name).open("w", newline="", encoding="utf-8"))
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    return writer
+        raise DataError(f"{card.name} sees volumes: give `predict_volumes` .nii.gz files or folders of DICOM slices.")
 
 
 def _prediction_rows(name: str, predicted: Predicted, card: Card) -> Iterator[tuple[object, ...]]:
-    for label, probability in zip(card.labels, predicted.prediction.probabilities, strict=True):
-        yield name, label.name, f"{probability:.6f}", int(probability >= label.operating_point)
+    probabilities = predicted.prediction.probabilities
+    for label, probability, found in zip(card.labels, probabilities, present(card, probabilities), strict=True):
+        yield name, label.name, f"{probability:.6f}", int(found)
 
 
 def _region_rows(name: str, predicted: Predicted) -> Iterator[tuple[object, ...]]:

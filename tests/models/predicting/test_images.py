@@ -106,7 +106,7 @@ def test_predictions_are_not_written_over_unless_asked(tmp_path: Path) -> None:
 
 def test_a_package_of_volumes_is_refused(tmp_path: Path) -> None:
     model = packages.load(packages.find("chest-ct"), "cpu")
-    with pytest.raises(DataError, match="chest-ct sees volumes"):
+    with pytest.raises(DataError, match="chest-ct sees volumes: give"):
         predict(model, [phantoms.write_folder(tmp_path / "data", 1, 1)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

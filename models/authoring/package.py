@@ -1,0 +1,260 @@
+"""`Package`: a model package of a user's own network, described step by step and written whole or not at all."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from models import packages
+from models.authoring.codes import sct
+from models.authoring.networks import Stored, stored
+from models.card import Card, Weights
+from models.cardfile import card_text, read_card
+from models.errors import PackageError
+
+if TYPE_CHECKING:
+    from models.authoring.networks import Given
+    from models.loaded import LoadedModel
+
+NOT_A_DEVICE = (
+    "Research software, not a medical device: no result may be used without a radiologist's reading of the images."
+)
+NOT_MEASURED = "Not measured: no figure of this network on images that it has not seen is on this card."
+REGIONS = "Regions show what raised the score and outline nothing; how well they lie on a finding was not measured."
+WHERE = ("grad-cam", "grad-cam++", "hirescam", "cam", "occlusion")
+HALF = 0.5  # of the map's own peak, from which on a region is drawn until thresholds are chosen on images
+GOLDEN = 0.618034  # of the circle of hues between two findings' colours
+
+
+@dataclass(slots=True, eq=False)
+class Package:
+    """A package that is being made: `input`, `finding` for each output in its order, `output`, then `save`.
+
+    Parameters
+    ----------
+    name
+        Small letters, digits and hyphens: "wrist-fracture".
+    network
+        An `nn.Module`, a program of `torch.export` or its .pt2 file, or an ONNX file; it returns (1, findings).
+    licence
+        Of the weights: "Apache-2.0".
+    trained_on
+        On which images, for the reader of a result: "312 wrists, Hospital X".
+    manufacturer
+        Who made the network; results name it.
+    """
+
+    name: str
+    network: Given
+    licence: str
+    trained_on: str
+    manufacturer: str = "not given"
+    version: str = "0.1.0"
+    title: str = ""
+    limits: Sequence[str] = ()
+    _input: dict[str, Any] = field(default_factory=dict, init=False)
+    _scale: dict[str, Any] = field(default_factory=dict, init=False)
+    _labels: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _activation: str = field(default="sigmoid", init=False)
+    _where: str = field(default="grad-cam", init=False)
+    _stored: Stored | None = field(default=None, init=False)
+
+    def input(
+        self,
+        *,
+        modality: Sequence[str],
+        size: tuple[int, int],
+        mean: float = 0.0,
+        std: float = 1.0,
+        body_part: str | Sequence[str] = (),
+        view: Sequence[str] = (),
+        channels: Literal[1, 3] = 1,
+        smallest: tuple[int, int] = (64, 64),
+    ) -> None:
+        """What the network may see, and how an image becomes its input.
+
+        Parameters
+        ----------
+        modality
+            Values of Modality (0008,0060): ["DX", "CR"].
+        size
+            (rows, columns) of the network's input; an image is fitted into it with black beside it.
+        mean, std
+            The input is (intensity - mean) / std, of intensities 0 (black) to 1 (white) as a viewer shows them.
+        body_part, view
+            Values of Body Part Examined and View Position; none: any.
+        channels
+            Of the input, all the same.
+        smallest
+            (rows, columns) below which an image is not analysed.
+        """
+        parts = [body_part] if isinstance(body_part, str) else list(body_part)
+        self._input = {
+            "kind": "image", "modalities": list(modality), "size": size, "smallest_rows_columns": smallest,
+            "body_parts": [part.upper() for part in parts], "views": [one.upper() for one in view],
+        }  # fmt: skip
+        self._scale = {"channels": channels, "mean": mean, "std": std}
+        self._stored = None
+
+    def finding(
+        self,
+        name: str,
+        *,
+        sct: str,
+        site: str,
+        urgency: Literal["HIGH", "MEDIUM", "LOW"] = "LOW",
+        meaning: str = "",
+        site_meaning: str = "",
+        threshold: float = 0.5,
+    ) -> None:
+        """The next output of the network.
+
+        Parameters
+        ----------
+        name
+            For people: "Fracture".
+        sct, site
+            SNOMED CT values of the finding and of where it is.
+        meaning, site_meaning
+            Their meanings, where DICOM has none of its own; default: the name.
+        threshold
+            Present from this probability on, until `calibrate` chooses one.
+        """
+        self._labels.append(
+            {
+                "name": re.sub(r"\W+", "_", name).strip("_"),
+                "code": _code(sct, meaning or name),
+                "site": _code(site, site_meaning or "Anatomical structure"),
+                "urgency": urgency,
+                "operating_point": threshold,
+                "saliency_threshold": 0.0,
+                "region_of_peak": HALF,
+                "colour": _colour(len(self._labels)),
+            }
+        )
+
+    def output(self, activation: Literal["sigmoid"] = "sigmoid", where: str = "grad-cam") -> None:
+        """What the network's outputs are, and how a finding is located.
+
+        Parameters
+        ----------
+        activation
+            "sigmoid": each output is the logit of a finding of its own.
+        where
+            One of `WHERE`; "occlusion" works with any network and is slow.
+        """
+        if where not in WHERE:
+            raise PackageError(f"There is no way {where!r} to locate a finding; there are: {', '.join(WHERE)}.")
+        self._activation, self._where = activation, where
+
+    def card(self) -> Card:
+        """The card; PackageError with all that is wrong or missing."""
+        faults = list(self._faults())
+        if faults:
+            raise PackageError(_numbered(self.name, faults))
+        network = self.stored
+        try:
+            return Card.model_validate(self._table(network))
+        except ValidationError as error:
+            wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+            raise PackageError(_numbered(self.name, wrong)) from error
+
+    def load(self) -> LoadedModel:
+        """The model as the node will load it; PackageError where it would not."""
+        with tempfile.TemporaryDirectory() as room:
+            return packages.load(self._written(Path(room)), "cpu")
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the package to a folder that is not there yet, after it has worked on an image of its kind.
+
+        Raises
+        ------
+        PackageError
+            Something is wrong or missing, all of it in one message, or the folder is there.
+        """
+        target = Path(folder)
+        if target.exists():
+            raise PackageError(f"{target} is there already: give another folder, or remove it.")
+        with tempfile.TemporaryDirectory() as room:
+            made = self._written(Path(room))
+            packages.require_working(packages.load(made, "cpu"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(made, target)
+        return target
+
+    @property
+    def stored(self) -> Stored:
+        """The network as it is written; made once."""
+        if self._stored is None:
+            self._stored = stored(self.network, (1, self._scale["channels"], *self._input["size"]))
+        return self._stored
+
+    def _written(self, room: Path) -> Path:
+        card, network = self.card(), self.stored
+        weights = Weights(file=network.file, sha256=hashlib.sha256(network.data).hexdigest())
+        folder = room / card.name
+        folder.mkdir()
+        (folder / network.file).write_bytes(network.data)
+        text = card_text(card.model_copy(update={"weights": weights}))
+        (folder / packages.CARD).write_text(text, encoding="utf-8")
+        read_card(folder / packages.CARD)
+        return folder
+
+    def _faults(self) -> list[str]:
+        faults = []
+        if not self._input:
+            faults.append("input() is missing: which modality and size the network sees")
+        if not self._labels:
+            faults.append("finding() is missing: one for each output of the network, in its order")
+        if faults:
+            return faults
+        network = self.stored
+        if network.outputs != len(self._labels):
+            faults.append(f"the network has {network.outputs} outputs and {len(self._labels)} findings are named")
+        if network.activation == "softmax":
+            faults.append("the network ends in softmax: its outputs are exclusive classes, and output() says sigmoid")
+        if self._where == "cam" and not network.pooled:
+            faults.append('where="cam" needs global average pooling and a linear layer at the end of an ONNX file')
+        if self._where not in ("cam", "occlusion") and not network.gradients:
+            faults.append(f'where="{self._where}" needs gradients, which ONNX Runtime has not: use where="occlusion"')
+        return faults
+
+    def _table(self, network: Stored) -> dict[str, Any]:
+        return {
+            "name": self.name, "version": self.version, "title": self.title or self.name.replace("-", " ").capitalize(),
+            "manufacturer": self.manufacturer, "licence": self.licence,
+            "summary": f"{self.title or self.name}: a network of {self.manufacturer}, trained on {self.trained_on}",
+            "limits": [NOT_A_DEVICE, NOT_MEASURED, *self.limits, REGIONS],
+            "algorithm": "neural network", "quantity": "score", "localizer": self._where,
+            "input": self._input,
+            "network": {"backbone": network.backbone, **self._scale},
+            "training": {
+                "data": self.trained_on, "split": "Of its authors; not known here.",
+                "method": f"A network of its authors, written by readfirst.Package; located by {self._where}.",
+            },
+            "labels": self._labels,
+        }  # fmt: skip
+
+
+def _code(value: str, meaning: str) -> list[str]:
+    return list(sct(value, meaning))
+
+
+def _colour(index: int) -> list[int]:
+    """Colours far from one another, the first orange."""
+    return [round(255 * part) for part in colorsys.hsv_to_rgb((0.1 + GOLDEN * index) % 1.0, 0.85, 1.0)]
+
+
+def _numbered(name: str, faults: Sequence[str]) -> str:
+    if len(faults) == 1:
+        return f"{name} cannot be written: {faults[0]}."
+    return f"{name} cannot be written:\n" + "\n".join(f"  {number}. {one}" for number, one in enumerate(faults, 1))

@@ -1,0 +1,1 @@
+"""Commands on findings of chest CT and the labels of reports."""

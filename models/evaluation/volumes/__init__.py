@@ -1,0 +1,1 @@
+"""Evaluation of what sees volumes: `measuring` measures packages, or any function of a volume, on a folder."""

@@ -1,0 +1,1 @@
+"""Lesions: one kind a file, which registers the labels that it makes and the physics behind it."""

@@ -1,0 +1,1 @@
+"""Procedural chest phantoms: families of anatomies, rendered on any grid."""

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from models.data.volumes.nifti import write_nifti
+from models.errors import DataError
+from models.predicting import predict_volumes, volume_files
+from models.predicting.volume_regions import extent
+from tests.models import bright, volume_phantoms
+from tests.models.data.volumes.dicom_phantoms import save, slices
+from tests.models.volume_phantoms import ball, chest
+
+LESION = (8, 15, 12)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_regions_and_maps_lead_back_to_the_file(tmp_path: Path) -> None:
+    volume = chest(LESION)
+    turned = sitk.DICOMOrient(volume.image(), "RAS")  # columns to the right, rows to the front
+    (tmp_path / "in").mkdir()
+    write_nifti(tmp_path / "in" / "one.nii.gz", turned)
+    assert predict_volumes(volume_phantoms.model(), [tmp_path / "in"], tmp_path / "out") == (1, ())
+    said = rows(tmp_path / "out" / "predictions.csv")
+    assert [(row["volume"], row["label"], row["present"]) for row in said] == [
+        ("one", "Nodule", "1"),
+        ("one", "Mass", "1"),
+    ]
+    region = rows(tmp_path / "out" / "regions.csv")[0]
+    x, y, z = 47 - LESION[2], 39 - LESION[1], LESION[0]  # of the turned file
+    found = [(int(region[f"{axis}0"]) + int(region[f"{axis}1"])) / 2 for axis in "xyz"]
+    assert found == pytest.approx([x, y, z], abs=1)
+    centre = [float(region[f"centroid_{axis}_mm"]) for axis in "xyz"]
+    assert centre == pytest.approx(turned.TransformIndexToPhysicalPoint((x, y, z)), abs=5)
+    assert float(region["volume_ml"]) == pytest.approx(ball(LESION).sum() * 0.125, rel=0.5)
+    assert 20 < float(region["long_axis_mm"]) < 60
+    saliency = sitk.ReadImage(str(tmp_path / "out" / "saliency" / "one.Nodule.nii.gz"))
+    assert saliency.GetSize() == turned.GetSize() and saliency.GetDirection() == pytest.approx(turned.GetDirection())
+    peak = np.unravel_index(int(sitk.GetArrayFromImage(saliency).argmax()), (32, 40, 48))
+    assert np.abs(np.subtract(peak, (z, y, x))).max() <= 2
+
+
+def test_an_extent_is_of_the_mask() -> None:
+    volume = chest()
+    mask = np.zeros(volume.array.shape, np.bool_)
+    mask[3:5, 10:13, 20:24] = True  # 3 rows and 4 columns of 5 mm: a diagonal of 25 mm
+    found = extent(mask, volume)
+    assert (found.first, found.stop) == ((20, 10, 3), (24, 13, 5))
+    assert found.long_axis_mm == pytest.approx(25.0)
+    assert found.volume_ml == pytest.approx(24 * 0.125)
+    assert found.centroid == pytest.approx((-120 + 21.5 * 5, -100 + 11 * 5, 50 + 3.5 * 5))
+    assert found.mean_hu == pytest.approx(float(volume.array[mask].mean()))
+
+
+def test_folders_of_slices_are_volumes_and_masks_are_none(tmp_path: Path) -> None:
+    volume = volume_phantoms.write_series(tmp_path / "nifti", "a", LESION)
+    stored = np.round((volume.array + 1000) * 2).clip(0).astype(np.uint16)
+    save(tmp_path / "patient" / "series", slices(stored, step=5.0)[:31])
+    assert list(volume_files([tmp_path])) == ["nifti/a", "patient/series"]
+    count, failures = predict_volumes(volume_phantoms.model(), [tmp_path / "nifti" / "a.nii.gz"], tmp_path / "out")
+    assert (count, failures) == (1, ())
+    with pytest.raises(DataError, match=r"already holds predictions\.csv"):
+        predict_volumes(volume_phantoms.model(), [tmp_path / "nifti"], tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="No .nii.gz file and no folder of DICOM slices"):
+        volume_files([tmp_path / "empty"])
+
+
+def test_single_images_and_volumes_are_not_mixed_up(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "a.png")
+    count, failures = predict_volumes(volume_phantoms.model(), [tmp_path / "a.png"], tmp_path / "out")
+    assert count == 0
+    assert "is a single image, and this package sees volumes" in failures[0][1]
+    with pytest.raises(DataError, match="sees single images, not volumes"):
+        predict_volumes(bright.model(), [tmp_path / "a.png"], tmp_path / "other")

@@ -1,0 +1,93 @@
+"""A package tried without a node: from a network to checked objects, by Python and by the command."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+import readfirst
+import torch
+from pydicom import dcmread
+from torch import nn
+from typer.testing import CliRunner
+
+from models import packages
+from tests.workers import study_phantoms
+from workers.trial.cli import app
+from workers.trial.trying import TrialFailed, try_package
+
+
+def package(body_part: str = "WRIST") -> readfirst.Package:
+    torch.manual_seed(0)
+    body = nn.Conv2d(1, 4, 3, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    made = readfirst.Package("wrist-fracture", nn.Sequential(*body, nn.Linear(4, 1)), licence="MIT", trained_on="none")
+    made.input(modality=["DX", "CR"], body_part=body_part, size=(96, 64), mean=0.5, std=0.25)
+    made.finding("Fracture", sct="125605004", site="74670003", urgency="HIGH")
+    return made
+
+
+def test_a_network_becomes_segmentation_and_report_of_its_own_body_part(tmp_path: Path) -> None:
+    trial = package().test(out=tmp_path / "a" / "b" / "results")
+    kinds = dict(trial.results)
+    assert {"segmentation", "regions", "statement"} <= kinds.keys()
+    assert not trial.faults
+    report = str(dcmread(kinds["regions"]))
+    assert "Wrist joint" in report
+    assert "chest" not in report.lower()
+    segments = dcmread(kinds["segmentation"]).SegmentSequence
+    assert {one.SegmentedPropertyTypeCodeSequence[0].CodeValue for one in segments} == {"125605004"}
+
+
+def test_a_real_file_is_read_by_the_cards_rules(tmp_path: Path) -> None:
+    path = study_phantoms.radiograph(tmp_path, BodyPartExamined="WRIST")
+    (finding,) = package().test(path).findings
+    assert finding.label == "Fracture"
+    with pytest.raises(readfirst.PackageError, match="not analysed, because: body part CHEST"):
+        package().test(study_phantoms.radiograph(tmp_path, number=2))
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"no DICOM")
+    with pytest.raises(TrialFailed, match=r"a\.dcm cannot be read as a DICOM image"):
+        package().test(tmp_path / "a.dcm")
+
+
+def test_the_shipped_ct_package_passes_on_a_volume_of_shapes(tmp_path: Path) -> None:
+    trial = try_package(packages.ZOO / "chest-ct", (), tmp_path / "study" / "results")
+    assert not trial.faults
+    assert "segmentation" in dict(trial.results)
+
+
+def test_the_command_says_what_was_made_and_ends_with_1_where_something_is_wrong(tmp_path: Path) -> None:
+    package().save(tmp_path / "wrist-fracture")
+    options = ["--models", str(tmp_path), "--out", str(tmp_path / "trial")]
+    done = CliRunner().invoke(app, ["test", "wrist-fracture", *options])
+    assert done.exit_code == 0, done.output
+    assert "segmentation: " in done.output
+    assert done.output.endswith("wrist-fracture: every result passed all checks.\n")
+    path = study_phantoms.radiograph(tmp_path)
+    done = CliRunner().invoke(app, ["test", "wrist-fracture", str(path), *options])
+    assert done.exit_code == 1
+    assert "wrong: wrist-fracture: not analysed, because: body part CHEST" in done.output
+
+
+def test_the_lines_of_the_readme_and_of_the_front_door_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(packages.ZOO).parent / "README.md").read_text(encoding="utf-8")
+    lines = readme.split("```python\n")[1].split("```")[0]
+    assert re.sub(r" +#.*", "", lines).split("\n\n")[1].replace('"wrist-fracture")\n', '"wrist-fracture/")\n') in (
+        textwrap.dedent(str(readfirst.__doc__).partition("\n\n")[2])
+    )
+    study_phantoms.radiograph(tmp_path, BodyPartExamined="WRIST").rename(tmp_path / "one.dcm")
+    monkeypatch.chdir(tmp_path)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
+    exec(lines, {"net": net})
+    assert packages.load_card(tmp_path / "wrist-fracture").name == "wrist-fracture"
+
+
+@pytest.mark.parametrize("modality", ["MG", "US", "MR", "CT"])
+def test_results_of_other_modalities_pass_all_checks(modality: str) -> None:
+    made = package()
+    made.input(modality=[modality], size=(96, 64))
+    assert not made.test().faults

@@ -1,0 +1,95 @@
+"""A package's whole way: images read, predicted, results made and checked as for a patient, and what is wrong."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from models import packages
+from models.card import Card
+from models.loaded import LoadedModel
+from node import __version__
+from node.entities import AnalysisReport, FoundFinding, StudyState
+from node.errors import AnalysisError, ReadFirstError
+from workers.delivery.profiles import ResultOptions
+from workers.dicom.attributes import header
+from workers.inputs.decoding.decoder import Decoder
+from workers.pipeline import Environment, Instance, Study, analyze
+from workers.results.registry import kinds
+from workers.trial.specimen import write_specimen
+
+EVERYTHING = {"operating_point": 0.0, "saliency_threshold": -1e9, "region_of_peak": 0.5, "triage": None}
+"""Of a label, so that it is present and has a region: each result is made, whatever the network says of shapes."""
+
+
+class TrialFailed(ReadFirstError):
+    """The package cannot be tried on these files; the text has the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a package made of a study.
+
+    Attributes
+    ----------
+    findings
+        One a label.
+    results
+        (kind, file) of each object that passed all checks.
+    faults
+        Sentences; empty where a patient's study would have been analysed and every result delivered.
+    notes
+        What was decided or left out.
+    """
+
+    findings: tuple[FoundFinding, ...]
+    results: tuple[tuple[str, Path], ...]
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def try_package(folder: Path, files: Sequence[Path], out: Path) -> Trial:
+    """Analyse files with the package in `folder`, and write the results to `out`.
+
+    Without files it sees a study of its card's kind that is made of shapes, and every label counts as present.
+
+    Raises
+    ------
+    PackageError
+        The package cannot be loaded.
+    TrialFailed
+        A file is no DICOM image.
+    """
+    model = packages.load(folder, "cpu")
+    with tempfile.TemporaryDirectory() as room, Decoder() as decoder:
+        given = files or write_specimen(model.card.input, Path(room))
+        tried = model if files else _with_everything(model)
+        options = ResultOptions(frozenset(kinds()))
+        report = analyze(Study(_instances(given), out), [tried], Environment(decoder, __version__, options))
+    return _trial(report, model.card)
+
+
+def _instances(files: Sequence[Path]) -> tuple[Instance, ...]:
+    found = []
+    for path in files:
+        try:
+            found.append(Instance(str(header(path).get("SOPInstanceUID", "")), path, 0.0))
+        except (AnalysisError, OSError) as error:
+            raise TrialFailed(f"{path} cannot be read as a DICOM image: {error}") from error
+    return tuple(found)
+
+
+def _with_everything(model: LoadedModel) -> LoadedModel:
+    labels = tuple(label.model_copy(update=EVERYTHING) for label in model.card.labels)
+    return replace(model, card=model.card.model_copy(update={"labels": labels}))
+
+
+def _trial(report: AnalysisReport, card: Card) -> Trial:
+    faults = [f"{one.kind}: {one.fault}" for one in report.results if one.fault]
+    if report.state != StudyState.ANALYSED:
+        faults.insert(0, f"{card.name}: {report.reason}")
+    results = tuple((one.kind, Path(one.path)) for one in report.results if not one.fault)
+    left_out = (f"left out: {reason}" for reason in dict.fromkeys(reason for _, reason in report.left_out))
+    return Trial(report.findings, results, tuple(faults), (*report.notes, *left_out))
