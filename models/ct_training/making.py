@@ -1,4 +1,4 @@
-"""What a package is made from and what comes of it, and the writing of its folder."""
+"""What a package is made of, and the folder that it is written to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network "cube-cnn": a small 3D CNN that says of a cube whether its middle is a nodule."""
+"""The network "cube-cnn": a small 3D CNN that scores whether the middle of a cube is a nodule."""
 
 from __future__ import annotations
 

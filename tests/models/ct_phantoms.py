@@ -14,6 +14,7 @@ from models.data.volumes.nifti import write_nifti
 from models.data.volumes.volume import Volume
 from models.packages import ZOO, find
 
+CARDS = Path(__file__).parent / "ct_cards"
 SPACING = (4.0, 4.0, 4.0)
 SHAPE = (60, 60, 80)  # 240 x 240 x 320 mm
 RIGHT, LEFT = (120.0, 120.0, 95.0), (120.0, 120.0, 225.0)  # z, y, x mm of the lungs' middles
@@ -66,6 +67,7 @@ def write_folder(folder: Path, spacing: Point, masks: dict[str, list[tuple[Array
     return folder
 
 
-def shipped(name: str) -> Card:
-    """The card of a shipped package."""
-    return read_card(find(name, (ZOO,)) / "card.toml")
+def pattern(name: str) -> Card:
+    """The card of a shipped package, or one of `ct_cards`."""
+    own = CARDS / name / "card.toml"
+    return read_card(own if own.is_file() else find(name, (ZOO,)) / "card.toml")

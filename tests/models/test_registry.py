@@ -144,7 +144,7 @@ def test_a_plug_in_that_cannot_be_imported_is_named_when_it_is_wanted(installed:
             'localizer = "lime"',
             "no localizer named 'lime'; there are: attention, cam, candidates,",
         ),
-        ('"efficientnet-lite0"', '"vgg"', "no network named 'vgg'; there are: cnn3d, densenet121, "),
+        ('"efficientnet-lite0"', '"vgg"', "no network named 'vgg'; there are: cnn3d, cube-cnn, densenet121, "),
         ("taps = [6, 10, 14]", "taps = [6, 10, 16]", 'backbone "efficientnet-lite0" has the blocks 0 to 15'),
         ("taps = [6, 10, 14]", "", 'backbone "efficientnet-lite0" needs taps and channels = 3'),
         ('localizer = "cam"', 'localizer = "attention"', 'localizer "attention" has no use for deviations'),

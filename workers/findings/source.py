@@ -18,6 +18,7 @@ from workers.findings.boxed import BoxedMask
 from workers.findings.location import Location, image_location, names_the_sides, volume_side
 from workers.findings.lung_zones import LungZones, Zones
 from workers.findings.volume_zones import VolumeZones
+from workers.inputs.eligibility import of_chest
 from workers.inputs.grid import Grid
 from workers.inputs.pixels import SourceImage, window
 from workers.inputs.volume import SourceVolume, axis_order
@@ -206,7 +207,8 @@ class ImageSource(Source):
     def location(self, mask: BoxedMask, zones: Zones | None) -> Location:
         if zones is not None and zones.of_patient:
             return zones.location(mask)
-        return image_location(mask.whole, words(self._header, "PatientOrientation"))
+        orientation = words(self._header, "PatientOrientation") if of_chest(self._header) else ()
+        return image_location(mask.whole, orientation)  # of other organs zones and the body's sides say nothing
 
     def presented(self, frame: int) -> Floats:
         return self.image.intensity

@@ -138,6 +138,12 @@ def _body_part(dataset: Dataset, rules: Input) -> str | None:
     return f"body part {other[0]}" if other else None if rules.kind == "volume" else "body part unknown"
 
 
+def of_chest(dataset: Dataset) -> bool:
+    """Whether Body Part Examined names the chest; where it names nothing a radiograph or CT is taken for one."""
+    part = text(dataset, "BodyPartExamined")
+    return any(word in part for word in CHEST_WORDS) if part else modality_of(dataset) in ("CR", "DX", "CT")
+
+
 def _is_part(part: str, wanted: set[str], kind: str) -> bool:
     """An image shows the wanted part alone ("CHEST PA"); a volume may hold more ("CHESTABDOMEN")."""
     if kind == "volume":

@@ -21,7 +21,7 @@ from workers.dicom.sequences import whole_code
 from workers.dicom.uids import Context
 from workers.findings import equipment
 from workers.findings.findings import Finding
-from workers.inputs.eligibility import CHEST_WORDS
+from workers.inputs.eligibility import of_chest
 from workers.results.registry import series_number
 
 
@@ -125,6 +125,5 @@ def _procedure(header: Dataset) -> Code:
         for item in items(header, keyword):
             if whole_code(item):
                 return Code(str(item.CodeValue), str(item.CodingSchemeDesignator), str(item.CodeMeaning))
-    part = text(header, "BodyPartExamined")
-    of_chest = not part or any(word in part for word in CHEST_WORDS)
-    return codes.PROCEDURES.get(text(header, "Modality"), codes.ANY_PROCEDURE) if of_chest else codes.ANY_PROCEDURE
+    named = codes.PROCEDURES if of_chest(header) else {}
+    return named.get(text(header, "Modality"), codes.ANY_PROCEDURE)

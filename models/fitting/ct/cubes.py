@@ -47,12 +47,12 @@ class Cubes:
         return Cubes(self.hu[index], self.nodule[index], self.patients[index])
 
 
-def fit(cubes: Cubes, seed: int, advance: Advance, steps: int = STEPS) -> CubeNetwork:
+def fit(cubes: Cubes, seed: int, advance: Advance, steps: int | None = None) -> CubeNetwork:
     """Train on one thread: the same seed gives the same weights, however many cores there are."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _fit(cubes, seed, advance, steps)
+        return _fit(cubes, seed, advance, steps or STEPS)
     finally:
         torch.set_num_threads(threads)
 

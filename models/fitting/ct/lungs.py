@@ -48,12 +48,12 @@ def working(example: LungExample) -> WorkingLungs:
     return WorkingLungs(example.patient, hu[None, None], masks[None])
 
 
-def fit(examples: Sequence[WorkingLungs], seed: int, advance: Advance, steps: int = STEPS) -> UNet:
+def fit(examples: Sequence[WorkingLungs], seed: int, advance: Advance, steps: int | None = None) -> UNet:
     """Train on one thread: the same seed gives the same weights, however many cores there are."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _fit(examples, seed, advance, steps)
+        return _fit(examples, seed, advance, steps or STEPS)
     finally:
         torch.set_num_threads(threads)
 

@@ -79,11 +79,11 @@ def _maxima(field: _Array, inside: Mask, spacing: tuple[float, float, float]) ->
         strong = inside & (response > LEAST_RESPONSE)
         voxels = np.argwhere(strong & (response == ndimage.maximum_filter(response, 3)))
         voxels = voxels[((voxels >= 1) & (voxels < np.array(field.shape) - 1)).all(axis=1)]
-        round_ = _roundness(smooth, voxels, spacing)
-        strength = response[tuple(voxels.T)] * np.sqrt(round_) * scale**SIZE_EXPONENT
+        rounded = _roundness(smooth, voxels, spacing)
+        strength = response[tuple(voxels.T)] * np.sqrt(rounded) * scale**SIZE_EXPONENT
         found += [
             Blob((int(z), int(y), int(x)), scale * math.sqrt(3.0), float(one))
-            for (z, y, x), one, part in zip(voxels, strength, round_, strict=True)
+            for (z, y, x), one, part in zip(voxels, strength, rounded, strict=True)
             if part > LEAST_ROUNDNESS
         ]
     return found

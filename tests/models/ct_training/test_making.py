@@ -17,15 +17,15 @@ from models.ct_training import lungs as making_lungs
 from models.ct_training.nodules import Scored, froc_table, marks_of
 from models.errors import DataError, InputError
 from models.fitting.ct import cubes, examples, lungs
-from tests.models.ct_phantoms import LEFT, RADII, RIGHT, SPACING, ball, chest, ellipsoid, shipped, write_folder
+from tests.models.ct_phantoms import LEFT, RADII, RIGHT, SPACING, ball, chest, ellipsoid, pattern, write_folder
 from tests.models.shared_data import CHEST_CT, needs_chest_ct
 
 FINE, SHAPE = (3.0, 3.0, 3.0), (80, 80, 106)
 
 
-def pattern(folder: Path, name: str) -> Path:
+def like(folder: Path, name: str) -> Path:
     (folder / name).mkdir(parents=True)
-    (folder / name / "card.toml").write_text(card_text(shipped(name)), encoding="utf-8")
+    (folder / name / "card.toml").write_text(card_text(pattern(name)), encoding="utf-8")
     return folder / name
 
 
@@ -36,8 +36,8 @@ def test_the_command_makes_lungs_and_writes_their_dice(tmp_path: Path, monkeypat
     both = ellipsoid(RIGHT, RADII) | ellipsoid(LEFT, RADII)
     volumes = [(chest(seed=seed), {"lungs": both}) for seed in range(2)]
     data = write_folder(tmp_path / "data", SPACING, {"train": volumes})
-    like = pattern(tmp_path / "models", "lungs-ct")
-    command = ["train", "--data", str(data), "--run", str(tmp_path / "run"), "--like", str(like), "--seed", "3"]
+    given = like(tmp_path / "models", "lungs-ct")
+    command = ["train", "--data", str(data), "--run", str(tmp_path / "run"), "--like", str(given), "--seed", "3"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     folder = tmp_path / "run" / "lungs-ct"
@@ -64,8 +64,8 @@ def test_the_command_makes_nodules_and_writes_their_threshold(tmp_path: Path, mo
         ball(hu, (121.0, 100.0, 225.0), 6.0, spacing=FINE)
         made.append((hu, {"Nodule": mask}))
     data = write_folder(tmp_path / "data", FINE, {"train": made[:2], "test": made[2:]})
-    like = pattern(tmp_path / "models", "chest-ct-nodules")
-    command = ["train", "--data", str(data), "--run", str(tmp_path / "run"), "--like", str(like), "--test", "test"]
+    given = like(tmp_path / "models", "chest-ct-nodules")
+    command = ["train", "--data", str(data), "--run", str(tmp_path / "run"), "--like", str(given), "--test", "test"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     folder = tmp_path / "run" / "chest-ct-nodules"
@@ -100,7 +100,7 @@ def test_false_candidates_and_found_nodules_are_counted() -> None:
 
 
 def test_the_operating_point_leaves_one_false_candidate_a_scan() -> None:
-    card = nodules._with_threshold(shipped("chest-ct-nodules"), scans(), 0)
+    card = nodules._with_threshold(pattern("chest-ct-nodules"), scans(), 0)
     point = card.labels[0].operating_point
     assert point == pytest.approx(1 / (1 + np.exp(3.0)), abs=1e-3)
 

@@ -33,6 +33,7 @@ def test_a_network_becomes_segmentation_and_report_of_its_own_body_part(tmp_path
     kinds = dict(trial.results)
     assert {"segmentation", "regions", "statement"} <= kinds.keys()
     assert not trial.faults
+    assert "picture" in trial.findings[0].place
     report = str(dcmread(kinds["regions"]))
     assert "Wrist joint" in report
     assert "chest" not in report.lower()

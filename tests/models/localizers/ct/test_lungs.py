@@ -15,7 +15,7 @@ from models.localizers.lungs import SIDES
 from models.localizers.registry import SegmentsVolumes
 from models.metrics.masks import dice
 from models.networks.modules.unet import UNet
-from tests.models.ct_phantoms import LEFT, RADII, RIGHT, SHAPE, SPACING, chest, ellipsoid, shipped
+from tests.models.ct_phantoms import LEFT, RADII, RIGHT, SHAPE, SPACING, chest, ellipsoid, pattern
 
 TRUTH = (ellipsoid(RIGHT, RADII), ellipsoid(LEFT, RADII))
 
@@ -78,7 +78,7 @@ def test_a_volume_without_lungs_is_refused(shipped_model: packages.LoadedModel) 
 
 
 def test_a_card_of_other_labels_is_refused(tmp_path: Path) -> None:
-    card = shipped("lungs-ct")
+    card = pattern("lungs-ct")
     (tmp_path / "weights.safetensors").write_bytes((packages.find("lungs-ct") / "weights.safetensors").read_bytes())
     turned = card.model_copy(update={"labels": card.labels[::-1]})
     (tmp_path / packages.CARD).write_text(card_text(turned), encoding="utf-8")

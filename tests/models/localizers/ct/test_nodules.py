@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from models import packages
 from models.anatomy.ct.lungs import drawn_in_volume
 from models.cardfile import card_text
+from models.ct_training.making import write_package
 from models.errors import InputError, PackageError
 from models.localizers.ct.nodules import NoduleLocalizer, cube_logits, painted
 from models.localizers.detectors import candidates_ct
 from models.localizers.detectors.growing import Region
 from models.localizers.registry import OfVolumeLungs
 from models.networks.modules.cubes import SIDE, CubeNetwork
-from tests.models.ct_phantoms import ball, chest, shipped
+from tests.models.ct_phantoms import ball, chest, pattern
 
 SPACING, SHAPE = (2.0, 2.0, 2.0), (120, 120, 160)
 PLACE, RADIUS = (121.0, 121.0, 95.0), 8.0
@@ -76,18 +77,30 @@ def test_the_level_lies_at_the_regions_border_whatever_the_score() -> None:
     assert painted(region, 0.3, 0.4).max() == pytest.approx(0.3)
 
 
-def test_the_shipped_package_needs_the_lungs_that_it_was_measured_with(tmp_path: Path) -> None:
-    card, folder = shipped("chest-ct-nodules"), packages.find("chest-ct-nodules")
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package with random weights beside the shipped lungs."""
+    torch.manual_seed(0)
+    module = CubeNetwork()
+    write_package(tmp_path / "chest-ct-nodules", module, pattern("chest-ct-nodules"))
+    return tmp_path / "chest-ct-nodules"
+
+
+def test_a_package_needs_the_lungs_that_it_was_measured_with(package: Path) -> None:
+    card = packages.load_card(package)
     assert card.anatomy is not None
-    (tmp_path / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
     anatomy = card.anatomy.model_copy(update={"sha256": "1" * 64})
-    (tmp_path / packages.CARD).write_text(card_text(card.model_copy(update={"anatomy": anatomy})), encoding="utf-8")
+    (package / packages.CARD).write_text(card_text(card.model_copy(update={"anatomy": anatomy})), encoding="utf-8")
     with pytest.raises(PackageError, match="was measured with weights of lungs-ct whose SHA-256 is 111111111111"):
-        packages.load(tmp_path, "cpu")
+        packages.load(package, "cpu")
+    anatomy = card.anatomy.model_copy(update={"package": "lungs"})
+    (package / packages.CARD).write_text(card_text(card.model_copy(update={"anatomy": anatomy})), encoding="utf-8")
+    with pytest.raises(PackageError, match="lungs, which chest-ct-nodules needs, finds no lungs of volumes"):
+        packages.load(package, "cpu")
 
 
-def test_the_shipped_package_works_and_refuses_what_is_no_chest() -> None:
-    model = packages.load(packages.find("chest-ct-nodules"), "cpu", 2)
+def test_a_package_works_and_refuses_what_is_no_chest(package: Path) -> None:
+    model = packages.load(package, "cpu", 2)
     packages.require_working(model)
     with pytest.raises(InputError, match="No lungs were found"):
         model.predict(np.full((40, 128, 128), 40.0, np.float32), (4.0, 2.0, 2.0))
