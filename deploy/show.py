@@ -109,8 +109,9 @@ class Demo:
                 "[node]", f"port = {self.port}", f"data = {json.dumps(str(self.out / 'state' / 'var'))}",
                 f"quiet_seconds = {_QUIET}", "", "[web]", f"port = {self.web}", "", "[peers.scanner]",
                 'ae_title = "SCANNER"', 'host = "127.0.0.1"', 'send = ["images"]', "", "[peers.pacs]", receiver,
-                'receive = ["results"]', "", "[models]",
-                'packages = ["chest-xray", "chest-ct", "chest-ct-findings"]', "", "[worklist.policy]", 'unproven_may_raise = ["Pneumothorax"]', "",
+                'receive = ["results"]', "",
+                "[models]", 'packages = ["chest-xray", "chest-ct", "chest-ct-findings"]', "", "[worklist.policy]",
+                'unproven_may_raise = ["Pneumothorax"]', "",
             )
         )  # fmt: skip
 

@@ -190,15 +190,9 @@ def test_the_readme_has_every_localizer_and_network() -> None:
     rows = {row[0]: row[1:] for row in table("## Localizers and networks", "localizer")}
     assert set(rows) == set(LOCALIZERS.names())
     for entry in LOCALIZERS.entries():
-        fitted = (
-            "yes"
-            if entry.name in trainable()
-            else "on masks"
-            if entry.fit_masks
-            else "on classes"
-            if entry.fit_classes
-            else "no"
-        )
+        masks, classes = entry.fit_masks or entry.made_by, entry.fit_classes
+        learns = "on masks" if masks else "on classes" if classes else "no"
+        fitted = "yes" if entry.name in trainable() else learns
         assert rows[entry.name] == [entry.kind, fitted, entry.maps, entry.citation]
     networks = {row[0]: row[1] for row in table("## Localizers and networks", "network")}
     assert networks == {entry.name: entry.citation for entry in NETWORKS.entries()}
