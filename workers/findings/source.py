@@ -14,6 +14,7 @@ from models.card import Label
 from models.regions import Mask, bounds
 from workers.dicom.attributes import number, numbered, numbers, series_and_image, text, words
 from workers.dicom.evidence import pixel_spacing
+from workers.findings import thorax
 from workers.findings.boxed import BoxedMask
 from workers.findings.location import Location, image_location, names_the_sides, volume_side
 from workers.findings.lung_zones import LungZones, Zones
@@ -273,7 +274,14 @@ class VolumeSource(Source):
         box = self.volume.box_of(bounds(reached), saliency.shape) if reached.any() else None
         if box is None:
             return None
-        return Part(self.volume.part_of(saliency, box), box, self.volume.array.shape, threshold)
+        values = self.volume.part_of(saliency, box)
+        values[~self._possible(box, label)] = -np.inf
+        return Part(values, box, self.volume.array.shape, threshold)
+
+    def _possible(self, box: tuple[slice, ...], label: Label) -> Mask:
+        """Where in a box a finding of the label can be."""
+        inside = thorax.inside_thorax(self.volume.array, box, self.volume.spacing)
+        return inside & (self.volume.array[box] > thorax.TISSUE_HU) if label.territory in thorax.OF_TISSUE else inside
 
     def size(self, pixels: int) -> tuple[None, float]:
         return None, float(pixels * np.prod(self.volume.spacing))

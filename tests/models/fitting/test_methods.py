@@ -31,7 +31,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_a_card_may_name_can_be_loaded_and_trained() -> None:
-    assert set(LOCALIZERS.names()) == set(trainable()) | {"candidates", "lungs"}
+    on_masks_or_classes = {"lungs", "lungs-ct", "nodule-cnn", "slice-mil"}
+    assert set(LOCALIZERS.names()) == set(trainable()) | on_masks_or_classes | {"candidates", "occlusion"}
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "hirescam", "mil", "attention", "reconstruction"])
