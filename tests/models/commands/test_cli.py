@@ -29,7 +29,7 @@ def test_list_names_the_packages(tmp_path: Path) -> None:
     assert "2 structures" in out
     listed = json.loads(run("list", "--json", "--models", tmp_path)[1])
     assert [one["name"] for one in listed] == ["chest-ct", "chest-ct-findings", "chest-xray", "lungs"]
-    assert listed[1]["digest"] == packages.digest(XRAY)
+    assert listed[2]["digest"] == packages.digest(XRAY)
 
 
 def test_show_gives_the_limits_and_the_figures() -> None:
