@@ -14,7 +14,7 @@ from models.fitting.volumes.task import VolumeFit, VolumeTask
 from models.networks.modules.volumes import scoring
 from models.networks.modules.volumes.cnn3d import Cnn3d
 
-EPOCHS = (4, 8, 12)  # what is tried
+EPOCHS = (3, 6)  # what is tried
 RATE, BATCH, DECAY = 3e-3, 8, 1e-3
 NOISE_HU, SHIFT_HU = 15.0, 20.0
 

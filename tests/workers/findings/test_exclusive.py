@@ -51,10 +51,8 @@ def test_the_most_probable_class_alone_is_present_and_has_regions() -> None:
     assert [one.present for one in (first, second, third)] == [True, False, False]
     assert first.regions and not second.regions and not third.regions
     assert (first.threshold, second.threshold) == (pytest.approx(0.35), pytest.approx(0.45))
-    assert "is the highest of 3 exclusive classes; the next has 35 %" in statement.finding_sentences(
-        first, (), "probability"
-    )
-    assert "below that of another of 3 exclusive classes" in statement.finding_sentences(second, (), "probability")
+    assert "is the highest of 3 exclusive classes; the next has 35 %" in statement.finding_sentences(first, (), card())
+    assert "below that of another of 3 exclusive classes" in statement.finding_sentences(second, (), card())
 
 
 def test_a_class_that_is_no_finding_is_text_and_never_a_region() -> None:
