@@ -5,6 +5,7 @@ The folder holds
 - ``predictions.csv``: image, label, probability, present (1 where the threshold is reached);
 - ``regions.csv``: image, label, x, y, width, height (pixels of the image file, the top left corner of its top left
   pixel is 0), score (largest raw saliency inside); regions of present findings, the best first;
+- ``remarks.csv``: image, remark (what makes it unlike what the package was trained on);
 - ``saliency/IMAGE.npz``: ``saliency`` (labels, h, w), raw; ``labels``; ``probabilities``; ``file_size`` and
   ``input_size`` (rows, columns); ``origin`` and ``step`` (row, column): cell (i, j) is centred at
   origin + (i + 0.5, j + 0.5) * step in pixels of the image file; ``digest`` of the package.
@@ -31,6 +32,7 @@ from models.regions import Region, label_regions
 
 PREDICTIONS = "predictions.csv", ("image", "label", "probability", "present")
 REGIONS = "regions.csv", ("image", "label", "x", "y", "width", "height", "score")
+REMARKS = "remarks.csv", ("image", "remark")
 SALIENCY = "saliency"
 
 
@@ -101,7 +103,7 @@ def predict(
     _require_images(model.card)
     files = image_files(paths)
     try:
-        make_room(out, (PREDICTIONS[0], REGIONS[0]), SALIENCY, "*.npz", replace=replace)
+        make_room(out, (PREDICTIONS[0], REGIONS[0], REMARKS[0]), SALIENCY, "*.npz", replace=replace)
         failures = _predict_all(model, files, out, advance)
     except OSError as error:  # of writing: what reading raises is a DataError
         raise DataError(f"{out} cannot be written: {error.strerror or error}.") from error
@@ -111,7 +113,7 @@ def predict(
 def _predict_all(model: Model, files: dict[str, Path], out: Path, advance: Callable[[int, int], None]) -> Failures:
     failures = []
     with ExitStack() as stack:
-        predictions, regions = (table(stack, out, name, columns) for name, columns in (PREDICTIONS, REGIONS))
+        predictions, regions, remarks = (table(stack, out, *one) for one in (PREDICTIONS, REGIONS, REMARKS))
         for done, (name, path) in enumerate(files.items(), start=1):
             try:
                 predicted = predict_file(model, path)
@@ -121,6 +123,7 @@ def _predict_all(model: Model, files: dict[str, Path], out: Path, advance: Calla
                 _save(out / SALIENCY / f"{name}.npz", predicted, model.digest)
                 predictions.writerows(_prediction_rows(name, predicted, model.card))
                 regions.writerows(_region_rows(name, predicted))
+                remarks.writerows((name, remark) for remark in predicted.prediction.remarks)
             advance(done, len(files))
     return tuple(failures)
 

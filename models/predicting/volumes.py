@@ -6,6 +6,7 @@ The folder holds
 - ``regions.csv``: volume, label, x0, x1, y0, y1, z0, z1 (voxels of the file along its own axes, first and last, both
   inside), centroid_x_mm, centroid_y_mm, centroid_z_mm (LPS), volume_ml, long_axis_mm (within one axial slice), mean_hu,
   score (largest raw saliency inside); regions of present findings, the best first;
+- ``remarks.csv``: volume, remark (what makes it unlike what the package was trained on);
 - ``saliency/VOLUME.LABEL.nii.gz``: the raw map, interpolated at the file's voxels.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from models.calibration import present
 from models.data.images import is_dicom
 from models.data.nifti import SUFFIXES, is_nifti
 from models.data.volumes.dicom import holds_ct, read_dicom_volume
@@ -34,6 +36,7 @@ EDGES = ("x0", "x1", "y0", "y1", "z0", "z1")
 CENTROID = ("centroid_x_mm", "centroid_y_mm", "centroid_z_mm")
 PREDICTIONS = "predictions.csv", ("volume", "label", "probability", "present")
 REGIONS = "regions.csv", ("volume", "label", *EDGES, *CENTROID, "volume_ml", "long_axis_mm", "mean_hu", "score")
+REMARKS = "remarks.csv", ("volume", "remark")
 SALIENCY = "saliency"
 
 
@@ -60,9 +63,9 @@ def predict_volumes(
         raise DataError(f"{model.card.name} sees single images, not volumes: give a package whose card says volume.")
     files, failures = volume_files(paths), []
     try:
-        make_room(out, (PREDICTIONS[0], REGIONS[0]), SALIENCY, "*.nii.gz", replace=replace)
+        make_room(out, (PREDICTIONS[0], REGIONS[0], REMARKS[0]), SALIENCY, "*.nii.gz", replace=replace)
         with ExitStack() as stack:
-            predictions, regions = (table(stack, out, name, columns) for name, columns in (PREDICTIONS, REGIONS))
+            predictions, regions, remarks = (table(stack, out, *one) for one in (PREDICTIONS, REGIONS, REMARKS))
             for done, (name, path) in enumerate(files.items(), start=1):
                 try:
                     volume = read_volume(path)
@@ -72,6 +75,7 @@ def predict_volumes(
                 else:
                     predictions.writerows(_prediction_rows(name, prediction, model))
                     regions.writerows(_region_rows(name, volume, prediction, model))
+                    remarks.writerows((name, remark) for remark in prediction.remarks)
                     _save(out / SALIENCY, name, volume, prediction)
                 advance(done, len(files))
     except (OSError, RuntimeError) as error:
@@ -132,13 +136,14 @@ def _stem(name: str) -> str:
 
 
 def _prediction_rows(name: str, prediction: Prediction, model: Model) -> Iterator[tuple[object, ...]]:
-    for label, probability in zip(model.card.labels, prediction.probabilities, strict=True):
-        yield name, label.name, f"{probability:.6f}", int(probability >= label.operating_point)
+    reached = present(model.card, prediction.probabilities)
+    for label, probability, found in zip(model.card.labels, prediction.probabilities, reached, strict=True):
+        yield name, label.name, f"{probability:.6f}", int(found)
 
 
 def _region_rows(name: str, volume: Volume, prediction: Prediction, model: Model) -> Iterator[tuple[object, ...]]:
-    parts = zip(model.card.labels, prediction.probabilities, prediction.saliency, strict=True)
-    for label, saliency in ((one, chart) for one, value, chart in parts if value >= one.operating_point):
+    parts = zip(model.card.labels, present(model.card, prediction.probabilities), prediction.saliency, strict=True)
+    for label, saliency in ((one, chart) for one, found, chart in parts if found and one.finding):
         for region in volume_regions(saliency, volume, label, MOST_REGIONS):
             size = extent(region.mask, volume)
             numbers = (*size.centroid, size.volume_ml, size.long_axis_mm, size.mean_hu)

@@ -131,8 +131,8 @@ def write_cohort(folder: Path, cases: Sequence[Anatomy], volumes: int, seed: int
     DataError
         The folder holds a labels.csv already.
     """
-    if (folder / "labels.csv").exists():
-        raise DataError(f"{folder} holds labels.csv already: name a new folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"{folder} is not empty: name a new folder.")
     rows = []
     for number, anatomy in enumerate(planned(cases, volumes, seed)):
         made = simulated(anatomy, seed, number)

@@ -24,6 +24,8 @@ from models.regions import Mask
 
 NETWORK_MM = 4.0  # of the grid on which lungs are looked for
 AIR_THRESHOLD_HU = -400.0
+BODY_HU = -300.0
+WALL = 0.2  # of the deepest column: thinner ones are an arm or the table
 CLOSING_MM = 8.0  # of the air: vessels and small consolidations count as lung
 EROSION_MM = 30.0  # over which the depth inside the air falls from 1 to one half: lungs that touch are parted by it
 SMALLEST_ML = 150.0  # of each lung
@@ -82,7 +84,7 @@ def zones_of_volume(right: Mask, left: Mask) -> NDArray[np.uint8]:
 
 def lungs_of_air(working: sitk.Image, reason: str = "") -> VolumeLungs:
     """The lungs as air, on the working grid's own cells; InputError where there is no large space of air."""
-    right, left = sides_of(closed(air_lungs(working, AIR_THRESHOLD_HU), CLOSING_MM))
+    right, left = _by_body(*sides_of(closed(air_lungs(working, AIR_THRESHOLD_HU), CLOSING_MM)), working)
     return VolumeLungs(right, left, _spacing(working), "air", reason)
 
 
@@ -112,7 +114,21 @@ def lungs_of_maps(probabilities: NDArray[np.float32], working: sitk.Image) -> Vo
     if air is not None:
         both = air | _thick((right | left) & ~air, working)
         right, left = (_largest(one) for one in _by_nearest(both, right, left, working))
-    return VolumeLungs(right, left, _spacing(working), "network")
+    return VolumeLungs(*_by_body(right, left, working), _spacing(working), "network")
+
+
+def _by_body(right: Mask, left: Mask, working: sitk.Image) -> tuple[Mask, Mask]:
+    """Two parts on one side of the body's middle are the one lung of that side: the other is full, or not there."""
+    tissue = (sitk.GetArrayViewFromImage(working) > BODY_HU).any(axis=0).sum(axis=0)  # rows of each column
+    columns = np.flatnonzero(tissue > WALL * tissue.max(initial=0))
+    if not (right.any() and left.any() and columns.size):
+        return right, left
+    middle = (columns[0] + columns[-1]) / 2
+    centres = [float(np.nonzero(one)[2].mean()) for one in (right, left)]
+    none = np.zeros_like(right)
+    if min(centres) > middle:
+        return none, right | left
+    return (right | left, none) if max(centres) < middle else (right, left)
 
 
 def _air(lungs: Mask, working: sitk.Image) -> Mask | None:

@@ -11,24 +11,32 @@ from models.anatomy.volumes.air import chest_box
 from models.anatomy.volumes.lattice import Counts, Crop, Lattice
 from models.anatomy.volumes.slabs import taken
 from models.card import VolumeInput
+from models.errors import InputError
 
-WHOLE = "no aerated lungs were found: the whole volume was analysed"
+NO_LUNGS = "No aerated lung was found: the volume shows too little of a chest, or its values are no HU."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Working:
-    """The crop, its HU (d, h, w), and what makes the volume unlike others, as clauses."""
+    """The crop and its HU (d, h, w)."""
 
     crop: Crop
     hu: NDArray[np.float32]
-    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, volume: NDArray[np.float32], spacing: tuple[float, ...], how: VolumeInput, cell: Counts, share: Counts
     ) -> Working:
-        """Of a volume (d, h, w) in HU; `cell` and `share` are those of `Crop` and `Lattice`."""
+        """Of a volume (d, h, w) in HU; `cell` and `share` are those of `Crop` and `Lattice`.
+
+        Raises
+        ------
+        InputError
+            It shows no aerated lung.
+        """
         box, found = chest_box(volume, spacing, how.lung_threshold_hu, how.margin_mm)
+        if not found:
+            raise InputError(NO_LUNGS)
         lattice = Lattice.over(volume.shape, spacing, how.spacing_mm, share)
         crop = Crop.around(lattice, box, cell)
-        return cls(crop, taken(volume, spacing, crop, how.resolution_mm, box), () if found else (WHOLE,))
+        return cls(crop, taken(volume, spacing, crop, how.resolution_mm, box))

@@ -36,4 +36,5 @@ def simulate(
     with printed_errors(), progress() as advance:
         cases = anatomies(backgrounds, phantoms, seed)
         write_cohort(out, cases, volumes, seed, advance)
-    note(f"{volumes} volumes of {len(cases)} anatomies are in {out}; real backgrounds have disease without a label.")
+    real = "; real backgrounds have disease without a label" if backgrounds else ""
+    note(f"{volumes} volumes of up to {len(cases)} anatomies are in {out}{real}.")

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from models.data.volumes.volume import AXES, Volume
+from models.data.volumes.volume import Volume
 from models.errors import DataError
+
+_AT_ONCE = 1 << 22  # bytes
 
 
 def read_nifti_volume(path: Path) -> Volume:
     """The volume of a file, oriented by its own affine; DataError where it is none."""
-    return Volume.of_image(_read(path))
+    volume = Volume.of_image(_read(path))
+    if not np.isfinite(volume.array).all():
+        raise DataError(f"{path} has voxels that are no numbers.")
+    return volume
 
 
 def read_nifti_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
-    """A mask (d, h, w) of the volume; DataError where it has another shape."""
-    mask: NDArray[np.bool_] = sitk.GetArrayFromImage(sitk.DICOMOrient(_read(path), AXES)) > 0
-    if mask.shape != volume.array.shape:
-        raise DataError(f"{path} has the shape {mask.shape}, its volume {volume.array.shape}.")
+    """A mask (d, h, w) of the volume; DataError where it lies on another grid."""
+    found = Volume.of_image(_read(path))
+    if found.array.shape != volume.array.shape:
+        raise DataError(f"{path} has the shape {found.array.shape}, its volume {volume.array.shape}.")
+    away = np.abs(np.subtract(found.origin, volume.origin)).max()
+    if not np.allclose(found.spacing, volume.spacing, rtol=0.01) or away > min(volume.spacing):
+        raise DataError(f"{path} lies on another grid than its volume: spacing {found.spacing}, {away:.1f} mm away.")
+    mask: NDArray[np.bool_] = found.array > 0
     return mask
 
 
@@ -31,6 +42,7 @@ def write_nifti(path: Path, image: sitk.Image) -> None:
 
 
 def _read(path: Path) -> sitk.Image:
+    _require_whole(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -42,3 +54,15 @@ def _read(path: Path) -> sitk.Image:
             " that sees images."
         )
     return image
+
+
+def _require_whole(path: Path) -> None:
+    """DataError where a compressed file ends too soon: ITK reads zeros there."""
+    if path.suffix.lower() != ".gz" or not path.is_file():
+        return
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(_AT_ONCE):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged or cut off: {error}") from error

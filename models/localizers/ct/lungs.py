@@ -64,11 +64,15 @@ class VolumeLungLocalizer:
 
         assert spacing is not None
         lungs, maps = self._found(resampled(image, spacing, NETWORK_MM))
-        confidence = np.array([float(one[one >= IN_MASK].mean()) for one in maps])
+        inside = [one[one >= IN_MASK] for one in maps]
+        confidence = np.array([float(one.mean()) if one.size else 0.0 for one in inside])
         confidence = np.clip(confidence, 1e-6, 1.0 - 1e-6)
         logits = np.log(confidence / (1.0 - confidence)).astype(np.float32)
-        remarks = (f"lungs by their air alone: {lungs.reason}",) if lungs.reason else ()
-        return Localized(logits, maps, lungs.zones, remarks)
+        remarks = [f"lungs by their air alone: {lungs.reason}"] if lungs.reason else []
+        remarks += [
+            f"no {side} lung was seen" for side, one in zip(("right", "left"), inside, strict=True) if not one.size
+        ]
+        return Localized(logits, maps, lungs.zones, tuple(remarks))
 
     def _found(self, working: sitk.Image) -> tuple[VolumeLungs, NDArray[np.float32]]:
         """The lungs on the working grid, and a map of each: one half or more in its mask alone."""

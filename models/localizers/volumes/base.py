@@ -37,12 +37,12 @@ class VolumeLocalizer(ABC):
         self.module, self.how, self.network = module.eval(), how, network
 
     def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
-        """Logits (L,) and maps (L, d, h, w) that cover the volume, 0 outside the crop; remarks.
+        """Logits (L,) and maps (L, d, h, w) that cover the volume, 0 outside the crop.
 
         Raises
         ------
         InputError
-            There is no spacing.
+            There is no spacing, or the volume shows no aerated lung.
         DeviceError
             The GPU failed.
         """
@@ -56,7 +56,7 @@ class VolumeLocalizer(ABC):
             if device.type == "cpu":
                 raise
             raise DeviceError(f"The device {str(device)!r} failed: {str(error).splitlines()[0]}.") from error
-        return Localized(logits, working.crop.put(maps), remarks=working.remarks)
+        return Localized(logits, working.crop.put(maps))
 
     @abstractmethod
     def working(self, image: NDArray[np.float32], spacing: tuple[float, ...]) -> Working:

@@ -10,8 +10,9 @@ from models.anatomy.volumes import slabs
 from models.anatomy.volumes.air import chest_box
 from models.anatomy.volumes.lattice import Crop, Lattice
 from models.anatomy.volumes.slabs import shrunk, taken
-from models.anatomy.volumes.working import WHOLE, Working
+from models.anatomy.volumes.working import Working
 from models.card import VolumeInput
+from models.errors import InputError
 from tests.models import chest_volumes as phantoms
 
 SHAPE, SPACING = (70, 88, 120), (3.0, 3.0, 3.0)
@@ -151,10 +152,7 @@ def test_a_lung_that_opens_to_the_border_by_a_narrow_way_is_found() -> None:
         assert own == pytest.approx(other, abs=8)
 
 
-def test_without_lungs_the_whole_volume_is_seen_and_said() -> None:
-    volume = np.full((40, 44, 60), 40.0, np.float32)
-    working = Working.of(volume, phantoms.SPACING, HOW, (2, 16, 16), (1, 4, 4))
-    assert working.remarks == (WHOLE,)
-    seen = [count * step for count, step in zip(working.crop.shape, working.crop.lattice.steps, strict=True)]
-    assert all(a >= b - 1e-6 for a, b in zip(seen, (240.0, 264.0, 360.0), strict=True))
-    assert not Working.of(phantoms.chest(), phantoms.SPACING, HOW, (2, 16, 16), (1, 4, 4)).remarks
+def test_a_volume_without_an_aerated_lung_is_refused() -> None:
+    for value in (40.0, -1000.0, 0.5):
+        with pytest.raises(InputError, match=r"No aerated lung was found: .* or its values are no HU"):
+            Working.of(np.full((40, 44, 60), value, np.float32), phantoms.SPACING, HOW, (2, 16, 16), (1, 4, 4))

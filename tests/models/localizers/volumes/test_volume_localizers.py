@@ -59,9 +59,9 @@ def test_the_map_of_the_whole_volume_adds_up_to_the_logit() -> None:
     assert float(found.saliency[0].sum()) / 8 == pytest.approx(float(found.logits[0]), rel=1e-3)
 
 
-def test_a_volume_without_lungs_is_remarked_on() -> None:
-    found = localizer("volume-cam").localize(np.full((40, 44, 60), 40.0, np.float32), phantoms.SPACING)
-    assert found.remarks == ("no aerated lungs were found: the whole volume was analysed",)
+def test_a_volume_without_lungs_is_refused() -> None:
+    with pytest.raises(InputError, match="No aerated lung was found"):
+        localizer("volume-cam").localize(np.full((40, 44, 60), 40.0, np.float32), phantoms.SPACING)
 
 
 @pytest.mark.parametrize("name", METHODS)
