@@ -15,7 +15,9 @@ from models.networks.modules.thorax import ThoraxNetwork
 from models.networks.registry import NETWORKS
 from tests.models import phantoms
 
-SHIPPED = ("chest-ct", "chest-ct-findings", "chest-ct-tumour", "chest-xray", "lungs", "lungs-ct")
+SHIPPED = (
+    "chest-ct", "chest-ct-findings", "chest-ct-nodules", "chest-ct-tumour", "chest-xray", "lungs", "lungs-ct",
+)  # fmt: skip
 XRAY = packages.ZOO / "chest-xray"
 CT = packages.ZOO / "chest-ct"
 

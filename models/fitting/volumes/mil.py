@@ -19,7 +19,7 @@ from models.networks.modules.gated_attention import GatedHead
 from models.networks.modules.volumes.attention import AttentiveVolume
 
 EPOCHS = (2, 4, 8)  # what is tried
-RATE, BATCH = 1e-2, 8
+RATE, BATCH = 3e-3, 8
 
 METHOD = (
     "Slice encoder frozen, convolutions rounded to float16 as stored; gated attention (Ilse 2018), one a label, over"

@@ -28,7 +28,8 @@ def test_list_names_the_packages(tmp_path: Path) -> None:
     assert "14 findings" in out
     assert "2 structures" in out
     listed = json.loads(run("list", "--json", "--models", tmp_path)[1])
-    shipped = ["chest-ct", "chest-ct-findings", "chest-ct-tumour", "chest-xray", "lungs", "lungs-ct"]
+    names = "chest-ct chest-ct-findings chest-ct-nodules chest-ct-tumour chest-xray lungs lungs-ct"
+    shipped = names.split()
     assert [one["name"] for one in listed] == shipped
     assert listed[shipped.index("chest-xray")]["digest"] == packages.digest(XRAY)
 
@@ -73,7 +74,9 @@ def test_show_says_of_a_hundred_alerts_how_many_are_right(tmp_path: Path) -> Non
 def test_a_name_that_is_not_there_is_said_and_exits_1() -> None:
     code, out, err = run("show", "nothing")
     assert (code, out) == (1, "")
-    assert "there are: chest-ct, chest-ct-findings, chest-ct-tumour, chest-xray, lungs, lungs-ct" in err
+    assert (
+        "there are: chest-ct, chest-ct-findings, chest-ct-nodules, chest-ct-tumour, chest-xray, lungs, lungs-ct" in err
+    )
 
 
 def test_verify_fails_for_one_bad_package_and_names_it(tmp_path: Path) -> None:
