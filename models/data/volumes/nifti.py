@@ -6,6 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
@@ -18,10 +19,9 @@ _AT_ONCE = 1 << 22  # bytes
 
 def read_nifti_volume(path: Path) -> Volume:
     """The volume of a file, oriented by its own affine; DataError where it is none."""
-    volume = Volume.of_image(_read(path))
-    if not np.isfinite(volume.array).all():
-        raise DataError(f"{path} has voxels that are no numbers.")
-    return volume
+    found = _read(path)
+    _require_numbers(path)
+    return Volume.of_image(found)
 
 
 def read_nifti_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
@@ -66,3 +66,10 @@ def _require_whole(path: Path) -> None:
                 pass
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or cut off: {error}") from error
+
+
+def _require_numbers(path: Path) -> None:
+    """DataError where a file of floats has voxels that are no numbers: ITK reads them as zeros."""
+    image = nibabel.load(path)
+    if image.get_data_dtype().kind == "f" and not np.isfinite(np.asanyarray(image.dataobj)).all():
+        raise DataError(f"{path} has voxels that are no numbers.")

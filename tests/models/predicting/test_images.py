@@ -97,7 +97,7 @@ def test_predictions_are_not_written_over_unless_asked(tmp_path: Path) -> None:
     one, out = spot(tmp_path / "one.png"), tmp_path / "out"
     predict(bright.model(), [one], out)
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"already holds predictions\.csv, regions\.csv, saliency"):
+    with pytest.raises(DataError, match=r"already holds predictions\.csv, regions\.csv, remarks\.csv, saliency"):
         predict(bright.model(), [one], out)
     predict(bright.model(), [spot(tmp_path / "two.png")], out, replace=True)
     assert [path.name for path in (out / "saliency").iterdir()] == ["two.png.npz"]

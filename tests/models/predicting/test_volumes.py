@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from PIL import Image
 
 from models.data.volumes.nifti import write_nifti
 from models.errors import DataError
+from models.localizers.registry import Localized
 from models.predicting import predict_volumes, volume_files
 from models.predicting.volume_regions import extent
 from tests.models import bright, volume_phantoms
 from tests.models.data.volumes.dicom_phantoms import save, slices
 from tests.models.volume_phantoms import ball, chest
 
+Array = NDArray[np.float32]
 LESION = (8, 15, 12)
 
 
@@ -82,3 +86,20 @@ def test_single_images_and_volumes_are_not_mixed_up(tmp_path: Path) -> None:
     assert "is a single image, and this package sees volumes" in failures[0][1]
     with pytest.raises(DataError, match="sees single images, not volumes"):
         predict_volumes(bright.model(), [tmp_path / "a.png"], tmp_path / "other")
+
+
+def test_of_exclusive_classes_the_most_probable_alone_is_present_and_remarks_are_written(tmp_path: Path) -> None:
+    class Remarking:
+        def localize(self, image: Array, spacing: tuple[float, ...] | None) -> Localized:
+            found = volume_phantoms.Dense().localize(image, spacing)
+            return Localized(np.array([0.0, 2.0], np.float32), found.saliency, None, ("low contrast",))
+
+    one = volume_phantoms.model()
+    labels = tuple(label.model_copy(update={"operating_point": 0.0}) for label in one.card.labels)
+    card = one.card.model_copy(update={"activation": "softmax", "quantity": "probability", "labels": labels})
+    volume_phantoms.write_series(tmp_path / "in", "a", LESION)
+    files = [tmp_path / "in" / "a.nii.gz"]
+    assert predict_volumes(replace(one, card=card, localizer=Remarking()), files, tmp_path / "out") == (1, ())
+    assert [row["present"] for row in rows(tmp_path / "out" / "predictions.csv")] == ["0", "1"]
+    assert {row["label"] for row in rows(tmp_path / "out" / "regions.csv")} <= {"Mass"}
+    assert rows(tmp_path / "out" / "remarks.csv") == [{"volume": "a", "remark": "low contrast"}]

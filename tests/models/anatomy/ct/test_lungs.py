@@ -115,3 +115,18 @@ def test_a_map_and_numbers_on_another_grid_cover_the_same_box() -> None:
 def test_drawn_lungs_lie_side_by_side() -> None:
     found = drawn_in_volume(np.zeros((20, 64, 64), np.float32), (2.0, 2.0, 2.0))
     assert np.argwhere(found.right)[:, 2].max() < np.argwhere(found.left)[:, 2].min()
+
+
+@pytest.mark.parametrize("full", [0, 1], ids=["right", "left"])
+@pytest.mark.parametrize("way", ["air", "network"])
+def test_one_aerated_lung_stays_on_its_side(full: int, way: str) -> None:
+    """The other is white: what was split into two is one lung, and no part of it is called the other's."""
+    hu = chest()
+    hu[TRUTH[full]] = 20.0
+    aerated = TRUTH[1 - full]
+    half = np.arange(SHAPE[2])[None, None, :] < np.nonzero(aerated)[2].mean()
+    split = maps(aerated & half, aerated & ~half)
+    found = lungs_of_air(grid(hu)) if way == "air" else lungs_of_maps(split, grid(hu))
+    sides = (found.right, found.left)
+    assert not sides[full].any()
+    assert dice(sides[1 - full], aerated) > 0.9

@@ -84,3 +84,14 @@ def test_a_card_of_other_labels_is_refused(tmp_path: Path) -> None:
     (tmp_path / packages.CARD).write_text(card_text(turned), encoding="utf-8")
     with pytest.raises(PackageError, match="has the labels Right_lung and Left_lung, in this order"):
         packages.load(tmp_path, "cpu")
+
+
+def test_a_lung_that_is_not_seen_has_no_probability_and_is_remarked_on() -> None:
+    network = Knowing(confident=True)
+    network.logits.data[1] = -4.0
+    hu = chest()
+    hu[TRUTH[1]] = 20.0
+    found = VolumeLungLocalizer(network).localize(hu, SPACING)  # type: ignore[arg-type]
+    assert np.isfinite(found.logits).all()
+    assert found.logits[1] < -10
+    assert "no left lung was seen" in found.remarks
