@@ -335,7 +335,8 @@ def test_a_study_waits_for_a_package_that_is_missing(
     worker = analyzer(settings=with_packages(settings, "nope"))
     for _ in range(2 * studies.MOST_ATTEMPTS):
         worker.run(STUDY, 1)
-    sentence = "There is no model package named 'nope'; there are: chest-ct, chest-ct-tumour, chest-xray, lungs."
+    names = ", ".join(folder.name for folder in packages.available())
+    sentence = f"There is no model package named 'nope'; there are: {names}."
     assert_waits(queued, tmp_path, f"nope cannot be used: {sentence}")
 
 

@@ -331,7 +331,7 @@ def test_a_missing_model_is_one_failure(settings: Settings, start: Start) -> Non
     named = settings.model_copy(update={"models": Models(packages=("nope",), device="cpu")})
     line = the_failure(check(named, pacs=start(Pacs())))
     assert line.what == "model nope"
-    assert "chest-ct, chest-ct-tumour, chest-xray, lungs" in line.detail  # what there is
+    assert "there are: chest-ct, chest-ct-findings, " in line.detail
 
 
 @refusal_is_meant
