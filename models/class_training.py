@@ -10,7 +10,6 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,12 +31,12 @@ from models.fitting.rows import Rows, parts
 from models.fitting.task import Advance, Task
 from models.learning.machine import machine
 from models.learning.record import FILE as RUN
-from models.learning.record import begin, versions
+from models.learning.record import begin, training_record
 from models.localizers.registry import LOCALIZERS
 from models.metrics.bags import bags_of
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, load, sha256
+from models.packages import CARD, load
 
 FOLDS = 5
 FEATURES = "features"  # below the run folder, while it trains
@@ -71,7 +70,7 @@ def train(
     require_images(examples)
     held_out = class_folds(examples, FOLDS, seed)
     where, pattern = machine(device, 0).device, like.model_copy(update={"localizer": method})
-    record = _record(data, pattern, weights, seed, test, str(where))
+    record = training_record(data, pattern, weights, seed, test, str(where))
     begin(run, record, resume=resume)
     task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
     fitter = LOCALIZERS.get(method).fit_classes
@@ -97,23 +96,6 @@ def _check(data: Path, like: Card, method: str, test: str) -> None:
         raise DataError(
             f'{data / "labels.csv"} has no rows whose split is "{test}", to measure on: add some, or --test.'
         )
-
-
-def _record(data: Path, like: Card, weights: Path, seed: int, test: str, device: str) -> dict[str, Any]:
-    """All that is needed to repeat the run."""
-    return {
-        "command": "train",
-        "data": str(data),
-        "labels_sha256": sha256(data / "labels.csv"),
-        "like_sha256": hashlib.sha256(card_text(like).encode()).hexdigest(),
-        "localizer": like.localizer,
-        "seed": seed,
-        "test": test,
-        "weights": weights.name,
-        "weights_sha256": sha256(weights) if weights.is_file() else "",
-        "device": device,
-        "versions": versions(),
-    }
 
 
 def _card(like: Card, found: ClassFit, examples: Examples, seed: int, backbone: str) -> Card:

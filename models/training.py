@@ -38,11 +38,11 @@ from models.fitting.rows import parts
 from models.fitting.task import Advance, Fit, Task
 from models.learning.machine import machine
 from models.learning.record import FILE as RUN
-from models.learning.record import begin, versions
+from models.learning.record import begin, training_record
 from models.localizers.registry import LOCALIZERS, trainable
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, RELIABILITY, anatomy_segmenter, digest, load, sha256
+from models.packages import CARD, RELIABILITY, anatomy_segmenter, digest, load
 
 FOLDS = 5
 FEATURES = "features"  # below the run folder, while it trains
@@ -114,7 +114,7 @@ def train(
     where = machine(device, 0).device
     anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
     pattern = like.model_copy(update={"localizer": method, "anatomy": anatomy})
-    record = _record(data, pattern, weights, seed, test, str(where))
+    record = training_record(data, pattern, weights, seed, test, str(where))
     begin(run, record, resume=resume)
     held_out = folds(examples.patients, FOLDS, seed)
     segmenter = anatomy_segmenter(pattern, device=str(where))
@@ -127,23 +127,6 @@ def train(
     _write_run(run, record | {"seconds": round(time.monotonic() - started, 1)}, fitted, evaluation)
     shutil.rmtree(run / FEATURES, ignore_errors=True)
     return folder, evaluation
-
-
-def _record(data: Path, like: Card, weights: Path, seed: int, test: str, device: str) -> dict[str, Any]:
-    """All that is needed to repeat the run."""
-    return {
-        "command": "train",
-        "data": str(data),
-        "labels_sha256": sha256(data / "labels.csv"),
-        "like_sha256": hashlib.sha256(card_text(like).encode()).hexdigest(),
-        "localizer": like.localizer,
-        "seed": seed,
-        "test": test,
-        "weights": weights.name,
-        "weights_sha256": sha256(weights) if weights.is_file() else "",
-        "device": device,
-        "versions": versions(),
-    }
 
 
 def _check(like: Card, method: str, test: str) -> None:

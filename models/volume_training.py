@@ -6,7 +6,6 @@ the end, for the card.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -32,7 +31,7 @@ from models.fitting.task import Advance
 from models.fitting.volumes.task import VolumeFit, VolumeTask
 from models.learning.machine import machine
 from models.learning.record import FILE as RUN
-from models.learning.record import begin, versions
+from models.learning.record import begin, training_record
 from models.localizers.registry import LOCALIZERS
 from models.metrics.ranking import auc_interval
 from models.networks.modules.storage import to_bytes
@@ -80,7 +79,7 @@ def train(
     _check_positives(examples)
     where = machine(device, 0).device
     pattern = like.model_copy(update={"localizer": method})
-    record = _record(data, pattern, weights, seed, test, str(where))
+    record = training_record(data, pattern, weights, seed, test, str(where))
     begin(run, record, resume=resume)
     held_out = folds(examples.patients, FOLDS, seed)
     task = VolumeTask(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
@@ -118,23 +117,6 @@ def _check_positives(examples: VolumeExamples) -> None:
             f"Too few volumes to train: {', '.join(few) or 'patients'} (at least {FOLDS} with and without are needed):"
             " add volumes, or remove their [[labels]] from the card."
         )
-
-
-def _record(data: Path, like: Card, weights: Path, seed: int, test: str, device: str) -> dict[str, Any]:
-    """All that is needed to repeat the run."""
-    return {
-        "command": "train",
-        "data": str(data),
-        "labels_sha256": sha256(data / "labels.csv"),
-        "like_sha256": hashlib.sha256(card_text(like).encode()).hexdigest(),
-        "localizer": like.localizer,
-        "seed": seed,
-        "test": test,
-        "weights": weights.name,
-        "weights_sha256": sha256(weights) if weights.is_file() else "",
-        "device": device,
-        "versions": versions(),
-    }
 
 
 def _card(like: Card, found: VolumeFit, examples: VolumeExamples, seed: int) -> tuple[Card, tuple[Measurement, ...]]:

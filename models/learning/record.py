@@ -10,9 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from models.card import Card
+from models.cardfile import card_text
 from models.data.files import write_whole
 from models.errors import RunError
 from models.learning.options import Options
+from models.packages import sha256
 
 FILE = "run.json"
 PACKAGES = ("readfirst", "torch", "monai", "numpy", "pillow", "pydicom", "nibabel", "scikit-learn")
@@ -98,3 +101,20 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _text(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=2) + "\n").encode()
+
+
+def training_record(data: Path, like: Card, weights: Path, seed: int, test: str, device: str) -> dict[str, Any]:
+    """All that is needed to repeat a run of `readfirst models train`."""
+    return {
+        "command": "train",
+        "data": str(data),
+        "labels_sha256": sha256(data / "labels.csv"),
+        "like_sha256": hashlib.sha256(card_text(like).encode()).hexdigest(),
+        "localizer": like.localizer,
+        "seed": seed,
+        "test": test,
+        "weights": weights.name,
+        "weights_sha256": sha256(weights) if weights.is_file() else "",
+        "device": device,
+        "versions": versions(),
+    }

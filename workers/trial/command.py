@@ -14,7 +14,10 @@ from models.errors import PackageError
 
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[FILE...]", help="DICOM files of one study; none: a study of shapes of the card's kind."),
+    typer.Argument(
+        metavar="[FILE...]",
+        help="DICOM files, or the folder, of one study; none: a study of shapes of the card's kind.",
+    ),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Results are written there.")]
 

@@ -73,12 +73,22 @@ def try_package(folder: Path, files: Sequence[Path], out: Path) -> Trial:
 
 def _instances(files: Sequence[Path]) -> tuple[Instance, ...]:
     found = []
-    for path in files:
+    for path in (each for one in files for each in _below(one)):
         try:
             found.append(Instance(str(header(path).get("SOPInstanceUID", "")), path, 0.0))
         except (AnalysisError, OSError) as error:
             raise TrialFailed(f"{path} cannot be read as a DICOM image: {error}") from error
     return tuple(found)
+
+
+def _below(path: Path) -> Sequence[Path]:
+    """The file itself, or all files in a folder, those of a DICOMDIR and hidden ones left out."""
+    if not path.is_dir():
+        return (path,)
+    found = [one for one in sorted(path.rglob("*")) if one.is_file() and one.name != "DICOMDIR" and one.name[0] != "."]
+    if not found:
+        raise TrialFailed(f"{path} is empty: give a folder of the DICOM files of one study.")
+    return found
 
 
 def _with_everything(model: LoadedModel) -> LoadedModel:

@@ -43,8 +43,12 @@ def test_a_network_becomes_segmentation_and_report_of_its_own_body_part(tmp_path
 
 def test_a_real_file_is_read_by_the_cards_rules(tmp_path: Path) -> None:
     path = study_phantoms.radiograph(tmp_path, BodyPartExamined="WRIST")
-    (finding,) = package().test(path).findings
-    assert finding.label == "Fracture"
+    for given in (path, path.parent):
+        (finding,) = package().test(given).findings
+        assert finding.label == "Fracture"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrialFailed, match="empty is empty: give a folder"):
+        package().test(tmp_path / "empty")
     with pytest.raises(readfirst.PackageError, match="not analysed, because: body part CHEST"):
         package().test(study_phantoms.radiograph(tmp_path, number=2))
 
