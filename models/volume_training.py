@@ -22,7 +22,7 @@ from models.card import Card, Label, Measurement, Weights
 from models.cardfile import card_text
 from models.data.files import write_whole
 from models.data.volumes.folders import VolumeExamples, read_volume_examples
-from models.data.volumes.nifti import read_nifti_volume
+from models.data.volumes.reading import read_volume
 from models.errors import DataError
 from models.evaluation.curves import reliability_diagram
 from models.fitting.deciding import QUANTILE, decided, with_saliency_thresholds
@@ -177,7 +177,7 @@ def _test(folder: Path, examples: VolumeExamples, name: str, device: str, advanc
     """Figures of the written package on the test split."""
     model, rows = load(folder, device), []
     for done, path in enumerate(examples.files, start=1):
-        volume = read_nifti_volume(path)
+        volume = read_volume(path)
         rows.append(model.predict(volume.array, volume.spacing).probabilities)
         advance("test", done, len(examples))
     return measurements(name, model.card.labels, examples, np.stack(rows).astype(np.float64))

@@ -20,11 +20,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from models.calibration import present
-from models.data.images import is_dicom
 from models.data.nifti import SUFFIXES, is_nifti
-from models.data.volumes.dicom import holds_ct, read_dicom_volume
+from models.data.volumes.dicom import holds_ct
 from models.data.volumes.maps import on_grid
-from models.data.volumes.nifti import read_nifti_volume, write_nifti
+from models.data.volumes.nifti import write_nifti
+from models.data.volumes.reading import read_volume
 from models.data.volumes.volume import Volume
 from models.errors import DataError, ModelsError
 from models.predicting.folder import Failures, make_room, names_below_one, plain, table
@@ -81,18 +81,6 @@ def predict_volumes(
     except (OSError, RuntimeError) as error:
         raise DataError(f"{out} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
     return len(files) - len(failures), tuple(failures)
-
-
-def read_volume(path: Path) -> Volume:
-    """A NIfTI file, a folder of DICOM slices, or a multi-frame DICOM file; DataError where it is no volume."""
-    if path.is_file() and is_nifti(path):
-        return read_nifti_volume(path)
-    if path.is_dir() or is_dicom(path):
-        return read_dicom_volume(path)
-    raise DataError(
-        f"{path} is a single image, and this package sees volumes: give a .nii.gz file or a folder of the DICOM slices"
-        " of one series, or take a package of images."
-    )
 
 
 def volume_files(paths: Sequence[Path]) -> dict[str, Path]:

@@ -1,4 +1,6 @@
-"""Folders of labelled volumes: labels.csv, SPLIT/SERIES.nii.gz, masks SPLIT/SERIES.FINDING.nii.gz.
+"""Folders of labelled volumes: labels.csv, the volumes of each split, and masks beside them.
+
+SPLIT/SERIES.nii.gz, or a folder SPLIT/SERIES of its DICOM slices; masks SPLIT/SERIES.FINDING.nii.gz.
 
 labels.csv needs the columns split, series and patient (whoever shares an anatomy shares it), may have a column
 collection, and one of 0 and 1 for each finding. A series without a file is an error.
@@ -61,8 +63,8 @@ def read_volume_examples(folder: Path, split: str, labels: Sequence[str]) -> Vol
     rows = [(number, row) for number, row in enumerate(_rows(folder, labels), start=2) if row["split"] == split]
     if not rows:
         raise DataError(f'{path} has no rows whose split is "{split}".')
-    files = tuple(folder / split / f"{row['series']}{SUFFIX}" for _, row in rows)
-    missing = [file for file in files if not file.is_file()]
+    files = tuple(_place(folder / split, row["series"]) for _, row in rows)
+    missing = [file for file in files if not file.exists()]
     if missing:
         raise DataError(f"{len(missing)} volumes are not in {folder / split}, the first: {missing[0].name}.")
     return VolumeExamples(
@@ -79,6 +81,12 @@ def masks_of(file: Path) -> dict[str, Path]:
     name = file.name.removesuffix(SUFFIX)
     found = sorted(file.parent.glob(f"{name}.*{SUFFIX}"))
     return {one.name.removesuffix(SUFFIX)[len(name) + 1 :]: one for one in found}
+
+
+def _place(folder: Path, series: str) -> Path:
+    """The series' NIfTI file, or the folder of its DICOM slices where there is one and no file."""
+    file, slices = folder / f"{series}{SUFFIX}", folder / series
+    return slices if slices.is_dir() and not file.is_file() else file
 
 
 def _flag(text: str, where: str) -> bool:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from models.data.volumes.boxes import VolumeBox, box_mask, read_volume_boxes
 from models.data.volumes.folders import SUFFIX, VolumeExamples, labelled, masks_of, read_volume_examples
-from models.data.volumes.nifti import read_nifti_mask, read_nifti_volume
+from models.data.volumes.nifti import read_nifti_mask
+from models.data.volumes.reading import read_volume
 from models.data.volumes.volume import Volume
 
 LUNGS = "lungs"
@@ -60,7 +61,7 @@ class Cases:
 
     def volume(self, row: int) -> Volume:
         """Read one volume; DataError where it cannot be."""
-        return read_nifti_volume(self.examples.files[row])
+        return read_volume(self.examples.files[row])
 
     def located(self) -> tuple[str, ...]:
         """Labels that have a mask or a box on some volume of the split, in the card's order."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.anatomy.volumes.lattice import Counts
 from models.anatomy.volumes.working import Working
-from models.data.volumes.nifti import read_nifti_volume
+from models.data.volumes.reading import read_volume
 from models.fitting.volumes.store import Arrays
 from models.fitting.volumes.task import VolumeTask
 from models.networks.modules.storage import halved
@@ -23,7 +23,7 @@ Sliced = TypeVar("Sliced", bound=SlicedNetwork)
 
 def working(path: Path, task: VolumeTask, cell: Counts, share: Counts) -> Working:
     """The crop of a file as the network sees it."""
-    volume = read_nifti_volume(path)
+    volume = read_volume(path)
     return Working.of(volume.array, volume.spacing, task.how, cell, share)
 
 
