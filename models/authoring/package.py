@@ -115,6 +115,7 @@ class Package:
         meaning: str = "",
         site_meaning: str = "",
         threshold: float = 0.5,
+        normal: bool = False,
     ) -> None:
         """The next output of the network.
 
@@ -127,7 +128,9 @@ class Package:
         meaning, site_meaning
             Their meanings, where DICOM has none of its own; default: the name.
         threshold
-            Present from this probability on, until `calibrate` chooses one.
+            Present from this probability on; exclusive classes need none.
+        normal
+            Of exclusive classes the one that says that there is no finding.
         """
         self._labels.append(
             {
@@ -135,6 +138,7 @@ class Package:
                 "code": _code(sct, meaning or name),
                 "site": _code(site, site_meaning or "Anatomical structure"),
                 "urgency": urgency,
+                "finding": not normal,
                 "operating_point": threshold,
                 "saliency_threshold": 0.0,
                 "region_of_peak": HALF,
@@ -142,13 +146,14 @@ class Package:
             }
         )
 
-    def output(self, activation: Literal["sigmoid"] = "sigmoid", where: str = "grad-cam") -> None:
+    def output(self, activation: Literal["sigmoid", "softmax"] = "sigmoid", where: str = "grad-cam") -> None:
         """What the network's outputs are, and how a finding is located.
 
         Parameters
         ----------
         activation
-            "sigmoid": each output is the logit of a finding of its own.
+            "sigmoid": each output is the logit of a finding of its own; "softmax": they are exclusive classes, of which
+            the most probable one is present.
         where
             One of `WHERE`; "occlusion" works with any network and is slow.
         """
@@ -220,8 +225,8 @@ class Package:
         network = self.stored
         if network.outputs != len(self._labels):
             faults.append(f"the network has {network.outputs} outputs and {len(self._labels)} findings are named")
-        if network.activation == "softmax":
-            faults.append("the network ends in softmax: its outputs are exclusive classes, and output() says sigmoid")
+        if network.activation not in ("", self._activation):
+            faults.append(f"the network ends in {network.activation}, and output() says {self._activation}")
         if self._where == "cam" and not network.pooled:
             faults.append('where="cam" needs global average pooling and a linear layer at the end of an ONNX file')
         if self._where not in ("cam", "occlusion") and not network.gradients:
@@ -229,19 +234,21 @@ class Package:
         return faults
 
     def _table(self, network: Stored) -> dict[str, Any]:
+        exclusive = self._activation == "softmax"
         return {
             "name": self.name, "version": self.version, "title": self.title or self.name.replace("-", " ").capitalize(),
             "manufacturer": self.manufacturer, "licence": self.licence,
             "summary": f"{self.title or self.name}: a network of {self.manufacturer}, trained on {self.trained_on}",
             "limits": [NOT_A_DEVICE, NOT_MEASURED, *self.limits, REGIONS],
-            "algorithm": "neural network", "quantity": "score", "localizer": self._where,
+            "algorithm": "neural network", "quantity": "probability" if exclusive else "score",
+            "activation": self._activation, "localizer": self._where,
             "input": self._input,
             "network": {"backbone": network.backbone, **self._scale},
             "training": {
                 "data": self.trained_on, "split": "Of its authors; not known here.",
                 "method": f"A network of its authors, written by readfirst.Package; located by {self._where}.",
             },
-            "labels": self._labels,
+            "labels": [label | {"operating_point": 0.0} if exclusive else label for label in self._labels],
         }  # fmt: skip
 
 

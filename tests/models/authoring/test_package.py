@@ -85,7 +85,10 @@ def test_all_that_is_missing_is_said_at_once() -> None:
 
 def test_what_does_not_fit_together_is_said_at_once(tmp_path: Path) -> None:
     softmax = written(network(3, nn.Softmax(1)), tmp_path, "onnx")
-    with pytest.raises(PackageError, match=r"(?s)1\. the network has 3 outputs and 1 findings.*2\. .*softmax"):
+    with pytest.raises(
+        PackageError,
+        match=r"(?s)1\. the network has 3 outputs and 1 findings.*2\. the network ends in softmax",
+    ):
         package(softmax).card()
     with pytest.raises(PackageError, match="exported for inputs of .1, 1, 48, 32., and input.. asks for .1, 1, 64, 64"):
         package(softmax, size=(64, 64)).card()
@@ -110,3 +113,18 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     package(network()).save(tmp_path / "wrist-fracture")
     with pytest.raises(PackageError, match="is there already"):
         package(network()).save(tmp_path / "wrist-fracture")
+
+
+def test_of_exclusive_classes_one_is_present_and_the_normal_one_is_no_finding(tmp_path: Path) -> None:
+    module, image = network(3).eval(), np.random.default_rng(0).random((48, 32), np.float32)
+    made = Package("grades", module, licence="MIT", trained_on="nothing")
+    made.input(modality=["DX"], size=(48, 32), mean=0.5, std=0.25)
+    made.finding("Normal", sct="17621005", site="74670003", normal=True)
+    made.finding("Fracture", sct="125605004", site="74670003", urgency="HIGH")
+    made.finding("Other", sct="64572001", site="74670003")
+    made.output("softmax")
+    loaded = packages.load(made.save(tmp_path / "grades"), "cpu")
+    assert [label.finding for label in loaded.card.labels] == [False, True, True]
+    with torch.no_grad():
+        expected = torch.softmax(module((torch.from_numpy(image)[None, None] - 0.5) / 0.25)[0], 0)
+    np.testing.assert_allclose(loaded.predict(image).probabilities, expected, atol=1e-5)

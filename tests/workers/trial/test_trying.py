@@ -96,3 +96,15 @@ def test_results_of_other_modalities_pass_all_checks(modality: str) -> None:
     made = package()
     made.input(modality=[modality], size=(96, 64))
     assert not made.test().faults
+
+
+def test_exclusive_classes_pass_all_checks() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    made = readfirst.Package("grades", net, licence="MIT", trained_on="nothing")
+    made.input(modality=["DX"], size=(96, 64))
+    made.finding("Normal", sct="17621005", site="74670003", normal=True)
+    made.finding("Fracture", sct="125605004", site="74670003", urgency="HIGH")
+    made.output("softmax")
+    trial = made.test()
+    assert not trial.faults
+    assert sum(finding.probability for finding in trial.findings) == pytest.approx(1.0, abs=1e-4)
