@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class Hl7Receiver:
 
     @contextmanager
     def running(self) -> Iterator[Hl7Receiver]:
-        with socket.create_server(("127.0.0.1", self.port)) as server:
+        with _listening(self.port) as server:
             self.port = server.getsockname()[1]
             thread = threading.Thread(target=self._serve, args=(server,), daemon=True)
             thread.start()
@@ -101,6 +102,18 @@ class Hl7Receiver:
             connection.recv(1)  # until the sender ends the connection
         except OSError:
             return
+
+
+def _listening(port: int, patience: float = 20.0) -> socket.socket:
+    """A listening socket; a port that another program of the tests still holds is waited for."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def control_id(message: str) -> str:
