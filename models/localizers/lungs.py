@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.errors import InputError, PackageError
-from models.localizers.base import NetworkLocalizer, on_network
+from models.localizers.base import NetworkLocalizer, on_named_network
 from models.localizers.registry import Localized, register
-from models.networks.registry import NETWORKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +41,7 @@ def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer
     """The network of the card, which gives one mask; PackageError where the labels are not those of `SIDES`."""
     if tuple(label.name for label in card.labels) != SIDES:
         raise PackageError(f'{card.name}: localizer "lungs" has the labels {" and ".join(SIDES)}, in this order.')
-    assert card.network is not None
-    network = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
-    return on_network(LungLocalizer, network, card, data, device, threads)
+    return on_named_network(LungLocalizer, card, data, device, threads)
 
 
 class LungLocalizer(NetworkLocalizer):

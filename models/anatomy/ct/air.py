@@ -24,7 +24,7 @@ def air_lungs(working: sitk.Image, threshold_hu: float) -> sitk.Image:
     InputError
         No large space of air inside the body.
     """
-    inside = _inside(sitk.GetArrayViewFromImage(working) < threshold_hu)
+    inside = air_inside(sitk.GetArrayViewFromImage(working) < threshold_hu)
     parts = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(inside.astype(np.uint8))))
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
@@ -38,7 +38,7 @@ def air_lungs(working: sitk.Image, threshold_hu: float) -> sitk.Image:
     return mask
 
 
-def _inside(air: Mask) -> Mask:
+def air_inside(air: Mask) -> Mask:
     """The air without that around the patient, which reaches the sides; through the mouth it may reach the lungs."""
     parts, count = ndimage.label(air, _IN_SLICE)
     outside = np.zeros(count + 1, np.bool_)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.anatomy.ct.air import SMALLEST_LUNG_MM3, air_inside
 from models.data.volumes.maps import on_grid
 from models.data.volumes.volume import Volume
 
@@ -18,7 +19,6 @@ LungMask = Callable[[Volume], Mask | None]
 
 WORKING_MM = 2.0
 AIR_HU = -400.0
-SMALLEST_MM3 = 300_000.0
 CLOSING_MM = 15.0  # nodules at the pleura, and vessels, lie inside
 HALF = 0.5  # of a voxel lies within a mask that was interpolated
 
@@ -32,22 +32,14 @@ def classical_lungs(volume: Volume) -> Mask | None:
     shape = volume.array.shape
     coarse = tuple(max(1, round(n * step / WORKING_MM)) for n, step in zip(shape, volume.spacing, strict=True))
     spacing = [n * step / cells for n, step, cells in zip(shape, volume.spacing, coarse, strict=True)]
-    air = np.stack([_within(plane) for plane in on_grid(volume.array, coarse) < AIR_HU])
+    air = air_inside(on_grid(volume.array, coarse) < AIR_HU)
     parts, _ = ndimage.label(air)
     sizes = np.bincount(parts.ravel()) * math.prod(spacing)
     sizes[0] = 0
-    wanted = sizes >= SMALLEST_MM3
+    wanted = sizes >= SMALLEST_LUNG_MM3
     if not wanted.any():
         return None
     grown = ndimage.distance_transform_edt(~wanted[parts], spacing) <= CLOSING_MM
     closed = ndimage.distance_transform_edt(grown, spacing) > CLOSING_MM
     whole: Mask = on_grid(closed.astype(np.float32), shape) >= HALF
     return whole
-
-
-def _within(plane: Mask) -> Mask:
-    """The parts of a slice that do not touch its border."""
-    parts, _ = ndimage.label(plane)
-    border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
-    inside: Mask = plane & ~np.isin(parts, border)
-    return inside
