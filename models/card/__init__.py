@@ -1,0 +1,16 @@
+"""The card of a model package: what it finds, what it may see, how it was measured, what its weights are."""
+
+from __future__ import annotations
+
+from models.card.card import COARSEST_STRIDE, Card
+from models.card.inputs import Input
+from models.card.labels import LEAST_AUC, LEAST_SPECIFICITY, Calibration, Dot, Label, TriagePoint
+from models.card.network import Anatomy, Detector, Network, VolumeInput, Weights, Window
+from models.card.table import Code, Fraction, Interval, Text
+from models.card.training import Measurement, Overlap, Training
+
+__all__ = [
+    "COARSEST_STRIDE", "LEAST_AUC", "LEAST_SPECIFICITY", "Anatomy", "Calibration", "Card", "Code", "Detector", "Dot",
+    "Fraction", "Input", "Interval", "Label", "Measurement", "Network", "Overlap", "Text", "Training", "TriagePoint",
+    "VolumeInput", "Weights", "Window",
+]  # fmt: skip
