@@ -1,4 +1,4 @@
-"""How the network of a package is built, and what comes before it."""
+"""How the network of a package is built, the weights of it, and how a volume becomes its input."""
 
 from __future__ import annotations
 
