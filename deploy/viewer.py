@@ -53,6 +53,10 @@ _IS_RENDERED = """() => {
   const viewport = service.getCornerstoneViewport(grid.getState().activeViewportId);
   return !viewport || viewport.viewportStatus === 'rendered';
 }"""
+_IMAGE_ID = """() => {
+  const {cornerstoneViewportService: service, viewportGridService: grid} = window.services;
+  return service.getCornerstoneViewport(grid.getState().activeViewportId).getCurrentImageId();
+}"""
 _SHOW_SEGMENTS = """visible => {
   const {segmentationService, viewportGridService: grid, cornerstoneViewportService} = window.services;
   const viewport = grid.getState().activeViewportId;
@@ -127,15 +131,18 @@ class Reading:
     ----------
     series
         How many series the study has: it is open when so many are in the list.
+    at
+        SOP Instance UID of the image that the address asks for; empty: the viewer's choice.
     """
 
-    def __init__(self, browser: Browser, viewer: Ohif, study_instance_uid: str, series: int) -> None:
+    def __init__(self, browser: Browser, viewer: Ohif, study_instance_uid: str, series: int, at: str = "") -> None:
         self._page = browser.page
         self._complaints: list[str] = []
         self._page.on("console", self._on_console)
         self._page.on("pageerror", self._on_error)
         self._page.on("response", self._on_response)
-        self._page.goto(f"{viewer.url}/viewer?StudyInstanceUIDs={study_instance_uid}", wait_until="domcontentloaded")
+        asked = f"StudyInstanceUIDs={study_instance_uid}" + (f"&initialSOPInstanceUID={at}" if at else "")
+        self._page.goto(f"{viewer.url}/viewer?{asked}", wait_until="domcontentloaded")
         self._until(_STUDY_IS_THERE, series, f"{series} series in the list")
         self._settle()
 
@@ -200,6 +207,11 @@ class Reading:
         """Draw the segments or leave them away."""
         self._page.evaluate(_SHOW_SEGMENTS, visible)
         self._settle()
+
+    def sop_instance_uid(self) -> str:
+        """Of the image in the active viewport."""
+        image_id: str = self._page.evaluate(_IMAGE_ID)
+        return image_id.partition("/instances/")[2].partition("/")[0]
 
     def text(self) -> str:
         """All that is written on the images or in the document."""

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from node.settings.base import LOOPBACK, AETitle, Section, matching
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", re.IGNORECASE)
-_VIEWER = re.compile(r"https?://[^\s{}]*\{StudyInstanceUID\}[^\s{}]*")
+_VIEWER = re.compile(r"https?://[^\s{}]*\{StudyInstanceUID\}[^\s{}]*(\{SOPInstanceUID\}[^\s{}]*)?")
 _TOKEN_LENGTH = 16  # characters
 _GUESSABLE = f"web.token has fewer than {_TOKEN_LENGTH} characters and can be guessed: choose a longer, random one"
 _READABLE = (
@@ -74,7 +74,8 @@ class Web(Section):
     )
     viewer_url: str = Field(
         "",
-        description="the hospital's viewer; OHIF: `https://ohif.example/viewer?StudyInstanceUIDs={StudyInstanceUID}`",
+        description="the hospital's viewer; OHIF, opened at the slice that is shown: "
+        "`https://ohif.example/viewer?StudyInstanceUIDs={StudyInstanceUID}&initialSOPInstanceUID={SOPInstanceUID}`",
     )
 
     @model_validator(mode="after")

@@ -191,3 +191,12 @@ def is_marked(screen: Screen) -> Mask:
     """Where the viewer draws a region of a report: green, or yellow after a step to the next one."""
     found: Mask = (screen[..., 1] > 150) & (screen[..., 1] - screen[..., 2] > 60)
     return found
+
+
+def test_the_address_of_a_slice_opens_the_viewer_at_it(way: Way, ohif: Ohif, browser: Browser) -> None:
+    """As `web.viewer_url` with {SOPInstanceUID} links it: the slice of a region is in no other way the first seen."""
+    frames = way.results(OBLIQUE, "SEG")[0].PerFrameFunctionalGroupsSequence
+    sources = [frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in (frames[0], frames[-1])]
+    for sop_instance_uid in (source.ReferencedSOPInstanceUID for source in sources):
+        with Reading(browser, ohif, f"{phantoms.ROOT}.{OBLIQUE}", way.series(OBLIQUE), at=sop_instance_uid) as opened:
+            assert opened.sop_instance_uid() == sop_instance_uid

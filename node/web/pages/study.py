@@ -42,6 +42,7 @@ class Image:
 
     number: int
     package: str
+    sop_instance_uid: str
     caption: str
     layers: tuple[Layer, ...]
 
@@ -55,8 +56,11 @@ def show(request: Request) -> Response:
     images = _images(view.pictures)
     colours = {(image.package, layer.label): layer.colour for image in images for layer in image.layers}
     viewer = context.settings.web.viewer_url.replace("{StudyInstanceUID}", uid)
+    opened = next((image.sop_instance_uid for image in images if image.layers), "")
     findings = sorted(view.findings, key=lambda row: (not row["present"], -row["probability"]))
-    return _page(request, "study.html", view, viewer=viewer, colours=colours, images=images, findings=findings)
+    return _page(
+        request, "study.html", view, viewer=viewer, opened=opened, colours=colours, images=images, findings=findings
+    )
 
 
 def panel(request: Request) -> Response:
@@ -160,6 +164,6 @@ def _images(pictures: Sequence[RowMapping]) -> tuple[Image, ...]:
 def _image(rows: Sequence[RowMapping]) -> Image:
     base, *layers = rows  # the worker writes an image before its layers
     return Image(
-        base["id"], base["package"], base["caption"],
+        base["id"], base["package"], base["sop_instance_uid"], base["caption"],
         tuple(Layer(row["id"], row["label"], row["caption"], row["colour"]) for row in layers),
     )  # fmt: skip

@@ -141,6 +141,18 @@ def test_the_study_page_shows_pictures_values_story_and_viewer(serve: Serve, led
         assert picture.headers["cache-control"] == "no-store"
 
 
+def test_the_viewer_opens_at_the_image_that_is_shown(serve: Serve, ledger: Ledger, tmp_path: Path) -> None:
+    site = serve(viewer_url="https://v.example/viewer?StudyInstanceUIDs={StudyInstanceUID}&initial={SOPInstanceUID}")
+    arrive(ledger, PatientName="Doe^Jane")
+    assert (
+        f'href="https://v.example/viewer?StudyInstanceUIDs={UID}&amp;initial="' in site.client.get(f"/study/{UID}").text
+    )
+    analyse(ledger, tmp_path)
+    page = site.client.get(f"/study/{UID}").text
+    links = re.findall(rf'href="https://v.example/viewer\?StudyInstanceUIDs={UID}&amp;initial=(.*?)"', page)
+    assert links == ["1.2.3", "1.2.3"]
+
+
 @pytest.mark.parametrize(
     "path", ["/study/1.2.3", "/study/..%2f..%2fetc", "/study/x/panel", "/picture/99", "/picture/x", "/no"]
 )
