@@ -22,6 +22,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
+from models.data.volumes.volume import Volume as Scan
+
 ROOT = "1.2.826.0.1.3680043.8.498.4"  # below pydicom's own root
 WHITE = 4095
 Array = NDArray[np.float64]
@@ -42,7 +44,7 @@ class Radiograph:
 
 # Together: all four quadrants, CR and DX, both photometric interpretations, oblong pixels, every kind of turn.
 RADIOGRAPHS = (
-    Radiograph("upper left, CR", "CR", (0.30, 0.28)),
+    Radiograph("upper left, CR", "CR", (0.30, 0.28), shape=(511, 509)),
     Radiograph("upper right, CR, MONOCHROME1", "CR", (0.26, 0.68), inverse=True),
     Radiograph("lower left, DX, oblong pixels", "DX", (0.70, 0.30), shape=(320, 512), spacing=(0.8, 0.4)),
     Radiograph("lower right, DX, mirrored", "DX", (0.64, 0.72), orientation=("R", "F"), spacing=(0.7, 0.7)),
@@ -105,12 +107,25 @@ def _turned(about_x: float, about_z: float) -> tuple[tuple[float, float, float],
 
 OBLIQUE = Volume("oblique", _turned(18.0, 12.0), ((78.0, 30.0, -20.0), (-58.0, -28.0, 34.0)))
 PRONE = Volume("prone", ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)), ((-62.0, -34.0, 25.0),))
-SIDE, SLICES, PIXEL, GAP = 160, 26, 2.1, 5.0
+SIDE, SLICES, PIXEL, GAP = 161, 26, 2.1, 5.0  # so many pixels that no frame of one bit each ends with a byte
 
 
 def volume(case: Volume, study: int, folder: Path, slices: Sequence[int] = range(SLICES)) -> list[Path]:
     """The files of these slices of a case."""
     return [_slice(case, study, index, folder) for index in slices]
+
+
+def scanned(volume: Scan, study: int, folder: Path, description: str) -> list[Path]:
+    """The files of a volume of HU, a slice each."""
+    cosines = np.array(volume.direction).reshape(3, 3)
+    saved = []
+    for index, values in enumerate(np.rint(volume.array).astype("<i2")):
+        corner = np.array(volume.origin) + cosines[:, 2] * index * volume.spacing[0]
+        ds = _ct_slice(study, index + 1, values, corner, (*cosines[:, 0], *cosines[:, 1]))
+        ds.SeriesDescription, ds.SliceThickness = description, volume.spacing[0]
+        ds.PixelSpacing = list(volume.spacing[1:])
+        saved.append(_saved(ds, folder))
+    return saved
 
 
 def _slice(case: Volume, study: int, index: int, folder: Path) -> Path:
@@ -120,16 +135,21 @@ def _slice(case: Volume, study: int, index: int, folder: Path) -> Path:
     rows, columns = np.mgrid[:SIDE, :SIDE][..., np.newaxis]
     points = corner + columns * PIXEL * along + rows * PIXEL * down
     values = np.rint(_hounsfield(points, case.nodules)).astype("<i2")
-    ds = _instance(study, 1, index + 1, CTImageStorage, "CT", values)
-    ds.SeriesDescription, ds.ImageType = f"CT, {case.name}", ["ORIGINAL", "PRIMARY", "AXIAL"]
+    ds = _ct_slice(study, index + 1, values, corner, (*along, *down))
+    ds.SeriesDescription, ds.PixelSpacing, ds.SliceThickness = f"CT, {case.name}", [PIXEL, PIXEL], GAP
+    return _saved(ds, folder)
+
+
+def _ct_slice(study: int, number: int, values: NDArray[np.int16], corner: Array, axes: Sequence[float]) -> Dataset:
+    ds = _instance(study, 1, number, CTImageStorage, "CT", values)
+    ds.ImageType, ds.KVP, ds.AcquisitionNumber = ["ORIGINAL", "PRIMARY", "AXIAL"], 120, 1
     ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = f"{ROOT}.{study}.0", None
-    ds.ImageOrientationPatient = [round(float(value), 10) for value in (*along, *down)]
+    ds.ImageOrientationPatient = [round(float(value), 10) for value in axes]
     ds.ImagePositionPatient = [round(float(value), 6) for value in corner]
-    ds.PixelSpacing, ds.SliceThickness, ds.KVP, ds.AcquisitionNumber = [PIXEL, PIXEL], GAP, 120, 1
     ds.PhotometricInterpretation, ds.PixelRepresentation = "MONOCHROME2", 1
     ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = 1, 0, "HU"
     ds.WindowCenter, ds.WindowWidth = -300, 1400
-    return _saved(ds, folder)
+    return ds
 
 
 def _hounsfield(points: Array, nodules: Sequence[tuple[float, float, float]]) -> Array:

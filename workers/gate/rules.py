@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from pydicom import DataElement, Dataset
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -220,6 +221,21 @@ def _float_pixels(dataset: Dataset) -> bool:
     return "FloatPixelData" in dataset and "PixelData" not in dataset
 
 
+def _two_values(dataset: Dataset) -> bool:
+    """BINARY, or FRACTIONAL with nothing between 0 and its maximum, which viewers take as binary."""
+    if dataset.get("SegmentationType") == "BINARY":
+        return True
+    counts = np.bincount(np.frombuffer(dataset.get("PixelData") or b"", np.uint8), minlength=256)
+    counts[[0, int(dataset.get("MaximumFractionalValue", 0))]] = 0
+    return dataset.get("SegmentationType") == "FRACTIONAL" and not counts.any()
+
+
+def _frames_of_whole_bytes(dataset: Dataset) -> bool:
+    """Servers hand frames out singly, and their bits run on from frame to frame (PS3.5 8.1.1)."""
+    bits = int(dataset.get("Rows", 0)) * int(dataset.get("Columns", 0)) * int(dataset.get("BitsAllocated", 1))
+    return bits % 8 == 0 or int(dataset.get("NumberOfFrames", 1)) == 1
+
+
 def _is_pdf(dataset: Dataset) -> bool:
     content = bytes(dataset.get("EncapsulatedDocument") or b"")
     return dataset.get("MIMETypeOfEncapsulatedDocument") == "application/pdf" and content.startswith(b"%PDF-")
@@ -233,7 +249,8 @@ _EVERY = (
     (lambda ds: ds.get("ContentQualification") == "RESEARCH", "It is not marked as research."),
 )
 _SEGMENTATION = (
-    (lambda ds: ds.get("SegmentationType") == "BINARY", "OHIF loads a SEG that is not BINARY for ever."),
+    (_two_values, "OHIF draws no SEG with values between 0 and the maximum."),
+    (_frames_of_whole_bytes, "Of a BINARY SEG whose frames do not end with a byte OHIF draws scattered pixels."),
     (lambda ds: bool(ds.get("ReferencedSeriesSequence")), "OHIF lists no SEG without Referenced Series Sequence."),
     (_has_plane, "OHIF draws no SEG without a plane orientation."),
     (_has_measures, "OHIF's page dies on a SEG without pixel measures."),

@@ -39,10 +39,11 @@ def _segmentation(analysed: AnalysedSource) -> Dataset:
     source, context, pairs = analysed.source, analysed.context, analysed.regions
     touched, uids = analysed.touched, source.sop_instance_uids
     what = "findings" if context.card.category == "finding" else "organs"
+    pixels = _pixels([region for _, region in pairs], touched)
     dataset: Dataset = hd.seg.Segmentation(
         source_images=_images(analysed),
-        pixel_array=_pixels([region for _, region in pairs], touched),
-        segmentation_type="BINARY",
+        pixel_array=pixels,
+        **_coding(pixels.shape),
         segment_descriptions=[_segment(number, *pair, context) for number, pair in enumerate(pairs, start=1)],
         series_instance_uid=context.uid("segmentation/series", _series_key(analysed)),
         series_number=series_number("segmentation"),
@@ -71,6 +72,19 @@ def _pixels(regions: Sequence[Region], touched: Sequence[int]) -> NDArray[np.uin
     """(frames, rows, columns, segments) of the frames that a region touches."""
     planes = [np.stack([region.boxed.on(frame) for region in regions], axis=-1) for frame in touched]
     return np.stack(planes).view(np.uint8)
+
+
+def _coding(shape: tuple[int, ...]) -> dict[str, Any]:
+    """How pixels (frames, rows, columns, segments) are coded: BINARY wherever every frame begins on a whole byte.
+
+    Bits of a BINARY Segmentation run on from frame to frame (PS3.5 8.1.1). Where rows times columns are no multiple of
+    eight, Orthanc 1.10 serves no such frame ("Bad file format") and OHIF 3.13 draws scattered pixels. There it is
+    FRACTIONAL with nothing between 0 and its maximum, which viewers take as binary.
+    """
+    frames, rows, columns, segments = shape
+    if rows * columns % 8 == 0 or frames * segments == 1:
+        return {"segmentation_type": "BINARY"}
+    return {"segmentation_type": "FRACTIONAL", "fractional_type": "OCCUPANCY", "max_fractional_value": 255}
 
 
 def _series_key(analysed: AnalysedSource) -> str:

@@ -68,6 +68,35 @@ def test_the_masks_of_a_ct_come_back_on_their_slices(tmp_path: Path) -> None:
     assert written.NumberOfFrames == int(masks.any(axis=(1, 2)).sum())
 
 
+@pytest.mark.parametrize(
+    "source",
+    [phantoms.ct_source(columns=81, rows=63), phantoms.image_source(phantoms.radiograph(columns=201, rows=255))],
+)
+def test_frames_end_with_a_byte_whatever_the_size(source: Source, tmp_path: Path) -> None:
+    """A server hands them out singly: bits that run on from frame to frame would be scattered pixels in OHIF."""
+    found = phantoms.two_findings(source)
+    (dataset,) = _segmentations(source, found)
+    assert (
+        dataset.NumberOfFrames * dataset.Rows * dataset.Columns == len(dataset.PixelData) - len(dataset.PixelData) % 2
+    )
+    assert set(dataset.PixelData) == {0, dataset.MaximumFractionalValue}
+    written = hd.seg.segread(phantoms.passed(dataset, tmp_path / "seg.dcm"))
+    masks = np.stack([region.boxed.whole for finding in found for region in finding.regions], axis=-1)
+    masks = masks if source.is_volume else masks[np.newaxis]
+    touched = np.flatnonzero(masks.any(axis=(1, 2, 3)))
+    uids = [str(source.headers[index].SOPInstanceUID) for index in touched]
+    pixels = written.get_pixels_by_source_instance(uids, assert_missing_frames_are_empty=True)
+    assert np.array_equal(pixels == 1, masks[touched])
+
+
+def test_one_frame_of_any_size_is_binary() -> None:
+    source = phantoms.image_source(phantoms.radiograph(columns=201, rows=255))
+    found = phantoms.two_findings(source)
+    one = (found[0], *(replace(other, regions=()) for other in found[1:]))
+    (dataset,) = _segmentations(source, one)
+    assert (dataset.SegmentationType, dataset.NumberOfFrames) == ("BINARY", 1)
+
+
 def test_segments_say_what_where_and_by_which_method() -> None:
     _, found, dataset = _image()
     assert dataset.SOPClassUID == SegmentationStorage
