@@ -167,9 +167,8 @@ def _fitted(task: Task) -> Fitted:
     chosen = with_saliency_thresholds(labels, cells, probabilities, examples.truth)
     baseline = _baseline(examples, task.held_out)
     expected = None
-    if found.pooled is not None and found.whiten is not None:
-        args = found.pooled, found.whiten, found.penalty, task.seed, task.advance
-        expected = forecast(examples, task.held_out, *args)
+    if found.refit is not None:
+        expected = forecast(examples, task.held_out, found.refit, found.penalty, task.seed, task.advance)
     measured = measurements("training, out of fold,", examples, probabilities, baseline)
     return Fitted(found, chosen, measured, expected)
 

@@ -38,8 +38,9 @@ def _smoothed(examples: Examples, kept: NDArray[np.int64]) -> Floats:
     targets = examples.truth.astype(np.float64)
     for source in np.unique(examples.sources):
         rows = examples.sources == source
-        frequency = examples.truth[np.intersect1d(kept, np.flatnonzero(rows))].mean(0)
-        targets[rows] = (1 - SMOOTHING) * targets[rows] + SMOOTHING * frequency
+        known = np.intersect1d(kept, np.flatnonzero(rows))
+        if len(known):  # else nothing is fitted to its targets
+            targets[rows] = (1 - SMOOTHING) * targets[rows] + SMOOTHING * examples.truth[known].mean(0)
     return targets
 
 

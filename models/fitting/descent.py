@@ -77,7 +77,8 @@ def fit(task: Task, features: Features, chosen: Chosen, recipe: Recipe) -> tuple
     maps = out_of_fold_maps(features, task.held_out, explain, task.store)
     recipe.install(last)
     tried = {f"{n} iterations": score for n, score in zip(ITERATIONS, scores, strict=True)}
-    found = Fit(recipe.network, task.network, logits, maps, chosen.penalty, tried, features.pooled, chosen.whiten)
+    refit = heads.refitted(features.pooled, task.examples.truth, chosen.whiten)
+    found = Fit(recipe.network, task.network, logits, maps, chosen.penalty, tried, refit)
     return found, ITERATIONS[index]
 
 

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from models.data.datasets import Examples
 from models.evaluation.discrimination import cells
-from models.fitting import heads
-from models.fitting.heads import Floats
-from models.fitting.rows import Table
+from models.fitting.heads import Floats, Refit
 from models.fitting.task import Advance
 from models.metrics.draws import Figure, drawn_parts, figure
 from models.metrics.ranking import auc_draws
@@ -60,8 +58,7 @@ def _shown(one: Figure) -> str:
 def forecast(
     examples: Examples,
     held_out: Sequence[NDArray[np.int64]],
-    pooled: Table,
-    whiten: Floats,
+    refit: Refit,
     penalty: float,
     seed: int,
     advance: Advance,
@@ -77,7 +74,7 @@ def forecast(
         rows = [_subset(examples, held, part, seed) for held in held_out]
         counts.append(round(float(np.mean([len(some) for some in rows]))))
         tried = [
-            _mean_auc(_logits(examples, held_out, rows, pooled, whiten, one), examples, seed)
+            _mean_auc(_logits(examples, held_out, rows, refit, one), examples, seed)
             for one in ((penalty,) if part == 1 else (penalty, STRONGER * penalty))
         ]
         areas.append(max(tried, key=lambda area: float(area[0])))
@@ -110,12 +107,13 @@ def _logits(
     examples: Examples,
     held_out: Sequence[NDArray[np.int64]],
     rows: Sequence[NDArray[np.int64]],
-    pooled: Table,
-    whiten: Floats,
+    refit: Refit,
     penalty: float,
 ) -> Floats:
-    found = [heads.fit(pooled, examples.truth, penalty, whiten, some) for some in rows]
-    return heads.out_of_fold(pooled, held_out, found, np.zeros(len(examples.labels)))
+    logits = np.zeros(examples.truth.shape)
+    for held, kept in zip(held_out, rows, strict=True):
+        logits[held] = refit(kept, penalty)(held)
+    return logits
 
 
 def _mean_auc(logits: Floats, examples: Examples, seed: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ CHUNK = 4096  # rows in memory
 OPTIONS = {"maxiter": 3000, "maxfun": 6000, "maxcor": 20, "ftol": 1e-11, "gtol": 1e-6}
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Refit = Callable[[NDArray[np.int64], float], Callable[[NDArray[np.int64]], Floats]]
+"""Of (rows, penalty): the logits (n, L), less the bias, of other rows by a head that is fitted on those rows alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +96,16 @@ def fold_heads(
     """For each fold the head that did not see it."""
     kept = [np.setdiff1d(np.arange(len(features)), held) for held in held_out]
     return [fit(features, truth, penalty, whiten, rows) for rows in kept]
+
+
+def refitted(features: Table, truth: Flags, whiten: Floats) -> Refit:
+    """Heads of other rows; see `Refit`."""
+
+    def refit(rows: NDArray[np.int64], penalty: float) -> Callable[[NDArray[np.int64]], Floats]:
+        head = fit(features, truth, penalty, whiten, rows)
+        return lambda some: head.logits_of(features, some) - head.bias
+
+    return refit
 
 
 def out_of_fold(features: Table, held_out: Sequence[NDArray[np.int64]], heads: Sequence[Head], bias: Floats) -> Floats:

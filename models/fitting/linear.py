@@ -74,7 +74,8 @@ def fit(task: Task, localizer: Callable[[CamNetwork, float, float], Explainer], 
     set_head(network, chosen.head)
     logits = heads.out_of_fold(features.pooled, task.held_out, chosen.crossed, chosen.head.bias)
     scores = {str(penalty): score for penalty, score in chosen.scores.items()}
-    return Fit(network, how, logits, maps, chosen.penalty, scores, features.pooled, chosen.whiten, METHOD, regions)
+    refit = heads.refitted(features.pooled, task.examples.truth, chosen.whiten)
+    return Fit(network, how, logits, maps, chosen.penalty, scores, refit, METHOD, regions)
 
 
 def choose(features: Features, task: Task) -> Chosen:

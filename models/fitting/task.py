@@ -20,7 +20,8 @@ from models.card import Card, Network
 from models.data.datasets import Examples
 from models.data.images import read_images
 from models.data.slices import read_slices
-from models.fitting.rows import Rows, Table
+from models.fitting.heads import Refit
+from models.fitting.rows import Rows
 
 Advance = Callable[[str, int, int], None]
 """Called with (stage, done, of all)."""
@@ -94,8 +95,8 @@ class Fit:
         L2 penalty that was chosen.
     scores
         What was tried, and its mean out-of-fold AUC.
-    pooled, whiten
-        What the linear head was fitted on, (N, C), and its whitening (C, C); None where there is none.
+    refit
+        Fits the head again, on fewer images, for the learning curve; None where that takes as long as the training.
     method, regions
         Sentences for the card: how it was fitted, and what its maps are; empty where those of `like` are true.
     """
@@ -106,7 +107,6 @@ class Fit:
     maps: NDArray[np.float32] | Rows
     penalty: float
     scores: dict[str, float] = field(default_factory=dict)
-    pooled: Table | None = None
-    whiten: NDArray[np.float64] | None = None
+    refit: Refit | None = None
     method: str = ""
     regions: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from models.anatomy.residual import CELLS, normal_chest
 from models.data.soft_targets import soft_targets
 from models.evaluation.discrimination import FEWEST_POSITIVES
 from models.fitting import heads
+from models.fitting.heads import Refit
 from models.fitting.rows import Rows, everything, parts
 from models.fitting.task import Fit, Task
 from models.fitting.thorax.crops import BATCH, Thoraxes, thoraxes
@@ -69,7 +70,7 @@ def fit(task: Task) -> Fit:
     maps = _evidence(task, seen, network, tried[best])
     _set(network, head, bias)
     named = {str(one): score for one, score in scores.items()}
-    return Fit(network, task.network, logits, maps, best, named, method=METHOD, regions=REGIONS)
+    return Fit(network, task.network, logits, maps, best, named, _refitted(task, features), METHOD, REGIONS)
 
 
 def _with_imagenet(task: Task) -> ThoraxNetwork:
@@ -102,6 +103,15 @@ def _fold_heads(task: Task, features: Features) -> dict[float, list[Head]]:
             found[penalty].append(Head(problem.solve(logits, penalty), problem.centre))
             task.advance("folds", done, len(PENALTIES) * len(task.held_out))
     return found
+
+
+def _refitted(task: Task, features: Features) -> Refit:
+    def refit(rows: NDArray[np.int64], penalty: float) -> Callable[[NDArray[np.int64]], Floats]:
+        problem = Problem.of(features, rows)
+        head = Head(problem.solve(_logits(soft_targets(task.examples, rows)), penalty), problem.centre)
+        return lambda some: head.logits(features.values, some)
+
+    return refit
 
 
 def _out_of_fold(task: Task, features: Rows, crossed: Sequence[Head]) -> Floats:

@@ -44,10 +44,11 @@ def test_it_is_measured_on_patients_that_the_heads_did_not_see() -> None:
     x = rng.normal(size=(800, 60))
     noise, signal = rng.random((800, 1)) < 0.4, (x.sum(1) + 10 * rng.normal(size=800) > 0)[:, None]
     held = heads.folds(np.arange(800) // 2, 5, 0)
+    blinded, seeing = (heads.refitted(x, truth, np.eye(60)) for truth in (noise, signal))
     steps = list[tuple[str, int, int]]()
     advance = lambda *step: steps.append(step)  # noqa: E731
-    blind = forecast(examples(800, noise), held, x, np.eye(60), 0.01, 0, advance)
-    seen = forecast(examples(800, signal), held, x, np.eye(60), 0.01, 0, advance)
+    blind = forecast(examples(800, noise), held, blinded, 0.01, 0, advance)
+    seen = forecast(examples(800, signal), held, seeing, 0.01, 0, advance)
     assert blind is not None and seen is not None
     assert [count for count, _ in seen.measured] == [80, 160, 320, 640]
     assert all(abs((one.value or 0) - 0.5) < 0.06 for _, one in blind.measured)
@@ -57,4 +58,4 @@ def test_it_is_measured_on_patients_that_the_heads_did_not_see() -> None:
         assert one.value is not None and one.low is not None and one.high is not None
         assert least - 0.01 < one.low < one.value < one.high or one.value > least
     assert steps[-1] == ("learning curve", 4, 4)
-    assert forecast(examples(800, np.zeros((800, 1), bool)), held, x, np.eye(60), 0.01, 0, advance) is None
+    assert forecast(examples(800, np.zeros((800, 1), bool)), held, blinded, 0.01, 0, advance) is None

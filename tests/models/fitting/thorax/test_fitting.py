@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from models.fitting.task import Advance
 from models.fitting.thorax import crops
 from models.fitting.thorax.fitting import PENALTIES
 from models.networks.modules.backbone_file import imagenet_weights
-from models.training import train
+from models.training import forecast_lines, train
 from tests.models import phantoms
 from tests.models.shared_data import CHEST_XRAY, needs_chest_xray
 
@@ -111,6 +112,13 @@ def test_the_card_says_how_it_was_fitted_and_measured_out_of_fold(package: Path)
     assert np.mean([one.auc for one in figures.values()]) > 0.6  # 60 images: better than chance, no more
     for label in written.labels:
         assert sum(dot.images for dot in label.reliability) == 3 * EACH
+
+
+def test_the_run_ends_with_a_learning_curve_of_its_own_head(package: Path) -> None:
+    curve, more, _ = forecast_lines(package.parent)
+    counts = [int(one) for one in re.findall(r"(\d+) images 0\.", curve)]
+    assert counts[-1] == 3 * EACH * 4 // 5 and counts == sorted(counts) and len(counts) == 4
+    assert "10 times as many images" in more
 
 
 class Killed(Exception):
