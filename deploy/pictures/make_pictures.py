@@ -18,6 +18,7 @@ from pydicom import Dataset
 from viewer import Browser, Reading
 
 from models import packages
+from models.simulation.cohort import anatomies, simulated
 from node.dicom.headers import read_header
 from node.sending import scu
 from node.settings import Peer, Settings
@@ -29,6 +30,8 @@ from workers.pipeline import Environment, Instance
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent / "samples"
+SIMULATED = "simulated-pneumothorax"
+FAMILIES, SEED, UNUSED = 40, 2, 1000  # of the cohort of chest-ct-findings, and a volume that is not in it
 RECEIVED = 1_767_348_930.0  # 2 January 2026
 
 
@@ -74,6 +77,16 @@ STUDIES = (
             Picture("phantom-cr-feet-up-outlines", "S:5 I:1 regions with"),
         ),
     ),
+    Study("chest-ct", "chest-ct-nodules", (Picture("lidc-nodule-cnn-segments", "regions,", row=0),)),
+    Study(
+        SIMULATED,
+        "chest-ct-findings",
+        (
+            Picture("simulated-pneumothorax-segments", "regions,", row=0),
+            Picture("simulated-pneumothorax-outlines", "regions with"),
+            Picture("simulated-pneumothorax-statement", "all findings"),
+        ),
+    ),
     Study("phantom-ct", "chest-ct", (Picture("phantom-ct-oblique-segments", "regions,", row=1),)),
 )
 
@@ -87,10 +100,10 @@ def main() -> None:
         folder = Path(name)
         _draw_phantoms(folder)
         with Orthanc(folder / "pacs", dicomweb=True) as pacs, Ohif(pacs.dicomweb) as viewer:
-            results = {study.folder: _deliver(study, folder, pacs) for study in STUDIES}
+            results = [_deliver(study, folder, pacs) for study in STUDIES]
             with Browser(Path(chromium), (1120, 700)) as browser:
-                for study in STUDIES:
-                    _photograph(study, results[study.folder], pacs, viewer, browser)
+                for study, made in zip(STUDIES, results, strict=True):
+                    _photograph(study, made, pacs, viewer, browser)
 
 
 def _draw_phantoms(folder: Path) -> None:
@@ -100,6 +113,10 @@ def _draw_phantoms(folder: Path) -> None:
     for series, case in enumerate(phantoms.RADIOGRAPHS, start=1):
         phantoms.radiograph(case, 1, series, folder / "phantom-radiographs")
     phantoms.volume(phantoms.OBLIQUE, 2, folder / "phantom-ct")
+    (folder / SIMULATED).mkdir()
+    unseen = next(one for one in anatomies(None, FAMILIES, SEED) if one.split == "test")
+    made = simulated(unseen, SEED, UNUSED, {"Pneumothorax": 0.45})
+    phantoms.scanned(made.volume, 9, folder / SIMULATED, "CT, simulated")
 
 
 def _deliver(study: Study, folder: Path, pacs: Orthanc) -> list[Dataset]:
@@ -110,7 +127,7 @@ def _deliver(study: Study, folder: Path, pacs: Orthanc) -> list[Dataset]:
     instances = [Instance(str(one.SOPInstanceUID), path, RECEIVED) for one, path in zip(headers, images, strict=True)]
     with Decoder() as decoder:
         environment = Environment(decoder, "0.1.0", result_options(Settings()))
-        analysed = pipeline.Study(tuple(instances), folder / f"results-{study.folder}")
+        analysed = pipeline.Study(tuple(instances), folder / f"results-{study.folder}-{study.package}")
         report = pipeline.analyze(analysed, [model], environment)
     made = [Path(result.path) for result in report.results]
     peer = Peer(ae_title="ORTHANC", host="127.0.0.1", port=pacs.dicom_port)
