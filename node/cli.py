@@ -27,6 +27,13 @@ StudyOrJob = Annotated[
 StudyUid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID, as `readfirst status` shows it.")]
 
 
+Patient = Annotated[
+    str | None, typer.Option("--patient", metavar="ID", help="Instead: all studies of this Patient ID (0010,0020).")
+]
+Undelivered = Annotated[bool, typer.Option("--undelivered", help="Also where results wait; they are never sent.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would go, and what is in the way.")]
+
+
 class Distribution(StrEnum):
     """Distributions of reading times."""
 
@@ -174,6 +181,50 @@ def retry(target: StudyOrJob, config: Config = None) -> None:
     from node.admin import study_commands
 
     study_commands.retry(config, target)
+
+
+@app.command()
+def pin(uid: StudyUid, config: Config = None) -> None:
+    """Keep all files and rows of a study, against all rules of `[retention]`, until `readfirst unpin`."""
+    from node.admin import retention_commands
+
+    retention_commands.set_pinned(config, uid, pinned=True)
+
+
+@app.command()
+def unpin(uid: StudyUid, config: Config = None) -> None:
+    """Let retention delete a study again that was pinned."""
+    from node.admin import retention_commands
+
+    retention_commands.set_pinned(config, uid, pinned=False)
+
+
+@app.command()
+def delete(
+    uid: Annotated[str | None, typer.Argument(metavar="[UID]", help="Study Instance UID.")] = None,
+    patient: Patient = None,
+    results: Annotated[bool, typer.Option("--results", help="Results, pictures and quarantined objects, too.")] = False,
+    undelivered: Undelivered = False,
+    dry_run: DryRun = False,
+    config: Config = None,
+) -> None:
+    """Delete the images of a study, or of a patient's studies; their findings stay."""
+    from node.admin import retention_commands as commands
+
+    commands.delete(config, commands.Target(uid, patient, undelivered, dry_run), results=results)
+
+
+@app.command()
+def forget(
+    patient: Annotated[str, typer.Option("--patient", metavar="ID", help="Patient ID (0010,0020) as sent.")],
+    undelivered: Undelivered = False,
+    dry_run: DryRun = False,
+    config: Config = None,
+) -> None:
+    """Delete all that is kept of a patient: files, ledger, work items, reports; the audit trail keeps that it was."""
+    from node.admin import retention_commands as commands
+
+    commands.forget(config, commands.Target(None, patient, undelivered, dry_run))
 
 
 @app.command()

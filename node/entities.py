@@ -22,6 +22,19 @@ class StudyState(StrEnum):
     FAILED = "failed"
 
 
+FINISHED = (StudyState.ANALYSED, StudyState.NOT_ANALYSED, StudyState.FAILED)
+
+
+class Part(StrEnum):
+    """What is kept of a study, and deleted by itself."""
+
+    IMAGES = "images"  # the instances as received, and their rows
+    RESULTS = "results"  # the files of our objects; what became of them stays known
+    PICTURES = "pictures"  # of the page for people
+    QUARANTINE = "quarantine"  # our objects that did not pass our own checks
+    ROWS = "rows"  # all that the ledger has of the study
+
+
 class JobKind(StrEnum):
     """What a job is for."""
 

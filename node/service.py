@@ -31,6 +31,7 @@ from node.processes import Supervised, workers
 from node.receiving.c_store import NOT_AUTHORIZED, Receiver
 from node.receiving.store import Store
 from node.reports.store import report_store
+from node.retention.retention import Retention
 from node.scp import station
 from node.settings import Settings
 from node.worklist.orders.listener import listening
@@ -95,6 +96,7 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(sending(sinks, ledger))
         stack.enter_context(listening(settings.worklist.orders, ledger, settings.node.tls, report_store(settings)))
         stack.enter_context(commitment.committing(settings, ledger))
+        stack.enter_context(running("retention", Retention(settings, ledger, recorder, metrics.deleted)))
         associations.subscribe(stored=partial(_stored, recorder), ended=recorder.received)
         server = scp.start(Receiver(settings, ledger, store, associations), recorder)
         stack.callback(server.shutdown)

@@ -17,12 +17,13 @@ from node import audit
 from node.admission.associations import AssociationRegistry, StoreResult
 from node.admission.policy import Caller
 from node.dispatch.broker import TASKS
-from node.entities import JobState
+from node.entities import JobState, Part
 from node.errors import QueueUnavailable
 from node.ledger import workers
 from node.ledger.engine import Ledger
 from node.ledger.tables import INSTANCE, STUDY
 from node.ledger.workers import Readiness
+from node.retention.deleting import Deleted
 from node.sending import circuits
 from node.sending.deliveries import DELIVERY
 from node.settings import Settings
@@ -59,6 +60,16 @@ class Metrics:
             "readfirst_delivery_seconds", "From the study's last instance received to an object delivered",
             ("peer",), buckets=_SECONDS, registry=registry,
         )  # fmt: skip
+        self._removed = Counter(
+            "readfirst_deleted_bytes", "Bytes that retention deleted, by part", ("part",), registry=registry
+        )
+        self._ended = Counter(
+            "readfirst_deleted_studies", "Studies of which retention deleted a part, by part", ("part",),
+            registry=registry,
+        )  # fmt: skip
+        for part in Part:
+            self._removed.labels(part.value)
+            self._ended.labels(part.value)
         registry.register(_States(settings, ledger, waiting))
 
     def watch(self, associations: AssociationRegistry) -> None:
@@ -72,6 +83,12 @@ class Metrics:
         self._answers.labels(peer, f"0x{result.status:04X}").inc()
         if result.status == 0:
             self._bytes.labels(peer).inc(result.size)
+
+    def deleted(self, step: Deleted) -> None:
+        """A part of a study was deleted, or some of it."""
+        self._removed.labels(step.part.value).inc(step.size)
+        if step.study_done:
+            self._ended.labels(step.part.value).inc()
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

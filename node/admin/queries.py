@@ -95,5 +95,6 @@ def study_as_json(row: RowMapping) -> dict[str, Any]:
 _STUDY_KEYS = (
     "study_instance_uid", "state", "reason", "generation", "instances", "priority", "objects_delivered",
     "objects_waiting", "objects_quarantined", "last_error", "calling_ae_title", "evidence",
+    "pinned",
 )  # fmt: skip
-_STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at")
+_STUDY_TIMES = ("first_received_at", "last_received_at", "queued_at", "finished_at", "images_deleted_at")

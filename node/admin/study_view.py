@@ -37,6 +37,17 @@ class StudyView:
         """The packages in shadow mode, by the newest decision."""
         return frozenset(self.decisions[-1]["inputs"].get("silent", ())) if self.decisions else frozenset()
 
+    @property
+    def deleted(self) -> dict[str, RowMapping]:
+        """The event that a part's files were deleted, by part, of those that are gone."""
+        study = self.study
+        if study is None:
+            return {}
+        gone = {part for part in ("results", "pictures") if study[f"{part}_deleted_at"] is not None}
+        gone |= set() if study["instances"] else {"images"}
+        kinds = {f"{part} deleted": part for part in sorted(gone)}
+        return {kinds[event["kind"]]: event for event in self.events if event["kind"] in kinds}
+
     def as_json(self) -> dict[str, Any] | None:
         """The study for `readfirst study --json`, times in ISO 8601; None where only work items name it."""
         if self.study is None:

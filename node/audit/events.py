@@ -49,6 +49,22 @@ def accessed(us: Participant, who: Participant, at: float, study: str, patient: 
     return Message(codes.INSTANCES_ACCESSED, Action.READ, at, parties, _study(study, patient, {}))
 
 
+def deleted(
+    us: Participant, person: Participant | None, at: float, study: str, patient: str, counts: Counts, why: str, *,
+    whole: bool,
+) -> Message:  # fmt: skip
+    """A part of a study was deleted (DICOM Instances Accessed, A.5.3.6), or (`whole`) all (Study Deleted, A.5.3.8).
+
+    Parameters
+    ----------
+    person
+        Who asked for it; None: the node did it by itself.
+    """
+    parties = (replace(person, requestor=True), us) if person else (replace(us, requestor=True),)
+    event, things = codes.STUDY_DELETED if whole else codes.INSTANCES_ACCESSED, _study(study, patient, counts)
+    return Message(event, Action.DELETE, at, parties, things, description=why)
+
+
 def query(
     source: Participant, destination: Participant, at: float, sop_class_uid: str, keys: bytes, syntax: str
 ) -> Message:

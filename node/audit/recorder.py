@@ -187,6 +187,26 @@ class Recorder:
         keys = self._allowed(query.encode())
         yield events.search(_person(address), self._us, self._clock(), path, keys)
 
+    def deleted(
+        self, connection: Connection, study: str, counts: events.Counts, patients: Iterable[str], person: str, why: str,
+        *, whole: bool,
+    ) -> None:  # fmt: skip
+        """A part of a study, or all of it, was deleted: the messages are part of the caller's transaction.
+
+        Parameters
+        ----------
+        person
+            Who asked for it at this machine; empty: the node did it by itself.
+        """
+        now, host = self._clock(), self._us.address
+        who = Participant(person, address=host) if person else None
+        known = tuple(patients) if self._settings.audit.patients else (WITHHELD,)
+        for patient in known or (UNKNOWN,):
+            message = events.deleted(self._us, who, now, study, patient, counts, why, whole=whole)
+            payload = {"at": now, "message": as_xml(message, self._source), "warning": False}
+            made = [NewJob(JobKind.AUDIT_MESSAGE, sink, payload=payload) for sink in self.sinks]
+            jobs.put_all(connection, made, now)
+
     def keep(self, messages: _Messages) -> None:
         """Put messages into the ledger, with those that it did not take before."""
         made = [

@@ -12,7 +12,7 @@ from typing import Any
 from node.durable import sync_folder
 from node.errors import NotTaken
 
-NAME = "audit.log"
+NAME, ASIDE = "audit.log", "audit-*.log"  # the second: files that were put aside
 _FOR_US, _FOLDER_FOR_US = 0o600, 0o700
 
 

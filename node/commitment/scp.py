@@ -17,6 +17,7 @@ from node.commitment.result_receiver import receive_result
 from node.commitment.result_sender import log_sent, make_result
 from node.commitment.same_association import ANSWER_SECONDS, GRACE_SECONDS, RequestAssociation
 from node.errors import NotUnderstood, OutOfResources
+from node.ledger import deletion
 from node.receiving.c_store import Receiver
 
 _log = structlog.get_logger(__name__)
@@ -68,7 +69,9 @@ class CommitmentScp:
             return _NOT_AUTHORIZED, {"reason": "this peer has no table with send = ['images']"}
         request = _read(event)
         with self._ledger.write() as connection:
-            request_id = requests.put(connection, caller, request, self._clock(), _HOLD)
+            now, uids = self._clock(), (reference.sop_instance_uid for reference in request.references)
+            request_id = requests.put(connection, caller, request, now, _HOLD)
+            deletion.protect(connection, uids, self._settings.node.data, now)
         if request_id is not None:
             event.assoc.follow_up(lambda: self._send_result(RequestAssociation(event.assoc), request_id))
         return _SUCCESS, {"transaction": request.transaction_uid, "instances": len(request.references)}

@@ -23,7 +23,7 @@ from node.processes import die_with_parent
 
 _log = structlog.get_logger(__name__)
 _START_SECONDS = 20.0
-_PREFIX = "readfirst-"
+_PREFIX, _SOCKET = "readfirst-", "redis.sock"
 
 
 class EmbeddedRedis:
@@ -33,7 +33,7 @@ class EmbeddedRedis:
         self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket_folder = folder.resolve() if _holds_sockets(folder) else Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self.socket = self._socket_folder / "redis.sock"
+        self.socket = self._socket_folder / _SOCKET
         self.process: subprocess.Popen[bytes] | None = None
         self._locked: IO[bytes] | None = None
 
@@ -130,6 +130,12 @@ class EmbeddedRedis:
             return False
         finally:
             client.close()
+
+
+def socket_of(folder: Path) -> Path | None:
+    """The socket of the server that writes to this folder; None where none ever did."""
+    note = folder / "socket-folder"
+    return Path(note.read_text()) / _SOCKET if note.exists() else None
 
 
 def _holds_sockets(folder: Path) -> bool:

@@ -275,12 +275,12 @@ def note(connection: Connection, study_instance_uid: str, at: float, kind: str, 
 
 
 def _prepare_sqlite(engine: Engine) -> None:
-    """WAL, full durability, foreign keys, and transactions that take the write lock at once."""
+    """WAL, full durability, foreign keys, deleted rows overwritten, transactions that take the write lock at once."""
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy's own BEGIN below, not sqlite3's late one
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -243,7 +243,8 @@ def finish(
     records its end.
     """
     ended = {"state": report.state, "reason": report.reason, "finished_at": now}
-    if not _end(connection, study_instance_uid, generation, **ended):
+    made = {"results_deleted_at": None, "pictures_deleted_at": None}
+    if not _end(connection, study_instance_uid, generation, **ended, **made):
         return False
     jobs.remove(connection, _job(study_instance_uid))
     connection.execute(FINDING.delete().where(FINDING.c.study_instance_uid == study_instance_uid))
@@ -266,11 +267,11 @@ def finish(
 
 
 def retry(connection: Connection, study_instance_uid: str, now: float) -> bool:
-    """Queue a failed or not analysed study again."""
+    """Queue a failed or not analysed study again, unless its images were deleted."""
     ended = STUDY.c.state.in_((StudyState.FAILED, StudyState.NOT_ANALYSED))
     here = and_(STUDY.c.study_instance_uid == study_instance_uid, ended)
     study = connection.execute(select(STUDY).where(here)).mappings().first()
-    if study is None:
+    if study is None or study["deleting"] or study["images_deleted_at"] is not None:
         return False
     values = {"state": StudyState.QUEUED, "reason": "", "queued_at": now, "finished_at": None}
     connection.execute(update(STUDY).where(here).values(values))

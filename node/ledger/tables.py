@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     true,
 )
 
@@ -48,7 +49,20 @@ STUDY = Table(  # one row a study, in the state of its newest generation
     Column("sent_rank", Integer, nullable=False, default=1, server_default="1"),  # node.entities, by the DIMSE priority
     Column("header", JSON),  # what the worklist needs of a header, DICOM JSON Model; nothing until one could be read
     Column("queue_attempts", Integer, nullable=False, default=0, server_default="0"),  # to queue this generation
+    Column("pinned", Boolean, nullable=False, default=False, server_default=false()),  # nothing of it is deleted
+    Column("committed_at", Float),  # when a sender last requested storage commitment of it
+    Column("deleting", String(16), nullable=False, default="", server_default=""),  # node.ledger.deletion
+    Column("deletion", JSON(none_as_null=True)),  # why, by whom, what is gone already; while `deleting` is not empty
+    Column("images_deleted_at", Float),  # none: there may be files; so with results and pictures
+    Column("results_deleted_at", Float),
+    Column("pictures_deleted_at", Float),
+    Column("checked_at", Float),  # when it was last found that its images may not go yet
     Index(None, "state"),
+    Index(None, "finished_at"),
+    Index(None, "deleting"),
+    Index(None, "images_deleted_at", "finished_at"),
+    Index(None, "results_deleted_at", "finished_at"),
+    Index(None, "pictures_deleted_at", "finished_at"),
 )
 
 INSTANCE = Table(  # one row a file on disk

@@ -21,7 +21,7 @@ from node.dicom.headers import read_attributes
 from node.dicom.identity import identify, is_received_uid
 from node.entities import BY_DIMSE_PRIORITY, MEDIUM, StoredInstance
 from node.errors import NotUnderstood, OutOfResources, Refused, UnreadableInstance
-from node.ledger import studies
+from node.ledger import deletion, studies
 from node.ledger.engine import Ledger
 from node.receiving import instances
 from node.receiving.store import Incoming, Store
@@ -143,8 +143,12 @@ class StoreOperation:
             return {}
 
     def _record(self, connection: Connection, stored: StoredInstance, header: Json | None) -> instances.Recorded:
+        assert self._incoming is not None
         now, rank = time.time(), BY_DIMSE_PRIORITY.get(self._request.priority, MEDIUM)
+        stored = self._incoming.kept(stored)
         recorded = instances.record_instance(connection, stored, self._peer, now, rank)
+        if recorded.stopped:
+            deletion.forget_missing(connection, stored.key.study_instance_uid, self._receiver.store.data)
         if header:
             studies.set_header(connection, stored.key.study_instance_uid, header)
         if recorded.reopened:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, case, exists, false, insert, select, update
 
 from node.entities import MEDIUM, StoredInstance, StudyState
-from node.ledger import studies
+from node.ledger import deletion, studies
 from node.ledger.engine import note, run_plainly
 from node.ledger.tables import INSTANCE, RESULT, STUDY
 
@@ -47,6 +47,7 @@ class Recorded:
     generation: int
     reopened: bool = False  # it opened the study's next generation
     elsewhere: bool = False  # another study holds an instance of the same SOP Instance UID
+    stopped: bool = False  # a part of its study was being deleted: what is left stays
 
 
 def record_instance(
@@ -73,10 +74,14 @@ def record_instance(
     }
     if run_plainly(connection, _JOIN, values).rowcount:
         return Recorded(new=True, conflict=False, generation=_grow(connection, uid, now, rank))
+    stopped = deletion.stop(connection, uid, now)
     known = connection.execute(_KNOWN, {"uid": key.sop_instance_uid}).all()
     for row in known:
         if row.study_instance_uid == uid and row.sha256 == stored.sha256:
-            return Recorded(new=False, conflict=row.conflict, generation=row.generation)
+            if stopped:  # its file may have gone, and is here anew
+                here = update(INSTANCE).where(INSTANCE.c.id == row.id)
+                connection.execute(here.values(path=stored.path, received_at=now))
+            return Recorded(new=False, conflict=row.conflict, generation=row.generation, stopped=stopped)
     conflict = any(row.study_instance_uid == uid for row in known)
     analysed = not conflict and not _is_own_result(connection, key.sop_instance_uid)
     generation, reopened = _join_study(connection, uid, calling_ae_title, now, rank, grows=analysed)
@@ -86,7 +91,7 @@ def record_instance(
     elsewhere = bool(known) and not conflict
     if elsewhere:
         note(connection, uid, now, "same UID elsewhere", f"{key.sop_instance_uid} is known in another study, too")
-    return Recorded(new=True, conflict=conflict, generation=generation, reopened=reopened, elsewhere=elsewhere)
+    return Recorded(True, conflict, generation, reopened, elsewhere, stopped)
 
 
 def _grow(connection: Connection, uid: str, now: float, rank: int) -> int:
@@ -115,15 +120,18 @@ def _join_study(
         note(connection, uid, now, "receiving", f"first instance from {calling_ae_title}")
         return 1, False
     generation: int = study.generation
+    here = STUDY.c.study_instance_uid == uid
     if not grows:
+        connection.execute(update(STUDY).where(here).values(images_deleted_at=None))
         return generation, False
     if study.state == StudyState.RECEIVING:
         return _grow(connection, uid, now, rank), False
     generation += 1
     values: dict[str, object] = {"last_received_at": now, "generation": generation, "state": StudyState.RECEIVING}
+    values |= {"images_deleted_at": None, "checked_at": None}
     values |= {"sent_rank": rank, "reason": "", "evidence": "", "queued_at": None, "finished_at": None}
     values["queue_attempts"] = 0
     studies.drop_analysis(connection, uid)
     note(connection, uid, now, "late images", f"generation {generation} opened by {calling_ae_title}")
-    connection.execute(update(STUDY).where(STUDY.c.study_instance_uid == uid).values(values))
+    connection.execute(update(STUDY).where(here).values(values))
     return generation, True

@@ -39,9 +39,13 @@ class Store:
         self.space = SpaceGuard(self.root, min_free_bytes)
 
     def prepare(self) -> None:
-        """Create the folder and remove what writers that were killed left behind; others may be writing just now."""
+        """Create the folders and remove what was left behind; others may be writing just now."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.incoming.mkdir(exist_ok=True)
+        self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Remove what writers that were killed left behind."""
         for leftover in self.incoming.glob(f"*{PART}"):
             with suppress(FileNotFoundError):
                 if time.time() - leftover.stat().st_mtime > _LEFT_BEHIND:
@@ -128,15 +132,31 @@ class Incoming:
             The disk did not take the file.
         """
         sha256 = self._hash.hexdigest()
-        folder = self._store.root / key.study_instance_uid / key.series_instance_uid
         try:
-            make_folder(folder, self._store.root)
-            os.fdatasync(self._descriptor)
-            path = _named(Path(self._temporary), folder, key.sop_instance_uid, sha256)
-            sync_folder(folder)
+            try:
+                path = self._name(key, sha256)
+            except FileNotFoundError:  # retention removed the empty folder just now
+                path = self._name(key, sha256)
         except OSError as error:
             raise _not_taken(error) from error
         return StoredInstance(key, transfer_syntax_uid, str(path.relative_to(self._store.data)), sha256, self.size)
+
+    def kept(self, stored: StoredInstance) -> StoredInstance:
+        """What `keep` returned, named again where retention has deleted the file since.
+
+        Called in the transaction that records the instance: from there on nobody deletes it unseen.
+        """
+        if (self._store.data / stored.path).exists():
+            return stored
+        return self.keep(stored.key, stored.transfer_syntax_uid)
+
+    def _name(self, key: InstanceKey, sha256: str) -> Path:
+        folder = self._store.root / key.study_instance_uid / key.series_instance_uid
+        make_folder(folder, self._store.root)
+        os.fdatasync(self._descriptor)
+        path = _named(Path(self._temporary), folder, key.sop_instance_uid, sha256)
+        sync_folder(folder)
+        return path
 
     def close(self) -> None:
         """Delete the file, but for the name that `keep` gave it."""

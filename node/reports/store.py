@@ -61,10 +61,14 @@ class ReportStore:
 
     def all(self) -> Iterator[ReceivedReport]:
         """Every report, by the name of its file."""
+        return (report for _path, report in self.files())
+
+    def files(self) -> Iterator[tuple[Path, ReceivedReport]]:
+        """Every report with its file."""
         for path in sorted(self.folder.glob(f"*{ENDING}")):
             found = _read(path)
             if found is not None:
-                yield found
+                yield path, found
 
 
 def report_store(settings: Settings) -> ReportStore | None:

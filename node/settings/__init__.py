@@ -11,7 +11,7 @@ from node.settings.peers import Peer
 from node.settings.policy import Policy, PolicyRule
 from node.settings.results import Results
 from node.settings.settings import DEFAULT_FILE, Settings, load
-from node.settings.storage import Database, Queue
+from node.settings.storage import Database, Queue, Retention
 from node.settings.web import ALL_RIGHTS, Web, WebRight, WebTls, WebToken
 from node.settings.worklist import Hl7Sink, UpsSink, Webhook, Worklist
 
@@ -37,6 +37,7 @@ __all__ = [
     "Reports",
     "Repository",
     "Results",
+    "Retention",
     "Settings",
     "Tls",
     "UpsSink",

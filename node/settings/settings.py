@@ -25,7 +25,7 @@ from node.settings.node import Limits, Node
 from node.settings.orders import Reports
 from node.settings.peers import Peer
 from node.settings.results import Results
-from node.settings.storage import Database, Queue
+from node.settings.storage import Database, Queue, Retention
 from node.settings.web import Web
 from node.settings.worklist import Worklist
 
@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     commitment: Commitment = Commitment()
     audit: Audit = Audit()
     reports: Reports = Reports()
+    retention: Retention = Retention()
 
     @model_validator(mode="after")
     def _the_ups_peer_is_there(self) -> Settings:

@@ -20,7 +20,7 @@ from node.admin import retry as retrying
 from node.dicom.identity import is_received_uid
 from node.dispatch.broker import TASKS
 from node.entities import JobState, StudyState
-from node.errors import QueueUnavailable
+from node.errors import OutOfResources, QueueUnavailable, ReadFirstError
 from node.ledger import jobs, workers
 from node.ledger.tables import FINDING, STUDY
 from node.sending import circuits, deliveries
@@ -55,8 +55,13 @@ def retry(request: Request, _form: Form) -> Response:
     context, uid = context_of(request), request.path_params["uid"]
     if not is_received_uid(uid):
         raise HTTPException(404, "No such study is known here.")
-    with context.ledger.write() as connection:
-        done = retrying.retry(connection, uid, context.clock())
+    try:
+        with context.ledger.write() as connection:
+            done = retrying.retry(connection, uid, context.clock())
+    except OutOfResources:
+        raise
+    except ReadFirstError as error:
+        raise HTTPException(409, str(error)) from error
     if not any(done):
         raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
     return panel(request)

@@ -23,7 +23,7 @@ from node.web.pages.rendering import page
 from node.worklist.items.rows import load
 from node.worklist.reading.work_items import as_row
 
-_UNKNOWN = "No such study is known here."
+_UNKNOWN = "No such study is known here, or what was known of it was deleted (retention.rows_days)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def picture(request: Request) -> Response:
         found = connection.execute(of_study.where(PICTURE.c.id == request.path_params["number"])).first()
     file = context.settings.node.data / found.path if found else None
     if found is None or file is None or not file.is_file():
-        raise HTTPException(404, "This picture is no longer there: load the study again.")
+        raise HTTPException(404, "This picture is not kept any more: load the study again, its page has what is left.")
     context.recording.submit(context.audit.shown, address_of(request), found.study_instance_uid, part=True)
     return FileResponse(file, media_type="image/png")
 

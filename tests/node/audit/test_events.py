@@ -29,6 +29,8 @@ MESSAGES: dict[str, Message] = {
         US, PEER, AT, STUDY, PATIENT, {CT: 1}, Action.READ, EventOutcome.MINOR, "it\nwas refused"
     ),
     "accessed": events.accessed(US, PERSON, AT, STUDY, PATIENT),
+    "deleted": events.deleted(US, None, AT, STUDY, PATIENT, {CT: 2}, "images deleted by retention", whole=False),
+    "forgotten": events.deleted(US, PERSON, AT, STUDY, PATIENT, {}, "rows deleted by readfirst forget", whole=True),
     "query": events.query(PEER, US, AT, FIND, KEYS, SYNTAX),
     "search": events.search(PERSON, US, AT, "/dicomweb/workitems", b"PatientID=4711"),
     "alert": events.alert(US, PEER, AT, NODE_AUTHENTICATION, "not known <here> & now"),
@@ -45,6 +47,8 @@ TABLE = {
     "stored": ("110104", "C", "", ENDS, OF_STUDY),
     "failed": ("110104", "R", "", ENDS, OF_STUDY),
     "accessed": ("110103", "R", "", ("", ""), OF_STUDY),
+    "deleted": ("110103", "D", "", ("",), OF_STUDY),
+    "forgotten": ("110105", "D", "", ("", ""), OF_STUDY),
     "query": ("110112", "E", "", ENDS, (("2", "3", "110181", FIND),)),
     "search": ("110112", "E", "", ENDS, (("2", "3", "12", "/dicomweb/workitems"),)),
     "alert": ("110113", "E", "110126", ("", ""), (("2", "13", "110182", "10.0.0.5"),)),

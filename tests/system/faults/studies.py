@@ -85,7 +85,7 @@ class Patients:
         """Another content under the same UIDs."""
         ds = dcmread(image.path)
         ds.SeriesDescription = "changed"
-        return _written(ds, self._folder / f"{image.sop_instance_uid}.changed.dcm")
+        return written(ds, self._folder / f"{image.sop_instance_uid}.changed.dcm")
 
     def _saved(self, ds: Dataset, number: int, padding: int) -> Image:
         study = f"{ROOT}.{self._count}"
@@ -93,10 +93,10 @@ class Patients:
         ds.PatientID, ds.AccessionNumber, ds.FrameOfReferenceUID = f"F{self._count}", f"F{self._count}", f"{study}.0"
         block = ds.private_block(0x0099, "READFIRST FAULTS", create=True)
         block.add_new(0x01, "OB", bytes(padding))
-        return _written(ds, self._folder / f"{ds.SOPInstanceUID}.dcm")
+        return written(ds, self._folder / f"{ds.SOPInstanceUID}.dcm")
 
 
-def _written(ds: Dataset, path: Path) -> Image:
+def written(ds: Dataset, path: Path) -> Image:
     """The file of a Data Set, and the hash of what is written of it, which no product code has read."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID

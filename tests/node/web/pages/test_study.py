@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from node.entities import Part
+from node.ledger import deletion
 from node.ledger.engine import SQLITE, Ledger
+from node.retention.deleting import Deleter
 from tests.node.audit.test_recorder import told
 from tests.node.phantoms import STUDY
 from tests.node.web.conftest import Site, analyse, arrive
@@ -80,3 +83,17 @@ def test_the_page_shows_each_finding_with_its_threshold(analysed: Site) -> None:
     page = analysed.client.get(f"/study/{STUDY}").text
     assert page.count("threshold 50.0") == page.count("threshold 40.0") == 1
     assert page.index("Pneumothorax") < page.index("Effusion")  # the present ones first
+
+
+def test_a_study_whose_images_are_gone_says_when_and_why_and_shows_its_findings(analysed: Site) -> None:
+    context = analysed.context
+    with context.ledger.write() as connection:
+        assert deletion.begin(connection, STUDY, (Part.IMAGES, Part.PICTURES), "retention", "pacs has them", 0.0)
+    deleter = Deleter(context.ledger, context.settings.node.data, context.audit, lambda: 1_800_000_000.0)
+    while deleter.step(STUDY):
+        pass
+    shown = analysed.client.get(f"/study/{STUDY}").text
+    assert "The images were deleted on 2027-01-15 (1 instance, by retention: pacs has them): read the study in" in shown
+    assert "Pneumothorax" in shown
+    assert "No picture" not in shown
+    assert "is not kept any more" in analysed.client.get("/picture/1").text
