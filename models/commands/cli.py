@@ -9,6 +9,7 @@ import typer
 from models.commands.add import add
 from models.commands.data.simulate import simulate
 from models.commands.evaluate import evaluate
+from models.commands.export import export
 from models.commands.finetune import finetune
 from models.commands.labels.findings import list_findings
 from models.commands.labels.label_reports import label_reports
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "verify": verify,
     "add": add,
+    "export": export,
     "train": train,
     "label-reports": label_reports,
     "predict": predict,

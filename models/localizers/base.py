@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import DeviceError
-from models.localizers.registry import Localized, register
+from models.localizers.registry import Graph, Localized, register
 from models.networks.protocols import Foldable
 from models.networks.registry import NETWORKS
 
@@ -22,9 +22,16 @@ if TYPE_CHECKING:
     from models.localizers.registry import Localizer
     from models.networks.protocols import SpatialNetwork
 
+    Explain = Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]
     Built = TypeVar("Built", bound=nn.Module)
 
 Method = TypeVar("Method", bound="NetworkLocalizer")
+IMAGE = (
+    "One image (1, 1, rows, columns), 0 (black) to 1 (white) as a viewer shows it (VOI LUT, MONOCHROME2), the patient's"
+    " left on the right, fitted into that size with black beside it."
+)
+LOGITS = {"logits": "(1, labels), before the card's calibration"}
+MAPS = "(1, labels, h, w), covering the input; a region is where a map reaches the label's thresholds"
 
 
 class OnNetwork(ABC):
@@ -59,6 +66,24 @@ class OnNetwork(ABC):
         x = ((x - self.mean) / self.std).expand(1, self.channels, *x.shape)
         return x.contiguous(memory_format=torch.channels_last)
 
+    def graph(self, card: Card) -> Graph:
+        """The logits alone; see `models.localizers.registry.Exportable`."""
+        left = f"The {card.localizer} maps of the node are no part of the forward pass, and are not here."
+        return self.image_graph(card, lambda features: (self.network.classify(features),), LOGITS, left)
+
+    def image_graph(self, card: Card, explain: Explain, outputs: dict[str, str], left: str) -> Graph:
+        """A graph of whole images; `explain` makes logits, or logits and maps, or maps of the network's features."""
+        from models.networks.modules.graph import ImageGraph
+
+        def own(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+            found = self.localize(x[0, 0], None)
+            return tuple({"logits": found.logits, "maps": found.saliency}[name][None] for name in outputs)
+
+        assert card.input.size is not None
+        network: Any = self.network
+        module = ImageGraph(network, card.network, explain)
+        return Graph(module, outputs, (1, 1, *card.input.size), {}, IMAGE, left, lambda x, _: x[None, None], own)
+
 
 class NetworkLocalizer(OnNetwork):
     """Asks the network once; a method adds what it makes of features."""
@@ -76,6 +101,17 @@ class NetworkLocalizer(OnNetwork):
             if device.type == "cpu":
                 raise
             raise DeviceError(f"The device {str(device)!r} failed: {str(error).splitlines()[0]}.") from error
+
+    def graph(self, card: Card) -> Graph:
+        """Logits and maps; see `models.localizers.registry.Exportable`."""
+        explain = self.traceable(card)
+        if explain is None:
+            return super().graph(card)
+        return self.image_graph(card, explain, LOGITS | {"maps": MAPS}, "")
+
+    def traceable(self, card: Card) -> Explain | None:
+        """`explain` as a computation of the features alone; None where it needs gradients that differ by image."""
+        return self.explain
 
     @abstractmethod
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

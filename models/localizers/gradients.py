@@ -11,13 +11,14 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from models.card import Code
+from models.card import Card, Code
 from models.localizers.base import NetworkLocalizer
 from models.networks.protocols import Centred, PooledLinear
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from models.localizers.base import Explain
     from models.networks.protocols import SpatialNetwork
 
 GRADIENT_WEIGHTED = Code("130403", "DCM", "Gradient-weighted class activation")  # CID 217
@@ -36,8 +37,6 @@ class GradientLocalizer(NetworkLocalizer):
 
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Logits (N, L) and maps (N, L, h, w) of what `network.features` gave."""
-        from torch.nn import functional
-
         taps = self.network.centred(features) if isinstance(self.network, Centred) else features
         if isinstance(self.network, PooledLinear):
             logits = self.network.classify(features)
@@ -46,9 +45,44 @@ class GradientLocalizer(NetworkLocalizer):
         else:
             logits, gradients = label_gradients(self.network, features)
             parts = [self.part(gradient, tap) for gradient, tap in zip(gradients, taps, strict=True)]
+        return logits, self._joined(parts, features)
+
+    def traceable(self, card: Card) -> Explain | None:
+        """`explain`, where the gradients are the same whatever the image: then they are constants of the graph."""
+        if isinstance(self.network, PooledLinear):
+            return self.explain
+        gradients = self._constant_gradients(card)
+        if gradients is None:
+            return None
+
+        def explain(features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+            taps = self.network.centred(features) if isinstance(self.network, Centred) else features
+            parts = [self.part(gradient, tap) for gradient, tap in zip(gradients, taps, strict=True)]
+            return self.network.classify(features), self._joined(parts, features)
+
+        return explain
+
+    def _constant_gradients(self, card: Card) -> tuple[Tensor, ...] | None:
+        """Those of three random images; None where they are not alike."""
+        import torch
+
+        assert card.input.size is not None
+        draws, found = torch.Generator().manual_seed(0), []
+        for _ in range(3):
+            image = torch.rand(card.input.size, generator=draws).numpy()
+            with torch.no_grad():
+                features = self.network.features(self.prepared(image))
+            found.append(label_gradients(self.network, features)[1])
+        first, *others = found
+        alike = all(torch.allclose(*pair, rtol=1e-4) for one in others for pair in zip(first, one, strict=True))
+        return first if alike else None
+
+    def _joined(self, parts: list[Tensor], features: tuple[Tensor, ...]) -> Tensor:
+        from torch.nn import functional
+
         maps = on_finest(parts)
         maps = functional.relu(maps) if self.rectified else maps
-        return logits, self.network.framed(maps, features) if isinstance(self.network, Centred) else maps
+        return self.network.framed(maps, features) if isinstance(self.network, Centred) else maps
 
     @abstractmethod
     def closed(self, weight: Tensor, tap: Tensor) -> Tensor:

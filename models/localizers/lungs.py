@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from models.errors import InputError, PackageError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from models.anatomy.lungs import Lungs
     from models.card import Card
     from models.fitting.lungs import MaskFit, MaskTask
-    from models.localizers.registry import Localizer
+    from models.localizers.registry import Graph, Localizer
     from models.regions import Mask
 
 SIDES = ("Right_lung", "Left_lung")  # the labels of a card, in this order
@@ -68,6 +69,20 @@ class LungLocalizer(NetworkLocalizer):
         confidence = np.clip(confidence, 1e-6, 1.0 - 1e-6)
         maps = [_map(lungs.probability, *pair) for pair in ((lungs.right, lungs.left), (lungs.left, lungs.right))]
         return Localized(np.log(confidence / (1.0 - confidence)).astype(np.float32), np.stack(maps))
+
+    def graph(self, card: Card) -> Graph:
+        """The map of both lungs; see `models.localizers.registry.Exportable`."""
+        left = (
+            "Right and left lung are the two largest parts of the pixels from 0.5 on, the right one on the image's"
+            " left; whether they look like lungs is checked (models/anatomy: parts, plausibility)."
+        )
+        outputs = {"maps": "(1, 1, rows, columns): the probability that a pixel is lung"}
+        found = self.image_graph(card, lambda features: (features[0].sigmoid(),), outputs, left)
+
+        def own(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+            return (NetworkLocalizer.localize(self, x[0, 0], None).saliency[None],)
+
+        return replace(found, own=own)
 
 
 def _map(probability: NDArray[np.float32], own: Mask, other: Mask) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from models.registry import Registry
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from models.anatomy.ct.lungs import SegmentVolume
     from models.anatomy.lungs import Segment
@@ -69,6 +70,50 @@ class SegmentsVolumes(Protocol):
     @property
     def segment(self) -> SegmentVolume:
         """What `OfVolumeLungs.with_volume_lungs` takes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """What of a localizer is one fixed computation that another program can run; see `models.exporters`.
+
+    Attributes
+    ----------
+    module
+        It takes one tensor and returns a tuple: a tensor for each of `outputs`.
+    outputs
+        Names with their meanings; where it gives scores the first is "logits".
+    example
+        Shape of an input that it can be traced with.
+    open_axes
+        Axes of the input whose length is open, by their names.
+    given
+        What the input is, as a sentence: what a caller has to do to an image before.
+    left
+        What a caller has to do after, to have what the node has; "" where nothing is left.
+    inputs
+        The inputs that this package makes of an image (rows, columns), or of a volume and its spacing; InputError
+        where it takes it for none of its own.
+    own
+        What the localizer itself makes of one input, scaled as the card has it, in the order of `outputs`.
+    """
+
+    module: nn.Module
+    outputs: dict[str, str]
+    example: tuple[int, ...]
+    open_axes: dict[int, str]
+    given: str
+    left: str
+    inputs: Callable[[NDArray[np.float32], tuple[float, ...] | None], NDArray[np.float32]]
+    own: Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], ...]]
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A localizer of which something is one fixed computation."""
+
+    def graph(self, card: Card) -> Graph:
+        """That computation; PackageError says why there is none for this card."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from models.errors import DeviceError, InputError
 from models.localizers.base import on_device
-from models.localizers.registry import Localized, register
+from models.localizers.registry import Graph, Localized, register
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +131,54 @@ class SliceMilLocalizer:
         with torch.inference_mode():
             logits: NDArray[np.float32] = self.network.bag_logits(pooled).float().cpu().numpy()
         return logits
+
+    def graph(self, card: Card) -> Graph:
+        """The bag of framed slices; see `models.localizers.registry.Exportable`."""
+        from models.networks.modules.graph import ImageGraph
+
+        size = self.slices.size
+        given = (
+            f"The slices (slices, 1, {size[0]}, {size[1]}) of a chest CT that show lungs, 0 to 1 over HU"
+            f" {self.slices.window[0]:g} to {self.slices.window[1]:g}, each in the square frame of its body, air around"
+            " it (models/slices/framing.py); one slice is a bag, too."
+        )
+        outputs = {
+            "logits": "(1, labels) of the bag, before the card's calibration",
+            "maps": "(slices, labels, h, w), covering the frames: class activation maps times attention and slices",
+            "attention": "(slices,): the weight of each slice in the logits; they add up to 1",
+        }
+        module = ImageGraph(self.network, self.table, self._explained)
+        return Graph(module, outputs, (2, 1, *size), {0: "slices"}, given, "", self._inputs, self._own)
+
+    def _explained(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        from models.networks.modules.tapped import pooled
+
+        slices = pooled(features)
+        weights = self.network.weights(slices)
+        maps = self.network.maps(features) * (weights * slices.shape[0])[:, None, None, None]
+        return self.network.bag_logits(slices)[None], maps, weights
+
+    def _inputs(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> NDArray[np.float32]:
+        """The bag of a volume in HU, or of one picture of a slice (rows, columns) in the card's window."""
+        import numpy as np
+
+        if image.ndim == 3:
+            frames = list(self._frames(image, spacing or (1.0, 1.0, 1.0)).values())
+        else:
+            found = self.frame(image)
+            frames = [found] if found else []
+        if not frames:
+            raise InputError(f"{self.name} sees slices of a chest: none of these shows a body with lungs.")
+        return np.stack([frame.image for frame in frames])[:, None]
+
+    def _own(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        import torch
+
+        seen = self.see(x[:, 0])
+        with torch.inference_mode():
+            weights = self.network.weights(seen.pooled)
+            maps = seen.maps * (weights * len(weights))[:, None, None, None]
+        return self.bag(seen.pooled)[None], maps.cpu().numpy(), weights.cpu().numpy()
 
     def _frames(self, volume: NDArray[np.float32], spacing: tuple[float, ...]) -> dict[int, Framed]:
         """By the slice's index, of those that show lungs."""

@@ -7,10 +7,11 @@ The image is cropped to the lungs (`models.anatomy.crop`). A map is the positive
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from models.card import Code
-from models.errors import InputError
+from models.errors import InputError, PackageError
 from models.localizers.base import on_network
 from models.localizers.cam import CamLocalizer
 from models.localizers.registry import Localized, register
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.anatomy.lungs import Segment
+    from models.anatomy.crop import Crop
+    from models.anatomy.lungs import Lungs, Segment
     from models.card import Card
     from models.fitting.task import Fit, Task
-    from models.localizers.registry import Localizer
+    from models.localizers.registry import Graph, Localizer
     from models.networks.modules.thorax import ThoraxNetwork
 
     Floats = NDArray[np.float32]
@@ -76,18 +78,46 @@ class ThoraxLocalizer:
 
     def localize(self, image: Floats, spacing: tuple[float, ...] | None) -> Localized:
         """Logits (L,), maps (L, MAP_CELLS, MAP_CELLS), zones and remarks; InputError where no lungs are seen."""
-        from models.anatomy.crop import Crop
         from models.anatomy.evidence import Seen, evidence
         from models.anatomy.remarks import measures, remarks
 
-        assert self.segment is not None and self.card.anatomy is not None
         criteria = tuple((label.territory, label.differs) for label in self.card.labels)
-        lungs = self.segment(image)
-        if not lungs.plausible:
-            raise InputError(lungs.reason)
-        crop = Crop.of(lungs)
-        taken = crop.take(image, self.card.anatomy.crop)
+        lungs, crop, taken = self.cropped(image)
         logits, maps, *_ = self.inner.localize(taken, None)
         seen = Seen.of(crop, taken, lungs, {name for name, _ in criteria})
         found = evidence(maps, seen, self.network.normal.cpu().numpy(), criteria)
         return Localized(logits, crop.put(found, MAP_CELLS), lungs.zones, remarks(measures(image, lungs)))
+
+    def cropped(self, image: Floats) -> tuple[Lungs, Crop, Floats]:
+        """The lungs of an image, the square around them, and what the network sees of it; InputError without lungs."""
+        from models.anatomy.crop import Crop
+
+        assert self.segment is not None and self.card.anatomy is not None
+        lungs = self.segment(image)
+        if not lungs.plausible:
+            raise InputError(lungs.reason)
+        crop = Crop.of(lungs)
+        return lungs, crop, crop.take(image, self.card.anatomy.crop)
+
+    def graph(self, card: Card) -> Graph:
+        """The network from the crop on; see `models.localizers.registry.Exportable`."""
+        from models.anatomy.crop import BRIGHTEST, DARKEST, LOWER, MARGIN
+
+        assert card.anatomy is not None and card.network is not None
+        if card.network.scaling != "none":
+            raise PackageError(f'{card.name} scales images before they are cropped: only scaling = "none" is exported.')
+        size = card.anatomy.crop
+        given = (
+            f"The crop (1, 1, {size}, {size}) of a frontal chest radiograph, 0 to 1: the square around both lungs, which the"
+            f" package {card.anatomy.package} finds (exported by itself); side {MARGIN} times the longer side of their box,"
+            f" centre {LOWER} of the side below theirs, black outside of the image; inside, percentile {DARKEST:g} becomes"
+            f" 0 and {BRIGHTEST:g} becomes 1 (models/anatomy/crop.py)."
+        )
+        left = (
+            "The maps are class activation maps of the crop. The node keeps their positive part, times how much the"
+            " chest differs there from normal ones, within the territory of the finding (models/anatomy/evidence.py)."
+        )
+        inner: Any = self.inner
+        whole = card.model_copy(update={"input": card.input.model_copy(update={"size": (size, size)})})
+        found: Graph = inner.graph(whole)
+        return replace(found, given=given, left=left, inputs=lambda x, _: self.cropped(x)[2][None, None])
