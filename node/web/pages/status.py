@@ -58,7 +58,7 @@ def retry(request: Request, _form: Form) -> Response:
     with context.ledger.write() as connection:
         done = retrying.retry(connection, uid, context.clock())
     if not any(done):
-        raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
+        raise HTTPException(409, "It has no failed analysis, nothing kept back and nothing that waits any more.")
     return panel(request)
 
 

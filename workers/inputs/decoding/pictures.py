@@ -39,6 +39,8 @@ def grey_picture(content: bytes, largest_bytes: int) -> tuple[Any, dict[str, obj
             colour = image.mode in ("P", "RGB", "RGBA", "CMYK", "YCbCr", "PA")
     except (BadPixels, MemoryError):
         raise
+    except Image.DecompressionBombError:
+        raise BadPixels("it has more pixels than may be decoded") from None
     except Exception as error:  # Pillow's plugins raise what their parsers do
         raise BadPixels("it is damaged or cut") from error
     return np.ascontiguousarray(array.clip(0, 65535).astype("<u2") if wide else array), {"colour": colour}
