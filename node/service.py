@@ -26,6 +26,7 @@ from node.dispatch.work_item import write_reading_work_item
 from node.errors import ConfigurationError
 from node.ledger.engine import open_ledger
 from node.loops import running
+from node.predicting.predictions import Predictions
 from node.privacy import close_to_others
 from node.processes import Supervised, workers
 from node.receiving.c_store import NOT_AUTHORIZED, Receiver
@@ -83,7 +84,11 @@ def run_node(settings: Settings, config: Path | None, *, with_workers: bool) -> 
         stack.enter_context(running("dispatcher", dispatcher))
         stack.enter_context(running("events", EventSender(settings, ledger)))
         key = web.read_key(settings.node.data)
-        pages = web.PageContext(settings, ledger, key, broker.waiting, config, url, audit=recorder, metrics=metrics)
+        predictions = Predictions(settings, broker.predict)
+        predictions.spool.prepare()
+        pages = web.PageContext(
+            settings, ledger, key, broker.waiting, config, url, predictions=predictions, audit=recorder, metrics=metrics
+        )
         worklist = WorklistService(
             ledger,
             station(settings),

@@ -32,6 +32,7 @@ from workers.inputs.decoding.decoder import Decoder
 from workers.lease import extended, record
 from workers.model_set import NOT_NOW, Fault, ModelSet, PredictionFailed
 from workers.pipeline import Environment, Instance, Study, analyze, read_headers
+from workers.predicting.predictor import Predictor
 
 _log = structlog.get_logger(__name__)
 _DISK_SECONDS = 10.0  # until an analysis that the disk or the ledger did not allow is tried again
@@ -94,6 +95,11 @@ class Analyzer:
     def close(self) -> None:
         """The process ends as it should."""
         self.heartbeat.end()
+
+    def predict(self, name: str, package: str, maps: bool, pictures: bool) -> None:
+        """Predict a file of the spool (`node.predicting.spool`), if it is still there."""
+        with self.heartbeat.working():
+            Predictor(self.settings, self.models, lambda: self.decoder).run(name, package, maps, pictures)
 
     def run(self, study_instance_uid: str, generation: int) -> None:
         """Analyse a study's generation, if it is queued in the ledger; safe to call any number of times."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from celery import Celery
 from celery.signals import task_failure, worker_process_init, worker_process_shutdown
 
-from node.dispatch.broker import ANALYZE, DELIVER, TASKS, make_app
+from node.dispatch.broker import ANALYZE, DELIVER, PREDICT, TASKS, make_app
 from node.errors import ConfigurationError
 from node.settings import Settings
 from workers.delivery.deliver import Deliverer
@@ -35,6 +35,7 @@ def make_worker_app(settings: Settings, queues: Collection[str]) -> Celery:
 
         analyzer = Analyzer(settings)
         app.task(name=ANALYZE, shared=False)(_as_function(analyzer.run))
+        app.task(name=PREDICT, shared=False, acks_late=False)(_as_function(analyzer.predict))  # tried once, never again
         worker_process_init.connect(lambda **_: analyzer.warm(), weak=False)
         task_failure.connect(
             lambda sender, exception, kwargs, **_: on_task_failure(settings, sender.name, exception, kwargs), weak=False

@@ -12,6 +12,7 @@ import typer
 from models import packages
 from models.errors import ModelsError, UnknownPackage
 from node import logs
+from node.dispatch.broker import ALONGSIDE
 from node.errors import ConfigurationError
 from node.plurals import counted
 from node.privacy import close_to_others
@@ -39,7 +40,8 @@ def worker(
     profiles.require_known(settings)
     queues = [name.strip() for name in queue.split(",") if name.strip()]
     app = make_worker_app(settings, queues)
-    options = ["--queues", ",".join(queues), "--concurrency", str(concurrency), "--loglevel", "WARNING"]
+    listened = [*queues, *(other for one in queues for other in ALONGSIDE.get(one, {}).values())]
+    options = ["--queues", ",".join(listened), "--concurrency", str(concurrency), "--loglevel", "WARNING"]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--hostname", f"{'-'.join(queues)}@%h"]
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     app.worker_main(["--quiet", "worker", *options])

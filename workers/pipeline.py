@@ -24,15 +24,14 @@ from workers.dicom.uids import Context
 from workers.findings import statement, wording
 from workers.findings.analysed import AnalysedSource, AnalysedStudy, LeftOut
 from workers.findings.findings import Finding, findings_of
-from workers.findings.source import ImageSource, Source, VolumeSource
+from workers.findings.loading import load_source
+from workers.findings.source import Source
 from workers.gate import gate
 from workers.inputs.choose import Target, choose
 from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.eligibility import OUR_OWN, modality_of
 from workers.inputs.frames import instance_uid
 from workers.inputs.patients import by_patient, mixed, named
-from workers.inputs.pixels import image_grid, load_image
-from workers.inputs.volume import load_volume
 from workers.results import pictures
 from workers.results.registry import kinds, make_results
 
@@ -99,13 +98,7 @@ class _Run:
     def load(self, target: Target) -> Source:
         """Decode what the model is to see."""
         paths = {instance.sop_instance_uid: instance.path for instance in self.study.instances}
-        chosen, rules = [paths[uid] for uid in target.sop_instance_uids], self.model.card.input
-        if target.kind == "volume":
-            known = {paths[uid]: one for one in self.headers if (uid := str(one.SOPInstanceUID)) in paths}
-            return VolumeSource(load_volume(chosen, self.environment.decoder, rules, target.frames, known))
-        assert rules.size is not None, "the card's own check: an image model has a size"
-        image = load_image(chosen[0], self.environment.decoder)
-        return ImageSource(image, image_grid(image.dataset, rules.size))
+        return load_source(target, paths, self.headers, self.model.card.input, self.environment.decoder)
 
     def context(self, sources: Sequence[Source]) -> Context:
         """Dated with the last instance that was analysed, not by the clock: a repeated run gives the same bytes."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, select
 
-from node.entities import QUARANTINE, JobState
-from node.ledger import workers
+from node.entities import JobState
+from node.ledger import studies, workers
 from node.ledger.tables import INSTANCE, RESULT, STUDY, WORK_ITEM
 from node.sending import circuits
 from node.sending.deliveries import DELIVERY, FAILING
@@ -57,13 +57,6 @@ def workers_by_name(connection: Connection, now: float) -> list[dict[str, Any]]:
     ]
 
 
-def quarantined() -> ColumnElement[bool]:
-    """Of a row of RESULT: an object of its study's newest generation that did not pass our own checks."""
-    other = RESULT.alias()
-    newest = select(func.max(other.c.generation)).where(other.c.study_instance_uid == RESULT.c.study_instance_uid)
-    return and_(RESULT.c.path.like(f"{QUARANTINE}/%"), RESULT.c.generation == newest.scalar_subquery())
-
-
 def select_studies() -> Select[Any]:
     """Studies, the newest first, with counts of instances and objects, the last error and the worklist's priority."""
     uid = STUDY.c.study_instance_uid
@@ -73,7 +66,7 @@ def select_studies() -> Select[Any]:
         INSTANCE.c.sop_instance_uid.not_in(select(RESULT.c.sop_instance_uid)),
     )
     objects = select(func.count()).select_from(DELIVERY).where(DELIVERY.c.study_instance_uid == uid)
-    faulty = select(func.count()).select_from(RESULT).where(RESULT.c.study_instance_uid == uid, quarantined())
+    faulty = select(func.count()).select_from(RESULT).where(RESULT.c.study_instance_uid == uid, studies.quarantined())
     error = select(DELIVERY.c.last_error).where(DELIVERY.c.study_instance_uid == uid, FAILING)
     items = select(WORK_ITEM.c.priority).where(WORK_ITEM.c.study_instance_uid == uid)
     return select(

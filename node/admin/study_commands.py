@@ -77,6 +77,7 @@ def study(config: Path | None, uid: str, *, as_json: bool) -> None:
     if story["objects_quarantined"]:
         kept = counted(story["objects_quarantined"], "object")
         print_line(f"{kept} kept back: our own checks found a fault, nothing of it was sent; see below")
+        print_line(f"after its repair `readfirst retry {uid}` makes and checks them again", markup=False)
     for table in _tables(story):
         print_table(table)
 
@@ -102,7 +103,8 @@ def _retry_study(config: Path | None, uid: str) -> None:
         _require_known(connection, uid)
         again, due = retrying.retry(connection, uid, now)
     if not again and not due:
-        raise ReadFirstError(f"study {uid} has no failed analysis and nothing that waits; see `readfirst study {uid}`")
+        nothing = "no failed analysis, nothing kept back and nothing that waits"
+        raise ReadFirstError(f"study {uid} has {nothing}; see `readfirst study {uid}`")
     print_line(", ".join(["analysis queued again"] * again + [f"{counted(due, 'job')} due now"] * bool(due)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -12,9 +14,12 @@ from node.errors import QueueUnavailable
 
 ANALYZE = "readfirst.analyze"
 DELIVER = "readfirst.deliver"
-TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue
+PREDICT = "readfirst.predict"
+TASKS = {ANALYZE: "analyze", DELIVER: "deliver"}  # task name -> queue; a worker process each
+ALONGSIDE = {TASKS[ANALYZE]: {PREDICT: "predict"}}  # what the worker of a queue does, too: it has the models
 _SOFT = 0.95  # of the hard limit: the time in which a task may still write down how it ended
 _CONNECT_SECONDS = 2.0
+_ENDED_SECONDS = 10.0  # after its soft limit a prediction's process is ended
 _START_SECONDS = 600.0  # in which a worker's process has loaded its models; Celery's own 4 s would end it
 _PRIORITIES = [0, 2, 3, 5, 6, 8]  # of messages, by precedence (`node.dispatch.fairness`); for Redis 0 is the first
 _SEPARATOR = ":"
@@ -57,7 +62,7 @@ def make_app(url: str, time_limit: float) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        task_routes={name: {"queue": queue} for name, queue in TASKS.items()},
+        task_routes={name: {"queue": queue} for name, queue in (TASKS | ALONGSIDE[TASKS[ANALYZE]]).items()},
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         enable_utc=True,
@@ -79,6 +84,15 @@ class Broker:
         """Notify of the delivery of what is due for a peer, first of all for this study."""
         self._send(DELIVER, _PRIORITIES[0], study_instance_uid=study_instance_uid, peer=peer)
 
+    def predict(self, name: str, package: str, maps: bool, pictures: bool, seconds: float) -> None:
+        """Notify of a file of the spool (`node.predicting.spool`); studies of any precedence are first.
+
+        Whoever takes the message does so within `seconds`, else it is dropped.
+        """
+        names = {"name": name, "package": package, "maps": maps, "pictures": pictures}
+        limits = {"expires": seconds, "soft_time_limit": seconds, "time_limit": seconds + _ENDED_SECONDS}
+        self._send(PREDICT, _PRIORITIES[-1], limits, **names)
+
     def waiting(self, task: str) -> int:
         """Number of messages in the task's queue that no worker has taken.
 
@@ -93,8 +107,8 @@ class Broker:
         except (OperationalError, RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis cannot be reached: {error}") from error
 
-    def _send(self, task: str, priority: int, **names: object) -> None:
+    def _send(self, task: str, priority: int, options: Mapping[str, float] | None = None, **names: object) -> None:
         try:
-            self._app.send_task(task, kwargs=names, retry=False, priority=priority)
+            self._app.send_task(task, kwargs=names, retry=False, priority=priority, **(options or {}))
         except (OperationalError, RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis cannot be reached: {error}") from error

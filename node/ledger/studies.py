@@ -266,9 +266,23 @@ def finish(
     return True
 
 
+def quarantined() -> ColumnElement[bool]:
+    """Of a row of RESULT: an object of its study's newest generation that did not pass our own checks."""
+    other = RESULT.alias()
+    newest = select(func.max(other.c.generation)).where(other.c.study_instance_uid == RESULT.c.study_instance_uid)
+    return and_(RESULT.c.path.like(f"{QUARANTINE}/%"), RESULT.c.generation == newest.scalar_subquery())
+
+
 def retry(connection: Connection, study_instance_uid: str, now: float) -> bool:
     """Queue a failed or not analysed study again, unless its images were deleted."""
     ended = STUDY.c.state.in_((StudyState.FAILED, StudyState.NOT_ANALYSED))
+    """Queue a study again that failed, was not analysed, or of which objects did not pass our own checks.
+
+    Its objects are made and checked anew: those that pass now are delivered, and what a peer has is not sent again.
+    """
+    faulty = select(RESULT.c.study_instance_uid).where(quarantined())
+    analysed = and_(STUDY.c.state == StudyState.ANALYSED, STUDY.c.study_instance_uid.in_(faulty))
+    ended = or_(STUDY.c.state.in_((StudyState.FAILED, StudyState.NOT_ANALYSED)), analysed)
     here = and_(STUDY.c.study_instance_uid == study_instance_uid, ended)
     study = connection.execute(select(STUDY).where(here)).mappings().first()
     if study is None or study["deleting"] or study["images_deleted_at"] is not None:

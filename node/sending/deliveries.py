@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 
-from node.entities import JobKind, JobState, ResultObject
+from node.entities import QUARANTINE, JobKind, JobState, ResultObject
 from node.ledger import jobs
 from node.ledger.engine import note
 from node.ledger.jobs import LEASE, NewJob
@@ -74,6 +74,7 @@ def put(
             state = plan(peer, result.kind)
             if state is not None:
                 _put_one(connection, study_instance_uid, result, peer, state, now)
+    _drop_not_made(connection, study_instance_uid, generation, [result.sop_instance_uid for result in results])
     if not results or any(not one.fault for one in results):  # what only failed replaces nothing
         older = (
             _of(study_instance_uid, None, JobState.PENDING, JobState.STANDBY),
@@ -81,6 +82,15 @@ def put(
         )
         jobs.change(connection, *older, state=JobState.SUPERSEDED, lease_until=None)
     return jobs.lanes(connection, _of(study_instance_uid, None, JobState.PENDING))
+
+
+def _drop_not_made(connection: Connection, study_uid: str, generation: int, made: Sequence[str]) -> None:
+    """Forget what a repaired package makes no more: objects of this generation that did not pass our own checks."""
+    faulty = and_(RESULT.c.path.like(f"{QUARANTINE}/%"), RESULT.c.sop_instance_uid.not_in(made))
+    here = and_(RESULT.c.study_instance_uid == study_uid, RESULT.c.generation == generation, faulty)
+    gone = connection.execute(select(RESULT.c.sop_instance_uid).where(here)).scalars().all()
+    jobs.change(connection, _of(study_uid, None, JobState.QUARANTINED), JOB.c.key.in_(gone), state=JobState.SUPERSEDED)
+    connection.execute(RESULT.delete().where(here))
 
 
 def _record_result(connection: Connection, study_uid: str, generation: int, result: ResultObject, now: float) -> None:

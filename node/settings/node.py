@@ -87,4 +87,14 @@ class Limits(Section):
         description="that one peer (UPS-RS: one address) has made and that are kept; one more is refused with 0x0213 "
         "(503)",
     )  # fmt: skip
+    predictions: int = Field(
+        4, ge=0, le=64,
+        description="files that `/predict` has at once, from the first byte to the answer; one more is refused with "
+        "503; `0`: it is not served",
+    )  # fmt: skip
+    prediction_mb: int = Field(512, ge=1, description="MiB of a file for `/predict`; a longer one is refused with 413")
+    prediction_seconds: float = Field(
+        60.0, gt=0.0, le=600.0,
+        description="for `/predict`: until a file is received, until a worker takes it, and until it is predicted",
+    )  # fmt: skip
     instances_per_second: int = Field(0, ge=0, description="of one peer, in the same way; `0`: no limit")

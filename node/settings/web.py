@@ -27,7 +27,7 @@ class WebTls(Section):
     key: Path = Field(description="its private key")
 
 
-WebRight = Literal["read", "change", "metrics", "subscriptions"]
+WebRight = Literal["read", "change", "metrics", "subscriptions", "predict"]
 ALL_RIGHTS: tuple[WebRight, ...] = get_args(WebRight)
 
 
@@ -46,7 +46,8 @@ class WebToken(Section):
     token: str = Field(min_length=_TOKEN_LENGTH, description=f"at least {_TOKEN_LENGTH} characters, random")
     rights: tuple[WebRight, ...] = Field(
         description='`"read"` (pages, search, retrieve, subscribe), `"change"` (claim, complete, retry; work items '
-        'made or changed), `"metrics"` (`/metrics`), `"subscriptions"` (act for every subscriber\'s AE title)'
+        'made or changed), `"metrics"` (`/metrics`), `"subscriptions"` (act for every subscriber\'s AE title), '
+        '`"predict"` (files predicted at `/predict`, nothing else)'
     )
     ae_title: AETitle | None = Field(None, description="the subscriber that it may always act for (UPS-RS)")
 

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from node.web.access.guard import API, Guard
 from node.web.context import PageContext
-from node.web.pages import live, login, status, study, worklist
+from node.web.pages import live, login, predict, status, study, worklist
 from node.web.pages.forms import posting
 from node.web.pages.rendering import STATIC, refused
 
@@ -33,6 +33,9 @@ _ROUTES = (
     Route("/status/retry-job/{number:int}", posting(status.retry_job), methods=["POST"]),
     Route("/status/retry/{uid}", posting(status.retry), methods=["POST"]),
     Route("/status/check", posting(status.check), methods=["POST"]),
+    Route("/predict", predict.show),
+    Route("/predict", predict.predict, methods=["POST"]),
+    Route("/predict/openapi.json", predict.description),
     Route("/metrics", status.metrics),
     Route("/feedback.csv", study.feedback_csv),
     Route("/events", live.events),

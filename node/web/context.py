@@ -14,6 +14,7 @@ from starlette.requests import Request
 from node.admin.metrics import Metrics
 from node.audit import Recorder
 from node.ledger.engine import Ledger
+from node.predicting.predictions import Predictions
 from node.settings import Settings
 from node.web.access.guard import SESSION
 from node.web.access.sessions import ENDED_FILE, Session, Sessions
@@ -33,6 +34,8 @@ class PageContext:
         Number of messages in the queue of a task (`node.dispatch.broker`); raises QueueUnavailable.
     config, queue_url
         Handed to a command that the page starts.
+    predictions
+        Files that are predicted; None: none are.
     recording
         One thread that records what pages have shown, in order: no request waits for the ledger's write lock.
     """
@@ -44,6 +47,7 @@ class PageContext:
     config: Path | None = None
     queue_url: str = ""
     clock: Callable[[], float] = time.time
+    predictions: Predictions | None = None
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     audit: Recorder = field(default=None)  # type: ignore[assignment]  # made of the settings unless given
     metrics: Metrics = field(default=None)  # type: ignore[assignment]  # likewise

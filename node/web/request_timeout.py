@@ -10,6 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS = 10.0  # twice as long at most
+_ENOUGH = 1 << 20  # bytes in that time that let a long body go on; how long a body may be its endpoint decides
 _INCOMPLETE = (h11.IDLE, h11.SEND_BODY)
 
 
@@ -24,8 +25,14 @@ class RequestTimeoutProtocol(H11Protocol):
         """Begin to watch it."""
         super().connection_made(transport)
         self._began = self.loop.time()
+        self._received = 0
         self._make_room()
         self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes."""
+        self._received += len(data)
+        super().data_received(data)
 
     def _make_room(self) -> None:
         live = [one for one in self.connections if not one.transport.is_closing()]
@@ -52,7 +59,7 @@ class RequestTimeoutProtocol(H11Protocol):
             return
         self._watch()
 
-    def _unfinished(self) -> tuple[object, object] | None:
+    def _unfinished(self) -> tuple[object, ...] | None:
         """The request that was not received whole yet."""
         state = self.conn.their_state
-        return (self.cycle, state) if state in _INCOMPLETE else None
+        return (self.cycle, state, self._received // _ENOUGH) if state in _INCOMPLETE else None

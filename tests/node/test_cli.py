@@ -358,7 +358,7 @@ def test_retry_queues_an_analysis_again(readfirst: Readfirst, known: Path, ledge
         assert [row["study_instance_uid"] for row in notifications.unnotified(connection, time.time())] == [uid]
     again = readfirst("retry", uid, "--config", known)
     assert (again.code, again.out) == (1, "")
-    assert f"study {uid} has no failed analysis and nothing that waits" in again.err
+    assert f"study {uid} has no failed analysis, nothing kept back and nothing that waits" in again.err
 
 
 def test_retry_of_a_study_that_nobody_knows_is_a_sentence(readfirst: Readfirst, known: Path) -> None:

@@ -25,11 +25,17 @@ API = "/dicomweb"  # for programs, not browsers: a Bearer token instead of a coo
 
 _LOG = structlog.get_logger(__name__)
 _PUBLIC = ("/login", "/static/")
-_FOR_PROGRAMS = ("/events", "/metrics")  # no login page helps their callers
+PREDICT = "/predict"  # a page for people, and by POST a service for programs
+_FOR_PROGRAMS = ("/events", "/metrics", f"{PREDICT}/openapi.json")  # no login page helps their callers
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _READ_BY_POST = ("/lines",)  # its filters may hold a patient's name
 _FOR_ALL = ("/logout",)
-_DOES: Mapping[WebRight, str] = {"read": "read", "change": "change anything", "metrics": "read metrics"}
+_DOES: Mapping[WebRight, str] = {
+    "read": "read",
+    "change": "change anything",
+    "metrics": "read metrics",
+    "predict": "have files predicted",
+}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -63,6 +69,12 @@ class GuardedRequest:
     @property
     def is_api(self) -> bool:
         return self.path == API or self.path.startswith(f"{API}/")
+
+    @property
+    def is_of_program(self) -> bool:
+        """Of a service for programs; a browser names where each of its posts is from."""
+        posted = self.path == PREDICT and self.scope.get("method") == "POST"
+        return self.is_api or (posted and not {"origin", "sec-fetch-site"} & set(self.headers.keys()))
 
     @property
     def bearer(self) -> str:
@@ -157,13 +169,13 @@ class Guard:
             return True
         origin, fetched = request.headers.get("origin"), request.headers.get("sec-fetch-site")
         if origin in (None, "null"):  # programs send none; no-referrer makes that of a form "null"
-            return fetched == "same-origin" or (origin is None and fetched is None and request.is_api)
+            return fetched == "same-origin" or (origin is None and fetched is None and request.is_of_program)
         ours = f"{'https' if request.secure else 'http'}://{request.headers['host']}".lower()
         return origin.lower() in (ours, self._web.public_url or ours)
 
     def _forged(self, request: GuardedRequest) -> Response | None:
         """Refuse a change without its session's token; the API has no page that could have requested it."""
-        if request.scope["type"] == "websocket" or request.scope["method"] in _SAFE or request.is_api:
+        if request.scope["type"] == "websocket" or request.scope["method"] in _SAFE or request.is_of_program:
             return None
         if request.session and self._sessions.is_csrf(request.session, request.headers.get("x-csrf-token", "")):
             return None
@@ -214,7 +226,7 @@ def too_many(wait: float) -> Response:
 
 
 def _to_login(request: GuardedRequest) -> Response:
-    if request.is_api or request.path in _FOR_PROGRAMS:
+    if request.is_of_program or request.path in _FOR_PROGRAMS:
         return JSONResponse({"error": "log in, or send Authorization: Bearer"}, 401, {"WWW-Authenticate": "Bearer"})
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": "/login"})
@@ -233,6 +245,8 @@ def _not_permitted(request: GuardedRequest, grant: Grant) -> Response | None:
 def _right(request: GuardedRequest) -> WebRight:
     if request.path == "/metrics":
         return "metrics"
+    if request.path == PREDICT or request.path.startswith(f"{PREDICT}/"):
+        return "predict"
     reads = request.scope["type"] == "websocket" or request.scope["method"] in _SAFE
     reads = reads or request.path in _READ_BY_POST or (request.is_api and "/subscribers/" in request.path)
     return "read" if reads else "change"

@@ -38,6 +38,12 @@ def acts_for(request: HTTPConnection, ae_title: str) -> bool:
     return grant.acts_for(ae_title)
 
 
+def may(request: HTTPConnection, right: WebRight) -> bool:
+    """Whether who asks has this right."""
+    grant: Grant = request.scope[GRANT]
+    return right in grant.rights
+
+
 class Tokens:
     """The tokens of `[web]`."""
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, or_, select
 
-from node.admin import queries
 from node.entities import JobKind, JobState, StudyState
-from node.ledger import jobs
+from node.ledger import jobs, studies
 from node.ledger.tables import JOB, RESULT, STUDY
 
 _SHOWN = 50  # failures on the page
@@ -24,7 +23,7 @@ def find(connection: Connection) -> list[dict[str, Any]]:
     """Studies of which something failed, newest first: `uid`, `at`, `why`, and whether `retry` does something."""
     here = STUDY.c.study_instance_uid
     troubled = select(JOB.c.study_instance_uid).where(jobs.TROUBLED)
-    faulty = select(RESULT.c.study_instance_uid).where(queries.quarantined())
+    faulty = select(RESULT.c.study_instance_uid).where(studies.quarantined())
     failed = or_(STUDY.c.state == StudyState.FAILED, here.in_(troubled), here.in_(faulty))
     query = select(STUDY).where(failed).order_by(STUDY.c.last_received_at.desc()).limit(_SHOWN)
     return [_failure(connection, row) for row in connection.execute(query).mappings().all()]
@@ -40,10 +39,11 @@ def _failure(connection: Connection, row: RowMapping) -> dict[str, Any]:
     of_study = jobs.find(connection, JOB.c.study_instance_uid == uid, jobs.TROUBLED)
     again = [one for one in of_study if one["kind"] != JobKind.ANALYSIS]  # which is tried again by itself
     known = [*([row["reason"]] if failed else []), *map(_why, of_study)]
-    quarantined = (RESULT.c.study_instance_uid == uid, queries.quarantined())
-    why = [*known, *_kept_back(len(connection.execute(select(RESULT.c.kind).where(*quarantined)).all()))]
+    quarantined = (RESULT.c.study_instance_uid == uid, studies.quarantined())
+    kept_back = len(connection.execute(select(RESULT.c.kind).where(*quarantined)).all())
+    why = [*known, *_kept_back(kept_back)]
     at = row["finished_at"] or row["last_received_at"]
-    return {"uid": uid, "at": at, "why": "; ".join(dict.fromkeys(why)), "again": failed or bool(again)}
+    return {"uid": uid, "at": at, "why": "; ".join(dict.fromkeys(why)), "again": failed or bool(again or kept_back)}
 
 
 def _why(row: RowMapping) -> str:

@@ -36,7 +36,8 @@ def log_in(request: Request, form: Form) -> Response:
     _LOG.info("logged in", address=who)
     context.audit.logged(who, comes=True)
     context.sessions.end(session_of(request), now)
-    return _with(request, context.sessions.cookie(context.sessions.begin(now, attempt.grant)), "/")
+    home = "/predict" if attempt.grant.rights == {"predict"} else "/"
+    return _with(request, context.sessions.cookie(context.sessions.begin(now, attempt.grant)), home)
 
 
 def log_out(request: Request, form: Form) -> Response:

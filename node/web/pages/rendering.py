@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from node import __version__
 from node.plurals import counted
+from node.web.access.tokens import may
 from node.web.context import context_of, session_of
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -27,6 +28,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
         "csrf": context.sessions.csrf(session_of(request)),
         "login_required": context.sessions.tokens.required,
         "now": context.clock(),
+        "may_predict": bool(context.predictions and context.predictions.served) and may(request, "predict"),
         "path": request.url.path,
         "version": __version__,
     }

@@ -63,7 +63,7 @@ def retry(request: Request, _form: Form) -> Response:
     except ReadFirstError as error:
         raise HTTPException(409, str(error)) from error
     if not any(done):
-        raise HTTPException(409, "It has no failed analysis and nothing that waits any more.")
+        raise HTTPException(409, "It has no failed analysis, nothing kept back and nothing that waits any more.")
     return panel(request)
 
 

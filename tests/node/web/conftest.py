@@ -21,6 +21,7 @@ from node import web
 from node.entities import AnalysisReport, FoundFinding, Picture, StudyState
 from node.ledger import studies
 from node.ledger.engine import Ledger
+from node.predicting.predictions import Predictions
 from node.receiving import instances
 from node.settings import Settings, Web
 from node.web.context import PageContext
@@ -64,9 +65,13 @@ def serve(settings: Settings, ledger: Ledger) -> Iterator[Serve]:
     """Serve the page with these keys of [web]; it ends with the test."""
     with ExitStack() as stack:
 
-        def serve(api: tuple[BaseRoute, ...] = (), waiting: Callable[[str], int] = lambda _: 0, **keys: object) -> Site:
+        def serve(
+            api: tuple[BaseRoute, ...] = (), waiting: Callable[[str], int] = lambda _: 0,
+            predictions: Predictions | None = None, **keys: object,
+        ) -> Site:  # fmt: skip
             chosen = Web.model_validate({"port": free_port()} | keys)
-            context = PageContext(settings.model_copy(update={"web": chosen}), ledger, KEY, waiting)
+            own = settings.model_copy(update={"web": chosen})
+            context = PageContext(own, ledger, KEY, waiting, predictions=predictions)
             stack.enter_context(web.serving(chosen, web.make_app(context, api)))
             url = f"{'https' if chosen.tls else 'http'}://127.0.0.1:{chosen.port}"
             client = stack.enter_context(httpx.Client(base_url=url, trust_env=False, verify=False))

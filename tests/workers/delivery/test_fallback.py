@@ -27,6 +27,7 @@ from pynetdicom import AE, evt
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from node.admin.retry import retry
 from node.admin.study_view import study_view
 from node.cli import app
 from node.dicom.headers import read_header
@@ -91,6 +92,13 @@ class House:
     ledger: Ledger
     data: Path
     deliverer: Deliverer
+    analyzer: Analyzer
+
+    def analyse_again(self, model: TinyModel | None = None) -> None:
+        """As the worker does when it is notified of the study."""
+        if model:
+            self.analyzer.models.loaded[model.card.name] = model
+        self.analyzer.run(STUDY, 1)
 
     def deliver(self, *, at_most: int = 10) -> None:
         """As the node's rounds do: while something is due, ring; what failed waits longer than this test lasts."""
@@ -141,7 +149,7 @@ def analysed(settings: Settings, ledger: Ledger, tmp_path: Path) -> Iterator[Ana
             analyzer.run(STUDY, 1)
             deliverer = Deliverer(with_peer)
             stack.callback(deliverer.ledger.close)
-            return House(ledger, tmp_path, deliverer)
+            return House(ledger, tmp_path, deliverer, analyzer)
 
         yield analysed
 
@@ -247,6 +255,45 @@ def test_for_what_our_own_checks_keep_back_the_next_rung_is_sent(
     assert (story["objects_quarantined"], story["objects_delivered"]) == (1, 3)
     (row,) = [row for row in story["deliveries"] if row["state"] == "quarantined"]
     assert (row["kind"], row["delivered_at"], row["last_error"]) == ("segmentation", None, broken.reason)
+
+
+def test_after_a_repair_a_retry_sends_what_was_kept_back(
+    analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pacs = Pacs(ALL)
+    with monkeypatch.context() as before:
+        broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+        before.setattr(rules, "RULES", (*rules.RULES, broken))
+        house = analysed(start(pacs))
+        house.deliver()
+    came = len(pacs.came)
+    with house.ledger.write() as connection:
+        assert retry(connection, STUDY, time.time()) == (True, 0)
+        assert retry(connection, STUDY, time.time()) == (False, 0)
+    house.analyse_again()
+    house.deliver()
+    assert pacs.came[came:] == [SegmentationStorage]  # what the peer has is not sent again
+    assert house.states()["segmentation"] == "delivered"
+    with house.ledger.read() as connection:
+        assert study_view(connection, STUDY).as_json()["objects_quarantined"] == 0
+    with house.ledger.write() as connection:
+        assert retry(connection, STUDY, time.time()) == (False, 0)
+
+
+def test_what_a_repaired_package_makes_no_more_is_kept_back_no_longer(
+    analysed: Analysed, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        broken = Requirement(SegmentationStorage, lambda _dataset: False, "A rule that no Segmentation keeps.")
+        before.setattr(rules, "RULES", (*rules.RULES, broken))
+        house = analysed(start(Pacs(ALL)))
+    with house.ledger.write() as connection:
+        assert retry(connection, STUDY, time.time())[0]
+    house.analyse_again(TinyModel(digest="f" * 64))  # other weights: every result has another UID
+    with house.ledger.read() as connection:
+        assert study_view(connection, STUDY).as_json()["objects_quarantined"] == 0
+        states = connection.execute(select(DELIVERY.c.state)).scalars().all()
+    assert "quarantined" not in states and "superseded" in states
 
 
 def test_for_what_could_not_be_made_the_next_rung_is_sent(

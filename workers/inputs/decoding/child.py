@@ -1,9 +1,10 @@
 """The child process in which untrusted pixels are decoded; `workers.inputs.decoding.decoder` starts it.
 
-Request on stdin, a socket: one byte (WHOLE or BY_FRAME), and a descriptor of the file (SCM_RIGHTS); none where it could
-not be opened. Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype", "bytes", "left"} and that
-many raw bytes (C order), or {"error"}, with "last" where the process then ends (out of memory). "left" is how many
-answers follow: a file that is asked for by frame has one a frame, and no array of them all is made.
+Request on stdin, a socket: one byte (WHOLE, BY_FRAME, PICTURE or NIFTI), and a descriptor of the file (SCM_RIGHTS);
+none where it could not be opened. Answer on what was stdout: 4 bytes length (big endian), JSON {"shape", "dtype",
+"bytes", "left", "about"} and that many raw bytes (C order), or {"error"}, with "last" where the process then ends (out
+of memory). "left" is how many answers follow: a file that is asked for by frame has one a frame, and no array of them
+all is made. "about" is what `workers.inputs.decoding.pictures` has to say of a file that is no DICOM.
 
 The first answer, {"ready": [layers of
 `workers.inputs.decoding.confinement` that hold]}, is sent without a request. It is started with
@@ -37,9 +38,11 @@ from workers.inputs.decoding.codestream import BadPixels, family, has_end, rows_
 from workers.inputs.decoding.confinement import confine, die_with_parent, unplug
 from workers.inputs.decoding.encapsulation import fragments, frames
 from workers.inputs.decoding.image_pixel import ImagePixel, read_image_pixel
+from workers.inputs.decoding.pictures import grey_picture, nifti
 
 PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other comes last
-WHOLE, BY_FRAME = b"\0", b"\1"  # of a file: all of it at once, or one answer a frame
+WHOLE, BY_FRAME = b"\0", b"\1"  # of a DICOM file: all of it at once, or one answer a frame
+PICTURE, NIFTI = b"\2", b"\3"  # of a PNG or JPEG, of a NIfTI file
 LARGEST_FILE = 0x7FFFF000  # bytes that Linux reads at once
 _FAMILIES = ("JPEG 2000", "JPEG-LS", "JPEG", "RLE")  # as they stand in the transfer syntaxes' names
 Codec = Callable[[bytes], Any]  # a frame to its values (rows, columns[, samples])
@@ -56,8 +59,14 @@ def main(arguments: list[str]) -> int:
     _send(answers, {"ready": [*layers, *confine()]})
     for request, descriptor in _received(requests):
         try:
-            for array, left in _arrays(request, _content(descriptor), largest_bytes):
-                message = {"shape": array.shape, "dtype": array.dtype.str, "bytes": array.nbytes, "left": left}
+            for array, left, about in _arrays(request, _content(descriptor), largest_bytes):
+                message: dict[str, object] = {
+                    "shape": array.shape,
+                    "dtype": array.dtype.str,
+                    "bytes": array.nbytes,
+                    "left": left,
+                }
+                message["about"] = about
                 _send(answers, message, array.data)
         except MemoryError:
             _send(answers, {"error": "it needs more memory than the limit allows", "last": True})
@@ -69,12 +78,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _arrays(request: bytes, content: bytes, largest_bytes: int) -> Iterator[tuple[Any, int]]:
-    """(what is answered, how many answers follow it)."""
+def _arrays(request: bytes, content: bytes, largest_bytes: int) -> Iterator[tuple[Any, int, dict[str, object]]]:
+    """(what is answered, how many answers follow it, what is to say of it)."""
     if request == BY_FRAME:
-        yield from decode_by_frame(content, largest_bytes)
+        yield from ((array, left, {}) for array, left in decode_by_frame(content, largest_bytes))
+    elif request in (PICTURE, NIFTI):
+        array, about = (grey_picture if request == PICTURE else nifti)(content, largest_bytes)
+        yield array, 0, about
     else:
-        yield decode(content, largest_bytes), 0
+        yield decode(content, largest_bytes), 0, {}
 
 
 def limit(memory_bytes: int) -> None:

@@ -8,6 +8,7 @@ its path. The child is started on entering the context, so that the first study 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import math
@@ -29,7 +30,7 @@ from node.errors import AnalysisError
 from workers.dicom.attributes import header
 from workers.inputs.decoding.confinement import LAYERS
 
-WHOLE, BY_FRAME = b"\0", b"\1"  # requests, as `workers.inputs.decoding.child` has them
+WHOLE, BY_FRAME, PICTURE, NIFTI = b"\0", b"\1", b"\2", b"\3"  # requests, as `workers.inputs.decoding.child` has them
 
 GIBIBYTE = 1 << 30
 START_SECONDS = 60.0
@@ -37,7 +38,9 @@ LONGEST_MESSAGE = 1 << 16
 PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031  # linux/fcntl.h
 Stored = NDArray[np.integer[Any]]  # as in the file, no LUT applied
-DTYPES = frozenset({"|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8"})
+Values = NDArray[np.integer[Any] | np.float32]  # of a NIfTI file, unscaled
+About = dict[str, Any]
+DTYPES = frozenset({"|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4"})
 ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # no token or password reaches the child
 
 
@@ -113,13 +116,25 @@ class Decoder:
     def decode_frames(self, path: Path) -> Iterator[Stored]:
         """The stored values of each frame of a file, in order; no array of them all is made, here or in the child."""
         self._ask(path, BY_FRAME)
-        array, left = self._answers(path)
+        array, left, _ = self._answers(path)
         yield array
         for expected in range(left - 1, -1, -1):
-            array, left = self._answers(path)
+            array, left, _ = self._answers(path)
             if left != expected:
                 raise self._replaced(path, "the decoder lost count of its frames")
             yield array
+
+    def decode_picture(self, path: Path) -> tuple[Stored, bool]:
+        """The grey values of a PNG or JPEG, (rows, columns) of 8 or 16 bits, and whether it had colours."""
+        self._ask(path, PICTURE)
+        array, _, about = self._answers(path)
+        return array, bool(about.get("colour"))
+
+    def decode_nifti(self, path: Path) -> tuple[Values, bytes]:
+        """The unscaled values of a NIfTI file, (slices, rows, columns) of its indices k, j, i, and its header."""
+        self._ask(path, NIFTI)
+        array, _, about = self._answers(path)
+        return array, base64.b64decode(about.get("header", ""))
 
     def _ask(self, path: Path, request: bytes = WHOLE) -> None:
         child = self._running()
@@ -135,10 +150,10 @@ class Decoder:
     def _answer(self, path: Path) -> Stored:
         return self._answers(path)[0]
 
-    def _answers(self, path: Path) -> tuple[Stored, int]:
-        """The next array, and how many follow it."""
+    def _answers(self, path: Path) -> tuple[Stored, int, About]:
+        """The next array, how many follow it, and what is to say of it."""
         try:
-            array, left = self._running().receive(self._seconds)
+            array, left, about = self._running().receive(self._seconds)
         except _Refusal as refusal:
             self._pending = refusal.last
             raise DecodeError(_sop_instance_uid(path), str(refusal)) from refusal
@@ -148,7 +163,7 @@ class Decoder:
         except (EOFError, OSError, ValueError) as error:
             raise self._replaced(path, "the decoder crashed, or needed more memory than the limit allows") from error
         self._pending = left > 0
-        return array, left
+        return array, left, about
 
     def _replaced(self, path: Path, reason: str) -> DecodeError:
         self._fresh()
@@ -210,8 +225,8 @@ class _Child:
             self._layers = self._wait_until_ready()
         return self._layers
 
-    def receive(self, seconds: float) -> tuple[Stored, int]:
-        """An array, and how many follow it.
+    def receive(self, seconds: float) -> tuple[Stored, int, About]:
+        """An array, how many follow it, and what is to say of it.
 
         Raises _Refusal, TimeoutError, EOFError (it is gone), ValueError (its message is invalid).
         """
@@ -221,7 +236,7 @@ class _Child:
             raise _Refusal(str(message["error"]), bool(message.get("last")))
         array = _room(message, self._largest_bytes)
         self._fill(memoryview(cast("Any", array.reshape(-1).view(np.uint8))), deadline)
-        return array, int(message["left"])
+        return array, int(message["left"]), message.get("about", {})
 
     def end(self) -> None:
         """Kill it (it holds nothing that must be saved), and leave no zombie and no open pipe."""

@@ -64,7 +64,7 @@ def test_a_message_that_could_not_be_sent_is_a_failure_until_it_is(site: Site, l
     assert "None." in site.client.get("/status").text
 
 
-def test_objects_in_quarantine_are_a_failure_that_no_retry_mends(site: Site, ledger: Ledger, raised: str) -> None:
+def test_objects_in_quarantine_are_a_failure_that_a_retry_makes_again(site: Site, ledger: Ledger, raised: str) -> None:
     with ledger.write() as connection:
         deliveries.put(connection, UID, 1, [result()], [], 1.0)
         connection.execute(update(RESULT).values(path=f"{QUARANTINE}/1.dcm"))
@@ -72,7 +72,7 @@ def test_objects_in_quarantine_are_a_failure_that_no_retry_mends(site: Site, led
     assert "1 object did not pass our own checks" in failure["why"]
     page = site.client.get("/status").text
     assert failure["why"].split(";")[0] in page
-    assert "/status/retry/" not in page
+    assert failure["again"] and f"/status/retry/{UID}" in page
     with ledger.write() as connection:  # a later generation passed
         connection.execute(update(RESULT).values(path="results/1.dcm"))
         assert failures.find(connection) == []
