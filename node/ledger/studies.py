@@ -274,11 +274,10 @@ def quarantined() -> ColumnElement[bool]:
 
 
 def retry(connection: Connection, study_instance_uid: str, now: float) -> bool:
-    """Queue a failed or not analysed study again, unless its images were deleted."""
-    ended = STUDY.c.state.in_((StudyState.FAILED, StudyState.NOT_ANALYSED))
     """Queue a study again that failed, was not analysed, or of which objects did not pass our own checks.
 
-    Its objects are made and checked anew: those that pass now are delivered, and what a peer has is not sent again.
+    Its objects are made and checked anew: those that pass now are delivered, and what a peer has is not sent again. One
+    whose images were deleted is not.
     """
     faulty = select(RESULT.c.study_instance_uid).where(quarantined())
     analysed = and_(STUDY.c.state == StudyState.ANALYSED, STUDY.c.study_instance_uid.in_(faulty))
