@@ -112,7 +112,7 @@ class Ground:
         names = {"port": self.port, "data": self.data, "web": free_port(), "sender": NAME, "pacs": self.pacs}
         (self.folder / "readfirst.toml").write_text(CONFIG.format(**names))
         (self.folder / "images").mkdir()
-        self.sender, self.stopping = Sender(self.port), threading.Event()
+        self.sender, self.stopping, self.sent_all = Sender(self.port), threading.Event(), threading.Event()
 
     def start(self) -> None:
         command = [sys.executable, "-m", "node", "node", "--config", str(self.folder / "readfirst.toml")]
@@ -174,7 +174,7 @@ class Ground:
     def work(self) -> None:
         """Analyse and deliver what is queued, until all is done."""
         with closing(self.ledger()) as ledger:
-            while not self.stopping.is_set() or self.unfinished(ledger):
+            while not self.sent_all.is_set() or self.unfinished(ledger):
                 with ledger.read() as connection:
                     queued = select(STUDY.c.study_instance_uid, STUDY.c.generation)
                     rows = connection.execute(queued.where(STUDY.c.state == StudyState.QUEUED)).all()
@@ -261,8 +261,9 @@ def run(folder: Path, kills: int, seed: int) -> tuple[Ground, list[str]]:
             ground.kill()
             ground.start()
         ground.stopping.set()
-        for thread in threads:
-            thread.join(300.0)
+        threads[0].join(300.0)
+        ground.sent_all.set()  # a study may have grown until now
+        threads[1].join(300.0)
         time.sleep(3.0)  # what was analysed last is old enough
         ground.kill()
         ground.start()
