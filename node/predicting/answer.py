@@ -102,7 +102,7 @@ class FileRead(_Part):
     slices: int | None = Field(description="of a volume; null of an image")
 
 
-class Answer(_Part):
+class PredictedFile(_Part):
     """The answer to a file."""
 
     research_use: Literal["Research software, not a medical device; not for diagnosis."] = RESEARCH_USE

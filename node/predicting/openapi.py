@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from node import __version__
-from node.predicting.answer import RESEARCH_USE, Answer, Problem
+from node.predicting.answer import RESEARCH_USE, PredictedFile, Problem
 
 PATH = "/predict"
 _REFUSALS = {
@@ -28,7 +28,9 @@ _TYPES = ("application/dicom", "image/png", "image/jpeg", "application/gzip", "a
 @cache
 def document() -> dict[str, Any]:
     """The description, as JSON."""
-    _, schemas = models_json_schema([(Answer, "serialization"), (Problem, "serialization")], ref_template=_REFERENCE)
+    _, schemas = models_json_schema(
+        [(PredictedFile, "serialization"), (Problem, "serialization")], ref_template=_REFERENCE
+    )
     return {
         "openapi": "3.1.0",
         "info": {"title": "ReadFirst: files predicted", "version": __version__, "description": RESEARCH_USE},
@@ -59,7 +61,7 @@ def _operation() -> dict[str, Any]:
             "content": {name: {} for name in _TYPES},
         },
         "responses": {
-            "200": {"description": "what was found", "content": _json("Answer")},
+            "200": {"description": "what was found", "content": _json("PredictedFile")},
             "401": {"description": "no token, or a wrong one", "content": _json("Problem")},
             **{str(status): {"description": text, "content": _json("Problem")} | _headers(status)
                for status, text in _REFUSALS.items()},

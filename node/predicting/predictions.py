@@ -1,4 +1,4 @@
-"""A file comes over HTTP, a worker predicts it, its answer goes back; all of it within limits of number, size, time."""
+"""A file received over HTTP, predicted by a worker, answered; all of it within limits of number, size and time."""
 
 from __future__ import annotations
 

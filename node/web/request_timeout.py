@@ -30,7 +30,7 @@ class RequestTimeoutProtocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes."""
+        """Count the bytes that are received."""
         self._received += len(data)
         super().data_received(data)
 

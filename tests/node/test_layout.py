@@ -9,7 +9,7 @@ import pytest
 import models
 import node
 import workers
-from node.dispatch.broker import TASKS
+from node.dispatch.broker import ALONGSIDE, TASKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,4 +40,4 @@ def test_each_task_is_done_by_the_worker_of_its_queue(task: str, queue: str, tmp
         f"app = make_worker_app(Settings(node=Node(data=Path({str(tmp_path)!r}))), [{queue!r}]);"
         "print(*[name for name in app.tasks if name.startswith('readfirst.')])"
     )
-    assert run(code, tmp_path) == task
+    assert run(code, tmp_path).split() == [task, *ALONGSIDE.get(queue, {})]

@@ -18,7 +18,7 @@ from kombu.serialization import loads
 from typer import Typer
 from typer.testing import CliRunner
 
-from node.dispatch.broker import ANALYZE, TASKS, Broker, lists_of
+from node.dispatch.broker import ALONGSIDE, ANALYZE, PREDICT, TASKS, Broker, lists_of
 from node.dispatch.embedded_redis import EmbeddedRedis
 from node.errors import ConfigurationError
 from node.ledger.engine import Ledger
@@ -87,6 +87,12 @@ def test_a_message_is_acknowledged_only_when_the_task_is_done() -> None:
     for name in TASKS:
         task = app().tasks[name]
         assert (task.acks_late, task.reject_on_worker_lost, task.ignore_result) == (True, True, True)
+
+
+def test_a_prediction_is_tried_once_and_its_message_goes_to_a_queue_that_the_worker_of_analyses_hears() -> None:
+    made = app()
+    assert not made.tasks[PREDICT].acks_late  # a file that ends a worker ends no second one
+    assert made.amqp.router.route({}, PREDICT)["queue"].name == ALONGSIDE[TASKS[ANALYZE]][PREDICT]
 
 
 def test_a_worker_takes_one_message_at_a_time() -> None:

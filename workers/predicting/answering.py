@@ -14,7 +14,7 @@ from models.prediction import Model, Prediction
 from node import __version__
 from node.errors import AnalysisError
 from node.predicting import answer
-from node.predicting.answer import Answer, NotAnalysed, PackageAnswer
+from node.predicting.answer import NotAnalysed, PackageAnswer, PredictedFile
 from node.predicting.kinds import Kind
 from workers.dicom.uids import Context
 from workers.findings import statement, wording
@@ -36,7 +36,7 @@ class Extras:
     pictures: bool = False
 
 
-def predict_file(path: Path, kind: Kind, models: Sequence[Model], decoder: Decoder, extras: Extras) -> Answer:
+def predict_file(path: Path, kind: Kind, models: Sequence[Model], decoder: Decoder, extras: Extras) -> PredictedFile:
     """Let each model see the file that was made for it.
 
     Raises
@@ -59,7 +59,7 @@ def predict_file(path: Path, kind: Kind, models: Sequence[Model], decoder: Decod
     if not found:
         why = "; ".join(f"{one.package}: {one.reason}" for one in not_analysed)
         raise AnalysisError(f"The file was not analysed: {why}.")
-    return Answer(
+    return PredictedFile(
         readfirst=__version__,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - started, 3),

@@ -23,7 +23,8 @@ from workers.inputs.pixels import SourceImage, image_grid
 from workers.inputs.volume import AIR, DENSEST, SourceVolume
 
 Floats = NDArray[np.float32]
-SAYS_LITTLE = "A {kind} file names neither modality nor body part: whether a package is made for it, its sender knows."
+Axes = NDArray[np.float64]
+UNKNOWN_KIND = "A {kind} file names neither modality nor body part: whether a package is made for it, its sender knows."
 GREY = "Its colours were weighed to grey."
 LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI's world axes run to the right, the front and the head
 _SKEW = 1e-3  # cosine of two axes from which on they are not at right angles
@@ -55,7 +56,7 @@ def open_file(path: Path, kind: Kind, decoder: Decoder) -> File:
         return _nifti(path, decoder)
     stored, colour = decoder.decode_picture(path)
     intensity = stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
-    remarks = (SAYS_LITTLE.format(kind=kind), *([GREY] if colour else []))
+    remarks = (UNKNOWN_KIND.format(kind=kind), *([GREY] if colour else []))
     return ImageFile(kind, intensity, (), remarks)
 
 
@@ -104,11 +105,14 @@ class ImageFile:
 class VolumeFile:
     """A NIfTI volume, taken for HU; its slices, rows and columns are the file's third, second and first index."""
 
-    def __init__(self, array: Floats, spacing: Floats, direction: Floats, origin: Floats) -> None:
+    def __init__(self, array: Floats, spacing: Axes, direction: Axes, origin: Axes) -> None:
         self._array, self._spacing, self._direction, self._origin = array, spacing, direction, origin
         slices, rows, columns = array.shape
         self.read = FileRead(kind="NIfTI", rows=rows, columns=columns, slices=slices)
-        self.remarks = (SAYS_LITTLE.format(kind="NIfTI"), "Its values were taken for Hounsfield units.")
+        self.remarks: tuple[str, ...] = (
+            UNKNOWN_KIND.format(kind="NIfTI"),
+            "Its values were taken for Hounsfield units.",
+        )
 
     def source(self, rules: Input) -> Source:
         if rules.kind != "volume":
@@ -128,9 +132,9 @@ class VolumeFile:
 class _Axes(NamedTuple):
     """LPS; a row an array axis (k, j, i) of unit length, its mm a step, and the first voxel's centre."""
 
-    direction: Floats
-    spacing: Floats
-    origin: Floats
+    direction: Axes
+    spacing: Axes
+    origin: Axes
     known: bool
 
 
@@ -147,7 +151,7 @@ def _nifti(path: Path, decoder: Decoder) -> File:
     plane = values[0]
     low, reach = float(plane.min()), max(float(np.ptp(plane)), 1e-6)
     orientation = (_way(axes.direction[2]), _way(axes.direction[1])) if axes.known else ()
-    remarks = (SAYS_LITTLE.format(kind="NIfTI"),)
+    remarks = (UNKNOWN_KIND.format(kind="NIfTI"),)
     return ImageFile("NIfTI", (plane - np.float32(low)) / np.float32(reach), orientation, remarks, "its whole range")
 
 
@@ -168,7 +172,7 @@ def _parsed(head: bytes) -> tuple[float, float, _Axes]:
     return 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept), axes
 
 
-def _way(direction: Floats) -> str:
+def _way(direction: Axes) -> str:
     axis = int(np.abs(direction).argmax())
     return _WAYS[axis][int(direction[axis] > 0)]
 

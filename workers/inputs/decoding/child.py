@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _arrays(request: bytes, content: bytes, largest_bytes: int) -> Iterator[tuple[Any, int, dict[str, object]]]:
-    """(what is answered, how many answers follow it, what is to say of it)."""
+    """(what is answered, how many answers follow it, remarks on it)."""
     if request == BY_FRAME:
         yield from ((array, left, {}) for array, left in decode_by_frame(content, largest_bytes))
     elif request in (PICTURE, NIFTI):

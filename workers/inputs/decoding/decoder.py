@@ -151,7 +151,7 @@ class Decoder:
         return self._answers(path)[0]
 
     def _answers(self, path: Path) -> tuple[Stored, int, About]:
-        """The next array, how many follow it, and what is to say of it."""
+        """The next array, how many follow it, and remarks on it."""
         try:
             array, left, about = self._running().receive(self._seconds)
         except _Refusal as refusal:
@@ -226,7 +226,7 @@ class _Child:
         return self._layers
 
     def receive(self, seconds: float) -> tuple[Stored, int, About]:
-        """An array, how many follow it, and what is to say of it.
+        """An array, how many follow it, and remarks on it.
 
         Raises _Refusal, TimeoutError, EOFError (it is gone), ValueError (its message is invalid).
         """
