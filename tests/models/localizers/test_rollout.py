@@ -57,10 +57,8 @@ def test_the_map_is_the_known_attention_on_the_images_grid(place: tuple[int, int
 
 def test_monais_vit_as_a_package_has_the_rollout_of_its_own_attention(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    sizes = {"hidden_size": 12, "mlp_dim": 16, "num_layers": 3, "num_heads": 2}
-    vit = readfirst.monai(
-        "ViT", spatial_dims=2, in_channels=1, img_size=IMAGE, patch_size=(PATCH, PATCH), num_classes=2, save_attn=True, **sizes
-    )
+    sizes = {"hidden_size": 12, "mlp_dim": 16, "num_layers": 3, "num_heads": 2, "patch_size": (PATCH, PATCH)}
+    vit = readfirst.monai("ViT", spatial_dims=2, in_channels=1, img_size=IMAGE, num_classes=2, save_attn=True, **sizes)
     for block in vit.blocks:  # type: ignore[union-attr]
         block.attn.qkv.weight.data *= 30  # type: ignore[union-attr]
     package = readfirst.Package("patches", vit, licence="Apache-2.0", trained_on="nothing: a test")
