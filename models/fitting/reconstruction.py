@@ -151,7 +151,7 @@ def train_autoencoder(autoencoder: nn.Module, images: Tensor, epochs: int = EPOC
         for rows in torch.split(torch.randperm(len(images)), BATCH_OF_TRAINING):
             optimizer.zero_grad()
             error = drawer.loss(images[rows].float().to(device))
-            error.backward()
+            error.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += float(error.detach()) * len(rows) / len(images)
         schedule.step()

@@ -101,7 +101,7 @@ def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     wrong = objections(name, arguments)
     if wrong:
         raise PackageError(numbered(f"MONAI's {known} cannot be built", wrong))
-    given = {key: value for key, value in arguments.items() if key not in _TO_FETCH} | found.always
+    given = {key: value for key, value in arguments.items() if key not in _TO_FETCH} | dict(found.always)
     given |= {key: False for key in _TO_FETCH if key in _taken(known, found)}
     try:
         network: nn.Module = getattr(nets, known)(**given)

@@ -40,7 +40,7 @@ class ScoreCamLocalizer(OnNetwork):
             logits = self.network.classify(features)
             scores = torch.cat([self._scores(x, masks) for masks in self._masks(features, x)])
             weights = torch.softmax(scores, 0)
-            taps = zip(features, weights.split([tap.shape[1] for tap in features]), strict=True)
+            taps = zip(features, torch.split(weights, [tap.shape[1] for tap in features]), strict=True)
             maps = functional.relu(on_finest([torch.einsum("cl,nchw->nlhw", one, tap) for tap, one in taps]))
             maps = self.network.framed(maps, features) if isinstance(self.network, Centred) else maps
         return Localized(logits[0].float().cpu().numpy(), maps[0].float().cpu().numpy())
@@ -54,7 +54,7 @@ class ScoreCamLocalizer(OnNetwork):
             low, high = tap.amin((2, 3), keepdim=True), tap.amax((2, 3), keepdim=True)
             unit = torch.where(high > low, (tap - low) / (high - low), 0.0)
             unit = self.network.framed(unit, features) if isinstance(self.network, Centred) else unit
-            for some in unit.split(1 if isinstance(self.network, OneByOne) else BATCH, 1):
+            for some in torch.split(unit, 1 if isinstance(self.network, OneByOne) else BATCH, 1):
                 yield functional.interpolate(some, x.shape[-2:], mode="bilinear")[0]
 
     def _scores(self, x: Tensor, masks: Tensor) -> Tensor:

@@ -192,7 +192,7 @@ def rows_first(built: nn.Module, network: Described, size: tuple[int, int]) -> n
 def _positions(table: Tensor, built: nn.Module, network: Described, size: tuple[int, int]) -> Tensor:
     patch = network.arguments["patch_size"]
     rows, columns = (length // (patch if isinstance(patch, int) else patch[0]) for length in size)
-    return table.unflatten(1, (columns, rows)).transpose(1, 2).flatten(1, 2)
+    return table.reshape(len(table), columns, rows, -1).transpose(1, 2).flatten(1, 2)
 
 
 def transposed(value: Tensor) -> Tensor:

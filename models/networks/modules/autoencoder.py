@@ -41,7 +41,8 @@ class Autoencoder(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """Mean absolute error of images."""
-        return (self(x) - x).abs().mean()
+        error: Tensor = (self(x) - x).abs().mean()
+        return error
 
 
 class Drawer(Protocol):

@@ -33,7 +33,8 @@ class DenoisingUNet(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """Mean absolute error of images that were given with noise."""
-        return (self(x + coarse_noise(x)) - x).abs().mean()
+        error: Tensor = (self(x + coarse_noise(x)) - x).abs().mean()
+        return error
 
 
 def coarse_noise(x: Tensor) -> Tensor:

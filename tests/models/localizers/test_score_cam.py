@@ -88,9 +88,9 @@ def test_batches_change_nothing() -> None:
 
 
 def test_a_border_that_the_network_leaves_out_stays_zero() -> None:
-    image = np.random.default_rng(0).random((128, 128)).astype(np.float32)
-    found = ScoreCamLocalizer(cam_network((14,)), 0.5, 0.25).localize(image, None)
-    assert found.saliency.shape[1:] == (4, 4)
-    assert found.saliency[:, 1:3, 1:3].any()
+    image = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    found = ScoreCamLocalizer(cam_network((1,)), 0.5, 0.25).localize(image, None)
+    assert found.saliency.shape[1:] == (16, 16)
+    assert found.saliency[:, 1:-1, 1:-1].any()
     assert not found.saliency[:, [0, -1]].any()
     assert not found.saliency[:, :, [0, -1]].any()
