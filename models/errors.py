@@ -13,6 +13,8 @@ ModelsError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ModelsError(Exception):
     """Root of all errors that `models` raises on purpose."""
@@ -48,3 +50,10 @@ class RunError(ModelsError):
 
 class RegistrationError(ModelsError):
     """Two volumes do not match well enough for points of one to be found in the other."""
+
+
+def numbered(what: str, faults: Sequence[str]) -> str:
+    """Clauses as one message: "what: the fault.", or a numbered list of them."""
+    if len(faults) == 1:
+        return f"{what}: {faults[0]}."
+    return f"{what}:\n" + "\n".join(f"  {number}. {one}" for number, one in enumerate(faults, 1))

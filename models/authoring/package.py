@@ -19,7 +19,7 @@ from models.authoring.codes import sct
 from models.authoring.networks import Stored, stored
 from models.card import Card, Weights
 from models.cardfile import card_text, read_card
-from models.errors import PackageError
+from models.errors import PackageError, numbered
 
 if TYPE_CHECKING:
     from models.authoring.networks import Given
@@ -30,7 +30,7 @@ NOT_A_DEVICE = (
 )
 NOT_MEASURED = "Not measured: no figure of this network on images that it has not seen is on this card."
 REGIONS = "Regions show what raised the score and outline nothing; how well they lie on a finding was not measured."
-WHERE = ("grad-cam", "grad-cam++", "hirescam", "cam", "occlusion")
+WHERE = ("grad-cam", "grad-cam++", "hirescam", "cam", "score-cam", "rollout", "occlusion")
 HALF = 0.5  # of the map's own peak, from which on a region is drawn until thresholds are chosen on images
 GOLDEN = 0.618034  # of the circle of hues between two findings' colours
 
@@ -165,13 +165,13 @@ class Package:
         """The card; PackageError with all that is wrong or missing."""
         faults = list(self._faults())
         if faults:
-            raise PackageError(_numbered(self.name, faults))
+            raise PackageError(numbered(f"{self.name} cannot be written", faults))
         network = self.stored
         try:
             return Card.model_validate(self._table(network))
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-            raise PackageError(_numbered(self.name, wrong)) from error
+            raise PackageError(numbered(f"{self.name} cannot be written", wrong)) from error
 
     def load(self) -> LoadedModel:
         """The model as the node will load it; PackageError where it would not."""
@@ -259,9 +259,3 @@ def _code(value: str, meaning: str) -> list[str]:
 def _colour(index: int) -> list[int]:
     """Colours far from one another, the first orange."""
     return [round(255 * part) for part in colorsys.hsv_to_rgb((0.1 + GOLDEN * index) % 1.0, 0.85, 1.0)]
-
-
-def _numbered(name: str, faults: Sequence[str]) -> str:
-    if len(faults) == 1:
-        return f"{name} cannot be written: {faults[0]}."
-    return f"{name} cannot be written:\n" + "\n".join(f"  {number}. {one}" for number, one in enumerate(faults, 1))

@@ -26,7 +26,8 @@ _CHECKS = ("aten._assert_tensor_metadata.default",)  # of what the trace has set
 def exported(network: nn.Module, shape: tuple[int, ...]) -> ExportedProgram:
     """The network traced for an input of that shape, its first axis of one; PackageError where it cannot be."""
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The tensor attribute")  # what a module keeps of a run: it is not needed
             return torch.export.export(network.eval(), (torch.zeros(shape),), strict=False)
     except Exception as error:  # whatever the user's own code raises
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

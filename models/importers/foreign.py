@@ -58,8 +58,15 @@ def smallest_region(size: tuple[int, int], stride: int) -> float:
     return round(QUARTER_CELL * stride * stride / (size[0] * size[1]), 5)
 
 
-def write(folder: Path, table: dict[str, Any], state: dict[str, Tensor], source: str, source_sha256: str) -> Path:
-    """Write a package of a DenseNet-121.
+def densenet_bytes(state: dict[str, Tensor], labels: int, channels: int) -> bytes:
+    """A DenseNet-121 of weights by our names, as `write` takes it; PackageError where they do not fit."""
+    network = DenseNet121(labels, channels)
+    load_state(network, state)
+    return to_bytes(network)
+
+
+def write(folder: Path, table: dict[str, Any], data: bytes, source: str, source_sha256: str) -> Path:
+    """Write a package.
 
     Parameters
     ----------
@@ -67,19 +74,16 @@ def write(folder: Path, table: dict[str, Any], state: dict[str, Tensor], source:
         Where its folder, which gets the card's name, is made.
     table
         The card less [weights].
-    state
-        By our names.
+    data
+        The network's file.
     source, source_sha256
         Where the weights were published, and the SHA-256 of that file.
 
     Raises
     ------
     PackageError
-        The table is no card, or the weights do not fit it.
+        The table is no card.
     """
-    network = DenseNet121(len(table["labels"]), table["network"]["channels"])
-    load_state(network, state)
-    data = to_bytes(network)
     weights = Weights(file=WEIGHTS, sha256=hashlib.sha256(data).hexdigest(), source=source, source_sha256=source_sha256)
     try:
         card = Card.model_validate(table | {"weights": weights.model_dump()})

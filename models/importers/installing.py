@@ -85,7 +85,7 @@ def add_any(
 
             built, notes = build(what.removeprefix(XRV), Path(room), weights, advance)
         else:
-            from models.importers.bundle import convert  # noqa: PLC0415 (torch)
+            from models.importers.bundle.converting import convert  # noqa: PLC0415 (torch)
 
             built, notes = convert(Path(what), Path(room))
         return *add(built, into, replace=replace), notes

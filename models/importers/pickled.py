@@ -21,7 +21,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from models.errors import PackageError
@@ -39,6 +41,7 @@ DTYPES = {
     "BoolStorage": torch.bool,
 }
 CONTAINERS = ("torch.nn.modules.", "torchxrayvision.", "torchvision.models.densenet", "numpy.")  # beginnings of modules
+CHECKPOINTS = ("state_dict", "model_state_dict", "model", "network", "net")  # where a checkpoint has the network
 BROKEN = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -156,8 +159,19 @@ class _Unpickler(pickle._Unpickler):  # the one in C makes room for whatever num
         return self.storages.setdefault(str(key), Storage(dtype, str(key), int(numel)))
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Name to tensor of a safetensors file, or of a file of torch.save as `read_tensors` reads it."""
+    if path.suffix != ".safetensors":
+        return read_tensors(path)
+    try:
+        found: dict[str, Tensor] = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise PackageError(f"{path} cannot be read as safetensors: {error}.") from error
+    return found
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Name to tensor of a state dict, or of a whole network as its `state_dict` would name them.
+    """Name to tensor of a state dict, a checkpoint with one, or a whole network as its `state_dict` would name them.
 
     Raises
     ------
@@ -169,7 +183,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as stream:
             root, storages = _read_zip(stream) if zipfile.is_zipfile(stream) else _read_stream(stream)
-        return {name: view.tensor(storages(view.storage)) for name, view in _named(root)}
+        return {name: view.tensor(storages(view.storage)) for name, view in _named(_network(root))}
     except PackageError as error:
         raise PackageError(f"{path} was not read: {error}.") from error
     except BROKEN as error:
@@ -205,6 +219,13 @@ def _read_stream(stream: BinaryIO) -> tuple[object, Callable[[Storage], bytes]]:
         (numel,) = struct.unpack("<q", stream.read(8))
         held[key] = stream.read(numel * unpickler.storages[key].dtype.itemsize)
     return root, lambda storage: held[storage.key]
+
+
+def _network(root: object) -> object:
+    """The network or state dict of a checkpoint, which has an optimizer's and numbers beside it; others as they are."""
+    if not isinstance(root, Mapping) or any(isinstance(value, View) for value in root.values()):
+        return root
+    return next((root[key] for key in CHECKPOINTS if isinstance(root.get(key), Mapping | Container)), root)
 
 
 def _named(root: object, prefix: str = "") -> Iterator[tuple[str, View]]:

@@ -13,12 +13,14 @@ from torch import Tensor
 from models import packages
 from models.errors import PackageError
 from models.importers import foreign
-from models.importers.pickled import read_tensors
+from models.importers.monai_networks import unwrapped
+from models.importers.pickled import read_weights
 from models.networks.modules.densenet import STRIDE, published_state
 
-SIZE = (224, 224)
+SIZE, CHANNELS = (224, 224), 1
 CHUNK = 1 << 20
 SECONDS = 30.0  # without a byte
+FIRST = "features.conv0.weight"  # of a DenseNet-121
 MEAN, STD = 0.5, 1 / 2048  # xrv.datasets.normalize: 0..1 becomes -1024..1024
 NIH = ("NIH", "RSNA", "Open-I")  # collections whose images we, too, know
 
@@ -40,7 +42,7 @@ def build(name: str, folder: Path, weights: Path | None, advance: Advance) -> tu
     folder
         Where the package's folder is made, and the weights are fetched to.
     weights
-        The published file, or a state dict saved from it; None fetches it.
+        The published file, or a state dict or checkpoint saved from it; None fetches it.
 
     Returns
     -------
@@ -63,7 +65,8 @@ def build(name: str, folder: Path, weights: Path | None, advance: Advance) -> tu
     rows = [index for index, output in enumerate(known["outputs"]) if output in network["operating_points"]]
     state = _state(file, len(known["outputs"]), rows)
     found = packages.sha256(file)
-    made = foreign.write(folder, _card(name, network, state, known["outputs"]), state, url, found)
+    data = foreign.densenet_bytes(state, len(rows), CHANNELS)
+    made = foreign.write(folder, _card(name, network, state, known["outputs"]), data, url, found)
     return made, (f"{file.name}: SHA-256 {found} (stored on the card; TorchXRayVision publishes none to compare with)",)
 
 
@@ -88,7 +91,7 @@ def fetch(url: str, path: Path, advance: Advance) -> Path:
 
 def _state(file: Path, outputs: int, rows: list[int]) -> dict[str, Tensor]:
     """The weights by our names, of the head only the outputs that the network was trained on."""
-    state = published_state(read_tensors(file))
+    state = published_state(unwrapped(read_weights(file), FIRST))
     for key in ("head.weight", "head.bias"):
         if key not in state or len(state[key]) != outputs:
             raise PackageError(f"{file} is not a classifier of TorchXRayVision: its head has not {outputs} outputs.")
@@ -122,7 +125,7 @@ def _card(name: str, network: dict[str, Any], state: dict[str, Tensor], outputs:
             "size": SIZE,
             "smallest_rows_columns": SIZE,
         },
-        "network": {"backbone": "densenet121", "channels": 1, "mean": MEAN, "std": STD},
+        "network": {"backbone": "densenet121", "channels": CHANNELS, "mean": MEAN, "std": STD},
         "training": {
             "data": network["data"],
             "split": "Of TorchXRayVision's authors; not known here.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,6 +44,27 @@ class PooledLinear(Protocol):
     def tap_weights(self) -> tuple[Tensor, ...]:
         """For each tap the weight (L, c)."""
         ...
+
+
+@runtime_checkable
+class Attentive(Protocol):
+    """A transformer of patches."""
+
+    def attentions(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Of one input, for each layer what each token (rows) takes of each other: (heads, t, t); rows add up to 1."""
+        ...
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patches, which are the last rows * columns tokens."""
+        ...
+
+
+@runtime_checkable
+class OneByOne(Protocol):
+    """A network that takes one input at a time, of the size that it was written for."""
+
+    one_by_one: Literal[True]
 
 
 @runtime_checkable

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +97,37 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield site
     for module in ("toy_localizer", "toy_network"):
         sys.modules.pop(module, None)
+
+
+def test_an_installed_distribution_is_found_by_the_command(tmp_path: Path) -> None:
+    """A wheel put into a folder of its own by pip, as into a virtual environment; a process that sees it, by name."""
+    wheel = tmp_path / "toys-1.0-py3-none-any.whl"
+    about = {
+        "METADATA": "Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "entry_points.txt": "[readfirst.localizers]\nbrightness = toy_localizer\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("toy_localizer.py", LOCALIZER)
+        for name, text in about.items():
+            archive.writestr(f"toys-1.0.dist-info/{name}", text)
+    site, folder = tmp_path / "site", tmp_path / "phantom"
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet", "--target", str(site)]
+    subprocess.run([*pip, str(wheel)], check=True, capture_output=True)
+    folder.mkdir()
+    update = {"localizer": "brightness", "network": None, "weights": None}
+    (folder / packages.CARD).write_text(card_text(phantoms.card().model_copy(update=update)), encoding="utf-8")
+    code = "from models.commands.cli import app; app()"
+    for path, status, words in ((str(site), 0, "phantom: ok"), ("", 1, "no localizer named 'brightness'")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "verify", str(folder)],
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, words in done.stdout) == (status, True), done.stdout + done.stderr
 
 
 def image() -> np.ndarray:

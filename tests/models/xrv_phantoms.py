@@ -71,7 +71,7 @@ def settled(network: torch.nn.Module, noise: torch.Tensor) -> None:
         norm.momentum = 1.0
         torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
         torch.nn.init.normal_(norm.bias, 0.0, 0.2)
-    for head in (part for part in network.modules() if isinstance(part, torch.nn.Linear)):
+    for head in (one for one in network.modules() if isinstance(one, torch.nn.Linear) and one.bias is not None):
         torch.nn.init.normal_(head.bias)
     with torch.no_grad():
         network.train()(noise)

@@ -11,7 +11,8 @@ pkg.save("wrist-fracture/")
 from __future__ import annotations
 
 from models.errors import DataError, InputError, ModelsError, PackageError
+from models.importers.monai_networks import monai
 from workers.trial.package import Package
 from workers.trial.trying import Trial, try_package
 
-__all__ = ["DataError", "InputError", "ModelsError", "Package", "PackageError", "Trial", "try_package"]
+__all__ = ["DataError", "InputError", "ModelsError", "Package", "PackageError", "Trial", "monai", "try_package"]

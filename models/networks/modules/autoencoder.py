@@ -2,11 +2,14 @@
 
 Baur et al., Autoencoders for unsupervised anomaly segmentation in brain MR images, Medical Image Analysis 69 (2021).
 The residual knows no label: all labels have the same map, and a label's logit is linear in the residual of 64 places.
+What draws the image again is one of three: `Autoencoder` at 64 x 64, and at the input's own size `DenoisingUNet` and
+`VariationalAutoencoder` (in `denoising` and `variational`).
 """
 
 from __future__ import annotations
 
 import itertools
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -36,22 +39,47 @@ class Autoencoder(nn.Module):
         drawn: Tensor = self.decoder(self.encoder(x))
         return drawn
 
+    def loss(self, x: Tensor) -> Tensor:
+        """Mean absolute error of images."""
+        error: Tensor = (self(x) - x).abs().mean()
+        return error
+
+
+class Drawer(Protocol):
+    """What draws images again; a `torch.nn.Module`."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Images (N, 1, rows, columns) of intensity 0..1 as drawn again."""
+        ...
+
+    def loss(self, x: Tensor) -> Tensor:
+        """What training on normal images makes small."""
+        ...
+
 
 class ReconstructionNetwork(nn.Module):
-    """logit = bias + weight · (residual of 8 x 8 places - centre)."""
+    """logit = bias + weight · (residual of 8 x 8 places - centre).
+
+    Parameters
+    ----------
+    autoencoder
+        A `Drawer`; None: `Autoencoder`.
+    side
+        Pixels of what it sees, rows and columns; None: the input as it is.
+    """
 
     centre: Tensor
 
-    def __init__(self, labels: int) -> None:
+    def __init__(self, labels: int, autoencoder: nn.Module | None = None, side: int | None = SIDE) -> None:
         super().__init__()
-        self.autoencoder = Autoencoder()
+        self.autoencoder, self.side = autoencoder or Autoencoder(), side
         self.head = nn.Linear(CELLS**2, labels)
         self.register_buffer("centre", torch.zeros(CELLS**2))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """The mean absolute residual (N, 1, 32, 32) of images (N, C, rows, columns) of intensity 0..1."""
-        small = functional.adaptive_avg_pool2d(x[:, :1], SIDE)
-        residual = (small - self.autoencoder(small)).abs()
+        seen = x[:, :1] if self.side is None else functional.adaptive_avg_pool2d(x[:, :1], self.side)
+        residual = (seen - self.autoencoder(seen)).abs()
         return (functional.adaptive_avg_pool2d(residual, GRID),)
 
     def cells(self, features: tuple[Tensor, ...]) -> Tensor:

@@ -8,6 +8,7 @@ are registered, and a model in memory has no files beside it.
 from __future__ import annotations
 
 import base64
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -42,6 +43,8 @@ class OnnxFile(nn.Module):
 
 class OnnxNetwork(nn.Module):
     """The file behind the protocol `SpatialNetwork`: its only feature is its input, and it has no gradients."""
+
+    one_by_one: Literal[True] = True
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         super().__init__()

@@ -7,9 +7,10 @@ core (docs.pytorch.org, Core ATen IR): none of them reads a file or starts anyth
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import safetensors.torch
 import torch
@@ -20,6 +21,7 @@ from models.errors import PackageError
 
 KEY = "program"
 INPUT = "input"
+SOFTMAX = "_softmax.default"
 PICK = "getitem"  # the one node that is no operator: an element of what another returned
 ALSO = ("_native_batch_norm_legit.no_stats",)  # instance normalization, which no core operator stands for
 CONSTANTS = {
@@ -65,6 +67,8 @@ class Program(nn.Module):
         Length of its second axis: labels.
     """
 
+    one_by_one: Literal[True] = True
+
     def __init__(
         self, nodes: list[Node], tensors: Mapping[str, Tensor], output: str, cut: Cut | None, outputs: int
     ) -> None:
@@ -101,13 +105,29 @@ class Program(nn.Module):
             found = torch.cat([each.flatten(2) for each in reversed(features)], 2).transpose(1, 2)
         return self._run(self._behind, {self._cut.node: found}, self._output)
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the cells; (1, 1) where it has none."""
+        return (self._cut.rows, self._cut.columns) if self._cut else (1, 1)
+
+    def attentions(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(heads, t, t) of each softmax over all cells and at most one more token; see `Attentive`."""
+        cells = math.prod(self.grid)
+        names = [node.name for node, _ in self._steps if node.operator == SOFTMAX]
+        held = self._ran(self._needed(self._output, INPUT), {INPUT: x})
+        found = (held[name].flatten(0, -3) for name in names if name in held and held[name].ndim > 2)
+        return tuple(one for one in found if one.shape[-1] == one.shape[-2] and 0 <= one.shape[-1] - cells <= 1)
+
     def _run(self, names: frozenset[str], values: dict[str, Any], wanted: str) -> Tensor:
+        found: Tensor = self._ran(names, values)[wanted]
+        return found
+
+    def _ran(self, names: frozenset[str], values: dict[str, Any]) -> dict[str, Any]:
         held = values | {name: getattr(self, f"tensor{index}") for index, name in enumerate(self._names)}
         for node, function in self._steps:
             if node.name in names:
                 held[node.name] = function(*_filled(node.positional, held), **_filled(node.keywords, held))
-        found: Tensor = held[wanted]
-        return found
+        return held
 
     def _needed(self, wanted: str, given: str) -> frozenset[str]:
         """The nodes that have to run for one that is wanted, where another is given."""

@@ -32,10 +32,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_a_card_may_name_can_be_loaded_and_trained() -> None:
     on_masks_or_classes = {"lungs", "lungs-ct", "nodule-cnn", "slice-mil"}
-    assert set(LOCALIZERS.names()) == set(trainable()) | on_masks_or_classes | {"candidates", "occlusion"}
+    without = {"candidates", "occlusion", "rollout", "score-cam"}
+    assert set(LOCALIZERS.names()) == set(trainable()) | on_masks_or_classes | without
 
 
-@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "hirescam", "mil", "attention", "reconstruction"])
+RECONSTRUCTIONS = ("reconstruction", "reconstruction-unet", "reconstruction-vae")
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "hirescam", "mil", "attention", *RECONSTRUCTIONS])
 def test_a_package_of_each_method(method: str, data: Path, tmp_path: Path) -> None:
     folder, evaluation = train(
         data, phantoms.card(), imagenet_weights(), tmp_path, seed=1, localizer=method, advance=lambda *step: None
@@ -67,3 +71,10 @@ def test_the_command_trains_by_name(data: Path, tmp_path: Path) -> None:
 def test_an_unknown_method_names_those_that_there_are(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no localizer named 'lime' to train; there are: attention, cam, grad-cam"):
         train(data, phantoms.card(), Path("none"), tmp_path, seed=0, localizer="lime", advance=lambda *step: None)
+
+
+def test_what_a_reconstruction_needs_of_card_and_images_is_said(data: Path, tmp_path: Path) -> None:
+    rules = phantoms.card().input.model_copy(update={"size": (100, 128)})
+    odd = phantoms.card().model_copy(update={"input": rules})
+    with pytest.raises(DataError, match="100 x 128, and a denoising U-Net needs multiples of 8: change it there"):
+        train(data, odd, imagenet_weights(), tmp_path, seed=0, localizer="reconstruction-unet", advance=lambda *_: None)

@@ -93,6 +93,21 @@ def test_logits_and_scores_are_theirs(name: str, old: bool, tmp_path: Path, monk
         assert np.abs(prediction.probabilities - scores[0, rows].numpy()).max() <= 1e-5
 
 
+@pytest.mark.parametrize(("key", "around"), [("model", ""), ("state_dict", "module."), ("state_dict", "model.")])
+def test_a_checkpoint_gives_the_same_package(
+    key: str, around: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {around + name: value for name, value in theirs.network().state_dict().items()}
+    torch.save({"epoch": 9, key: state, "optimizer": {"state": {}}}, tmp_path / "checkpoint.pt")
+    whole = theirs.save(theirs.network(), tmp_path / "whole.pt", monkeypatch, old=True)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder, file in zip(folders, (tmp_path / "checkpoint.pt", whole), strict=True):
+        folder.mkdir()
+        xrv.build("densenet121-res224-all", folder, file, nothing)
+    one, two = (next(folder.glob("xrv-*/weights.safetensors")).read_bytes() for folder in folders)
+    assert one == two
+
+
 def test_regions_begin_where_the_rule_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, network = built("densenet121-res224-all", tmp_path, monkeypatch)
     bias = network.get_parameter("classifier.bias").detach().numpy()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from models.errors import PackageError
+from models.importers.bundle.faults import Faults
 
 Arguments = dict[str, Any]
 WHITE = 255.0  # of an 8-bit file, whose values bundles for PNG and JPEG images mean
@@ -218,15 +219,25 @@ BEFORE: Mapping[str, Callable[[Preprocessing, _Taken], Preprocessing]] = {
 WRITERS = ("SaveClassificationResult", "SaveImage", "EnsureType", "ToTensor")  # change no number
 
 
-def preprocessing(transforms: list[Arguments]) -> Preprocessing:
-    """A bundle's preprocessing as one value; PackageError names the transform that cannot be honoured."""
-    known = Preprocessing()
+def preprocessing(transforms: list[Arguments], faults: Faults) -> Preprocessing | None:
+    """A bundle's preprocessing as one value; None where not all can be honoured, each reason in `faults`."""
+    known, whole = Preprocessing(), True
     for one in transforms:
-        name, given = _named(one, "preprocessing")
-        if name not in BEFORE:
-            raise PackageError(f"{given.name} cannot be honoured, only {', '.join(BEFORE)}")
-        known = BEFORE[name](known, given)
-        given.done()
+        after = faults.of(_before, known, one)
+        known, whole = after or known, whole and after is not None
+    return faults.of(_complete, known) if whole else None
+
+
+def _before(known: Preprocessing, one: Arguments) -> Preprocessing:
+    name, given = _named(one, "preprocessing")
+    if name not in BEFORE:
+        raise PackageError(f"{given.name} cannot be honoured, only {', '.join(BEFORE)}")
+    known = BEFORE[name](known, given)
+    given.done()
+    return known
+
+
+def _complete(known: Preprocessing) -> Preprocessing:
     if known.size is None:
         raise PackageError("preprocessing: no Resized says the size of the network's input")
     if known.gain <= 0:
@@ -236,30 +247,36 @@ def preprocessing(transforms: list[Arguments]) -> Preprocessing:
     return known
 
 
-def postprocessing(transforms: list[Arguments]) -> Postprocessing:
-    """A bundle's postprocessing as one value; PackageError names the transform that cannot be honoured."""
-    known = Postprocessing()
+def postprocessing(transforms: list[Arguments], faults: Faults) -> Postprocessing | None:
+    """A bundle's postprocessing as one value; None where not all can be honoured, each reason in `faults`."""
+    known, whole = Postprocessing(), True
     for one in transforms:
-        name, given = _named(one, "postprocessing")
-        if name == "Activations":
-            chosen = [key for key in ("sigmoid", "softmax") if given.take(key, False)]
-            given.only("other", None)
-            if len(chosen) != 1:
-                raise PackageError(f"{given.name}: needs sigmoid = true or softmax = true")
-            known = replace(known, activation="sigmoid" if chosen == ["sigmoid"] else "softmax")
-        elif name == "AsDiscrete":
-            given.take("argmax"), given.only("to_onehot", None), given.only("rounding", None)
-            threshold = given.number("threshold", 0.5)
-            if threshold is None or not 0 < threshold < 1:
-                raise PackageError(f"{given.name}: threshold = {threshold:g} is not between 0 and 1")
-            known = replace(known, threshold=threshold)
-        elif name in WRITERS:
-            continue
-        else:
-            raise PackageError(f"{given.name} cannot be honoured")
-        given.done()
-    if not known.activation:
-        raise PackageError("postprocessing: no Activationsd says what makes probabilities of the network's outputs")
+        after = faults.of(_after, known, one)
+        known, whole = after or known, whole and after is not None
+    if whole and not known.activation:
+        faults.found.append("postprocessing: no Activationsd says what makes probabilities of the network's outputs")
+    return known if whole and known.activation else None
+
+
+def _after(known: Postprocessing, one: Arguments) -> Postprocessing:
+    name, given = _named(one, "postprocessing")
+    if name == "Activations":
+        chosen = [key for key in ("sigmoid", "softmax") if given.take(key, False)]
+        given.only("other", None)
+        if len(chosen) != 1:
+            raise PackageError(f"{given.name}: needs sigmoid = true or softmax = true")
+        known = replace(known, activation="sigmoid" if chosen == ["sigmoid"] else "softmax")
+    elif name == "AsDiscrete":
+        given.take("argmax"), given.only("to_onehot", None), given.only("rounding", None)
+        threshold = given.number("threshold", 0.5)
+        if threshold is None or not 0 < threshold < 1:
+            raise PackageError(f"{given.name}: threshold = {threshold:g} is not between 0 and 1")
+        known = replace(known, threshold=threshold)
+    elif name in WRITERS:
+        return known
+    else:
+        raise PackageError(f"{given.name} cannot be honoured")
+    given.done()
     return known
 
 

@@ -1,0 +1,1 @@
+"""MONAI Bundles as packages: configuration read as data, transforms translated, networks built by name."""
