@@ -11,6 +11,7 @@ from models import packages
 from models.commands.arguments import Device, Folders, Package
 from models.commands.console import note, printed_errors, progress
 from models.commands.folders import package_folder
+from models.plurals import counted
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Image files, or .nii.gz volumes and DICOM folders.")
@@ -34,13 +35,13 @@ def predict(
 
         model = packages.load(package_folder(package, folders), device)
         volumes = model.card.input.kind == "volume"
-        run, kind = (predict_volumes, "volumes") if volumes else (predict_images, "images")
+        run, kind = (predict_volumes, "volume") if volumes else (predict_images, "image")
         with progress() as advance:
             count, failures = run(
                 model, paths, out, replace=replace, advance=lambda done, total: advance(kind, done, total)
             )
     for path, reason in failures:
         note(f"{path}: not predicted. {reason}")
-    typer.echo(f"{out}: {count} {kind} predicted{f', {len(failures)} not' if failures else ''}.")
+    typer.echo(f"{out}: {counted(count, kind)} predicted{f', {len(failures)} not' if failures else ''}.")
     if failures:
         raise typer.Exit(1)

@@ -127,7 +127,6 @@ def _train_on_volumes(
         )  # fmt: skip
     Console().print(measured_table(measured))
     _print_written(folder)
-    _print_written(folder)
 
 
 def _make(module: str, data: Path, card: Card, run: Path, seed: int, test: str) -> None:

@@ -18,6 +18,7 @@ from models.localizers.ct.lungs import VolumeLungLocalizer
 from models.mask_training import interval
 from models.metrics.masks import dice
 from models.networks.modules.unet import UNet
+from models.plurals import counted
 
 FOLDS = 4
 OUT_OF_FOLD = "training, out of fold"
@@ -44,7 +45,8 @@ def make(making: Making) -> Made:
     each = {one.name: {"dice": rows[n][0], "air": rows[n][1]} for n, one in enumerate(examples)}
     write_run(making, {"seconds": round(time.monotonic() - started, 1), "volumes": each})
     air = float(np.mean([row[1] for row in rows.values()]))
-    line = f"Dice of both lungs, {OUT_OF_FOLD}, {len(examples)} volumes: {overlap.dice:.3f}; of the air alone {air:.3f}"
+    seen = counted(len(examples), "volume")
+    line = f"Dice of both lungs, {OUT_OF_FOLD}, {seen}: {overlap.dice:.3f}; of the air alone {air:.3f}"
     return Made(folder, (line,))
 
 

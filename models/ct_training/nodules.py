@@ -158,6 +158,6 @@ def _with_threshold(like: Card, volumes: Sequence[Scored], seed: int) -> Card:
 
 
 def _line(name: str, table: dict[str, object]) -> str:
-    return f"{name}: {table['nodules']} nodules in {table['scans']} scans; found at {RATES} false a scan: " + (
+    return f"{name}: nodules: {table['nodules']}, scans: {table['scans']}; found at {RATES} false a scan: " + (
         f"{table.get('strengths')} before and {table.get('logits')} after the CNN"
     )

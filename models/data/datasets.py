@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.data.tables import column_names, read_rows, refuse_crossing
 from models.errors import DataError
+from models.plurals import counted
 
 NEEDED = ("split", "image", "patient")
 CLASS, GROUP = "class", "group"
@@ -115,7 +116,10 @@ def require_images(examples: Examples) -> None:
     """DataError where image files are missing, before hours are spent on those that are there."""
     missing = [path for path in examples.files if not path.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} images are not in {missing[0].parent}, the first: {missing[0].name}.")
+        raise DataError(
+            f"{counted(len(missing), 'image')} of labels.csv not found in {missing[0].parent}, the first:"
+            f" {missing[0].name}."
+        )
 
 
 def _flags(row: dict[str, str], labels: Sequence[str], where: str) -> list[bool]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.data.datasets import read_examples
 from models.data.images import read_image
 from models.errors import DataError
+from models.plurals import counted
 
 PAIRS, LABELS = "pairs.csv", "labels.csv"
 COLUMNS = ("split", "image", "mask", "patient")
@@ -58,7 +59,7 @@ def read_pairs(folder: Path, split: str) -> Pairs:
     images, masks = (tuple(folder / row[name] for row in rows) for name in ("image", "mask"))
     lost = [one for one in (*images, *masks) if not one.is_file()]
     if lost:
-        raise DataError(f"{len(lost)} files of {path} are not there, the first: {lost[0]}.")
+        raise DataError(f"{counted(len(lost), 'file')} of {path} not found, the first: {lost[0]}.")
     return Pairs(images, masks, np.unique([row["patient"] for row in rows], return_inverse=True)[1])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.anatomy.ct.thorax import possible
 from models.card import Label
 from models.data.volumes.maps import on_grid
 from models.data.volumes.volume import Volume
@@ -60,9 +61,14 @@ class Extent:
 def volume_regions(
     saliency: NDArray[np.float32], volume: Volume, label: Label, most: int = MOST_REGIONS
 ) -> tuple[VolumeRegion, ...]:
-    """Regions of one label's map (d, h, w), of any grid over the volume; the best first."""
+    """Regions of one label's map (d, h, w), of any grid over the volume, in the thorax alone; the best first."""
     whole = on_grid(saliency, volume.array.shape)
-    inside = whole >= label.region_threshold(float(whole.max()))
+    reached = whole >= label.region_threshold(float(saliency.max()))
+    if not reached.any():
+        return ()
+    box = bounds(reached)
+    inside = np.zeros_like(reached)
+    inside[box] = reached[box] & possible(volume.array, box, volume.spacing, label.territory)
     smallest = label.smallest_region_mm3 / math.prod(volume.spacing)
     return tuple(_region(mask, whole) for mask in components(inside, None, whole, smallest, most))
 

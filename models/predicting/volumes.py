@@ -6,8 +6,10 @@ The folder holds
 - ``regions.csv``: volume, label, x0, x1, y0, y1, z0, z1 (voxels of the file along its own axes, first and last, both
   inside), centroid_x_mm, centroid_y_mm, centroid_z_mm (LPS), volume_ml, long_axis_mm (within one axial slice), mean_hu,
   score (largest raw saliency inside); regions of present findings, the best first;
-- ``remarks.csv``: volume, remark (what makes it unlike what the package was trained on);
+- ``remarks.csv``: volume, remark (what makes it unlike what the package was trained on, or how it was read);
 - ``saliency/VOLUME.LABEL.nii.gz``: the raw map, interpolated at the file's voxels.
+
+Slices of a tilted gantry are resampled: their voxels are those of a grid along the patient's axes, which the maps have.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def predict_volumes(
                 else:
                     predictions.writerows(_prediction_rows(name, prediction, model))
                     regions.writerows(_region_rows(name, volume, prediction, model))
-                    remarks.writerows((name, remark) for remark in prediction.remarks)
+                    remarks.writerows((name, remark) for remark in (*prediction.remarks, *_reading(volume)))
                     _save(out / SALIENCY, name, volume, prediction)
                 advance(done, len(files))
     except (OSError, RuntimeError) as error:
@@ -121,6 +123,11 @@ def _nifti(folder: Path) -> Iterator[Path]:
 
 def _stem(name: str) -> str:
     return next((name[: -len(suffix)] for suffix in SUFFIXES[::-1] if name.lower().endswith(suffix)), name)
+
+
+def _reading(volume: Volume) -> Iterator[str]:
+    if volume.tilt:
+        yield f"the gantry was tilted by {volume.tilt:.1f} degrees: voxels and maps are of a resampled grid"
 
 
 def _prediction_rows(name: str, prediction: Prediction, model: Model) -> Iterator[tuple[object, ...]]:

@@ -137,9 +137,10 @@ class Labeler:
         if not named:
             return
         cues, stops = _cues(hits), [hit for hit in hits if hit.value.kind in STOPS[Kind.NEGATION]]
-        beside = of_each(hits, named, words, self._prepositions)
-        for hit, (locations, comparison) in zip(named, beside, strict=True):
-            assertion, cue = _assertion(hit, cues, stops)
+        asserted = [_assertion(hit, cues, stops) for hit in named]
+        denied_by = [cue if cue and cue.value.kind is Kind.NEGATION else None for _, cue in asserted]
+        beside = of_each(hits, named, words, self._prepositions, denied_by)
+        for hit, (assertion, cue), (locations, comparison) in zip(named, asserted, beside, strict=True):
             named_as, why = " ".join(words[hit.start : hit.end]), " ".join(words[cue.start : cue.end]) if cue else ""
             yield Mention(hit.value.label, assertion, named_as, why, sentence, locations, comparison)
 

@@ -13,18 +13,25 @@ LINKS = frozenset({"and", "or", ",", "with", "、", "及", "和", "伴", "并", 
 
 
 def of_each(
-    hits: Sequence[Hit], named: Sequence[Hit], words: Sequence[str], prepositions: Collection[str]
+    hits: Sequence[Hit],
+    named: Sequence[Hit],
+    words: Sequence[str],
+    prepositions: Collection[str],
+    denied_by: Sequence[Hit | None],
 ) -> list[tuple[tuple[str, ...], str]]:
     """(locations, comparison) of each of `named`, the mentions of a sentence in their order.
 
     What stands between two mentions belongs to the first after a preposition ("nodule in the left lung"), else to the
     second ("left effusion"); after the last one to the last. A mention without a place has that of its neighbour where
-    nothing but "and", "or", a comma or "with" lies between them.
+    nothing but "and", "or", a comma or "with" lies between them, and both are denied or neither is. A place of what is
+    denied ("effusion, no mediastinal shift") is none of a mention that is not: `denied_by` has each one's negation.
     """
     locations: list[list[str]] = [[] for _ in named]
     for hit in _longest(hits, Kind.LOCATION):
-        locations[_owner(hit, named, words, prepositions)].append(hit.value.label)
-    _share(locations, named, words)
+        at = _owner(hit, named, words, prepositions)
+        if not _denied_between(hit, named[at], denied_by[at], hits):
+            locations[at].append(hit.value.label)
+    _share(locations, named, words, [one is not None for one in denied_by])
     return [
         (tuple(dict.fromkeys(found)), comparison)
         for found, comparison in zip(locations, _comparisons(hits, named, words), strict=True)
@@ -51,8 +58,18 @@ def _owner(hit: Hit, named: Sequence[Hit], words: Sequence[str], prepositions: C
     return before[-1] if inside or any(word in prepositions for word in between) else after[0]
 
 
-def _share(locations: list[list[str]], named: Sequence[Hit], words: Sequence[str]) -> None:
-    linked = [all(word in LINKS for word in words[one.end : other.start]) for one, other in pairwise(named)]
+def _denied_between(place: Hit, mention: Hit, own: Hit | None, hits: Sequence[Hit]) -> bool:
+    """Whether a negation other than the mention's own stands between it and a place."""
+    start, end = min(place.end, mention.end), max(place.start, mention.start)
+    negations = (one for one in hits if one.value.kind is Kind.NEGATION and start <= one.start < end)
+    return any(own is None or not one.overlaps(own) for one in negations)
+
+
+def _share(locations: list[list[str]], named: Sequence[Hit], words: Sequence[str], denied: Sequence[bool]) -> None:
+    linked = [
+        denied[at] == denied[at + 1] and all(word in LINKS for word in words[one.end : other.start])
+        for at, (one, other) in enumerate(pairwise(named))
+    ]
     for order in (range(len(linked)), reversed(range(len(linked)))):
         for at in order:
             if linked[at] and not (locations[at] and locations[at + 1]):

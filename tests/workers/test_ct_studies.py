@@ -197,6 +197,21 @@ def test_zones_of_the_lungs_say_where_the_ball_is(decoder: Decoder, tmp_path: Pa
     assert report.findings[0].place == "right upper zone, slice at z = 24.0 mm (image 19)"
     tilted = run(decoder, written(ct(tilt=15), tmp_path), BallModel(zones=True))
     assert tilted.findings[0].place.startswith("right upper zone, slice at z = 24.0 mm")
+    (regions,) = objects(report, "regions")  # past the gate, dciodvfy included where it is installed
+    sites = [item for item in content_items(regions) if item.ConceptNameCodeSequence[0].CodeValue == "363698007"]
+    assert [_modified(site) for site in sites] == [
+        {"site": "Pleura", "Laterality": "Right", "Topographical modifier": "Superior"},
+        {"site": "Right lung", "Topographical modifier": "Superior"},
+    ]
+
+
+def _modified(site: Dataset) -> dict[str, str]:
+    """The meaning of a Finding Site and of what modifies it."""
+    found = {"site": str(site.ConceptCodeSequence[0].CodeMeaning)}
+    for item in site.get("ContentSequence", ()):
+        assert item.RelationshipType == "HAS CONCEPT MOD"
+        found[str(item.ConceptNameCodeSequence[0].CodeMeaning)] = str(item.ConceptCodeSequence[0].CodeMeaning)
+    return found
 
 
 def _references(dataset: Dataset) -> Iterator[Dataset]:

@@ -99,6 +99,12 @@ LATERAL_SITES = {
     ("39607008", "left"): Code("44029006", "SCT", "Left lung"),
 }
 
+# Beside a site that has none with its side: CID 244; within a lung: CID 2, which has no "middle"
+SIDES = {"right": Code("24028007", "SCT", "Right"), "left": Code("7771000", "SCT", "Left")}
+HEIGHTS = {"upper": Code("264217000", "SCT", "Superior"), "lower": Code("261089000", "SCT", "Inferior")}
+PLEURA = "3120008"
+IN_ZONES = frozenset({PLEURA, "39607008", *(code.value for code in LATERAL_SITES.values())})
+
 
 def coded(code: Code) -> Any:
     """As highdicom wants it."""
@@ -120,6 +126,17 @@ def likelihood(label: Label, quantity: str) -> Code:
 def site(code: Code, side: str | None) -> Code:
     """The site with its side where both are known, else as it is."""
     return LATERAL_SITES.get((code.value, side or ""), code)
+
+
+def finding_site(code: Code, across: str, zone: str) -> Any:
+    """A Finding Site of TID 1410 or 1411 with Laterality (272741003) and Topographical Modifier (106233006).
+
+    A site whose code has its side already ("Right lung") gets no Laterality, and one without a side (heart) none of
+    the region that lies in it; a zone is said of lung and pleura alone.
+    """
+    side = SIDES.get(across) if code.value == PLEURA else None
+    height = HEIGHTS.get(zone) if code.value in IN_ZONES else None
+    return hd.sr.FindingSite(coded(code), coded(side) if side else None, coded(height) if height else None)
 
 
 def cielab(colour: tuple[int, int, int]) -> Any:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.anatomy.ct.measures import Measures, measured
+from models.anatomy.ct.thorax import possible
 from models.card import Label
+from models.data.geometry.stacking import axis_order
 from models.regions import Mask, bounds
 from workers.dicom.attributes import number, numbered, numbers, series_and_image, text, words
 from workers.dicom.evidence import pixel_spacing
-from workers.findings import thorax
 from workers.findings.boxed import BoxedMask
 from workers.findings.location import Location, image_location, names_the_sides, volume_side
 from workers.findings.lung_zones import LungZones, Zones
@@ -22,7 +23,7 @@ from workers.findings.volume_zones import VolumeZones
 from workers.inputs.eligibility import of_chest
 from workers.inputs.grid import Grid
 from workers.inputs.pixels import SourceImage, window
-from workers.inputs.volume import SourceVolume, axis_order
+from workers.inputs.volume import SourceVolume
 
 Floats = NDArray[np.float32]
 LUNG_WINDOW = (-600.0, 1500.0)  # centre and width in HU, where a CT names none
@@ -275,13 +276,8 @@ class VolumeSource(Source):
         if box is None:
             return None
         values = self.volume.part_of(saliency, box)
-        values[~self._possible(box, label)] = -np.inf
+        values[~possible(self.volume.array, box, self.volume.spacing, label.territory)] = -np.inf
         return Part(values, box, self.volume.array.shape, threshold)
-
-    def _possible(self, box: tuple[slice, ...], label: Label) -> Mask:
-        """Where in a box a finding of the label can be."""
-        inside = thorax.inside_thorax(self.volume.array, box, self.volume.spacing)
-        return inside & (self.volume.array[box] > thorax.TISSUE_HU) if label.territory in thorax.OF_TISSUE else inside
 
     def size(self, pixels: int) -> tuple[None, float]:
         return None, float(pixels * np.prod(self.volume.spacing))

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from models.data.geometry.stacking import shear_of, tilt_of
+from models.errors import DataError
 from node.errors import AnalysisError
 from workers.dicom.attributes import number, numbers, text, words
 
@@ -35,7 +37,6 @@ MOST_VOXELS = 1 << 30  # 4 GiB in memory, and as often again while a model runs
 MOST_MM3 = 2e9  # two cubic metres: models resample by millimetres
 SAME_ORIENTATION = 2e-3  # of a direction cosine
 LEAST_PART = 0.5  # of the slices: with less than that between two gaps a series is no volume
-MOST_TILT = 45.0  # degrees; gantries tilt by 30
 
 
 class VolumeError(AnalysisError):
@@ -73,7 +74,7 @@ class Stack:
     @property
     def tilt(self) -> float:
         """Degrees between the way from slice to slice and the slices' normal: `direction[0]` has both in it."""
-        return float(np.degrees(np.arccos(min(1.0, 1 / float(np.linalg.norm(self.direction[0]))))))
+        return tilt_of(self.direction[0])
 
 
 def stack(headers: Sequence[Dataset], rules: Input | None = None) -> Stack:
@@ -227,25 +228,12 @@ def _off_grid(gaps: Floats) -> float:
 
 
 def _aside(slices: Sequence[Slice]) -> Floats:
-    """How far (LPS mm) a tilted gantry moves slices in their plane for each mm along their normal; 0 where it does not.
-
-    Positions may leave the normal by one pixel, which is no tilt. A slice that lies elsewhere raises VolumeError.
-    """
-    way = np.array([one.position - slices[0].position for one in slices])
-    along = way @ slices[0].normal
-    aside = way - along[:, None] * slices[0].normal
-    tolerance = max(slices[0].pixel)
-    if np.linalg.norm(aside, axis=1).max() <= tolerance:
-        return np.zeros(3)
-    shear: Floats = along @ aside / (along @ along)
-    rest = np.linalg.norm(aside - along[:, None] * shear, axis=1)
-    if rest.max() > tolerance:
-        place = where(slices[int(np.argmax(rest))])
-        raise VolumeError(f"slices are displaced in their plane by up to {rest.max():.1f} mm at {place}")
-    angle = float(np.degrees(np.arctan(np.linalg.norm(shear))))
-    if angle > MOST_TILT:
-        raise VolumeError(f"the slices are stacked {angle:.1f} degrees away from their normal, which no gantry tilts")
-    return shear
+    """`shear_of` these slices; VolumeError where one lies elsewhere."""
+    positions = np.array([one.position for one in slices])
+    try:
+        return shear_of(positions, slices[0].normal, max(slices[0].pixel), lambda index: where(slices[index]))
+    except DataError as error:
+        raise VolumeError(str(error)) from error
 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -12,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from models.data.geometry.resampling import Affine, Box, box_in, sampled
+from models.data.geometry.stacking import Upright, axis_order
 from workers.dicom.attributes import header, numbers
 from workers.dicom.evidence import changed
 from workers.dicom.geometry import drop_invalid
 from workers.inputs.decoding.decoder import Decoder, Stored
 from workers.inputs.frames import frame_number, frames
 from workers.inputs.pixels import padded, require_monochrome
-from workers.inputs.resampling import Affine, Box, box_in, sampled
 from workers.inputs.stack import Floats, VolumeError, stack
 
 if TYPE_CHECKING:
@@ -57,9 +57,8 @@ class SourceVolume:
         order, flips = axis_order(self.direction)
         z, y, x = (self.spacing[axis] for axis in order)
         if self.tilted:
-            shape, way = self._model_grid
-            whole = tuple(slice(0, length) for length in shape)
-            return sampled(self.array, way.inverse(), whole, outside=AIR), (z, y, x)
+            upright = Upright.of(self.array.shape, self.spacing, self.direction, self.origin)
+            return upright.resampled(self.array), (z, y, x)
         array: Hounsfield = np.ascontiguousarray(self.array.transpose(order)[flips])
         return array, (z, y, x)
 
@@ -106,12 +105,8 @@ class SourceVolume:
             turn = np.eye(3)[list(order)]
             back = np.array([flip.step < 0 for flip in flips])
             return shape, Affine(np.where(back, -1.0, 1.0)[:, None] * turn, np.where(back, np.array(shape) - 1.0, 0.0))
-        steps = np.array([self.spacing[axis] for axis in order])
-        lps = Affine((self.direction * np.array(self.spacing)[:, None]).T[::-1], np.array(self.origin)[::-1])
-        corners = lps(np.array(list(product(*((-0.5, length - 0.5) for length in self.array.shape)))))
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        shape = tuple(np.maximum(np.ceil((high - low) / steps - 1e-6), 1).astype(int).tolist())
-        return shape, lps.then(Affine(np.diag(1 / steps), -(low + steps / 2) / steps))
+        upright = Upright.of(self.array.shape, self.spacing, self.direction, self.origin)
+        return upright.shape, upright.way
 
     def _way_to(self, shape: tuple[int, ...]) -> Affine:
         """From a voxel of this array to a cell of a map that covers the model's grid."""
@@ -202,12 +197,3 @@ def hounsfield(stored: Stored, dataset: Dataset) -> NDArray[np.float32]:
         values[padded(stored, dataset)] = AIR
     np.clip(values, AIR, DENSEST, out=values)
     return values
-
-
-def axis_order(direction: Floats) -> tuple[tuple[int, int, int], tuple[slice, slice, slice]]:
-    """(which array axis runs along z, y, x; slices that flip the permuted axes which run against them)."""
-    along = np.asarray(direction)[:, ::-1]  # (array axis, patient's axis z, y, x)
-    z, y, x = max(permutations(range(3)), key=lambda order: sum(abs(along[axis, i]) for i, axis in enumerate(order)))
-    steps = (slice(None, None, -1 if along[axis, i] < 0 else 1) for i, axis in enumerate((z, y, x)))
-    first, second, third = steps
-    return (z, y, x), (first, second, third)

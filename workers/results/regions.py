@@ -65,7 +65,7 @@ def _region_group(finding: Finding, region: Region, headers: Sequence[Dataset], 
         "finding_type": codes.coded(finding.label.code),
         "method": codes.coded(method) if method else None,
         "algorithm_id": equipment.algorithm(context, equipment.region_parameters(context, finding.label)),
-        "finding_sites": [hd.sr.FindingSite(codes.coded(region.site))],
+        "finding_sites": [_site(region)],
         "measurements": [sr.likelihood(finding, context), *_sizes(region, headers[region.frame])],
         "qualitative_evaluations": sr.acr_category(finding.label),
     }
@@ -75,6 +75,13 @@ def _region_group(finding: Finding, region: Region, headers: Sequence[Dataset], 
     frames = sorted(region.boxed.touched, key=lambda frame: (frame != region.frame, frame))
     outlines = [_outline(region, frame, headers[frame]) for frame in frames if region.boxed.reaches(frame)]
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_regions=outlines, **about)
+
+
+def _site(region: Region) -> Any:
+    """A radiograph's thirds may be those of the picture, so that of a volume alone the zone is coded."""
+    where = region.location
+    zone = where.zone if region.volume_mm3 is not None else ""
+    return codes.finding_site(region.site, where.side or "", zone)
 
 
 def _outline(region: Region, frame: int, image: Dataset) -> Any:

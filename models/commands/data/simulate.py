@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from models.commands.console import note, printed_errors, progress
+from models.plurals import counted
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder: labels.csv, SPLIT/SERIES.nii.gz, masks.")]
 Backgrounds = Annotated[
@@ -37,4 +38,4 @@ def simulate(
         cases = anatomies(backgrounds, phantoms, seed)
         write_cohort(out, cases, volumes, seed, advance)
     real = "; real backgrounds have disease without a label" if backgrounds else ""
-    note(f"{volumes} volumes of up to {len(cases)} anatomies are in {out}{real}.")
+    note(f"{out}: {counted(volumes, 'volume')} of up to {counted(len(cases), 'anatomy')} written{real}.")

@@ -15,6 +15,7 @@ from rich.table import Table
 from models.commands.arguments import AsJson
 from models.commands.console import Advance, note, printed_errors, progress
 from models.errors import DataError
+from models.plurals import counted
 from models.report_labels.labeler import Assertion, Labelers, Labels
 from models.report_labels.labelfile import write_labels, write_locations, write_reasons
 from models.report_labels.languages import NAMES
@@ -105,12 +106,12 @@ def label_reports(
     if not measure:
         _summary(labelers.names, [labels for _, labels in readable], as_json)
     if images is not None:
-        note(f"{out}: {images} images of {len(readable)} reports written.")
+        note(f"{out}: {counted(images, 'image')} of {counted(len(readable), 'report')} written.")
     refused = [(report.name, labels.refused) for report, labels in labeled if labels.refused]
     if refused:
-        note(f"{len(refused)} reports refused, the first is {refused[0][0]}: {refused[0][1]}")
-    if len(readable) + len(refused) < len(labeled):
-        note(f"{len(labeled) - len(readable) - len(refused)} reports left out: no findings or impression to read.")
+        note(f"{counted(len(refused), 'report')} refused, the first is {refused[0][0]}: {refused[0][1]}")
+    if silent := len(labeled) - len(readable) - len(refused):
+        note(f"{counted(silent, 'report')} left out: no findings or impression to read.")
 
 
 def _tables(findings: Findings, language: Literal["auto", "en", "zh"], own: Path | None) -> list[Path]:
@@ -170,7 +171,7 @@ def _measure(
         table.add_row(one.label, f"{one.positives}", *map(_shown, (one.precision, one.recall, one.f1)), interval)
     Console().print(table)
     missing = f"; {measured.without_report} of the truth had no report" if measured.without_report else ""
-    typer.echo(f"{measured.reports} reports, uncertain counts as {uncertain.value}{missing}")
+    typer.echo(f"{counted(measured.reports, 'report')}, uncertain counts as {uncertain.value}{missing}")
 
 
 def _summary(names: Sequence[str], labels: Sequence[Labels], as_json: bool) -> None:

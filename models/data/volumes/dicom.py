@@ -1,7 +1,8 @@
 """A volume from DICOM: a folder of CT slices, or one enhanced multi-frame file.
 
 Of several series the one with most slices is read. This is simpler than what the node does with a study that it
-receives: no rules of a card, no choice among kernels, no mending. What is no regular grid is refused.
+receives: no rules of a card, no choice among kernels, no mending. Slices that a tilted gantry stacked askew are
+resampled onto the patient's own axes by the node's rule; what is no regular grid otherwise is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from models.data.geometry.stacking import Floats, Upright, shear_of, tilt_of
 from models.data.images import UNREADABLE, is_dicom
 from models.data.volumes.frames import BAD_HEADER, Frame, frames_of
 from models.data.volumes.volume import Volume
@@ -23,8 +25,9 @@ LEAST_SLICES = 2
 SAME_DIRECTION = 2e-3  # of a direction cosine
 SAME_PLACE_MM = 0.02
 EVEN = 0.06  # of the usual distance; a tenth of a millimetre is lost where positions are written with one decimal
-TILT_MM = 0.1  # sideways from slice to slice: gantry tilt
 AIR_HU = np.float32(-1024.0)
+
+Array = NDArray[np.float32]
 
 
 def read_dicom_volume(path: Path) -> Volume:
@@ -36,16 +39,24 @@ def read_dicom_volume(path: Path) -> Volume:
         There is no CT series, its slices are no regular grid (the sentence says where), or pixels cannot be decoded.
     """
     frames = _longest(path)
-    ordered, step = _stack(path, frames)
-    rows, columns = ordered[0].size
-    array = np.empty((len(ordered), rows, columns), np.float32)
+    ordered, step, shear = _stack(path, frames)
+    first = ordered[0]
+    array = np.empty((len(ordered), *first.size), np.float32)
     _decode(ordered, array)
+    axes = _orthonormal(np.array([*first.cosines, first.normal]))
+    if shear.any():
+        return _upright(array, (step, *first.pixel), np.array([axes[2] + shear, axes[1], axes[0]]), first.position)
     image = sitk.GetImageFromArray(array)
-    image.SetSpacing((ordered[0].pixel[1], ordered[0].pixel[0], step))
-    image.SetOrigin(ordered[0].position.tolist())
-    axes = _orthonormal(np.array([*ordered[0].cosines, ordered[0].normal]))
+    image.SetSpacing((first.pixel[1], first.pixel[0], step))
+    image.SetOrigin(first.position.tolist())
     image.SetDirection(axes.T.ravel().tolist())
     return Volume.of_image(image)
+
+
+def _upright(array: Array, spacing: tuple[float, float, float], direction: Floats, origin: Floats) -> Volume:
+    """The volume of slices that lie askew, resampled onto the patient's axes."""
+    grid = Upright.of(array.shape, spacing, direction, origin.tolist())
+    return Volume(grid.resampled(array), grid.spacing, grid.origin, tilt=tilt_of(direction[0]))
 
 
 def holds_ct(folder: Path) -> bool:
@@ -77,8 +88,8 @@ def _longest(path: Path) -> list[Frame]:
     return found
 
 
-def _stack(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], float]:
-    """The frames along their normal, and the distance between them in mm."""
+def _stack(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], float, Floats]:
+    """The frames along their normal, the distance between them in mm, and their shear (see `shear_of`)."""
     _require_alike(path, frames)
     normal = frames[0].normal
     ordered = sorted(frames, key=lambda frame: float(frame.position @ normal))
@@ -99,13 +110,12 @@ def _stack(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], float]:
             f" {steps[at]:.2f} mm on, and {usual:.2f} mm is usual. Copy the whole series again."
         )
     step = float(along[-1] - along[0]) / (len(ordered) - 1)
-    drift = (ordered[-1].position - ordered[0].position) / (len(ordered) - 1) - step * normal
-    if float(np.abs(drift).max()) > TILT_MM:
-        raise DataError(
-            f"{path}: its slices are shifted against each other by {np.linalg.norm(drift):.2f} mm each (gantry tilt),"
-            " which is no rectangular grid. Convert it first to NIfTI with a tool that corrects tilt (dcm2niix)."
-        )
-    return ordered, step
+    positions = np.array([frame.position for frame in ordered])
+    try:
+        shear = shear_of(positions, normal, max(frames[0].pixel), lambda index: _place(ordered[index]))
+    except DataError as error:
+        raise DataError(f"{path} is no stack of slices: {error}. Copy the whole series again.") from error
+    return ordered, step, shear
 
 
 def _require_alike(path: Path, frames: Sequence[Frame]) -> None:
@@ -129,7 +139,7 @@ def _place(frame: Frame) -> str:
     return f"({x:.1f}, {y:.1f}, {z:.1f}) mm ({frame.path.name})"
 
 
-def _decode(frames: Sequence[Frame], array: NDArray[np.float32]) -> None:
+def _decode(frames: Sequence[Frame], array: Array) -> None:
     """Fill the array (d, h, w) with HU."""
     from pydicom import dcmread  # noqa: PLC0415 (only DICOM needs it)
 

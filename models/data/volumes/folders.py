@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.data.tables import read_rows, refuse_crossing
 from models.errors import DataError
+from models.plurals import counted
 
 NEEDED = ("split", "series", "patient")
 SUFFIX = ".nii.gz"
@@ -66,7 +67,10 @@ def read_volume_examples(folder: Path, split: str, labels: Sequence[str]) -> Vol
     files = tuple(_place(folder / split, row["series"]) for _, row in rows)
     missing = [file for file in files if not file.exists()]
     if missing:
-        raise DataError(f"{len(missing)} volumes are not in {folder / split}, the first: {missing[0].name}.")
+        raise DataError(
+            f"{counted(len(missing), 'volume')} of labels.csv not found in {folder / split}, the first:"
+            f" {missing[0].name}."
+        )
     return VolumeExamples(
         files=files,
         patients=np.unique([row["patient"] for _, row in rows], return_inverse=True)[1].astype(np.int64),

@@ -25,8 +25,14 @@ def read_nifti_volume(path: Path) -> Volume:
 
 
 def read_nifti_mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
-    """A mask (d, h, w) of the volume; DataError where it lies on another grid."""
-    found = Volume.of_image(_read(path))
+    """A mask (d, h, w) of the volume; DataError where it lies on another grid.
+
+    Of slices that were resampled because of a tilted gantry nobody has the grid: there a mask may have its own.
+    """
+    image = _read(path)
+    if volume.tilt:
+        image = sitk.Resample(image, volume.image(), sitk.Transform(), sitk.sitkNearestNeighbor)
+    found = Volume.of_image(image)
     if found.array.shape != volume.array.shape:
         raise DataError(f"{path} has the shape {found.array.shape}, its volume {volume.array.shape}.")
     away = np.abs(np.subtract(found.origin, volume.origin)).max()

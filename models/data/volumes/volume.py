@@ -27,14 +27,16 @@ class Volume:
         Row-major 3 x 3 of SimpleITK, near the identity; another where the series is oblique.
     orientation
         Where the axes of the file run, in SimpleITK's letters: "LPS", "RAS" …
+    tilt
+        Degrees of the gantry whose slices were resampled onto this grid; 0 where the voxels are the file's own.
     """
 
     array: NDArray[np.float32]
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-
     orientation: str = AXES
+    tilt: float = 0.0
 
     @classmethod
     def of_image(cls, image: sitk.Image) -> Volume:

@@ -35,7 +35,7 @@ def test_a_csv_becomes_labels(reports: Path, tmp_path: Path) -> None:
     code, shown, err = run(reports, "--out", out, "--validation", 0, "--explain", tmp_path / "why.jsonl")
     assert code == 0
     assert "2 images of 2 reports written" in err
-    assert "1 reports left out: no findings or impression" in err
+    assert "1 report left out: no findings or impression" in err
     assert "not mentioned" in shown
     examples = read_examples(tmp_path, "train", ["Effusion", "Mass"])
     assert examples.truth.tolist() == [[True, False], [False, False]]
@@ -106,7 +106,7 @@ def test_reports_of_ct_have_labels_and_locations_and_other_languages_are_refused
     out, locations = tmp_path / "labels.csv", tmp_path / "locations.csv"
     code, _, err = run(tmp_path / "ct.csv", "--findings", "chest-ct", "--out", out, "--locations", locations)
     assert code == 0
-    assert "1 reports refused, the first is 2: the text seems to be in Japanese" in err
+    assert "1 report refused, the first is 2: the text seems to be in Japanese" in err
     assert len(out.read_text().splitlines()) == 2
     assert locations.read_text().splitlines() == [
         "report,label,assertion,location,side,comparison",

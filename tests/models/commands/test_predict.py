@@ -57,5 +57,5 @@ def test_volumes_are_predicted_and_counted_as_such(tmp_path: Path, monkeypatch: 
     volume_phantoms.write_series(tmp_path / "in", "a", (8, 15, 12))
     words = ["predict", "chest-ct", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, words)
-    assert (done.exit_code, done.stdout.strip().endswith("1 volumes predicted.")) == (0, True)
+    assert (done.exit_code, done.stdout.strip().endswith("1 volume predicted.")) == (0, True)
     assert (tmp_path / "out" / "saliency" / "a.Nodule.nii.gz").is_file()

@@ -58,5 +58,5 @@ def test_what_pandas_writes_is_read(tmp_path: Path) -> None:
 def test_an_image_that_is_not_there_is_named_before_any_is_read(tmp_path: Path) -> None:
     folder = phantoms.write_folder(tmp_path / "data", train=2, validation=1)
     (folder / "images" / "001.png").unlink()
-    with pytest.raises(DataError, match=r"1 images are not in .*images, the first: 001\.png"):
+    with pytest.raises(DataError, match=r"1 image of labels.csv not found in .*images, the first: 001\.png"):
         require_images(read_examples(folder, "train", ["Disc"]))

@@ -14,9 +14,9 @@ from models.data.volumes.nifti import write_nifti
 from models.errors import DataError
 from models.localizers.registry import Localized
 from models.predicting import predict_volumes, volume_files
-from models.predicting.volume_regions import extent
+from models.predicting.volume_regions import extent, volume_regions
 from tests.models import bright, volume_phantoms
-from tests.models.data.volumes.dicom_phantoms import save, slices
+from tests.models.data.volumes.dicom_phantoms import BALL, save, slices, tilted_ball
 from tests.models.volume_phantoms import ball, chest
 
 Array = NDArray[np.float32]
@@ -103,3 +103,28 @@ def test_of_exclusive_classes_the_most_probable_alone_is_present_and_remarks_are
     assert [row["present"] for row in rows(tmp_path / "out" / "predictions.csv")] == ["0", "1"]
     assert {row["label"] for row in rows(tmp_path / "out" / "regions.csv")} <= {"Mass"}
     assert rows(tmp_path / "out" / "remarks.csv") == [{"volume": "a", "remark": "low contrast"}]
+
+
+def test_a_tilted_series_is_predicted_and_the_remark_says_so(tmp_path: Path) -> None:
+    class AsDense:
+        def localize(self, image: Array, spacing: tuple[float, ...] | None) -> Localized:
+            return Localized(np.array([2.0, -2.0], np.float32), np.stack([image + 1000.0, image]))
+
+    save(tmp_path / "in" / "tilted", tilted_ball(20.0))
+    one = replace(volume_phantoms.model(), localizer=AsDense())
+    assert predict_volumes(one, [tmp_path / "in"], tmp_path / "out") == (1, ())
+    said = [row["remark"] for row in rows(tmp_path / "out" / "remarks.csv")]
+    assert said == ["the gantry was tilted by 20.0 degrees: voxels and maps are of a resampled grid"]
+    saliency = sitk.ReadImage(str(tmp_path / "out" / "saliency" / "tilted.Nodule.nii.gz"))
+    z, y, x = np.argwhere(sitk.GetArrayFromImage(saliency) > 500).mean(axis=0)
+    assert saliency.TransformContinuousIndexToPhysicalPoint((x, y, z)) == pytest.approx(BALL, abs=0.5)
+
+
+def test_regions_lie_in_the_thorax_alone() -> None:
+    """As the node draws them: a map that is high everywhere has no region in skin, chest wall or air."""
+    volume = chest()
+    label = volume_phantoms.model().card.labels[0]
+    shown = volume_regions(np.full(volume.array.shape, 500.0, np.float32), volume, label)
+    inside = np.any([region.mask for region in shown], axis=0)
+    assert inside[16, 20, 14] and inside[16, 20, 34]
+    assert not inside[:, :6].any() and not inside[:, :, :5].any()

@@ -62,6 +62,14 @@ def test_what_is_normal_has_no_finding(text: str) -> None:
             "New 8 mm nodule in the lingula; stable 4 mm nodule in the right lower lobe.",
             [("nodule", ("left upper lobe",), "new"), ("nodule", ("right lower lobe",), "unchanged")],
         ),
+        (
+            "Pleural effusion, no mediastinal abnormality in the left lung.",
+            [("pleural_effusion", (), "")],
+        ),
+        (
+            "No nodule in the left lung, pleural effusion.",
+            [("nodule", ("left lung",), ""), ("pleural_effusion", (), "")],
+        ),
         ("Emphysema and cysts in both upper lobes.", [(n, ("both upper lobes",), "") for n in ("emphysema", "cyst")]),
     ],
 )

@@ -57,7 +57,7 @@ def test_the_command_writes_the_same_bytes_as_the_function(folder: Path, tmp_pat
     code = "import sys; from models.commands.cli import app; app(['simulate', *sys.argv[1:]])"
     done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "5 volumes of up to 5 anatomies" in done.stderr.replace("\n", " ")
+    assert "5 volumes of up to 5 anatomies written" in done.stderr.replace("\n", " ")
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert names == sorted(
         path.relative_to(tmp_path / "two") for path in (tmp_path / "two").rglob("*") if path.is_file()

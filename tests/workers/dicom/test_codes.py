@@ -59,6 +59,10 @@ def test_verhoeff_finds_wrong_and_swapped_digits(digits: str) -> None:
         (codes.PRESENT, standard.SCT.Present),
         (codes.ABSENT, standard.SCT.Absent),
         (codes.AREA, standard.SCT.Area),
+        (codes.SIDES["right"], standard.SCT.Right),
+        (codes.SIDES["left"], standard.SCT.Left),
+        (codes.HEIGHTS["upper"], standard.SCT.Superior),
+        (codes.HEIGHTS["lower"], standard.SCT.Inferior),
         (codes.VOLUME, standard.SCT.Volume),
         (codes.SEGMENT_CATEGORIES["finding"], standard.SCT.MorphologicallyAbnormalStructure),
         (codes.SEGMENT_CATEGORIES["structure"], standard.SCT.AnatomicalStructure),
@@ -103,3 +107,13 @@ def test_a_side_is_told_only_where_a_code_for_it_is_known() -> None:
 def test_colours_survive_the_way_to_cielab() -> None:
     label: Label = phantoms.card().labels[1]
     assert codes.cielab(label.colour).to_rgb() == pytest.approx(label.colour, abs=2)
+
+
+def test_a_side_is_said_once_and_a_zone_of_lung_and_pleura_alone() -> None:
+    right_lung, heart = codes.LATERAL_SITES["39607008", "right"], Code("80891009", "SCT", "Heart")
+    lung = codes.finding_site(right_lung, "right", "lower")
+    assert (lung.laterality, lung.topographical_modifier.value) == (None, codes.HEIGHTS["lower"].value)
+    pleura = codes.finding_site(Code(codes.PLEURA, "SCT", "Pleura"), "left", "middle")
+    assert (pleura.laterality.value, pleura.topographical_modifier) == (codes.SIDES["left"].value, None)
+    other = codes.finding_site(heart, "left", "lower")
+    assert (other.laterality, other.topographical_modifier) == (None, None)

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from scipy.spatial.transform import Rotation
 
+from models.data.geometry.resampling import Affine, sampled
+from models.data.volumes.dicom import read_dicom_volume
 from models.regions import bounds
+from tests.models.data.volumes.dicom_phantoms import save as save_all
+from tests.models.data.volumes.dicom_phantoms import tilted_ball
 from tests.workers.imaging_phantoms import CHEST_CT, ct_series, ct_slice, sample, save
 from workers.inputs.decoding.decoder import DecodeError, Decoder
-from workers.inputs.resampling import Affine, sampled
 from workers.inputs.stack import stack
 from workers.inputs.volume import AIR, SourceVolume, VolumeError, hounsfield, load_volume
 
@@ -320,3 +323,11 @@ def test_a_volume_that_no_patient_has_is_refused_before_it_is_decoded(slices, ch
         headers.append(header)
     with pytest.raises(VolumeError, match=reason):
         stack(headers)
+
+
+def test_models_and_the_node_see_the_same_of_a_tilted_series(decoder, tmp_path):
+    folder = save_all(tmp_path / "tilt", tilted_ball(17.0))
+    array, spacing = load_volume(sorted(folder.iterdir()), decoder).to_model()
+    volume = read_dicom_volume(folder)
+    assert volume.spacing == pytest.approx(spacing)
+    np.testing.assert_allclose(volume.array, array, atol=0.51)  # the node's are whole HU

@@ -10,6 +10,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from models.data.volumes.volume import Volume
+from models.simulation.scanner.slices import Plan, sliced
+
+BALL = np.array([8.0, -5.0, 12.0])  # LPS mm
 AXIAL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -81,3 +85,20 @@ def save(folder: Path, datasets: list[Dataset]) -> Path:
     for index, dataset in enumerate(datasets):
         dataset.save_as(folder / f"{count + (7 * index) % 31:02}.dcm", enforce_file_format=True)
     return folder
+
+
+def tilted_ball(degrees: float) -> list[Dataset]:
+    """Slices of a gantry that is tilted about x, while the table moves along z; a ball of 9 mm at BALL in air."""
+    size = (60, 60, 60)
+    z, y, x = (np.arange(n) * 1.5 - 0.75 * (n - 1) for n in size)
+    away = np.linalg.norm(np.stack(np.meshgrid(z, y, x, indexing="ij"), -1) - BALL[::-1], axis=-1)
+    hu = np.where(away < 9, 50.0, -900.0).astype(np.float32)
+    volume = Volume(hu, (1.5, 1.5, 1.5), (float(x[0]), float(y[0]), float(z[0])))
+    cut = sliced(volume, Plan(24, 3.0, 50, 60, plane_mm=1.5, tilt=degrees))
+    found = slices(
+        ((cut.values + 1000) * 2).round().clip(0).astype(np.uint16), np.array([cut.row_cosines, cut.column_cosines])
+    )
+    for dataset, position in zip(found, cut.positions, strict=True):
+        dataset.ImagePositionPatient = [float(f"{one:.4f}") for one in position]
+        dataset.PixelSpacing = [1.5, 1.5]
+    return found

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.data.volumes.dicom import holds_ct, read_dicom_volume
 from models.errors import DataError
-from tests.models.data.volumes.dicom_phantoms import AXIAL, enhanced, save, slices
+from tests.models.data.volumes.dicom_phantoms import AXIAL, BALL, enhanced, save, slices, tilted_ball
 from tests.models.shared_data import CHEST_CT, needs_chest_ct
 
 
@@ -63,6 +63,17 @@ def test_the_series_with_most_slices_that_is_no_localizer_is_read(array: NDArray
         read_dicom_volume(save(tmp_path / "scouts", scouts))
 
 
+@pytest.mark.parametrize("degrees", [20.0, -14.0])
+def test_a_tilted_series_is_resampled_onto_the_patients_axes(degrees: float, tmp_path: Path) -> None:
+    volume = read_dicom_volume(save(tmp_path / "tilt", tilted_ball(degrees)))
+    assert volume.tilt == pytest.approx(abs(degrees), abs=0.05)
+    assert volume.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    inside = np.argwhere(volume.array > -425).mean(axis=0)
+    place = volume.image().TransformContinuousIndexToPhysicalPoint(inside[::-1].tolist())
+    assert place == pytest.approx(BALL, abs=0.3)
+    assert read_dicom_volume(save(tmp_path / "straight", tilted_ball(0.0))).tilt == 0
+
+
 def test_what_is_no_grid_is_refused_with_the_place(array: NDArray[np.uint16], tmp_path: Path) -> None:
     whole = slices(array)
     with pytest.raises(
@@ -74,8 +85,12 @@ def test_what_is_no_grid_is_refused_with_the_place(array: NDArray[np.uint16], tm
     turned = slices(array[:1], AXIAL[::-1].copy())
     with pytest.raises(DataError, match="more than one orientation in a series: 1 of 8"):
         read_dicom_volume(save(tmp_path / "mixed", [*whole, *turned]))
-    with pytest.raises(DataError, match=r"shifted against each other by 0.90 mm each \(gantry tilt\)"):
-        read_dicom_volume(save(tmp_path / "tilt", slices(array, shift=(0.0, 0.9, 0.0))))
+    with pytest.raises(DataError, match=r"no stack of slices: .* 50.0 degrees away from their normal"):
+        read_dicom_volume(save(tmp_path / "askew", slices(array, shift=(0.0, 3.5753, 0.0))))
+    beside = slices(array)
+    beside[3].ImagePositionPatient = [-10.0, 30.0, 39.0]
+    with pytest.raises(DataError, match=r"displaced in their plane by up to .* mm at \(-10.0, 30.0, 39.0\) mm"):
+        read_dicom_volume(save(tmp_path / "beside", beside))
     del whole[2].RescaleSlope
     with pytest.raises(DataError, match="RescaleSlope.*Export the series again"):
         read_dicom_volume(save(tmp_path / "no HU", whole))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workers.inputs import resampling
-from workers.inputs.resampling import Affine, box_in, sampled
+from models.data.geometry import resampling
+from models.data.geometry.resampling import Affine, box_in, sampled
 
 WHOLE = (slice(0, 9), slice(0, 10), slice(0, 11))
 

@@ -21,6 +21,12 @@ LEAST = 0.02  # of the slice that aerated lung must cover somewhere, or nothing 
 OF_TISSUE = ("heart", "mediastinum")  # territories in which aerated lung is no part of a finding
 
 
+def possible(planes: NDArray[Any], box: tuple[slice, ...], spacing: Sequence[float], territory: str) -> Mask:
+    """Where in a box a finding of this territory can be; see `inside_thorax`."""
+    inside = inside_thorax(planes, box, spacing)
+    return inside & (planes[box] > TISSUE_HU) if territory in OF_TISSUE else inside
+
+
 def inside_thorax(planes: NDArray[Any], box: tuple[slice, ...], spacing: Sequence[float]) -> Mask:
     """The body within the outline of all lungs together, of the planes and the part of them that a box holds.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workers.findings.thorax import TISSUE_HU, inside_thorax
+from models.anatomy.ct.thorax import TISSUE_HU, inside_thorax
 
 SHAPE, SPACING = (20, 160, 200), (5.0, 2.0, 2.0)
 
