@@ -104,8 +104,8 @@ class _Run:
             known = {paths[uid]: one for one in self.headers if (uid := str(one.SOPInstanceUID)) in paths}
             return VolumeSource(load_volume(chosen, self.environment.decoder, rules, target.frames, known))
         assert rules.size is not None, "the card's own check: an image model has a size"
-        image = load_image(chosen[0], self.environment.decoder)
-        return ImageSource(image, image_grid(image.dataset, rules.size))
+        image = load_image(chosen[0], self.environment.decoder, rules)
+        return ImageSource(image, image_grid(image.dataset, rules.size, rules.crop), rules)
 
     def context(self, sources: Sequence[Source]) -> Context:
         """Dated with the last instance that was analysed, not by the clock: a repeated run gives the same bytes."""
@@ -344,8 +344,12 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
 
 def _place(finding: Finding, card: Card) -> str:
     """Where it is, for pages, and whether the model was trained on simulated lesions."""
-    words = (wording.finding_location(finding, finding.regions), "trained on simulated lesions")
-    return "; ".join(filter(None, words if card.training.simulated and finding.present else words[:1]))
+    words = [wording.finding_location(finding, finding.regions)]
+    if finding.grade and finding.decided:
+        words.insert(0, f"grade {finding.grade.number} of 0 to {finding.grade.highest}")
+    if card.training.simulated and finding.present:
+        words.append("trained on simulated lesions")
+    return "; ".join(filter(None, words))
 
 
 def _left_out_by_all(headers: Sequence[Dataset], models: Sequence[Model], done: Sequence[_Analysis]) -> LeftOut:
