@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from models.card import Calibration, Card
+from models.classes import ordinal
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -26,16 +27,23 @@ def calibrated(logits: NDArray[np.float32], calibrations: Sequence[Calibration])
 
 
 def probabilities_of(card: Card, logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Probabilities (…, L) of a card's labels by its calibration; those of exclusive classes add up to 1."""
+    """Probabilities (…, L) of a card's labels by its calibration; those of exclusive classes and of grades add up to 1.
+
+    Of grades the first logit, which no network has, is of no meaning.
+    """
     calibrations = [label.calibration for label in card.labels]
     if card.activation == "sigmoid":
         return calibrated(logits.astype(np.float32, copy=False), calibrations)
     slope, intercept, _ = np.asarray(calibrations, np.float64).T
+    if card.activation == "ordinal":
+        return ordinal.of_cumulative(sigmoid(logits * slope + intercept)[..., 1:]).astype(np.float32)
     return np.asarray(softmax(logits * slope + intercept, -1), np.float32)
 
 
 def present(card: Card, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Which labels (…, L) are present: those that reach their operating point, of exclusive classes the first of all.
+
+    Of ordinal grades it is the median one.
 
     The most probable class is absent, too, where it does not reach its operating point (0: it always does).
     """
@@ -43,8 +51,15 @@ def present(card: Card, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.
     reached: NDArray[np.bool_] = np.asarray(probabilities, np.float64) >= points
     if card.activation == "sigmoid":
         return reached
-    highest: NDArray[np.bool_] = np.arange(len(points)) == np.asarray(probabilities).argmax(-1)[..., None]
-    return reached & highest
+    decided: NDArray[np.bool_] = np.arange(len(points)) == decision(card, probabilities)[..., None]
+    return decided if card.activation == "ordinal" else reached & decided
+
+
+def decision(card: Card, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
+    """The class (…,) of exclusive ones (…, L): the most probable, of ordinal grades the median."""
+    if card.activation == "ordinal":
+        return ordinal.grade(probabilities)
+    return np.asarray(np.asarray(probabilities).argmax(-1), np.intp)
 
 
 def temperature(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.calibration import probabilities_of
 from models.card import Card
+from models.data.scaling import scaled
 from models.errors import InputError
 from models.localizers.registry import Localized, Localizer
 from models.prediction import Prediction
@@ -29,26 +30,22 @@ class LoadedModel:
         network = self.card.network
         image = image if network is None else scaled(image, network.scaling)
         logits, saliency, zones, remarks = Localized(*self.localizer.localize(image, spacing))
+        if self.card.activation == "ordinal":
+            logits, saliency = _of_grades(logits), _of_grades(saliency)
         labels = self.card.labels
         probabilities = probabilities_of(self.card, logits)
         return Prediction(tuple(label.name for label in labels), logits, probabilities, saliency, zones, remarks)
 
 
-def scaled(image: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:
-    """An image's intensities under the card's network.scaling; a flat image becomes 0 (MONAI ScaleIntensity)."""
-    if scaling == "none":
-        return image
-    low, width = (
-        (float(image.min()), float(np.ptp(image)))
-        if scaling == "range"
-        else (float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64)))
-    )
-    return ((image - low) / (width or 1.0)).astype(np.float32)
+def _of_grades(of_thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same of each grade: a grade has those of its lower threshold, and the first, which has none, zeros."""
+    return np.concatenate([np.zeros_like(of_thresholds[:1]), of_thresholds])
 
 
 def _check_image(image: NDArray[np.float32], spacing: tuple[float, ...] | None, card: Card) -> None:
-    if image.shape != card.input.size:
-        raise InputError(f"{card.name} takes images of {card.input.size} rows and columns, not {image.shape}.")
+    if image.shape != card.input.shape:
+        planes = "planes, rows and columns" if card.input.planes > 1 else "rows and columns"
+        raise InputError(f"{card.name} takes images of {card.input.shape} {planes}, not {image.shape}.")
     check_intensities(image, card)
 
 

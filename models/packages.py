@@ -216,7 +216,7 @@ def require_working(model: Model) -> None:
     import numpy as np  # noqa: PLC0415
 
     rules = model.card.input
-    shape = rules.size or (rules.smallest_slices, *rules.smallest_rows_columns)
+    shape = rules.shape or (rules.smallest_slices, *rules.smallest_rows_columns)
     ramp = np.linspace(0.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape)
     given = (ramp, None) if rules.kind == "image" else (1400.0 * ramp - 1000.0, _SPACING)
     for tried in (model, *_with_drawn_lungs(model)):

@@ -21,7 +21,8 @@ class Prediction:
     labels
         Names as on the card, L of them.
     logits
-        (L,) raw; for a detector the logit of its best candidate's score.
+        (L,) raw; for a detector the logit of its best candidate's score; of ordinal grades that of this grade or a
+        higher one, and 0 of the first.
     probabilities
         (L,) 0..1, calibrated by the card; for a detector the score of its best candidate.
     saliency
@@ -58,7 +59,8 @@ class Model(Protocol):
         ----------
         image
             Kind "image": (rows, columns) = `card.input.size`, intensity 0 (black, air) .. 1 (white, bone) after the
-            VOI LUT, MONOCHROME2 sense, the patient's left on the image's right.
+            VOI LUT, MONOCHROME2 sense, the patient's left on the image's right. Where the card asks for colour or
+            windows (planes, rows, columns) = `card.input.shape`: red, green and blue, or a plane a window.
             Kind "volume": (d, h, w) in HU, float32 or int16 (most CTs: half the memory); slices towards the head, rows
             towards the back, columns towards the patient's left (z+, y+, x+ in LPS).
         spacing

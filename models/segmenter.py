@@ -60,7 +60,8 @@ class Segmenter:
             The intensities are others.
         """
         from models.data.images import fitted  # noqa: PLC0415 (numpy)
-        from models.loaded import check_intensities, scaled  # noqa: PLC0415
+        from models.data.scaling import scaled  # noqa: PLC0415
+        from models.loaded import check_intensities  # noqa: PLC0415
 
         card = self.model.card
         assert card.input.size is not None and card.network is not None

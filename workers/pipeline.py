@@ -337,8 +337,12 @@ def _found(study: AnalysedStudy) -> tuple[FoundFinding, ...]:
 
 def _place(finding: Finding, card: Card) -> str:
     """Where it is, for pages, and whether the model was trained on simulated lesions."""
-    words = (wording.finding_location(finding, finding.regions), "trained on simulated lesions")
-    return "; ".join(filter(None, words if card.training.simulated and finding.present else words[:1]))
+    words = [wording.finding_location(finding, finding.regions)]
+    if finding.grade and finding.decided:
+        words.insert(0, f"grade {finding.grade.number} of 0 to {finding.grade.highest}")
+    if card.training.simulated and finding.present:
+        words.append("trained on simulated lesions")
+    return "; ".join(filter(None, words))
 
 
 def _left_out_by_all(headers: Sequence[Dataset], models: Sequence[Model], done: Sequence[_Analysis]) -> LeftOut:

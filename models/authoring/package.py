@@ -16,12 +16,14 @@ from pydantic import ValidationError
 
 from models import packages
 from models.authoring.codes import sct
+from models.authoring.inputs import Bounds, Channels, Number
 from models.authoring.networks import Stored, stored
 from models.card import Card, Weights
 from models.cardfile import card_text, read_card
 from models.errors import PackageError, numbered
 
 if TYPE_CHECKING:
+    from models.authoring.calibrating import Calibrated
     from models.authoring.networks import Given
     from models.loaded import LoadedModel
 
@@ -67,17 +69,21 @@ class Package:
     _activation: str = field(default="sigmoid", init=False)
     _where: str = field(default="grad-cam", init=False)
     _stored: Stored | None = field(default=None, init=False)
+    _calibrated: Calibrated | None = field(default=None, init=False)
 
     def input(
         self,
         *,
         modality: Sequence[str],
         size: tuple[int, int],
-        mean: float = 0.0,
-        std: float = 1.0,
+        mean: Number = 0.0,
+        std: Number = 1.0,
         body_part: str | Sequence[str] = (),
         view: Sequence[str] = (),
-        channels: Literal[1, 3] = 1,
+        channels: int | Literal["rgb"] = 1,
+        window: Bounds | Sequence[Bounds] = (),
+        crop: float = 0.0,
+        scaling: Literal["none", "range", "standard", "equalize", "clahe"] = "none",
         smallest: tuple[int, int] = (64, 64),
     ) -> None:
         """What the network may see, and how an image becomes its input.
@@ -89,20 +95,28 @@ class Package:
         size
             (rows, columns) of the network's input; an image is fitted into it with black beside it.
         mean, std
-            The input is (intensity - mean) / std, of intensities 0 (black) to 1 (white) as a viewer shows them.
+            The input is (intensity - mean) / std, of intensities 0 (black) to 1 (white) as a viewer shows them; one
+            number, or one for each channel.
         body_part, view
             Values of Body Part Examined and View Position; none: any.
         channels
-            Of the input, all the same.
+            Of the input, all the same; "rgb": red, green and blue.
+        window
+            (lowest, highest) HU or other value, in place of the image's own contrast; several: a channel each.
+        crop
+            The part, a side, that is seen of the largest centred rectangle of the input's shape; 0: the whole image.
+        scaling
+            Of the intensities before mean and std, see `models.data.scaling`.
         smallest
             (rows, columns) below which an image is not analysed.
         """
+        made = Channels.of(channels, window, mean, std, scaling)
         parts = [body_part] if isinstance(body_part, str) else list(body_part)
         self._input = {
             "kind": "image", "modalities": list(modality), "size": size, "smallest_rows_columns": smallest,
-            "body_parts": [part.upper() for part in parts], "views": [one.upper() for one in view],
-        }  # fmt: skip
-        self._scale = {"channels": channels, "mean": mean, "std": std}
+            "body_parts": [part.upper() for part in parts], "views": [one.upper() for one in view], "crop": crop,
+        } | made.of_input  # fmt: skip
+        self._scale = made.of_network
         self._stored = None
 
     def finding(
@@ -146,14 +160,15 @@ class Package:
             }
         )
 
-    def output(self, activation: Literal["sigmoid", "softmax"] = "sigmoid", where: str = "grad-cam") -> None:
+    def output(self, activation: Literal["sigmoid", "softmax", "ordinal"] = "sigmoid", where: str = "grad-cam") -> None:
         """What the network's outputs are, and how a finding is located.
 
         Parameters
         ----------
         activation
             "sigmoid": each output is the logit of a finding of its own; "softmax": they are exclusive classes, of which
-            the most probable one is present.
+            the most probable one is present; "ordinal": the findings are grades in their order, and the network has a
+            logit for each but the first: that the grade is this one or a higher one.
         where
             One of `WHERE`; "occlusion" works with any network and is slow.
         """
@@ -168,10 +183,35 @@ class Package:
             raise PackageError(numbered(f"{self.name} cannot be written", faults))
         network = self.stored
         try:
-            return Card.model_validate(self._table(network))
+            card = Card.model_validate(self._table(network))
+            return self._with_figures(card) if self._calibrated else card
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
             raise PackageError(numbered(f"{self.name} cannot be written", wrong)) from error
+
+    def calibrate(self, labels: Path | str, split: str = "", test: str = "") -> str:
+        """Predict the images of labels.csv, and put calibration, operating points and figures onto the card.
+
+        The last step before `test` and `save`; see `models.authoring.calibrating.calibrate`.
+
+        Returns
+        -------
+        On which images, in the sentence that the card has of it.
+        """
+        from models.authoring.calibrating import calibrate  # noqa: PLC0415 (scikit-learn)
+
+        self._calibrated = None
+        self._calibrated = calibrate(self.load(), Path(labels), split, test)
+        return self._calibrated.about
+
+    def _with_figures(self, card: Card) -> Card:
+        """The card that `calibrate` made of this one."""
+        made = self._calibrated
+        assert made is not None
+        if card != made.before.model_copy(update={"weights": None}):
+            raise PackageError(_numbered(self.name, ["calibrate() must come after input(), finding() and output()"]))
+        limits = tuple(made.about if one == NOT_MEASURED else one for one in card.limits)
+        return made.card.model_copy(update={"limits": limits, "weights": None})
 
     def load(self) -> LoadedModel:
         """The model as the node will load it; PackageError where it would not."""
@@ -223,9 +263,13 @@ class Package:
         if faults:
             return faults
         network = self.stored
-        if network.outputs != len(self._labels):
-            faults.append(f"the network has {network.outputs} outputs and {len(self._labels)} findings are named")
-        if network.activation not in ("", self._activation):
+        if network.outputs != len(self._labels) - (self._activation == "ordinal"):
+            ordinal = ", one for each grade but the first" if self._activation == "ordinal" else ""
+            faults.append(
+                f"the network has {network.outputs} outputs{ordinal} and {len(self._labels)} findings are named"
+            )
+        same = "sigmoid" if self._activation == "ordinal" else self._activation
+        if network.activation not in ("", same):
             faults.append(f"the network ends in {network.activation}, and output() says {self._activation}")
         if self._where == "cam" and not network.pooled:
             faults.append('where="cam" needs global average pooling and a linear layer at the end of an ONNX file')
@@ -234,7 +278,7 @@ class Package:
         return faults
 
     def _table(self, network: Stored) -> dict[str, Any]:
-        exclusive = self._activation == "softmax"
+        exclusive = self._activation != "sigmoid"
         return {
             "name": self.name, "version": self.version, "title": self.title or self.name.replace("-", " ").capitalize(),
             "manufacturer": self.manufacturer, "licence": self.licence,

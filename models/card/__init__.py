@@ -7,10 +7,10 @@ from models.card.inputs import Input
 from models.card.labels import LEAST_AUC, LEAST_SPECIFICITY, Calibration, Dot, Label, TriagePoint
 from models.card.network import Anatomy, Detector, Network, VolumeInput, Weights, Window
 from models.card.table import Code, Fraction, Interval, Text
-from models.card.training import Measurement, Overlap, Training
+from models.card.training import Agreement, Measurement, Overlap, Training
 
 __all__ = [
-    "COARSEST_STRIDE", "LEAST_AUC", "LEAST_SPECIFICITY", "Anatomy", "Calibration", "Card", "Code", "Detector", "Dot",
-    "Fraction", "Input", "Interval", "Label", "Measurement", "Network", "Overlap", "Text", "Training", "TriagePoint",
-    "VolumeInput", "Weights", "Window",
+    "COARSEST_STRIDE", "LEAST_AUC", "LEAST_SPECIFICITY", "Agreement", "Anatomy", "Calibration", "Card", "Code",
+    "Detector", "Dot", "Fraction", "Input", "Interval", "Label", "Measurement", "Network", "Overlap", "Text",
+    "Training", "TriagePoint", "VolumeInput", "Weights", "Window",
 ]  # fmt: skip

@@ -29,8 +29,9 @@ class Card(Table):
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     algorithm: Literal["neural network", "classical image analysis"]
     quantity: Literal["probability", "score"]
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
-    """Softmax: the labels are exclusive classes, one of which each input has."""
+    activation: Literal["sigmoid", "softmax", "ordinal"] = "sigmoid"
+    """Softmax: the labels are exclusive classes, one of which each input has. Ordinal: they are grades in their order,
+    and the network has a logit for each but the first, that the grade is this one or a higher one."""
     category: Literal["finding", "structure"] = "finding"
     """What its labels are. A structure is an organ: it is segmented, is in no report, and requests no priority."""
     localizer: Text
@@ -45,6 +46,16 @@ class Card(Table):
     training: Training
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether each input has exactly one of the labels."""
+        return self.activation != "sigmoid"
+
+    @property
+    def outputs(self) -> int:
+        """Logits of the network."""
+        return len(self.labels) - (self.activation == "ordinal")
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Card:
         if self.network and self.input.size and min(self.input.size) // COARSEST_STRIDE <= 2 * self.network.border:
@@ -57,6 +68,7 @@ class Card(Table):
         if len(set(names)) != len(names):
             raise ValueError("labels: two labels have the same name")
         objection = exclusive_objection(self.labels, self.quantity, self.activation)
+        objection = objection or (self.input.objection(self.network) if self.network else "")
         if objection:
             raise ValueError(objection)
         if self.training.simulated and any(label.triage and label.triage.raises_priority for label in self.labels):

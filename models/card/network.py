@@ -27,8 +27,8 @@ class Network(Table):
     """A name of `models.networks.registry.NETWORKS`."""
     taps: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """Blocks whose averaged maps the linear head sees, the finest first; none for a network that has one end."""
-    channels: Literal[1, 3] = 3
-    """Of the network's input, all alike."""
+    channels: Annotated[int, Field(ge=1)] = 3
+    """Of the network's input: all alike, or those that `input.colour` or `input.windows` gives."""
     border: Annotated[int, Field(ge=0)] = 0
     """Cells of the coarsest tap at each side that are left out: markers, collimation, what padding does."""
     deviations: bool = False
@@ -36,8 +36,17 @@ class Network(Table):
     mean: float
     std: Annotated[float, Field(gt=0.0)]
     """The network's input is (intensity - mean) / std, the same in all channels."""
-    scaling: Literal["none", "range", "standard"] = "none"
-    """Of each image's intensities before that: none, to 0..1 (range), or to mean 0 and deviation 1 (standard)."""
+    means: tuple[float, ...] = ()
+    stds: tuple[Annotated[float, Field(gt=0.0)], ...] = ()
+    """Of each channel, in place of mean and std."""
+    scaling: Literal["none", "range", "standard", "equalize", "clahe"] = "none"
+    """Of each image's intensities before that, see `models.data.scaling`."""
+
+    @model_validator(mode="after")
+    def _one_of_each_channel(self) -> Network:
+        if len(self.means) != len(self.stds) or len(self.means) not in (0, self.channels):
+            raise ValueError("network.means and network.stds have one number for each of network.channels, or none")
+        return self
 
 
 class Anatomy(Table):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from models.card.table import Fraction, Interval, Table, Text
 
 
@@ -21,6 +25,22 @@ class Measurement(Table):
     sensitivity: Fraction | None = None
     specificity: Fraction | None = None
     """At the operating point."""
+
+
+class Agreement(Table):
+    """How often exclusive classes or ordinal grades were recognised on some images."""
+
+    data: Text
+    """Which images, for instance "test, of other patients"."""
+    images: int
+    accuracy: Fraction
+    accuracy_interval: Interval | None = None
+    """95 % bootstrap interval, resampled by patient, as the other one."""
+    kappa: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    """Of ordinal grades: Cohen's kappa with quadratic weights."""
+    kappa_interval: tuple[float, float] | None = None
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """A row for each class that is true, a column for each that was reported."""
 
 
 class Overlap(Table):
@@ -54,3 +74,4 @@ class Training(Table):
     """Trained on simulated lesions: results say so, and the card lets no finding raise a priority."""
     measured: tuple[Measurement, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
+    agreements: tuple[Agreement, ...] = ()

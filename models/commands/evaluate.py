@@ -94,9 +94,9 @@ def evaluate(
     path = _folder(package, folders)
     with printed_errors():
         card = packages.load_card(path)
-        if card.activation == "softmax" and (against or update_card):
+        if card.exclusive and (against or update_card):
             raise DataError(f"{card.name} has exclusive classes: --against and --update-card are for single findings.")
-    if card.activation == "softmax":
+    if card.exclusive:
         _evaluate_classes(path, data, split, out, baselines, device, as_json, markdown)
         return
     if _sees_volumes(path):

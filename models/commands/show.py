@@ -62,6 +62,8 @@ SHOWN = "by its card it does not change the order"
 
 def _triage_lines(card: Card, prevalence: float) -> Iterator[str]:
     """What each label does for triage, in words."""
+    if card.activation == "ordinal":
+        yield f"{len(card.labels)} ordinal grades: the median is reported, present if it is a finding."
     if card.activation == "softmax":
         yield f"{len(card.labels)} exclusive classes: the most probable alone is present, if it is a finding."
     assumed = ", an assumption: give your own with --prevalence" if prevalence == ASSUMED_PREVALENCE else ""

@@ -13,6 +13,7 @@ from models import packages
 from models.commands.arguments import Data, Device, Folders, Like
 from models.commands.console import measured_table, overlap_table, printed_errors, progress
 from models.commands.folders import package_folder
+from models.errors import DataError
 from models.importers import installing
 from models.localizers.registry import LOCALIZERS, trainable
 
@@ -54,6 +55,8 @@ def train(
         if made_by := LOCALIZERS.get(localizer or card.localizer).made_by:
             _make(made_by, data, card, run, seed, test)
             return
+        if card.activation == "ordinal":
+            raise DataError(f"{card.name} has ordinal grades, which are not trained here: give a network of your own.")
         if card.activation == "softmax":
             _train_classes(data, card, weights, run, seed=seed, localizer=localizer, test=test, device=device,
                            resume=resume)  # fmt: skip

@@ -53,9 +53,9 @@ def read_image(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     return read_fitted(path, size)[0]
 
 
-def read_fitted(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
-    """The image as `read_image` gives it, and where the file lies in it."""
-    return _fitted(_grey(path), size)
+def read_fitted(path: Path, size: tuple[int, int], crop: float = 0.0) -> tuple[NDArray[np.float32], Letterbox]:
+    """The image as `read_image` gives it, or cropped as `models.card.Input` has it, and where the file lies in it."""
+    return _fitted(_grey(path), size, crop)
 
 
 def fitted(image: NDArray[np.float32], size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
@@ -63,12 +63,17 @@ def fitted(image: NDArray[np.float32], size: tuple[int, int]) -> tuple[NDArray[n
     return _fitted(Image.fromarray(np.ascontiguousarray(image, np.float32)), size)
 
 
-def _fitted(grey: Image.Image, size: tuple[int, int]) -> tuple[NDArray[np.float32], Letterbox]:
-    box = Letterbox.fit((grey.height, grey.width), size)
-    result = np.zeros(size, np.float32)
-    resampled = grey.resize((box.columns, box.rows), Image.Resampling.BILINEAR)
-    result[box.content] = np.asarray(resampled, np.float32)
-    return np.clip(result, 0.0, 1.0), box
+def _fitted(grey: Image.Image, size: tuple[int, int], crop: float = 0.0) -> tuple[NDArray[np.float32], Letterbox]:
+    box = Letterbox.fit((grey.height, grey.width), size, crop)
+    return resampled(grey, box), box
+
+
+def resampled(grey: Image.Image, box: Letterbox) -> NDArray[np.float32]:
+    """An image of floats at its place in the input."""
+    result = np.zeros(box.size, np.float32)
+    whole = grey.resize((box.columns, box.rows), Image.Resampling.BILINEAR)
+    result[box.content] = np.asarray(whole, np.float32)[box.seen]
+    return np.clip(result, 0.0, 1.0)
 
 
 def is_dicom(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Where an image file lies in a network's input: fitted with its aspect kept, centred, black around.
+"""Where an image file lies in a network's input: fitted with its aspect kept, centred, black around or cropped.
 
 Coordinates are continuous, the top left corner of the top left pixel is 0.
 """
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """A file of `file` (rows, columns) fills `rows` x `columns` of an input of `size`, from (`top`, `left`) on."""
+    """A file of `file` (rows, columns) fills `rows` x `columns` of an input of `size`, from (`top`, `left`) on.
+
+    Of a file that is cropped the two are below 0, and it is larger than the input.
+    """
 
     file: tuple[int, int]
     size: tuple[int, int]
@@ -23,16 +26,25 @@ class Letterbox:
     left: int
 
     @classmethod
-    def fit(cls, file: tuple[int, int], size: tuple[int, int]) -> Letterbox:
-        """The largest centred fit, in whole pixels."""
-        scale = min(size[0] / file[0], size[1] / file[1])
+    def fit(cls, file: tuple[int, int], size: tuple[int, int], crop: float = 0.0) -> Letterbox:
+        """The largest centred fit, in whole pixels; or as `crop` of `models.card.Input` has it, where it is not 0."""
+        scales = size[0] / file[0], size[1] / file[1]
+        scale = max(scales) / crop if crop else min(scales)
         rows, columns = max(1, round(file[0] * scale)), max(1, round(file[1] * scale))
         return cls(file, size, rows, columns, (size[0] - rows) // 2, (size[1] - columns) // 2)
 
     @property
     def content(self) -> tuple[slice, slice]:
         """The rows and columns of the input that the file fills."""
-        return slice(self.top, self.top + self.rows), slice(self.left, self.left + self.columns)
+        rows, columns = self.seen
+        top, left = max(self.top, 0), max(self.left, 0)
+        return slice(top, top + rows.stop - rows.start), slice(left, left + columns.stop - columns.start)
+
+    @property
+    def seen(self) -> tuple[slice, slice]:
+        """The rows and columns of the resampled file that lie in the input: all where it is not cropped."""
+        top, left = max(-self.top, 0), max(-self.left, 0)
+        return slice(top, min(top + self.size[0], self.rows)), slice(left, min(left + self.size[1], self.columns))
 
     @property
     def per_input_pixel(self) -> tuple[float, float]:
@@ -56,11 +68,18 @@ class Letterbox:
     def to_file(self, saliency: NDArray[np.float32]) -> NDArray[np.float32]:
         """A map (h, w) that covers the whole input, interpolated linearly at the file's pixel centres, (rows, columns).
 
-        Cells centred in the black around take no part: the border of the content is continued instead.
+        Cells centred in the black around take no part: the border of the content is continued instead. What was cropped
+        away is minus infinity.
         """
         (top, left), (down, across) = self.cells((saliency.shape[0], saliency.shape[1]))
         lines = _along(saliency, self.file[0], top, down)
-        return np.ascontiguousarray(_along(lines.T, self.file[1], left, across).T)
+        found = np.ascontiguousarray(_along(lines.T, self.file[1], left, across).T)
+        if self.seen != (slice(0, self.rows), slice(0, self.columns)):
+            for axis, (part, per) in enumerate(zip(self.seen, self.per_input_pixel, strict=True)):
+                centres = np.arange(self.file[axis]) + 0.5
+                out = (centres < part.start * per) | (centres > part.stop * per)
+                found[out if axis == 0 else (slice(None), out)] = -np.inf
+        return found
 
 
 def _along(cells: NDArray[np.float32], length: int, origin: float, step: float) -> NDArray[np.float32]:

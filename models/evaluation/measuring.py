@@ -63,6 +63,10 @@ def evaluate(
     card = model.card
     if card.input.kind != "image":
         raise DataError(f"{card.name} sees volumes; `evaluate` reads folders of images.")
+    if card.input.planes > 1 or card.input.crop:
+        raise DataError(
+            f"{card.name} sees colour, windows or a crop: `evaluate` measures single findings of grey images."
+        )
     assert card.input.size is not None
     examples = evaluated(folder, split, card)
     train = read_examples(folder, "train", examples.labels) if "train" in splits(folder) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import DeviceError
@@ -32,6 +32,7 @@ IMAGE = (
 )
 LOGITS = {"logits": "(1, labels), before the card's calibration"}
 MAPS = "(1, labels, h, w), covering the input; a region is where a map reaches the label's thresholds"
+Scale = float | Sequence[float]
 
 
 class OnNetwork(ABC):
@@ -40,12 +41,12 @@ class OnNetwork(ABC):
     Parameters
     ----------
     mean, std
-        The network's input is (intensity - mean) / std.
+        The network's input is (intensity - mean) / std; several: of each channel.
     channels
-        Of the input, all the same.
+        Of the input: all the same where the image is one plane.
     """
 
-    def __init__(self, network: SpatialNetwork, mean: float, std: float, channels: int = 3) -> None:
+    def __init__(self, network: SpatialNetwork, mean: Scale, std: Scale, channels: int = 3) -> None:
         network.eval()
         self.network = network
         self.mean, self.std, self.channels = mean, std, channels
@@ -63,8 +64,9 @@ class OnNetwork(ABC):
         import torch
 
         x = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(next(self.network.parameters()).device)
-        x = ((x - self.mean) / self.std).expand(1, self.channels, *x.shape)
-        return x.contiguous(memory_format=torch.channels_last)
+        mean, std = (x.new_tensor(one).reshape(-1, 1, 1) for one in (self.mean, self.std))
+        x = ((x if x.ndim == 3 else x[None]) - mean) / std
+        return x.expand(1, self.channels, *x.shape[1:]).contiguous(memory_format=torch.channels_last)
 
     def graph(self, card: Card) -> Graph:
         """The logits alone; see `models.localizers.registry.Exportable`."""
@@ -137,7 +139,7 @@ def register_maps(
 
             return images.fit(task, method, regions)
 
-        @register(name, maps=maps, citation=citation, code=code, fit=fit, fit_classes=fit_classes)
+        @register(name, maps=maps, citation=citation, general=True, code=code, fit=fit, fit_classes=fit_classes)
         def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
             return on_named_network(method, card, data, device, threads)
 
@@ -149,7 +151,7 @@ def register_maps(
 def on_named_network(method: type[OnNetwork], card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """A method on the network that the card names; see `models.packages.load`."""
     assert card.network is not None
-    network = NETWORKS.get(card.network.backbone).build(card.network, len(card.labels))
+    network = NETWORKS.get(card.network.backbone).build(card.network, card.outputs)
     return on_network(method, network, card, data, device, threads)
 
 
@@ -161,7 +163,9 @@ def on_network(
 
     ready: Any = on_device(filled(network, data), device, threads)
     table = card.network
-    return method(ready, table.mean, table.std, table.channels) if table else method(ready, 0.0, 1.0)
+    if table is None:
+        return method(ready, 0.0, 1.0)
+    return method(ready, table.means or table.mean, table.stds or table.std, table.channels)
 
 
 def on_device(network: Built, device: str, threads: int | None) -> Built:

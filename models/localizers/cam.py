@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.card import Code
-from models.localizers.base import NetworkLocalizer, register_maps
+from models.localizers.base import NetworkLocalizer, Scale, register_maps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class CamLocalizer(NetworkLocalizer):
 
     network: MappedNetwork
 
-    def __init__(self, network: MappedNetwork, mean: float, std: float, channels: int = 3) -> None:
+    def __init__(self, network: MappedNetwork, mean: Scale, std: Scale, channels: int = 3) -> None:
         super().__init__(network, mean, std, channels)
 
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ def hidden(x: Tensor, row: int, column: int) -> Tensor:
     return found
 
 
-@register("occlusion", maps="occlusion map", citation="Zeiler and Fergus, ECCV 2014", deviations=False)
+@register("occlusion", maps="occlusion map", citation="Zeiler and Fergus, ECCV 2014", general=True, deviations=False)
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method on the network of the card; see `models.packages.load`."""
     return on_named_network(OcclusionLocalizer, card, data, device, threads)

@@ -134,6 +134,8 @@ class LocalizerEntry:
     tables
         Those of [network], [weights], [anatomy], [detector], [slices] and [volume] that it needs, in this order; it may
         have no other.
+    general
+        Whether it takes what any input and output of a card gives: colour, windows, ordinal grades.
     taps, deviations
         Whether the network must have taps, and may have deviations.
     code
@@ -157,6 +159,7 @@ class LocalizerEntry:
     citation: str
     kind: Literal["image", "volume"] = "image"
     tables: tuple[str, ...] = ("network", "weights")
+    general: bool = False
     taps: bool = False
     deviations: bool = True
     code: Code | None = None
@@ -175,6 +178,8 @@ class LocalizerEntry:
             return f'localizer "{self.name}" needs the tables {needed} and no {others}'
         if card.input.kind != self.kind:
             return f'localizer "{self.name}" takes input.kind "{self.kind}"'
+        if not self.general and (card.input.planes > 1 or card.activation == "ordinal"):
+            return f'localizer "{self.name}" takes neither colour nor windows nor ordinal grades'
         if self.taps and card.network and not card.network.taps:
             return f'localizer "{self.name}" needs a network with taps'
         if not self.deviations and card.network and card.network.deviations:

@@ -35,6 +35,18 @@ def balanced_accuracy(counts: Floats) -> Floats:
     return np.asarray(recalls(counts).mean(1), np.float64)
 
 
+def quadratic_kappa(counts: Floats) -> Floats:
+    """(draws,): Cohen's kappa of ordered classes, weights by the squared distance of the two (Psychol. Bull. 70, 1968).
+
+    NaN where all that is true and all that was predicted is one class.
+    """
+    grades = np.arange(counts.shape[1])
+    apart = (grades[:, None] - grades) ** 2.0
+    by_chance = counts.sum(2)[:, :, None] * counts.sum(1)[:, None, :]
+    expected = (by_chance * apart).sum((1, 2))
+    return 1 - ratio((counts * apart).sum((1, 2)) * counts.sum((1, 2)), expected)
+
+
 def one_vs_rest(probabilities: Floats, truth: Flags, weights: Floats) -> Floats:
     """(draws, L): of each class the area under the ROC curve against all others; NaN where either is missing."""
     areas = [auc_draws(probabilities[:, one], truth[:, one], weights) for one in range(truth.shape[1])]

@@ -31,7 +31,7 @@ class NetworkEntry:
         Blocks of the backbone that can be tapped, numbered from 0; 0: the network has one end, and neither taps nor
         border nor deviations.
     channels
-        Of the input, those that it takes.
+        Of the input, those that it takes; none: any.
     """
 
     name: str
@@ -45,7 +45,7 @@ class NetworkEntry:
         """Why a card's [network] does not fit, as a clause; "" where it does."""
         if not self.blocks and (table.taps or table.border or table.deviations):
             return f'backbone "{self.name}" has neither taps nor border nor deviations'
-        if table.channels not in self.channels or (self.blocks and not table.taps):
+        if (self.channels and table.channels not in self.channels) or (self.blocks and not table.taps):
             needs = ["taps"] * bool(self.blocks) + [f"channels = {' or '.join(map(str, self.channels))}"]
             return f'backbone "{self.name}" needs {" and ".join(needs)}'
         if self.blocks and max(table.taps) >= self.blocks:

@@ -23,8 +23,9 @@ import numpy as np
 
 from models.calibration import present
 from models.card import Card
-from models.data.images import images_below, read_fitted
+from models.data.images import images_below
 from models.data.letterbox import Letterbox
+from models.data.planes import read_input
 from models.errors import DataError, ModelsError
 from models.predicting.folder import Failures, make_room, plain, table
 from models.prediction import Model, Prediction
@@ -48,8 +49,7 @@ class Predicted:
 def predict_file(model: Model, path: Path) -> Predicted:
     """Predict one PNG, JPEG, DICOM or NIfTI file; DataError or InputError names why it cannot be."""
     card = model.card
-    assert card.input.size is not None
-    image, letterbox = read_fitted(path, card.input.size)
+    image, letterbox = read_input(path, card.input)
     prediction = model.predict(image)
     parts = zip(card.labels, present(card, prediction.probabilities), prediction.saliency, strict=True)
     regions = {

@@ -91,6 +91,7 @@ PERCENT = Code("%", "UCUM", "Percent")
 SQUARE_MILLIMETRE = Code("mm2", "UCUM", "square millimeter")
 CUBIC_MILLIMETRE = Code("mm3", "UCUM", "cubic millimeter")
 
+AT_LEAST = Code("GRADE_AT_LEAST", PRIVATE, "Probability of this grade or a higher one")
 THRESHOLD = Code("OPERATING_POINT", PRIVATE, "Threshold")
 
 # A site with a side, where the side is known: CID 4031

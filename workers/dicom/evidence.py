@@ -32,6 +32,11 @@ _WORDS: Mapping[str, tuple[object, ...]] = {
     "QualityControlSubject": ("YES", "NO"),
     "SmokingStatus": ("YES", "NO", "UNKNOWN"),
 }
+# Classes that may hold several frames, and have no functional groups (or need not): ultrasound, secondary captures,
+# ophthalmic photographs.
+_FRAMES_WITHOUT_GROUPS = frozenset(
+    "1.2.840.10008.5.1.4.1.1." + rest for rest in ("3.1", "7.2", "7.3", "7.4", "77.1.5.1", "77.1.5.2")
+)
 _TRIAL = "ClinicalTrial"  # keywords of its modules begin so
 _OF_TRIAL = tuple(
     _TRIAL + each for each in ("SponsorName", "ProtocolID", "ProtocolName", "SiteID", "SiteName", "SubjectID")
@@ -59,7 +64,19 @@ def prepared(header: Dataset) -> Dataset:
     for keyword in _TYPE_2:
         if keyword not in copy:
             copy.add_new(keyword, dictionary_VR(keyword), None)
+    if copy.get("SOPClassUID") in _FRAMES_WITHOUT_GROUPS and "SharedFunctionalGroupsSequence" not in copy:
+        copy.NumberOfFrames = copy.get("NumberOfFrames") or 1
+        copy.SharedFunctionalGroupsSequence = [_functional_group(header)]
+        copy.PerFrameFunctionalGroupsSequence = [Dataset()]
     return copy
+
+
+def _functional_group(header: Dataset) -> Dataset:
+    """What highdicom looks for in every class that may hold several frames: ophthalmic photographs have none."""
+    group, measures = Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = list(pixel_spacing(header)[0] or (1.0, 1.0)), 1.0
+    group.PixelMeasuresSequence = [measures]
+    return group
 
 
 def _drop_halves(copy: Dataset) -> None:

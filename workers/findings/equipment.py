@@ -83,6 +83,8 @@ def region_parameters(context: Context, label: Label) -> tuple[str, str]:
     decision = f"{context.card.quantity} threshold {label.operating_point:g}"
     if context.card.activation == "softmax":
         decision = f"highest {context.card.quantity} of {len(context.card.labels)} exclusive classes"
+    if context.card.activation == "ordinal":
+        decision = f"median of {len(context.card.labels)} ordinal grades"
     return f"{method(context)} {label.region_rule} (raw scale)", decision
 
 

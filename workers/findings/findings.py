@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models import calibration
 from models.anatomy.ct.measures import Measures
 from models.card import Card, Code, Label
+from models.classes import ordinal
 from models.prediction import Prediction
 from models.regions import MOST_REGIONS, Mask, components
 from node.errors import AnalysisError
@@ -69,6 +70,15 @@ class Region:
         return self.boxed.on(self.frame)
 
 
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """Of an ordinal grade: its number from 0, the highest that there is, and the probability of it or a higher one."""
+
+    number: int
+    highest: int
+    at_least: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
     """One label in one source.
@@ -79,7 +89,7 @@ class Finding:
         0..1, calibrated (a detector's: the score of its best candidate).
     threshold
         The card's operating point of the label; of exclusive classes the highest probability of another class, where
-        that is higher.
+        that is higher; of ordinal grades 0, the median decides.
     present
         ``probability >= threshold``, of a class that is a finding.
     raises_priority
@@ -92,8 +102,10 @@ class Finding:
         empty where it has a focus or is absent.
     classes
         Exclusive classes of the card; 0 where its labels are none.
-    most_probable
-        Of exclusive classes whether this is the most probable one, a finding or not.
+    decided
+        Of exclusive classes whether this is the most probable one, and of grades the median one, a finding or not.
+    grade
+        Of ordinal grades.
     """
 
     label: Label
@@ -104,7 +116,8 @@ class Finding:
     raises_priority: bool = False
     diffuse: str = ""
     classes: int = 0
-    most_probable: bool = False
+    decided: bool = False
+    grade: Grade | None = None
 
     @property
     def keeps_the_order(self) -> bool:
@@ -127,24 +140,29 @@ def findings_of(prediction: Prediction, card: Card, source: Source, context: Con
 def _finding(
     label: Label, card: Card, prediction: Prediction, zones: Zones | None, source: Source, context: Context
 ) -> Finding:
-    index, exclusive = prediction.labels.index(label.name), card.activation == "softmax"
+    index, exclusive = prediction.labels.index(label.name), card.exclusive
     probability = float(prediction.probabilities[index])
     if not 0.0 <= probability <= 1.0:
         raise AnalysisError(f"the model gave {probability} as the probability of {label.title}")
     present = label.finding and bool(calibration.present(card, prediction.probabilities)[index])
     found, diffuse = _regions(label, prediction.saliency[index], zones, source, context) if present else ((), "")
-    others = np.delete(prediction.probabilities, index) if exclusive else ()
+    others = np.delete(prediction.probabilities, index) if card.activation == "softmax" else ()
     return Finding(
         label=label,
         probability=probability,
-        threshold=max(label.operating_point, *map(float, others)) if exclusive else label.operating_point,
+        threshold=max([label.operating_point, *map(float, others)]),
         present=present,
         regions=found,
         raises_priority=present and label.raises(probability),
         diffuse=diffuse,
         classes=len(card.labels) if exclusive else 0,
-        most_probable=exclusive and index == int(prediction.probabilities.argmax()),
+        decided=exclusive and index == int(calibration.decision(card, prediction.probabilities)),
+        grade=_grade(index, prediction.probabilities) if card.activation == "ordinal" else None,
     )
+
+
+def _grade(index: int, probabilities: NDArray[np.float32]) -> Grade:
+    return Grade(index, len(probabilities) - 1, float(ordinal.at_least(probabilities)[index]))
 
 
 def _regions(

@@ -36,5 +36,5 @@ def load_source(
         known = {paths[uid]: one for one in headers if (uid := str(one.SOPInstanceUID)) in paths}
         return VolumeSource(load_volume(chosen, decoder, rules, target.frames, known))
     assert rules.size is not None, "the card's own check: an image model has a size"
-    image = load_image(chosen[0], decoder)
-    return ImageSource(image, image_grid(image.dataset, rules.size))
+    image = load_image(chosen[0], decoder, rules)
+    return ImageSource(image, image_grid(image.dataset, rules.size, rules.crop), rules)

@@ -11,7 +11,7 @@ from pydicom import Dataset
 
 from models.anatomy.ct.measures import Measures, measured
 from models.anatomy.ct.thorax import possible
-from models.card import Label
+from models.card import Input, Label
 from models.data.geometry.stacking import axis_order
 from models.regions import Mask, bounds
 from workers.dicom.attributes import number, numbered, numbers, series_and_image, text, words
@@ -126,7 +126,7 @@ class Source(Protocol):
         ...
 
     def presented(self, frame: int) -> Floats:
-        """(rows, columns), 0 black .. 1 white: a frame as its header asks for."""
+        """(rows, columns), 0 black .. 1 white, or (rows, columns, 3): a frame as its header asks for."""
         ...
 
     def pictured(self, frame: int) -> tuple[Floats, str]:
@@ -146,6 +146,7 @@ class ImageSource(Source):
 
     image: SourceImage
     grid: Grid
+    rules: Input | None = None
 
     @property
     def _header(self) -> Dataset:
@@ -161,7 +162,7 @@ class ImageSource(Source):
 
     @property
     def valid(self) -> Mask:
-        return self.image.valid
+        return self.image.valid & self.grid.seen
 
     @property
     def pixel_spacing(self) -> tuple[float, float] | None:
@@ -179,10 +180,22 @@ class ImageSource(Source):
     def description(self) -> str:
         view = text(self._header, "ViewPosition")
         name = f"{text(self._header, 'Modality')} {series_and_image(self._header)}"
-        return name + (f", {view} view" if view else "")
+        words = (f"{view} view" if view else "", self.image.voi if self.image.colours is not None else "")
+        return ", ".join(filter(None, (name, *words)))
 
     def to_model(self) -> tuple[Floats, None]:
-        return self.grid.to_input(self.image.intensity), None
+        found = [self.grid.to_input(plane) for plane in self._planes]
+        return (found[0] if len(found) == 1 else np.stack(found)), None
+
+    @property
+    def _planes(self) -> tuple[Floats, ...]:
+        """(rows, columns) each: a window, or red, green and blue, or the intensity."""
+        if self.image.windows:
+            return self.image.windows
+        if self.rules is None or self.rules.colour == "grey":
+            return (self.image.intensity,)
+        colours = self.image.colours
+        return (self.image.intensity,) * 3 if colours is None else tuple(np.moveaxis(colours, -1, 0))
 
     def to_source(self, saliency: NDArray[Any]) -> Floats:
         return self.grid.to_source(saliency)
@@ -213,10 +226,10 @@ class ImageSource(Source):
         return image_location(mask.whole, orientation)  # of other organs zones and the body's sides say nothing
 
     def presented(self, frame: int) -> Floats:
-        return self.image.intensity
+        return self.image.shown
 
     def pictured(self, frame: int) -> tuple[Floats, str]:
-        return self.image.intensity, self.image.voi
+        return self.image.shown, self.image.voi
 
     def series_name(self, what: str) -> str:
         return f"{numbered(self._header)} {what}"

@@ -33,7 +33,13 @@ def finding_sentences(
     below, reached = f"is below the threshold of {threshold}", f"reaches the threshold of {threshold}"
     if finding.classes:
         reached = f"is the highest of {finding.classes} exclusive classes; the next has {threshold}"
-        below = below if finding.most_probable else f"is below that of another of {finding.classes} exclusive classes"
+        below = below if finding.decided else f"is below that of another of {finding.classes} exclusive classes"
+    if finding.grade:
+        more = wording.amount(finding.grade.at_least, quantity)
+        of_grade = f"is that of grade {finding.grade.number} of 0 to {finding.grade.highest}"
+        reached = f"{of_grade}; of this grade or a higher one it is {more}"
+        below = f"{of_grade}, and another one is the median"
+        below = f"{of_grade}, the median" if finding.decided else below
     if not finding.present:
         return " ".join([f"{name}: not present. The {quantity} of {value} {below}.", *simulated])
     sentences = [f"{name}: PRESENT. The {quantity} of {value} {reached}."]

@@ -53,6 +53,8 @@ PHRASES = {
         "No finding: {name} is the most probable class, {quantity} {value}.",
         "无所见:概率最高的类别为{name},{quantity} {value}。",
     ),
+    "grade without finding": ("No finding: {name}, {quantity} {value}.", "无所见:{name},{quantity} {value}。"),
+    "grade": ("{name} (grade {number} of 0 to {highest})", "{name}(0 至 {highest} 级中的 {number} 级)"),
     "nothing": ("No finding reaches its threshold.", "无所见达到阈值。"),
     "rule": (
         "A finding counts as excluded only where the model's sensitivity at its threshold, measured on images "
@@ -184,6 +186,14 @@ def compared(finding: Finding, quantity: str) -> tuple[str, str]:
     return amount(pair[0], quantity), amount(pair[1], quantity)
 
 
+def graded_name(finding: Finding, language: str) -> str:
+    """The finding's name, of an ordinal grade with its number: "Moderate (grade 2 of 0 to 4)"."""
+    plain, grade = name(finding.label, language), finding.grade
+    if grade is None:
+        return plain
+    return phrase("grade", language, name=plain, number=grade.number, highest=grade.highest)
+
+
 def can_exclude(card: Card, label: Label) -> bool:
     """Whether "below threshold" may be read as "not seen".
 
@@ -194,7 +204,7 @@ def can_exclude(card: Card, label: Label) -> bool:
     none is excluded: another one is more probable, and that is all. What was trained and measured on simulated lesions
     excludes no real one.
     """
-    if card.activation == "softmax" or card.training.simulated:
+    if card.exclusive or card.training.simulated:
         return False
     held_out = [
         one
@@ -232,18 +242,19 @@ def without_finding(findings: Iterable[Finding], quantity: str, language: str) -
     """A sentence where the most probable of exclusive classes is no finding."""
     return tuple(
         phrase(
-            "class without finding", language, name=name(one.label, language), quantity=phrase(quantity, language),
+            "grade without finding" if one.grade else "class without finding", language,
+            name=graded_name(one, language), quantity=phrase(quantity, language),
             value=value(one, quantity),
         )
         for one in findings
-        if one.most_probable and not one.label.finding
+        if one.decided and not one.label.finding
     )  # fmt: skip
 
 
 def _of_organ(found: Sequence[tuple[Finding, Sequence[Region]]], context: Context, language: str) -> Iterator[str]:
     card = context.card
     present = sorted((pair for pair in found if pair[0].present), key=lambda pair: -pair[0].probability)
-    absent = [finding.label for finding, _ in found if not finding.present]
+    absent = [finding.label for finding, _ in found if not finding.present and not finding.grade]
     for finding, regions in present:
         yield present_sentence(finding, regions, context, language)
         if finding.keeps_the_order:
@@ -260,7 +271,7 @@ def present_sentence(finding: Finding, regions: Sequence[Region], context: Conte
     """A present finding with its number and its places."""
     quantity = context.card.quantity
     words = {
-        "name": name(finding.label, language),
+        "name": graded_name(finding, language),
         "quantity": phrase(quantity, language),
         "value": value(finding, quantity),
     }

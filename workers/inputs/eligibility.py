@@ -14,8 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from workers.dicom.attributes import items, number, photometric, text, words
+from workers.inputs.colour import is_colour
 from workers.inputs.frames import ENHANCED_CT, is_enhanced
-from workers.inputs.storage import STORAGE, image_classes
+from workers.inputs.storage import COLOURED, SECONDARY, SECONDARY_CAPTURE, STORAGE, image_classes
 from workers.inputs.views import WORDS as VIEW_WORDS
 from workers.inputs.views import view_refusal
 
@@ -70,9 +71,16 @@ def _our_own(dataset: Dataset, _: Input) -> str | None:
     return OUR_OWN if OURS in makers or any(word.startswith(f"{OURS} ") for word in versions) else None
 
 
-def _no_image(dataset: Dataset, _: Input) -> str | None:
+def _no_image(dataset: Dataset, rules: Input) -> str | None:
+    if _captured(dataset, rules):
+        return None
     rest = text(dataset, "SOPClassUID").removeprefix(STORAGE)
     return next((reason for beginnings, reason in NO_IMAGE if _begins(rest, beginnings)), None)
+
+
+def _captured(dataset: Dataset, rules: Input) -> bool:
+    """Whether it is a secondary capture, and the model reads those."""
+    return SECONDARY_CAPTURE in rules.modalities and text(dataset, "SOPClassUID") in SECONDARY
 
 
 def _begins(rest: str, beginnings: tuple[str, ...]) -> bool:
@@ -87,7 +95,7 @@ def modality_of(dataset: Dataset) -> str:
 
 def _modality(dataset: Dataset, rules: Input) -> str | None:
     modality = modality_of(dataset)
-    if modality in rules.modalities:
+    if modality in rules.modalities or _captured(dataset, rules):
         return None
     return f"modality {modality or 'unknown'}, the model reads {' and '.join(rules.modalities)}"
 
@@ -159,7 +167,8 @@ def _image_type(dataset: Dataset, rules: Input) -> str | None:
     rebuilt = sorted(RECONSTRUCTED & set(image_type))
     if rules.kind == "volume" and rebuilt:
         return f"derived reconstruction ({rebuilt[0]})"
-    return "derived secondary image, such as a screen capture" if image_type[:2] == ("DERIVED", "SECONDARY") else None
+    derived = image_type[:2] == ("DERIVED", "SECONDARY") and not _captured(dataset, rules)
+    return "derived secondary image, such as a screen capture" if derived else None
 
 
 def _presentation(dataset: Dataset, _: Input) -> str | None:
@@ -173,7 +182,9 @@ def _view(dataset: Dataset, rules: Input) -> str | None:
 
 def _pixels(dataset: Dataset, rules: Input) -> str | None:
     if number(dataset, "SamplesPerPixel", 1) != 1 or not photometric(dataset).startswith("MONO"):
-        return "colour image"
+        read = is_colour(dataset) and text(dataset, "SOPClassUID") in COLOURED
+        if not read or rules.windows:
+            return "colour image"
     if number(dataset, "NumberOfFrames", 1) > 1 and not is_enhanced(dataset):
         return "image of several frames"
     rows, columns = int(number(dataset, "Rows", 0)), int(number(dataset, "Columns", 0))

@@ -47,8 +47,11 @@ class Grid:
         size: tuple[int, int],
         spacing: tuple[float, float] = (1.0, 1.0),
         orientation: Sequence[str] = STANDARD,
+        crop: float = 0.0,
     ) -> Self:
         """Largest centred fit of rows x columns stored pixels into `size` (rows, columns).
+
+        With `crop` this part, a side, of the largest centred rectangle of the input's shape fills the input.
 
         `spacing` is the distance between rows, then between columns (as in PixelSpacing): only its ratio counts.
         `orientation` is PatientOrientation; one that names no frontal view (or is missing) counts as the standard one.
@@ -59,7 +62,8 @@ class Grid:
         if transpose:
             oriented, distance = oriented[::-1], distance[::-1]
         inputs = np.array(size, dtype=np.float64)
-        scale = float(np.max(oriented * distance / inputs)) / distance
+        fits = oriented * distance / inputs
+        scale = float(np.min(fits) * crop if crop else np.max(fits)) / distance
         offset = (inputs - oriented / scale) / 2
         return cls(
             rows,
@@ -100,6 +104,15 @@ class Grid:
         lines = _nearest(numbers.shape[0], height, self.input_rows, self.row_scale, self.row_offset)
         columns = _nearest(numbers.shape[1], width, self.input_columns, self.column_scale, self.column_offset)
         return self._turn_back(numbers[lines[:, None], columns])
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(rows, columns): the source's pixels that lie in the input."""
+        height, width = (self.columns, self.rows) if self.transpose else (self.rows, self.columns)
+        down = (np.arange(height) + 0.5) / self.row_scale + self.row_offset
+        across = (np.arange(width) + 0.5) / self.column_scale + self.column_offset
+        inside = ((down >= 0) & (down <= self.input_rows))[:, None] & (across >= 0) & (across <= self.input_columns)
+        return self._turn_back(inside)
 
     def _turn(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         image = image.T if self.transpose else image

@@ -1,4 +1,4 @@
-"""A radiograph's stored values to the intensities that its maker meant to be seen.
+"""An image's stored values to the intensities or colours that its maker meant to be seen.
 
 Stored value, Modality LUT (PS3.3 C.11.1), VOI LUT or window (C.11.2), Presentation LUT Shape (C.11.6): worked out
 once for each stored value that occurs, then looked up. Padding is found among the stored values (C.7.5.1.1.2) and
@@ -7,19 +7,25 @@ takes no part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from models.data.scaling import windowed
 from node.errors import AnalysisError
 from workers.dicom.attributes import header, items, number, numbers, photometric, text, words
 from workers.dicom.geometry import drop_invalid
+from workers.inputs.colour import colours, grey, is_colour, luminance
 from workers.inputs.decoding.decoder import Decoder, Stored
 from workers.inputs.grid import Grid
 from workers.inputs.lut import Curve, LookupTable, lookup_table
+
+if TYPE_CHECKING:
+    from models.card import Input
 
 MOST_VALUES = 1 << 20  # between the smallest and the largest stored value: a radiograph has at most 16 bits
 PERCENTILES = (0.5, 99.5)
@@ -27,31 +33,66 @@ PERCENTILES = (0.5, 99.5)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceImage:
-    """A single-frame monochrome image, in the row and column order in which it is stored."""
+    """A single-frame image, in the row and column order in which it is stored."""
 
     dataset: Dataset  # the header, no Pixel Data
-    intensity: NDArray[np.float32]  # (rows, columns), 0 black .. 1 white, bone is white; padding is 0
+    intensity: NDArray[
+        np.float32
+    ]  # (rows, columns), 0 black .. 1 white, bone is white; padding is 0; of colour: how light
     valid: NDArray[np.bool_]  # (rows, columns), False where padded
     spacing: tuple[float, float] | None  # mm between rows, between columns; None where unknown
     voi: str  # what made the contrast, in words
+    colours: NDArray[np.float32] | None = None  # (rows, columns, 3) red, green, blue, 0..1; None of a grey image
+    windows: tuple[NDArray[np.float32], ...] = ()  # (rows, columns), 0..1, of each window that the model asks for
+
+    @property
+    def shown(self) -> NDArray[np.float32]:
+        """What people are shown: the colours where it has some, else the intensity."""
+        return self.intensity if self.colours is None else self.colours
 
 
-def load_image(path: Path, decoder: Decoder) -> SourceImage:
-    """Decode and present a radiograph. AnalysisError: colour or several frames; DecodeError: by the decoder."""
+def load_image(path: Path, decoder: Decoder, rules: Input | None = None) -> SourceImage:
+    """Decode and present an image as a model of these rules sees it; without rules a grey one.
+
+    Raises
+    ------
+    AnalysisError
+        It has several frames, or colours where the model sees grey images; DecodeError: by the decoder.
+    """
     dataset = drop_invalid(header(path))
+    if is_colour(dataset):
+        return _load_colours(path, dataset, decoder, rules is not None and rules.colour == "rgb")
     require_monochrome(dataset)
     stored = decoder.decode(path)
     valid = ~padded(stored, dataset)
     low, curve, voi = presentation(stored, valid, dataset)
-    intensity = curve.astype(np.float32)[stored.astype(np.int64) - low]
+    index = stored.astype(np.int64) - low
+    intensity = curve.astype(np.float32)[index]
     intensity[~valid] = 0
-    return SourceImage(dataset, intensity, valid, spacing_of(dataset), voi)
+    found = SourceImage(dataset, intensity, valid, spacing_of(dataset), voi)
+    if rules is None or not rules.windows:
+        return found
+    real = modality(np.arange(low, low + len(curve), dtype=np.float64), dataset)
+    planes = tuple(np.where(valid, windowed(real, one)[index], np.float32(0)) for one in rules.windows)
+    return replace(found, windows=planes)
 
 
-def image_grid(dataset: Dataset, size: tuple[int, int]) -> Grid:
+def _load_colours(path: Path, dataset: Dataset, decoder: Decoder, as_colours: bool) -> SourceImage:
+    _require_one_frame(dataset)
+    found = colours(decoder.decode(path), dataset)
+    light = luminance(found) if as_colours else grey(found)
+    if light is None:
+        raise AnalysisError("a colour image is not analysed by a model of grey images")
+    profile = ", ICC Profile not applied" if "ICCProfile" in dataset else ""
+    voi = f"colours as stored{profile}" if as_colours else "grey, stored as colours"
+    valid = np.ones(light.shape, np.bool_)
+    return SourceImage(dataset, light, valid, spacing_of(dataset), voi, found if as_colours else None)
+
+
+def image_grid(dataset: Dataset, size: tuple[int, int], crop: float = 0.0) -> Grid:
     """The grid between this image and a network's input of `size` (rows, columns)."""
     orientation = words(dataset, "PatientOrientation")
-    return Grid.fit(int(dataset.Rows), int(dataset.Columns), size, aspect_of(dataset), orientation)
+    return Grid.fit(int(dataset.Rows), int(dataset.Columns), size, aspect_of(dataset), orientation, crop)
 
 
 def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
@@ -74,6 +115,10 @@ def require_monochrome(dataset: Dataset) -> None:
     interpretation = photometric(dataset)
     if number(dataset, "SamplesPerPixel", 1) != 1 or interpretation not in ("MONOCHROME1", "MONOCHROME2"):
         raise AnalysisError(f"a colour image ({interpretation or 'no Photometric Interpretation'}) is not analysed")
+    _require_one_frame(dataset)
+
+
+def _require_one_frame(dataset: Dataset) -> None:
     if number(dataset, "NumberOfFrames", 1) > 1:
         raise AnalysisError("an image of several frames is not analysed")
 

@@ -1,4 +1,4 @@
-"""The grey image with square pixels and, drawn over it, the outlines and numbers of regions."""
+"""The image with square pixels and, drawn over it, the outlines and numbers of regions."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Mark:
     mask: Mask
 
 
-def drawn(grey: NDArray[np.float32], marks: Sequence[Mark], aspect: float) -> Picture:
+def drawn(image: NDArray[np.float32], marks: Sequence[Mark], aspect: float) -> Picture:
     """The image with square pixels and the outlines on it.
 
     Parameters
     ----------
-    grey
-        (rows, columns), 0 black .. 1 white.
+    image
+        (rows, columns), 0 black .. 1 white, or (rows, columns, 3) red, green, blue.
     aspect
         Height of a pixel by its width. The longer side of a pixel is divided, so that nothing is lost.
     """
-    rows, columns = grey.shape
+    rows, columns = image.shape[:2]
     size = (columns, round(rows * aspect)) if aspect >= 1 else (round(columns / aspect), rows)
-    base = Image.fromarray((np.clip(grey, 0, 1) * 255 + 0.5).astype(np.uint8), "L").convert("RGB")
+    base = Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)).convert("RGB")
     base = base if size == base.size else base.resize(size, Image.Resampling.BICUBIC)
     if not marks:
         return np.asarray(base)

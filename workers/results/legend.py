@@ -74,7 +74,7 @@ def _rows(findings: Sequence[Finding], context: Context, language: str) -> Itera
             yield Row(wording.present_sentence(finding, [], context, language), colour=finding.label.colour)
     if number:
         yield Row(wording.phrase("raised", language), GREY)
-    absent = [finding for finding in findings if not finding.present and finding.label.finding]
+    absent = [finding for finding in findings if not finding.present and finding.label.finding and not finding.grade]
     normal = wording.without_finding(findings, context.card.quantity, language)
     if normal or not any(finding.present for finding in findings):
         yield Row("".join(normal) or wording.phrase("nothing", language))

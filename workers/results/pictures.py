@@ -39,12 +39,12 @@ def _frame(analysed: AnalysedSource, frame: int, folder: Path) -> Iterator[Pictu
     package, uid = analysed.context.card.name, analysed.source.sop_instance_uids[frame]
     of_instance = instance_uid(analysed.source.headers[frame])
     intensity, caption = analysed.source.pictured(frame)
-    height, width = intensity.shape
+    height, width = intensity.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    grey = Image.fromarray((intensity.clip(0, 1) * 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
+    picture = Image.fromarray((intensity.clip(0, 1) * 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
     note = f"{caption}; {width} x {height} pixels" + (f", shown as {size[0]} x {size[1]}" if scale < 1 else "")
-    yield Picture(package, of_instance, "", note, "", _save(grey, folder / f"{package}.{uid}.png"))
+    yield Picture(package, of_instance, "", note, "", _save(picture, folder / f"{package}.{uid}.png"))
     here = ((one, [region for region in one.regions if region.boxed.reaches(frame)]) for one in analysed.findings)
     for index, (finding, regions) in enumerate(pair for pair in here if pair[1]):
         mask = np.any([region.boxed.on(frame) for region in regions], axis=0)

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from workers.dicom import codes
+from workers.dicom.attributes import photometric
 from workers.dicom.evidence import prepared
 from workers.dicom.uids import Context
 from workers.findings import equipment, wording
@@ -23,8 +24,12 @@ _ABOVE = 0.02  # of the image's height: how far above a region its text begins
 
 
 def presentation_states(study: AnalysedStudy) -> Iterator[Dataset]:
-    """The outlines of each source that has regions, a layer a finding."""
-    return (_presentation_state(each) for each in study.sources if each.regions)
+    """The outlines of each source that has regions, a layer a finding; a grayscale state is of grey images alone."""
+    return (_presentation_state(each) for each in study.sources if each.regions and _is_grey(each))
+
+
+def _is_grey(analysed: AnalysedSource) -> bool:
+    return all(photometric(header).startswith("MONO") for header in analysed.source.headers)
 
 
 def _presentation_state(analysed: AnalysedSource) -> Dataset:

@@ -50,6 +50,8 @@ def _finding_group(finding: Finding, regions: Sequence[tuple[Region, Source]], s
     tracking_uid = context.uid(f"tracking/{label.name}", *study.sop_instance_uids)
     presence = codes.PRESENT if finding.present else codes.ABSENT
     threshold = sr.fraction(codes.THRESHOLD, finding.threshold, context)
+    if finding.grade:
+        threshold = sr.fraction(codes.AT_LEAST, finding.grade.at_least, context)
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(tracking_uid, label.title),
         finding_type=codes.coded(label.code),

@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from models.card import Input
-from workers.inputs.storage import image_classes
+from workers.inputs.storage import COLOURED, image_classes
 
 IN_SPACE = ("CT", "MR", "PT")  # modalities whose images have a place in the patient
 PIXEL = 0.7  # mm between rows and columns of a volume
@@ -40,14 +40,18 @@ def write_specimen(rules: Input, folder: Path) -> tuple[Path, ...]:
 
 
 def _image(rules: Input) -> list[Dataset]:
-    """A slope of grey with a bright disc in its upper left quarter."""
+    """A slope of grey with a bright disc in its upper left quarter; in colour red with a green disc."""
     assert rules.size is not None
     rows, columns = (max(least, length) for least, length in zip(rules.smallest_rows_columns, rules.size, strict=True))
     y, x = np.ogrid[:rows, :columns]
     grey = 300.0 + 2000.0 * (y + x) / (rows + columns)
     disc = (y - 0.35 * rows) ** 2 + (x - 0.35 * columns) ** 2 <= (0.1 * min(rows, columns)) ** 2
     dataset = _dataset((grey + 1500 * disc).astype(np.uint16), rules)
+    if rules.colour == "rgb" and dataset.SOPClassUID in COLOURED:
+        _colour(dataset, grey / 4096, disc)
     dataset.PatientOrientation, dataset.ImageType = ["L", "F"], ["ORIGINAL", "PRIMARY"]
+    if dataset.Modality == "OP":
+        dataset.NumberOfFrames = 1
     if dataset.Modality in IN_SPACE:
         dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [-100, -100, 0], [1, 0, 0, 0, 1, 0]
         dataset.PixelSpacing, dataset.SliceThickness = [PIXEL, PIXEL], 2.5
@@ -56,6 +60,15 @@ def _image(rules: Input) -> list[Dataset]:
     if dataset.SOPClassUID == DigitalXRayImageStorageForPresentation:
         dataset.PresentationIntentType = "FOR PRESENTATION"
     return [dataset]
+
+
+def _colour(dataset: Dataset, red: NDArray[np.float64], green: NDArray[np.bool_]) -> None:
+    """Pixels of 8 bits in red, green and blue, in place."""
+    planes = np.stack([red, 0.6 * green, np.full_like(red, 0.2)], -1)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelData = (planes * 255).astype(np.uint8).tobytes()
+    dataset["PixelData"].VR = "OB"
 
 
 def _volume(rules: Input) -> list[Dataset]:

@@ -20,7 +20,9 @@ from workers.pipeline import Environment, Instance, Study, analyze
 from workers.results.registry import kinds
 from workers.trial.specimen import write_specimen
 
-EVERYTHING = {"operating_point": 0.0, "saliency_threshold": -1e9, "region_of_peak": 0.5, "triage": None}
+EVERYTHING = {
+    "operating_point": 0.0, "saliency_threshold": -1e9, "region_of_peak": 0.5, "triage": None, "finding": True,
+}  # fmt: skip
 """Of a label, so that it is present and has a region: each result is made, whatever the network says of shapes."""
 
 

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.card import Measurement
-from models.metrics.classes import Flags, Floats, accuracy, balanced_accuracy, confusion, one_vs_rest, recalls
+from models.metrics.classes import (
+    Flags,
+    Floats,
+    accuracy,
+    balanced_accuracy,
+    confusion,
+    one_vs_rest,
+    quadratic_kappa,
+    recalls,
+)
 from models.metrics.draws import Figure, figure, patient_draws
 
 
@@ -32,12 +41,23 @@ class Level:
     """Mean of the areas."""
     majority: Figure
     """Accuracy of the most frequent class alone; its balanced accuracy is one over the classes."""
+    kappa: Figure | None = None
+    """Of ordinal grades: Cohen's kappa with quadratic weights."""
 
 
-def level(unit: str, probabilities: Floats, truth: Flags, groups: NDArray[np.int64]) -> Level:
-    """Figures of N rows: probabilities (N, L), truth (N, L) with one class a row, groups (N,)."""
+def level(
+    unit: str,
+    probabilities: Floats,
+    truth: Flags,
+    groups: NDArray[np.int64],
+    decided: NDArray[np.intp] | None = None,
+) -> Level:
+    """Figures of N rows: probabilities (N, L), truth (N, L) with one class a row, groups (N,).
+
+    With `decided` (N,) the labels are ordinal grades, and these were reported; else the most probable ones are.
+    """
     draws, once = patient_draws(groups), np.ones((1, len(truth)))
-    predicted = probabilities.argmax(1)
+    predicted = probabilities.argmax(1) if decided is None else decided
     counts, drawn = confusion(truth, predicted, once), confusion(truth, predicted, draws)
     areas, drawn_areas = one_vs_rest(probabilities, truth, once), one_vs_rest(probabilities, truth, draws)
     always = np.full(len(truth), truth.sum(0).argmax())
@@ -53,6 +73,7 @@ def level(unit: str, probabilities: Floats, truth: Flags, groups: NDArray[np.int
         majority=figure(
             float(accuracy(confusion(truth, always, once))[0]), accuracy(confusion(truth, always, draws))
         ),
+        kappa=None if decided is None else figure(float(quadratic_kappa(counts)[0]), quadratic_kappa(drawn)),
     )  # fmt: skip
 
 

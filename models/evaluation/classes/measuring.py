@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import probabilities_of
+from models.calibration import decision, probabilities_of
 from models.card import Card
 from models.data.datasets import Examples, read_examples, require_images
-from models.data.images import read_grey, read_image
+from models.data.images import read_grey
+from models.data.planes import read_input
 from models.errors import DataError, InputError
 from models.evaluation.classes.figures import ClassEvaluation
 from models.evaluation.classes.levels import level
@@ -28,7 +29,7 @@ NOTES = {
     "intervals": f"95 %, percentile bootstrap of {DRAWS:,} draws of whole groups; draws that lack a class have no"
     " figure that needs it",
     "groups": "a bag is what labels.csv has of one group and one class",
-    "decision": "the class of the highest probability",
+    "decision": "the class of the highest probability; of ordinal grades the median",
 }
 
 
@@ -91,7 +92,9 @@ def evaluate(
     there = examples.rows(kept)
     parts: list[Any] = [found[row] for row in kept]
     logits = np.stack([one.logits[0].double().cpu().numpy() if hasattr(one, "logits") else one for one in parts])
-    levels = [level("images", _probabilities(card, logits), there.truth, there.patients)]
+    probabilities = _probabilities(card, logits)
+    decided = decision(card, probabilities) if card.activation == "ordinal" else None
+    levels = [level("images", probabilities, there.truth, there.patients, decided)]
     if isinstance(localizer, OfSlices):
         bags = bags_of(there.patients, there.truth)
         of_bags = np.stack([_bag(localizer, [parts[row] for row in bags.rows(bag)]) for bag in range(len(bags))])
@@ -140,7 +143,7 @@ def _of_slice(localizer: OfSlices, path: Path) -> Seen:
 
 
 def _of_image(model: Model, path: Path) -> NDArray[np.float64]:
-    size = model.card.input.size
-    if size is None:
+    rules = model.card.input
+    if rules.size is None:
         raise DataError(f"{model.card.name} sees volumes; `evaluate` reads folders of images.")
-    return model.predict(read_image(path, size)).logits.astype(np.float64)
+    return model.predict(read_input(path, rules)[0]).logits.astype(np.float64)

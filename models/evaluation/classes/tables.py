@@ -27,6 +27,8 @@ def figures(evaluation: ClassEvaluation, classes: tuple[str, ...]) -> Cells:
     for one in evaluation.levels:
         on = f"{evaluation.split}, {sum(one.counts)} {one.unit}"
         rows.append((on, "balanced accuracy", shown_figure(one.balanced_accuracy), f"{1 / len(classes):.2f}"))
+        if one.kappa:
+            rows.append((on, "quadratic weighted kappa", shown_figure(one.kappa), "0.00"))
         rows.append((on, "accuracy", shown_figure(one.accuracy), shown_figure(one.majority)))
         rows.append((on, "macro one-vs-rest AUC", shown_figure(one.macro), "0.50"))
         for name, area, recall, count in zip(classes, one.one_vs_rest, one.recalls, one.counts, strict=True):

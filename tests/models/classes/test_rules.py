@@ -33,7 +33,7 @@ def test_a_card_of_exclusive_classes_is_read_back(tmp_path: Any) -> None:
         ({"labels": changed(1)[:1]}, "needs two labels or more"),
         ({"labels": changed(1, calibration=[1.0, 0.0, 0.3])}, "a pivot has no meaning"),
         ({"labels": changed(1, calibration=[-1.0, 0.0])}, "a slope above 0"),
-        ({"activation": "hardmax"}, "'sigmoid' or 'softmax'"),
+        ({"activation": "hardmax"}, "'softmax' or 'ordinal'"),
     ],
 )
 def test_what_exclusive_classes_cannot_be_is_said(wrong: dict[str, Any], sentence: str) -> None:

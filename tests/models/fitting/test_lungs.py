@@ -10,9 +10,9 @@ from PIL import Image
 
 from models.anatomy.lungs import lungs_of
 from models.data.pairs import read_pairs
+from models.data.scaling import scaled
 from models.fitting import lungs
 from models.fitting.lungs import MaskTask, confident_mask, fit, standardized
-from models.loaded import scaled
 from models.metrics.masks import dice
 from tests.models.anatomy.phantoms import LEFT, RIGHT, ellipse, probability
 from tests.models.mask_phantoms import SIDE, radiograph, write_folder

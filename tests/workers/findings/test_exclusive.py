@@ -46,7 +46,7 @@ def findings(probabilities: tuple[float, ...]) -> tuple[Finding, ...]:
     return study(probabilities).sources[0].findings
 
 
-def test_the_most_probable_class_alone_is_present_and_has_regions() -> None:
+def test_the_decided_class_alone_is_present_and_has_regions() -> None:
     first, second, third = findings((0.45, 0.35, 0.2))
     assert [one.present for one in (first, second, third)] == [True, False, False]
     assert first.regions and not second.regions and not third.regions
@@ -58,7 +58,7 @@ def test_the_most_probable_class_alone_is_present_and_has_regions() -> None:
 def test_a_class_that_is_no_finding_is_text_and_never_a_region() -> None:
     found = findings((0.1, 0.2, 0.7))
     assert not any(one.present or one.regions for one in found)
-    assert found[NORMAL].most_probable
+    assert found[NORMAL].decided
     lines = statement.summary(found, "probability")
     assert lines == (
         "PRESENT: none.",
