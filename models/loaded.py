@@ -28,10 +28,9 @@ class LoadedModel:
         check(image, spacing, self.card)
         network = self.card.network
         image = image if network is None else scaled(image, network.scaling)
-        logits, saliency, zones, remarks = Localized(*self.localizer.localize(image, spacing))
-        labels = self.card.labels
-        probabilities = probabilities_of(self.card, logits)
-        return Prediction(tuple(label.name for label in labels), logits, probabilities, saliency, zones, remarks)
+        logits, saliency, zones, remarks, boxes = Localized(*self.localizer.localize(image, spacing))
+        names, probabilities = tuple(label.name for label in self.card.labels), probabilities_of(self.card, logits)
+        return Prediction(names, logits, probabilities, saliency, zones, remarks, boxes)
 
 
 def scaled(image: NDArray[np.float32], scaling: str) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models.card.meeting import never_met
 from models.card.table import Table
 
 
@@ -31,4 +32,11 @@ class Input(Table):
     def _image_has_size(self) -> Input:
         if (self.kind == "image") != (self.size is not None):
             raise ValueError('size = [rows, columns] is needed for kind "image" and has no place in kind "volume"')
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Input:
+        faults = list(never_met(self.kind, self.modalities, self.body_parts, self.slice_thickness))
+        if faults:
+            raise ValueError(f"no study can meet it: {'; '.join(faults)}")
         return self

@@ -64,7 +64,7 @@ def volume_regions(
     whole = on_grid(saliency, volume.array.shape)
     inside = whole >= label.region_threshold(float(whole.max()))
     smallest = label.smallest_region_mm3 / math.prod(volume.spacing)
-    return tuple(_region(mask, whole) for mask in components(inside, None, whole, smallest, most))
+    return tuple(_region(mask, whole) for mask in components(inside, None, whole, smallest, most, label.region))
 
 
 def _region(mask: Mask, saliency: NDArray[np.float32]) -> VolumeRegion:

@@ -40,7 +40,8 @@ class Node(NamedTuple):
 class Cut(NamedTuple):
     """The last node through which all has to pass that the output knows of the input, and that still has cells.
 
-    It has rows x columns cells, as maps (1, c, rows, columns), or as tokens (1, t, c) behind `leading` others.
+    It has rows x columns cells, as maps (1, c, rows, columns) or, of volumes, (1, c, slices, rows, columns), or as
+    tokens (1, t, c) behind `leading` others.
     """
 
     node: str
