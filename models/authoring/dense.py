@@ -1,4 +1,4 @@
-"""What a user says of masks, boxes and volumes, as tables of a card, and what of it does not fit the network."""
+"""A user's masks, boxes and volumes as tables of a card, and what of them does not fit the network."""
 
 from __future__ import annotations
 

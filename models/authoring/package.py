@@ -196,7 +196,7 @@ class Package:
             "sigmoid": each output is the logit of a finding of its own; "softmax": they are exclusive classes, of which
             the most probable one is present; "masks": the network segments, and returns (1, labels, rows, columns);
             "boxes": it detects, and returns boxes (N, 4), scores (N,) and label indices (N,), see
-            `models.localizers.boxes`.
+            `models.localizers.direct.boxes`.
         where
             Without masks and boxes one of `WHERE`; "occlusion" works with any network and is slow.
         activation

@@ -23,7 +23,7 @@ class Masks(Table):
 
 
 class Boxes(Table):
-    """How a detector's boxes (N, 4), scores (N,) and label indices (N,) are read; see `models.localizers.boxes`."""
+    """How a detector's boxes (N, 4), scores (N,) and labels (N,) are read; see `models.localizers.direct.boxes`."""
 
     first_label: Annotated[int, Field(ge=0)] = 0
     """The index of the card's first label; 1 where 0 is the background."""

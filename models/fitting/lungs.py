@@ -148,7 +148,7 @@ def _train(
     task: MaskTask,
 ) -> None:
     sides = (task.small, task.side)
-    descend(module, batches, steps, rate, sides, task.seed, lambda *at: task.advance(stage, *at), _changed)
+    optimize(module, batches, steps, rate, sides, task.seed, lambda *at: task.advance(stage, *at), _changed)
 
 
 def _changed(images: Tensor, masks: Tensor, side: int, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -156,7 +156,7 @@ def _changed(images: Tensor, masks: Tensor, side: int, draws: Draws) -> tuple[Te
     return exposed(images, masks, draws), masks
 
 
-def descend(
+def optimize(
     module: UNet,
     batches: Iterator[tuple[Tensor, Tensor]],
     steps: tuple[int, int],

@@ -12,7 +12,7 @@ from models.data.images import read_image
 from models.data.label_masks import LabelMasks
 from models.fitting.distortion import reframed
 from models.fitting.draws import Draws
-from models.fitting.lungs import BATCH, RATE, descend, shuffled
+from models.fitting.lungs import BATCH, RATE, optimize, shuffled
 from models.fitting.task import Advance
 from models.networks.modules.storage import halved
 from models.networks.modules.unet import STRIDE, UNet
@@ -29,7 +29,7 @@ def fit(data: LabelMasks, side: int, channels: int, seed: int, advance: Advance)
         module: UNet = UNet(channels, len(data.masks[0])).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         small = max(3 * side // 4 // STRIDE * STRIDE, STRIDE)
         batches = _batches(data, side, channels, torch.Generator().manual_seed(seed))
-        descend(module, batches, STEPS, RATE, (small, side), seed, lambda *at: advance("masks", *at), gently)
+        optimize(module, batches, STEPS, RATE, (small, side), seed, lambda *at: advance("masks", *at), gently)
     finally:
         torch.set_num_threads(threads)
     halved(module)

@@ -106,7 +106,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         read_card(path)
     first, *faults = str(caught.value).split("\n")
     assert first == f"{path}:"
-    assert [one.strip()[:2] for one in faults] == ["1.", "2.", "3."]
+    assert len(faults) >= 3
+    assert [one.split()[0] for one in faults] == [f"{number}." for number in range(1, len(faults) + 1)]
     for words in ("titel is not a key of a card", "title is missing", "labels.0.operating_point is wrong"):
         assert any(words in one for one in faults)
 

@@ -21,7 +21,7 @@ def mr_slice(blob: tuple[float, float, float], seed: int = 0) -> tuple[Dataset, 
     rng = np.random.default_rng(seed)
     row, column, radius = blob
     y, x = np.ogrid[:ROWS, :COLUMNS]
-    mask = ((y - row) * SPACING[0]) ** 2 + ((x - column) * SPACING[1]) ** 2 <= radius**2
+    mask = ((y - row) * SPACING[0]) ** 2 + ((x - column) * SPACING[1]) ** 2 < radius**2
     body = ((y - 48) * SPACING[0] / 65) ** 2 + ((x - 40) * SPACING[1] / 80) ** 2 <= 1
     grey = 40 + 300 * body + 200 * mask + rng.normal(0, 25, (ROWS, COLUMNS))
     dataset = _image(np.clip(grey, 0, 4095).astype(np.uint16), MRImageStorage, "MR")

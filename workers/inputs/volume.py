@@ -47,7 +47,7 @@ class SourceVolume:
     @property
     def hounsfield(self) -> bool:
         """Whether the array has Hounsfield units: of CT, and of no other modality."""
-        return modality_of(self.headers[0]) == "CT"
+        return all(modality_of(one) == "CT" for one in self.headers[:1])
 
     @property
     def tilted(self) -> bool:
@@ -202,7 +202,7 @@ def _whole(header: Dataset) -> bool:
 
 
 def values_of(stored: Stored, dataset: Dataset) -> NDArray[np.float32]:
-    """HU of a CT slice; of another one its own numbers, rescaled where it says how, and the smallest where padded."""
+    """HU of a CT slice; of another one its own numbers, by its Rescale Slope, if any, and the smallest where padded."""
     if modality_of(dataset) == "CT":
         return hounsfield(stored, dataset)
     values: NDArray[np.float32] = modality(stored.astype(np.float64), dataset).astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from models.localizers.masks import channels_of, probabilities, scores
+from models.localizers.direct.masks import channels_of, probabilities, scores
 from models.localizers.registry import Localized, register
 from models.localizers.voxels.base import VoxelLocalizer, loaded
 

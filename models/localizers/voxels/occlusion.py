@@ -42,9 +42,9 @@ class VoxelOcclusion(ClassifiesVoxels):
         edges = [[round(cell * length / (STEPS + 1)) for cell in range(STEPS + 2)] for length in x.shape[-3:]]
         for place in product(range(STEPS), repeat=3):
             cells = tuple(slice(at, at + 2) for at in place)
-            block = tuple(slice(edge[at], edge[at + 2]) for edge, at in zip(edges, place, strict=True))
+            slices, rows, columns = (slice(edge[at], edge[at + 2]) for edge, at in zip(edges, place, strict=True))
             hidden = x.clone()
-            hidden[..., *block] = x.mean((-3, -2, -1), keepdim=True)
+            hidden[..., slices, rows, columns] = x.mean((-3, -2, -1), keepdim=True)
             falls[:, *cells] += (logits - self._logits(hidden))[0, :, None, None, None]
             counts[cells] += 1
         return logits, (falls / counts)[None]

@@ -1,4 +1,4 @@
-"""Detectors as one tensor of rows: x0, y0, x1, y1, score, index of the label; see `models.localizers.boxes`."""
+"""Detectors as one tensor of rows: x0, y0, x1, y1, score, index of the label; see `models.localizers.direct.boxes`."""
 
 from __future__ import annotations
 

@@ -75,6 +75,7 @@ class Program(nn.Module):
         self._output, self._cut, self._names = output, cut, tuple(tensors)
         for index, tensor in enumerate(tensors.values()):
             self.register_parameter(f"tensor{index}", nn.Parameter(tensor, requires_grad=False))
+        self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # where it computes, if it has no tensors
         self._before = self._needed(cut.node, INPUT) if cut else frozenset()
         self._behind = self._needed(output, cut.node if cut else INPUT)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models import packages
 from models.card import Boxes
-from models.localizers.boxes import boxes_of
+from models.localizers.direct.boxes import boxes_of
 from models.predicting.images import predict_file
 from tests.workers import study_phantoms
 
