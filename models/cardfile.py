@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -14,6 +14,9 @@ from models.card import Card
 from models.errors import CardError, PackageError
 from models.localizers.registry import LOCALIZERS
 from models.networks.registry import NETWORKS
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def read_card(path: Path) -> Card:
@@ -33,32 +36,47 @@ def read_card(path: Path) -> Card:
         raise CardError(f"{path} cannot be read as TOML: {error}.") from error
     try:
         card = Card.model_validate(table)
-        objection = _objection(card)
     except ValidationError as error:
-        raise CardError(_sentence(path, error)) from error
-    except PackageError as error:
-        raise CardError(f"{path}: {error}") from error
-    if objection:
-        raise CardError(f"{path}: the card is wrong: {objection}.")
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        misspelt_first = sorted(errors, key=lambda one: one["type"] != "extra_forbidden")  # explains a missing one
+        raise CardError(_sentence(path, [_fault(one) for one in misspelt_first])) from error
+    if objections := list(_objections(card)):
+        raise CardError(_sentence(path, objections))
     return card
 
 
-def _objection(card: Card) -> str:
-    """What the card's localizer or network has against it; PackageError where there is none of that name."""
-    objection = LOCALIZERS.get(card.localizer).objection(card)
-    if card.network and not objection:
-        return NETWORKS.get(card.network.backbone).objection(card.network)
-    return objection
+def _objections(card: Card) -> Iterator[str]:
+    """What the card's localizer and network have against it, as sentences without their full stops."""
+    entries: tuple[Callable[[], str], ...] = (lambda: LOCALIZERS.get(card.localizer).objection(card),)
+    if network := card.network:
+        entries += (lambda: NETWORKS.get(network.backbone).objection(network), lambda: _of_axes(card, network.backbone))
+    for objection in entries:
+        try:
+            if found := objection():
+                yield f"the card is wrong: {found}"
+        except PackageError as error:
+            yield str(error).removesuffix(".")
 
 
-def _sentence(path: Path, error: ValidationError) -> str:
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")  # a misspelt key explains a missing one
-    key = ".".join(str(part) for part in first["loc"]) or "the card"
+def _of_axes(card: Card, backbone: str) -> str:
+    """Why a network of images cannot see voxels; "" where it can, or is none."""
+    entry = NETWORKS.get(backbone)
+    if card.voxels and not entry.volumes:
+        return f'backbone "{backbone}" is a network of images, and [voxels] are a volume\'s'
+    return ""
+
+
+def _sentence(path: Path, faults: Sequence[str]) -> str:
+    """All that is wrong, numbered where it is more than one thing."""
+    if len(faults) == 1:
+        return f"{path}: {faults[0]}."
+    return f"{path}:\n" + "\n".join(f"  {number}. {fault}." for number, fault in enumerate(faults, start=1))
+
+
+def _fault(error: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "the card"
     words = {"extra_forbidden": "is not a key of a card; remove it or correct its spelling", "missing": "is missing"}
-    reason = words.get(first["type"], "is wrong: " + first["msg"].removeprefix("Value error, "))
-    more = f" ({error.error_count() - 1} more after it)" if error.error_count() > 1 else ""
-    return f"{path}: {key} {reason}{more}."
+    return f"{key} {words.get(error['type'], 'is wrong: ' + error['msg'].removeprefix('Value error, '))}"
 
 
 def card_text(card: Card) -> str:

@@ -29,12 +29,11 @@ class LoadedModel:
         check(image, spacing, self.card)
         network = self.card.network
         image = image if network is None else scaled(image, network.scaling)
-        logits, saliency, zones, remarks = Localized(*self.localizer.localize(image, spacing))
+        logits, saliency, zones, remarks, boxes = Localized(*self.localizer.localize(image, spacing))
         if self.card.activation == "ordinal":
             logits, saliency = _of_grades(logits), _of_grades(saliency)
-        labels = self.card.labels
-        probabilities = probabilities_of(self.card, logits)
-        return Prediction(tuple(label.name for label in labels), logits, probabilities, saliency, zones, remarks)
+        names, probabilities = tuple(label.name for label in self.card.labels), probabilities_of(self.card, logits)
+        return Prediction(names, logits, probabilities, saliency, zones, remarks, boxes)
 
 
 def _of_grades(of_thresholds: NDArray[np.float32]) -> NDArray[np.float32]:

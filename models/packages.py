@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from models.cardfile import read_card
 from models.errors import InputError, ModelsError, PackageError, UnknownPackage
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from models.prediction import Model
     from models.segmenter import Segmenter
 
+Given = TypeVar("Given", bound="Model")
 ZOO = Path(__file__).parent / "zoo"
 CARD = "card.toml"
 _SPACING = (2.5, 1.0, 1.0)  # mm
@@ -219,21 +220,22 @@ def require_working(model: Model) -> None:
     shape = rules.shape or (rules.smallest_slices, *rules.smallest_rows_columns)
     ramp = np.linspace(0.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape)
     given = (ramp, None) if rules.kind == "image" else (1400.0 * ramp - 1000.0, _SPACING)
-    for tried in (model, *_with_drawn_lungs(model)):
+    drawn = with_drawn_lungs(model)
+    for tried in (model,) if drawn is model else (model, drawn):
         _require_finite(tried, *given)
 
 
-def _with_drawn_lungs(model: Model) -> tuple[Model, ...]:
-    """The model of images in which lungs are seen; empty where it needs none."""
+def with_drawn_lungs(model: Given) -> Given:
+    """The model of images in which lungs are seen; itself where it needs none."""
     from models.anatomy.ct.lungs import drawn_in_volume  # noqa: PLC0415 (numpy)
     from models.anatomy.lungs import drawn  # noqa: PLC0415 (numpy)
     from models.loaded import LoadedModel  # noqa: PLC0415
 
     if isinstance(model, LoadedModel) and isinstance(model.localizer, OfLungs):
-        return (replace(model, localizer=model.localizer.with_lungs(drawn)),)
+        return replace(model, localizer=model.localizer.with_lungs(drawn))
     if isinstance(model, LoadedModel) and isinstance(model.localizer, OfVolumeLungs):
-        return (replace(model, localizer=model.localizer.with_volume_lungs(drawn_in_volume)),)
-    return ()
+        return replace(model, localizer=model.localizer.with_volume_lungs(drawn_in_volume))
+    return model
 
 
 def _require_finite(model: Model, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> None:

@@ -33,6 +33,9 @@ class Prediction:
         the lungs, else 1 + index in `models.anatomy.zones.ZONES`. None where the package does not look for lungs.
     remarks
         What makes the input unlike the images that the package was trained on, as clauses: "low contrast".
+    boxes
+        Of a detector, for each label (n, 5): x0, y0, x1, y1 in pixels of the input and the score, the highest first.
+        None where the package finds no boxes.
     """
 
     labels: tuple[str, ...]
@@ -41,6 +44,7 @@ class Prediction:
     saliency: NDArray[np.float32]
     zones: NDArray[np.uint8] | None = None
     remarks: tuple[str, ...] = ()
+    boxes: tuple[NDArray[np.float32], ...] | None = None
 
 
 class Model(Protocol):

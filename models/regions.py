@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from models.metrics.boxes import Rectangle
 
 Mask = NDArray[np.bool_]
 MOST_REGIONS = 2  # that are reported of a label, the best first
+MOST_PARTS = 10  # of a mask, the largest first
+How = Literal["smoothed", "parts", "whole"]
+"""`region` of a label."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,14 +34,32 @@ def label_regions(
     """Regions of one label's map (h, w) in pixels of the file, the best first; the node draws none that are diffuse."""
     smallest = label.smallest_region_fraction
     whole = letterbox.to_file(saliency)
-    return map_regions(whole, label.region_threshold(float(whole.max())), smallest, most)
+    return map_regions(whole, label.region_threshold(float(whole.max())), smallest, most, label.region)
+
+
+def box_regions(boxes: NDArray[np.float32], letterbox: Letterbox, label: Label) -> tuple[Region, ...]:
+    """A detector's boxes (n, 5) of one label in pixels of the file, as far as their scores reach its threshold."""
+    found = []
+    for x0, y0, x1, y1, score in boxes.tolist():
+        (left, top), (right, bottom) = letterbox.in_file((x0, y0)), letterbox.in_file((x1, y1))
+        rows = slice(max(round(top), 0), max(round(bottom), 0))
+        columns = slice(max(round(left), 0), max(round(right), 0))
+        mask = np.zeros(letterbox.file, np.bool_)
+        mask[rows, columns] = True
+        if mask.any() and score >= label.region_threshold(score):
+            found.append(Region(mask, (left, top, right - left, bottom - top), score))
+    return tuple(found)
 
 
 def map_regions(
-    saliency: NDArray[np.float32], threshold: float, smallest_fraction: float = 0.0, most: int = MOST_REGIONS
+    saliency: NDArray[np.float32],
+    threshold: float,
+    smallest_fraction: float = 0.0,
+    most: int = MOST_REGIONS,
+    how: How = "smoothed",
 ) -> tuple[Region, ...]:
     """Regions of a map (rows, columns) of the file's size where it reaches a threshold."""
-    masks = components(saliency >= threshold, None, saliency, smallest_fraction * saliency.size, most)
+    masks = components(saliency >= threshold, None, saliency, smallest_fraction * saliency.size, most, how)
     return tuple(Region(mask, rectangle(mask), float(saliency[mask].max())) for mask in masks)
 
 
@@ -49,9 +71,16 @@ def rectangle(mask: Mask) -> Rectangle:
 
 
 def components(
-    inside: Mask, allowed: Mask | None, saliency: NDArray[np.float32], smallest: float, most: int
+    inside: Mask,
+    allowed: Mask | None,
+    saliency: NDArray[np.float32],
+    smallest: float,
+    most: int,
+    how: How = "smoothed",
 ) -> tuple[Mask, ...]:
     """Connected parts (by faces) of a mask after closing, filling of holes and opening; largest saliency first.
+
+    "parts" are left as they are, the largest first; "whole" is all of the mask as one.
 
     Parameters
     ----------
@@ -62,15 +91,19 @@ def components(
     smallest
         Parts with fewer pixels than this are left out.
     most
-        At most so many parts are returned.
+        At most so many parts are returned; of "parts" at most `MOST_PARTS`.
     """
     if not inside.any():
         return ()
     box = bounds(inside)
-    cleaned = _clean(inside[box], _radius(inside.shape))
+    cleaned = _clean(inside[box], _radius(inside.shape)) if how == "smoothed" else inside[box].copy()
     if allowed is not None:
         cleaned &= allowed[box]
-    return tuple(_whole(part, box, inside.shape) for part in _best_parts(cleaned, saliency[box], smallest, most))
+    if how == "whole":
+        return (_whole(cleaned, box, inside.shape),) if cleaned.any() else ()
+    by_size = how == "parts"
+    best = _best_parts(cleaned, saliency[box], smallest, MOST_PARTS if by_size else most, by_size=by_size)
+    return tuple(_whole(part, box, inside.shape) for part in best)
 
 
 def bounds(mask: Mask) -> tuple[slice, ...]:
@@ -105,8 +138,10 @@ def _clean(inside: Mask, radius: tuple[int, ...]) -> Mask:
     return cleaned
 
 
-def _best_parts(mask: Mask, saliency: NDArray[np.float32], smallest: float, most: int) -> list[Mask]:
-    """Masks of the best parts alone: a map of noise has thousands."""
+def _best_parts(
+    mask: Mask, saliency: NDArray[np.float32], smallest: float, most: int, *, by_size: bool = False
+) -> list[Mask]:
+    """Masks of the best parts alone, by their peaks or sizes: a map of noise has thousands."""
     import SimpleITK as sitk  # noqa: PLC0415
 
     found = sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8)))
@@ -115,5 +150,5 @@ def _best_parts(mask: Mask, saliency: NDArray[np.float32], smallest: float, most
     peaks = np.full(len(sizes), -np.inf)
     np.maximum.at(peaks, labelled[mask], saliency[mask])
     large = (number for number in range(1, len(sizes)) if sizes[number] >= max(smallest, 1))
-    order = sorted(large, key=lambda number: (-peaks[number], -sizes[number]))
+    order = sorted(large, key=lambda number: (0.0 if by_size else -peaks[number], -sizes[number]))
     return [labelled == number for number in order[:most]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Number = float | Sequence[float]
-Bounds = tuple[float, float]
+Window = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +19,24 @@ class Channels:
     channels
         So many, all the same, or "rgb"; with windows there are as many as windows, where it is not 3 of one window.
     windows
-        (lowest, highest) value of each, black and white.
+        (centre, width) of each, in values of the image.
     mean, std
         Of all channels, or of each.
     """
 
     channels: int | Literal["rgb"]
-    windows: tuple[Bounds, ...]
+    windows: tuple[Window, ...]
     mean: Number
     std: Number
     scaling: str
 
     @classmethod
     def of(
-        cls, channels: int | Literal["rgb"], window: Bounds | Sequence[Bounds], mean: Number, std: Number, scaling: str
+        cls, channels: int | Literal["rgb"], window: Window | Sequence[Window], mean: Number, std: Number, scaling: str
     ) -> Channels:
         """Of one window or several."""
         several: Any = [window] if window and not isinstance(window[0], Sequence) else window
-        pairs = tuple((float(low), float(high)) for low, high in several)
+        pairs = tuple((float(centre), float(width)) for centre, width in several)
         return cls(channels, pairs, mean, std, scaling)
 
     @property
@@ -49,8 +49,7 @@ class Channels:
     @property
     def of_input(self) -> dict[str, Any]:
         """Keys of [input]."""
-        centred = [((low + high) / 2, high - low) for low, high in self.windows]
-        return {"colour": "rgb" if self.channels == "rgb" else "grey", "windows": centred}
+        return {"colour": "rgb" if self.channels == "rgb" else "grey", "windows": list(self.windows)}
 
     @property
     def of_network(self) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Stored:
         Whether it ends in global average pooling and a linear layer that we can read.
     gradients
         Whether methods by gradients can be used.
+    returned
+        The shape of its first output; -1 where the file leaves a length open.
     """
 
     data: bytes
@@ -38,10 +40,13 @@ class Stored:
     activation: Literal["sigmoid", "softmax", ""] = ""
     pooled: bool = False
     gradients: bool = True
+    returned: tuple[int, ...] = ()
 
 
-def stored(network: Given, shape: tuple[int, ...]) -> Stored:
-    """The network for inputs of that shape (1, channels, rows, columns).
+def stored(network: Given, shape: tuple[int, ...], *, boxes: bool = False) -> Stored:
+    """The network for inputs of that shape (1, channels, rows, columns), or with slices before the rows.
+
+    `boxes`: it returns boxes, scores and labels.
 
     Raises
     ------
@@ -50,6 +55,8 @@ def stored(network: Given, shape: tuple[int, ...]) -> Stored:
     """
     from torch import nn  # noqa: PLC0415
 
+    if boxes:
+        return _detector(network, shape)
     if isinstance(network, str | Path):
         return _of_file(Path(network), shape)
     if isinstance(network, nn.Module):
@@ -60,25 +67,52 @@ def stored(network: Given, shape: tuple[int, ...]) -> Stored:
 
 
 def _of_file(path: Path, shape: tuple[int, ...]) -> Stored:
-    if path.suffix not in SUFFIXES:
-        raise PackageError(
-            f"{path} is no network that can be taken: give an nn.Module, a program of torch.export (.pt2) or an ONNX"
-            " file (.onnx); a .pt or .pth file is a pickle and is never read."
-        )
-    if path.suffix == ".onnx":
+    if _known(path).suffix == ".onnx":
         return _onnx(path, shape)
     from models.importers.pt2 import read_pt2  # noqa: PLC0415
 
     return _program(read_pt2(path), shape)
 
 
+def _known(path: Path) -> Path:
+    if path.suffix not in SUFFIXES:
+        raise PackageError(
+            f"{path} is no network that can be taken: give an nn.Module, a program of torch.export (.pt2) or an ONNX"
+            " file (.onnx); a .pt or .pth file is a pickle and is never read."
+        )
+    return path
+
+
+def _detector(network: Given, shape: tuple[int, ...]) -> Stored:
+    """A network of boxes."""
+    from torch import nn  # noqa: PLC0415
+
+    from models.exporters.program import exported, written  # noqa: PLC0415
+    from models.networks.modules.boxes import Rows  # noqa: PLC0415
+
+    if isinstance(network, str | Path) and Path(network).suffix == ".onnx":
+        from models.importers.onnx_boxes import prepare_detector  # noqa: PLC0415
+
+        data, found = prepare_detector(Path(network))
+        _require_shape(found, shape)
+        return Stored(data, "weights.onnx", "onnx-boxes", 0, gradients=False)
+    if isinstance(network, str | Path):
+        from models.importers.pt2 import read_pt2  # noqa: PLC0415
+
+        network = read_pt2(_known(Path(network)))
+    module = network if isinstance(network, nn.Module) else network.module()
+    data = written(exported(Rows(module), shape)).data
+    return Stored(data, "weights.safetensors", "program-boxes", 0, gradients=False)
+
+
 def _program(traced: ExportedProgram, shape: tuple[int, ...]) -> Stored:
-    from models.exporters.program import input_shape, to_program  # noqa: PLC0415
-    from models.networks.modules.program import read_program  # noqa: PLC0415
+    from models.exporters.program import input_shape, written  # noqa: PLC0415
 
     _require_shape(input_shape(traced), shape)
-    data = to_program(traced)
-    return Stored(data, "weights.safetensors", "program", read_program(data).outputs)
+    found = written(traced)
+    return Stored(
+        found.data, "weights.safetensors", "program", found.returned[1], found.activation, returned=found.returned
+    )
 
 
 def _onnx(path: Path, shape: tuple[int, ...]) -> Stored:
@@ -87,7 +121,9 @@ def _onnx(path: Path, shape: tuple[int, ...]) -> Stored:
     found = prepare_onnx(path)
     _require_shape(found.shape, shape)
     pooled = found.pooled
-    return Stored(found.data, "weights.onnx", "onnx", found.outputs, found.activation, pooled, gradients=pooled)
+    return Stored(
+        found.data, "weights.onnx", "onnx", found.outputs, found.activation, pooled, pooled, found.returned
+    )  # fmt: skip
 
 
 def _require_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from models import packages
+from models.authoring import dense
 from models.authoring.codes import sct
-from models.authoring.inputs import Bounds, Channels, Number
+from models.authoring.inputs import Window, Channels, Number
 from models.authoring.networks import Stored, stored
 from models.card import Card, Weights
 from models.cardfile import card_text, read_card
@@ -68,6 +69,10 @@ class Package:
     _labels: list[dict[str, Any]] = field(default_factory=list, init=False)
     _activation: str = field(default="sigmoid", init=False)
     _where: str = field(default="grad-cam", init=False)
+    _size: tuple[int, ...] = field(default=(), init=False)
+    _voxels: dict[str, Any] | None = field(default=None, init=False)
+    _dense: dense.Dense | None = field(default=None, init=False)
+    _structures: set[str] = field(default_factory=set, init=False)
     _stored: Stored | None = field(default=None, init=False)
     _calibrated: Calibrated | None = field(default=None, init=False)
 
@@ -75,16 +80,19 @@ class Package:
         self,
         *,
         modality: Sequence[str],
-        size: tuple[int, int],
+        size: tuple[int, ...],
         mean: Number = 0.0,
         std: Number = 1.0,
         body_part: str | Sequence[str] = (),
         view: Sequence[str] = (),
         channels: int | Literal["rgb"] = 1,
-        window: Bounds | Sequence[Bounds] = (),
+        window: Window | Sequence[Window] = (),
         crop: float = 0.0,
         scaling: Literal["none", "range", "standard", "equalize", "clahe"] = "none",
         smallest: tuple[int, int] = (64, 64),
+        volume: bool = False,
+        spacing: float | tuple[float, float, float] | None = None,
+        percentiles: tuple[float, float] = dense.PERCENTILES,
     ) -> None:
         """What the network may see, and how an image becomes its input.
 
@@ -102,22 +110,35 @@ class Package:
         channels
             Of the input, all the same; "rgb": red, green and blue.
         window
-            (lowest, highest) HU or other value, in place of the image's own contrast; several: a channel each.
+            (centre, width) in HU or other values that become 0..1, in place of the image's own contrast, or of
+            `percentiles` of each volume; several: a channel each.
         crop
             The part, a side, that is seen of the largest centred rectangle of the input's shape; 0: the whole image.
         scaling
             Of the intensities before mean and std, see `models.data.scaling`.
         smallest
             (rows, columns) below which an image is not analysed.
+        volume
+            Whether the network sees volumes of CT or MR; `size` is then (slices, rows, columns).
+        spacing
+            Of the voxels that it sees, mm, one number or (z, y, x).
+        percentiles
+            Of a volume's values that become 0 and 1, where there is no window.
         """
+        if volume or spacing is not None:
+            self._voxels = dense.voxels(size, spacing, window, percentiles)
+            volume, window = True, ()
+        else:
+            self._voxels = None
         made = Channels.of(channels, window, mean, std, scaling)
         parts = [body_part] if isinstance(body_part, str) else list(body_part)
         self._input = {
-            "kind": "image", "modalities": list(modality), "size": size, "smallest_rows_columns": smallest,
+            "kind": "volume" if volume else "image", "modalities": list(modality), "smallest_rows_columns": smallest,
+            "size": None if volume else size, "smallest_slices": 2 if volume else 1,
             "body_parts": [part.upper() for part in parts], "views": [one.upper() for one in view], "crop": crop,
         } | made.of_input  # fmt: skip
         self._scale = made.of_network
-        self._stored = None
+        self._size, self._stored = tuple(size), None
 
     def finding(
         self,
@@ -160,21 +181,61 @@ class Package:
             }
         )
 
-    def output(self, activation: Literal["sigmoid", "softmax", "ordinal"] = "sigmoid", where: str = "grad-cam") -> None:
+    def structure(
+        self, name: str, *, sct: str, site: str = "", meaning: str = "", site_meaning: str = "", threshold: float = 0.5
+    ) -> None:
+        """The next mask of the network, which is an organ: it is segmented, and is no finding; see `finding`."""
+        self.finding(
+            name, sct=sct, site=site or sct, meaning=meaning, site_meaning=site_meaning or meaning or name,
+            threshold=threshold,
+        )  # fmt: skip
+        self._structures.add(self._labels[-1]["name"])
+
+    def output(
+        self,
+        kind: Literal["sigmoid", "softmax", "ordinal", "masks", "boxes"] = "sigmoid",
+        where: str = "grad-cam",
+        *,
+        activation: Literal["sigmoid", "softmax"] = "sigmoid",
+        threshold: float = HALF,
+        share: float = 0.0,
+        first_label: int = 0,
+        suppression: float = 1.0,
+    ) -> None:
         """What the network's outputs are, and how a finding is located.
 
         Parameters
         ----------
-        activation
+        kind
             "sigmoid": each output is the logit of a finding of its own; "softmax": they are exclusive classes, of which
             the most probable one is present; "ordinal": the findings are grades in their order, and the network has a
-            logit for each but the first: that the grade is this one or a higher one.
+            logit for each but the first: that the grade is this one or a higher one;
+            "masks": the network segments, and returns (1, labels, rows, columns);
+            "boxes": it detects, and returns boxes (N, 4), scores (N,) and label indices (N,), see
+            `models.localizers.direct.boxes`.
         where
-            One of `WHERE`; "occlusion" works with any network and is slow.
+            Without masks and boxes one of `WHERE`; "occlusion" works with any network and is slow.
+        activation
+            Of masks: "softmax" where a pixel belongs to one label alone, with the background before the labels.
+        threshold
+            Probability from which on a pixel belongs to a mask; score from which on a box is drawn.
+        share
+            Of masks: a finding's score is the mean over this part of the pixels, the most probable; 0: the largest.
+        first_label, suppression
+            Of boxes: see `models.card.Boxes`.
         """
+        self._dense = None
+        if kind in ("masks", "boxes"):
+            of_masks = kind == "masks"
+            self._dense = (
+                dense.masks(activation, threshold, share) if of_masks
+                else dense.boxes(threshold, first_label, suppression)
+            )  # fmt: skip
+            self._activation, self._stored = "sigmoid", None
+            return
         if where not in WHERE:
             raise PackageError(f"There is no way {where!r} to locate a finding; there are: {', '.join(WHERE)}.")
-        self._activation, self._where = activation, where
+        self._activation, self._where, self._stored = kind, where, None
 
     def card(self) -> Card:
         """The card; PackageError with all that is wrong or missing."""
@@ -209,7 +270,7 @@ class Package:
         made = self._calibrated
         assert made is not None
         if card != made.before.model_copy(update={"weights": None}):
-            raise PackageError(_numbered(self.name, ["calibrate() must come after input(), finding() and output()"]))
+            raise PackageError(numbered(f"{self.name} cannot be written", ["calibrate() must come after input(), finding() and output()"]))
         limits = tuple(made.about if one == NOT_MEASURED else one for one in card.limits)
         return made.card.model_copy(update={"limits": limits, "weights": None})
 
@@ -240,7 +301,8 @@ class Package:
     def stored(self) -> Stored:
         """The network as it is written; made once."""
         if self._stored is None:
-            self._stored = stored(self.network, (1, self._scale["channels"], *self._input["size"]))
+            boxes = self._dense is not None and self._dense.kind == "boxes"
+            self._stored = stored(self.network, (1, self._scale["channels"], *self._size), boxes=boxes)
         return self._stored
 
     def _written(self, room: Path) -> Path:
@@ -262,7 +324,16 @@ class Package:
             faults.append("finding() is missing: one for each output of the network, in its order")
         if faults:
             return faults
+        if self._dense and self._dense.kind == "boxes" and self._voxels:
+            return [dense.NO_BOXES]
         network = self.stored
+        faults += dense.structure_faults(self._dense, len(self._structures), len(self._labels))
+        if self._voxels:
+            where = "" if self._dense else self._where
+            faults += dense.volume_faults(self._voxels, self._input, self._scale["channels"], where)
+        if self._dense:
+            return faults + list(self._dense.faults(network, len(self._labels), len(self._size)))
+        faults += dense.no_masks(network)
         if network.outputs != len(self._labels) - (self._activation == "ordinal"):
             ordinal = ", one for each grade but the first" if self._activation == "ordinal" else ""
             faults.append(
@@ -278,21 +349,26 @@ class Package:
         return faults
 
     def _table(self, network: Stored) -> dict[str, Any]:
-        exclusive = self._activation != "sigmoid"
+        exclusive, found, volume = self._activation != "sigmoid", self._dense, self._voxels is not None
+        where = dense.VOLUME_WHERE.get(self._where, self._where) if volume else self._where
+        where = found.localizer(volume=volume) if found else where
+        drawn = found.label(structure=bool(self._structures), volume=volume) if found else {}
+        drawn |= {"territory": "anywhere"} if volume else {}
         return {
             "name": self.name, "version": self.version, "title": self.title or self.name.replace("-", " ").capitalize(),
             "manufacturer": self.manufacturer, "licence": self.licence,
             "summary": f"{self.title or self.name}: a network of {self.manufacturer}, trained on {self.trained_on}",
-            "limits": [NOT_A_DEVICE, NOT_MEASURED, *self.limits, REGIONS],
+            "limits": [NOT_A_DEVICE, NOT_MEASURED, *self.limits, found.limit if found else REGIONS],
             "algorithm": "neural network", "quantity": "probability" if exclusive else "score",
-            "activation": self._activation, "localizer": self._where,
-            "input": self._input,
+            "activation": self._activation, "localizer": where,
+            "category": "structure" if self._structures else "finding",
+            "input": self._input, "voxels": self._voxels, **({found.kind: found.table} if found else {}),
             "network": {"backbone": network.backbone, **self._scale},
             "training": {
                 "data": self.trained_on, "split": "Of its authors; not known here.",
-                "method": f"A network of its authors, written by readfirst.Package; located by {self._where}.",
+                "method": f"A network of its authors, written by readfirst.Package; located by {where}.",
             },
-            "labels": [label | {"operating_point": 0.0} if exclusive else label for label in self._labels],
+            "labels": [label | drawn | ({"operating_point": 0.0} if exclusive else {}) for label in self._labels],
         }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.card.card import COARSEST_STRIDE, Card
+from models.card.dense import Boxes, Masks, Voxels
 from models.card.inputs import Input
 from models.card.labels import LEAST_AUC, LEAST_SPECIFICITY, Calibration, Dot, Label, TriagePoint
 from models.card.network import Anatomy, Detector, Network, VolumeInput, Weights, Window
@@ -10,7 +11,7 @@ from models.card.table import Code, Fraction, Interval, Text
 from models.card.training import Agreement, Measurement, Overlap, Training
 
 __all__ = [
-    "COARSEST_STRIDE", "LEAST_AUC", "LEAST_SPECIFICITY", "Agreement", "Anatomy", "Calibration", "Card", "Code",
-    "Detector", "Dot", "Fraction", "Input", "Interval", "Label", "Measurement", "Network", "Overlap", "Text",
-    "Training", "TriagePoint", "VolumeInput", "Weights", "Window",
+    "COARSEST_STRIDE", "LEAST_AUC", "LEAST_SPECIFICITY", "Agreement", "Anatomy", "Boxes", "Calibration", "Card", "Code",
+    "Detector", "Dot", "Fraction", "Input", "Interval", "Label", "Masks", "Measurement", "Network", "Overlap", "Text",
+    "Training", "TriagePoint", "VolumeInput", "Voxels", "Weights", "Window",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models.card.dense import Boxes, Masks, Voxels
 from models.card.inputs import Input
 from models.card.labels import Label
 from models.card.network import Anatomy, Detector, Network, VolumeInput, Weights
@@ -42,6 +43,9 @@ class Card(Table):
     detector: Detector | None = None
     slices: Slices | None = None
     volume: VolumeInput | None = None
+    voxels: Voxels | None = None
+    masks: Masks | None = None
+    boxes: Boxes | None = None
     weights: Weights | None = None
     training: Training
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models.card.meeting import never_met
 from models.card.network import Network, Window
 from models.card.table import Fraction, Table
 
@@ -43,6 +44,13 @@ class Input(Table):
             raise ValueError('colour, windows and crop are of kind "image"')
         if self.colour == "rgb" and self.windows:
             raise ValueError('windows are of grey values: colour = "rgb" has none')
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Input:
+        faults = list(never_met(self.kind, self.modalities, self.body_parts, self.slice_thickness))
+        if faults:
+            raise ValueError(f"no study can meet it: {'; '.join(faults)}")
         return self
 
     @property

@@ -94,6 +94,9 @@ class Label(Table):
     """Region where the raw saliency reaches it."""
     region_of_peak: Fraction = 0.0
     """Region where the raw saliency also reaches this part of the image's own peak."""
+    region: Literal["smoothed", "parts", "whole"] = "smoothed"
+    """What a region is made of: connected parts of the map, smoothed; the parts as they are, where the map is a mask;
+    or the whole mask as one."""
     shows_regions: bool = True
     """Whether regions are drawn: no, where the maps were not seen to lie on what people outlined."""
     smallest_region_fraction: Fraction = 0.0
@@ -102,7 +105,8 @@ class Label(Table):
     """Volumes: smallest region."""
     colour: tuple[Byte, Byte, Byte]
     territory: str = "chest"
-    """With [anatomy]: where the finding can lie, a name of `models.anatomy.territories.TERRITORIES`."""
+    """With [anatomy]: where the finding can lie, a name of `models.anatomy.territories.TERRITORIES`. Of a volume
+    "anywhere" lets a region lie outside the thorax, too."""
     differs: Literal["brighter", "darker", "either"] = "either"
     """With [anatomy]: how the chest differs there from normal ones; "either" asks nothing."""
     calibration: Calibration = Calibration(1.0, 0.0)

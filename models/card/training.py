@@ -55,6 +55,9 @@ class Overlap(Table):
     """95 % bootstrap interval, resampled by patient."""
     lowest: Fraction
     """Of one image."""
+    hausdorff95: float | None = None
+    """95th percentile of the distances between the borders, in pixels of the files, mean over the images."""
+    hausdorff95_interval: tuple[float, float] | None = None
 
 
 class Training(Table):

@@ -12,6 +12,9 @@ from models.commands.console import printed_errors, progress
 from models.commands.folders import configured_folder
 from models.importers import installing
 
+TRIALS: list[installing.Tried] = []
+"""What a package has to pass; whoever can make results of it (`workers.trial`) puts its own there."""
+
 What = Annotated[
     str,
     typer.Argument(
@@ -32,7 +35,9 @@ def add(what: What, into: Into = None, weights: Weights = None, replace: Replace
     """Verify a package folder and copy it into your models folder; build it first from others' networks."""
     with printed_errors(), progress() as advance:
         folder = into or configured_folder()
-        added, new, notes = installing.add_any(what, folder, weights=weights, replace=replace, advance=advance)
+        added, new, notes = installing.add_any(
+            what, folder, weights=weights, replace=replace, advance=advance, trials=TRIALS
+        )
     for note in notes:
         typer.echo(note)
     typer.echo(f"{added}: {'added' if new else 'was there already, the same'}. Name it in models.packages to use it.")

@@ -16,7 +16,7 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="PACKAGE...", help="N
 
 
 def verify(names: Names = None, folders: Folders = None) -> None:
-    """Check cards and weights, and load them; exit status 1 if a package cannot be used."""
+    """Check cards and weights, load them and predict once; exit status 1 if a package cannot be used."""
     with printed_errors():
         chosen = (
             [package_folder(name, folders) for name in names] if names else packages.available(user_folders(folders))
@@ -24,7 +24,7 @@ def verify(names: Names = None, folders: Folders = None) -> None:
     bad = 0
     for path in chosen:
         try:
-            packages.load(path, "cpu")
+            packages.require_working(packages.load(path, "cpu"))
             typer.echo(f"{path.name}: ok, digest {packages.digest(path)[:16]}")
         except ModelsError as error:
             bad += 1

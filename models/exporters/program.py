@@ -10,7 +10,7 @@ import math
 import operator
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import safetensors.torch
 import torch
@@ -43,8 +43,24 @@ def input_shape(traced: ExportedProgram) -> tuple[int, ...]:
     return _shape(inputs[0])
 
 
-def to_program(traced: ExportedProgram) -> bytes:
+class Written(NamedTuple):
     """The bytes of a file that `read_program` reads.
+
+    `returned` is the shape of its output; `activation` is what the network did to it, which is taken away.
+    """
+
+    data: bytes
+    returned: tuple[int, ...]
+    activation: Literal["sigmoid", "softmax", ""]
+
+
+def to_program(traced: ExportedProgram) -> bytes:
+    """The bytes alone of what is `written`."""
+    return written(traced).data
+
+
+def written(traced: ExportedProgram) -> Written:
+    """The network as a program that gives logits.
 
     Raises
     ------
@@ -59,14 +75,13 @@ def to_program(traced: ExportedProgram) -> bytes:
     called = {source: INPUT}
     steps = (each for each in core.graph.nodes if each.op == "call_function" and str(each.target) not in _CHECKS)
     nodes = [_node(each, called) for each in steps]
-    output = _output(core.graph)
+    output, activation = _logits(_output(core.graph))
     stored = {name: tensor.detach().clone().contiguous() for name, tensor in names.items()}
     end, outputs = called.get(output, output.name), _outputs(output)
     programs = ((one, Program(nodes, stored, end, one, outputs)) for one in _cuts(core.graph, source, output))
     cut = next((one for one, program in programs if _matters(program, shape)), None)
     table = {"nodes": nodes, "output": end, "cut": cut, "outputs": outputs}
-    data: bytes = safetensors.torch.save(stored, {KEY: json.dumps(table)})
-    return data
+    return Written(safetensors.torch.save(stored, {KEY: json.dumps(table)}), _shape(output), activation)
 
 
 def _tensors(core: ExportedProgram) -> dict[str, Tensor]:
@@ -108,6 +123,17 @@ def _output(graph: fx.Graph) -> fx.Node:
     return first
 
 
+def _logits(output: fx.Node) -> tuple[fx.Node, Literal["sigmoid", "softmax", ""]]:
+    """What a last sigmoid, or a softmax over the second axis, is of; the output itself where it ends in neither."""
+    before = output.args[0] if output.args else None
+    if not isinstance(before, fx.Node):
+        return output, ""
+    if str(output.target) == "aten.sigmoid.default":
+        return before, "sigmoid"
+    over_labels = len(output.args) > 1 and output.args[1] in (1, 1 - len(_shape(output)))
+    return (before, "softmax") if str(output.target) == "aten._softmax.default" and over_labels else (output, "")
+
+
 def _outputs(output: fx.Node) -> int:
     shape = _shape(output)
     if len(shape) < 2 or shape[0] != 1:
@@ -135,8 +161,8 @@ def _matters(program: Program, shape: tuple[int, ...]) -> bool:
 
 def _cells(node: fx.Node, grid: tuple[int, int]) -> Cut | None:
     shape = _shape(node)
-    if len(shape) == 4 and shape[2] * shape[3] > 1:
-        return Cut(node.name, shape[2], shape[3])
+    if len(shape) in (4, 5) and math.prod(shape[2:]) > 1:
+        return Cut(node.name, shape[-2], shape[-1])
     leading = shape[1] - math.prod(grid) if len(shape) == 3 else -1
     return Cut(node.name, *grid, leading) if leading in (0, 1) and math.prod(grid) > 1 else None
 

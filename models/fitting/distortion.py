@@ -13,11 +13,11 @@ from torch.nn import functional
 from models.fitting.draws import Draws
 
 
-def reframed(images: Tensor, masks: Tensor, side: int, draws: Draws) -> tuple[Tensor, Tensor]:
-    """Images and masks scaled, turned, sheared, moved, bent and resampled to `side` pixels."""
+def reframed(images: Tensor, masks: Tensor, side: int, draws: Draws, mirrored: float = 0.25) -> tuple[Tensor, Tensor]:
+    """Images and masks scaled, turned, sheared, moved, bent, this part mirrored, and resampled to `side` pixels."""
     size, angle = 1.1 * draws.factor(1.5), draws.between(-0.35, 0.35) * draws.some(0.7)
     aspect, shear = draws.factor(1.16), draws.between(-0.1, 0.1)
-    mirror = torch.where(draws.some(0.25), -1.0, 1.0)
+    mirror = torch.where(draws.some(mirrored), -1.0, 1.0)
     cosine, sine = size * torch.cos(angle), size * torch.sin(angle)
     down, across = size * draws.between(-0.2, 0.2), size * draws.between(-0.2, 0.2)
     first = torch.cat([aspect * cosine * mirror, -sine / aspect + shear, across], 3)

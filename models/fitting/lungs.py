@@ -7,7 +7,7 @@ other parts beside them, and the network finds the same ones in the mirrored, th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,8 +119,8 @@ def _fit(task: MaskTask) -> MaskFit:
 
 def _batches(pairs: _Marked, own: _Marked | None, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     count = OF_PAIRS if own else BATCH
-    rows = _shuffled(len(pairs.images), count, generator)
-    others = _shuffled(len(own.images), BATCH - count, generator) if own else None
+    rows = shuffled(len(pairs.images), count, generator)
+    others = shuffled(len(own.images), BATCH - count, generator) if own else None
     for chosen in rows:
         images, masks = pairs.batch(chosen)
         if own and others:
@@ -129,7 +129,7 @@ def _batches(pairs: _Marked, own: _Marked | None, generator: torch.Generator) ->
         yield images, masks
 
 
-def _shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Row numbers, `size` at a time, for ever: each row once before any is repeated."""
     left = torch.empty(0, dtype=torch.int64)
     while True:
@@ -147,19 +147,39 @@ def _train(
     stage: str,
     task: MaskTask,
 ) -> None:
+    sides = (task.small, task.side)
+    optimize(module, batches, steps, rate, sides, task.seed, lambda *at: task.advance(stage, *at), _changed)
+
+
+def _changed(images: Tensor, masks: Tensor, side: int, draws: Draws) -> tuple[Tensor, Tensor]:
+    images, masks = reframed(images, masks, side, draws)
+    return exposed(images, masks, draws), masks
+
+
+def optimize(
+    module: UNet,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    steps: tuple[int, int],
+    rate: float,
+    sides: tuple[int, int],
+    seed: int,
+    advance: Callable[[int, int], None],
+    changed: Callable[[Tensor, Tensor, int, Draws], tuple[Tensor, Tensor]],
+) -> None:
+    """Train on batches of images and masks, (n, channels, …) and (n, L, …), with so many steps at each of two sides."""
     small, all_steps = steps[0], sum(steps)
-    generator = torch.Generator().manual_seed(task.seed + all_steps)
+    generator = torch.Generator().manual_seed(seed + all_steps)
     optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, all_steps, pct_start=0.15)
     module.train()
     for step, whole in zip(range(all_steps), batches, strict=False):
         draws = Draws(generator, len(whole[0]))
-        images, masks = reframed(*whole, task.small if step < small else task.side, draws)
+        images, masks = changed(*whole, sides[0] if step < small else sides[1], draws)
         optimizer.zero_grad()
-        torch.autograd.backward(_loss(module(standardized(exposed(images, masks, draws))), masks))
+        torch.autograd.backward(_loss(module(standardized(images)), masks))
         optimizer.step()
         schedule.step()
-        task.advance(stage, step + 1, all_steps)
+        advance(step + 1, all_steps)
 
 
 def standardized(images: Tensor) -> Tensor:
@@ -169,10 +189,10 @@ def standardized(images: Tensor) -> Tensor:
 
 
 def _loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Cross-entropy and soft Dice of each image, both alike."""
+    """Cross-entropy and soft Dice of each mask, both alike."""
     entropy = functional.binary_cross_entropy_with_logits(logits, masks)
     found = logits.sigmoid()
-    common, whole = (found * masks).sum((1, 2, 3)), found.sum((1, 2, 3)) + masks.sum((1, 2, 3))
+    common, whole = (found * masks).sum((2, 3)), found.sum((2, 3)) + masks.sum((2, 3))
     return entropy + (1.0 - (2.0 * common + 1.0) / (whole + 1.0)).mean()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models import packages
@@ -15,7 +15,11 @@ METADATA = Path("configs") / "metadata.json"  # what makes a folder a MONAI Bund
 BESIDES = ("LICENSE", "LICENSE.txt", "README.md", "NOTICE", packages.RELIABILITY)
 
 
-def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]:
+Tried = Callable[[Path], Sequence[str]]
+"""What is wrong with the results that a package folder makes, as sentences; none where nothing is."""
+
+
+def add(source: Path, into: Path, *, replace: bool = False, trials: Sequence[Tried] = ()) -> tuple[Path, bool]:
     """Copy a package to `into`/name, verified: card, weights, texts and reliability diagram, nothing else.
 
     Returns
@@ -25,9 +29,10 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
     Raises
     ------
     PackageError
-        The package is not whole, or another one of its name is there and `replace` is not set.
+        The package is not whole, fails with every study or in a trial, or another one of its name is there and
+        `replace` is not set.
     """
-    packages.load(source, "cpu")
+    packages.require_working(packages.load(source, "cpu"))
     card = packages.load_card(source)
     target = into / card.name
     if target.exists() and not replace:
@@ -38,6 +43,7 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
             f"{target} holds {there.name} {there.version} and differs from {source} ({card.version}):"
             " give --replace to replace it, or remove it first."
         )
+    _require_tried(source, trials)
     into.mkdir(parents=True, exist_ok=True)
     names = [packages.CARD, *BESIDES] + ([] if card.weights is None else [card.weights.file])
     with tempfile.TemporaryDirectory(dir=into, prefix=".") as room:
@@ -55,8 +61,23 @@ def add(source: Path, into: Path, *, replace: bool = False) -> tuple[Path, bool]
     return target, True
 
 
+def _require_tried(source: Path, trials: Sequence[Tried]) -> None:
+    faults = [fault for trial in trials for fault in trial(source)]
+    if len(faults) == 1:
+        raise PackageError(f"{source} cannot be used as it is: {faults[0]}")
+    if faults:
+        numbered = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, start=1))
+        raise PackageError(f"{source} cannot be used as it is:\n{numbered}")
+
+
 def add_any(
-    what: str, into: Path, *, weights: Path | None, replace: bool, advance: Callable[[str, int, int], None]
+    what: str,
+    into: Path,
+    *,
+    weights: Path | None,
+    replace: bool,
+    advance: Callable[[str, int, int], None],
+    trials: Sequence[Tried] = (),
 ) -> tuple[Path, bool, tuple[str, ...]]:
     """Add a package folder, a network of TorchXRayVision ("torchxrayvision:NAME") or a MONAI Bundle.
 
@@ -64,6 +85,8 @@ def add_any(
     ----------
     weights
         The file with TorchXRayVision's weights; None fetches it. Packages and bundles hold theirs.
+    trials
+        What a package has to pass before it is added.
 
     Returns
     -------
@@ -78,7 +101,7 @@ def add_any(
     if weights is not None and not xrv:
         raise PackageError("--weights is for torchxrayvision:NAME; a package or a MONAI Bundle holds its weights.")
     if not xrv and not (Path(what) / METADATA).is_file():
-        return *add(Path(what), into, replace=replace), ()
+        return *add(Path(what), into, replace=replace, trials=trials), ()
     with tempfile.TemporaryDirectory() as room:
         if xrv:
             from models.importers.xrv import build  # noqa: PLC0415 (torch)
@@ -88,7 +111,7 @@ def add_any(
             from models.importers.bundle.converting import convert  # noqa: PLC0415 (torch)
 
             built, notes = convert(Path(what), Path(room))
-        return *add(built, into, replace=replace), notes
+        return *add(built, into, replace=replace, trials=trials), notes
 
 
 def check_free(folder: Path) -> None:

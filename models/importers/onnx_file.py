@@ -34,6 +34,8 @@ class Prepared:
         What the file did to its logits, which is taken away: "sigmoid", "softmax" or "".
     pooled
         Whether class activation maps are exact.
+    returned
+        Shape of the logits; -1 where the file leaves a length open.
     """
 
     data: bytes
@@ -41,6 +43,7 @@ class Prepared:
     outputs: int
     activation: Literal["sigmoid", "softmax", ""]
     pooled: bool
+    returned: tuple[int, ...]
 
 
 def prepare_onnx(path: Path) -> Prepared:
@@ -51,11 +54,8 @@ def prepare_onnx(path: Path) -> Prepared:
     PackageError
         It is no ONNX file, keeps weights in other files, takes more than one input, or ONNX Runtime cannot run it.
     """
-    model = _read(path)
-    _require_running(model, path)
-    inputs = [one for one in model.graph.input if one.name not in {each.name for each in model.graph.initializer}]
-    if len(inputs) != 1:
-        raise PackageError(f"{path} takes {len(inputs)} inputs: one image or volume is given.")
+    model = read_onnx(path)
+    given = one_input(model, path)
     logits, activation = _logits(model.graph)
     head = _head(model.graph, logits)
     _set_outputs(model, [logits, *([head.maps] if head else [])])
@@ -65,8 +65,24 @@ def prepare_onnx(path: Path) -> Prepared:
     shape = started(data).get_outputs()[0].shape
     if len(shape) < 2 or not isinstance(shape[1], int):
         raise PackageError(f"{path} returns the shape {shape}, not (1, labels): export it for one fixed size.")
+    returned = tuple(length if isinstance(length, int) else -1 for length in shape)
+    return Prepared(data, given, shape[1], activation, head is not None, returned)
+
+
+def read_onnx(path: Path) -> ModelProto:
+    """The file, which ONNX Runtime can run; PackageError as for `prepare_onnx`."""
+    model = _read(path)
+    _require_running(model, path)
+    return model
+
+
+def one_input(model: ModelProto, path: Path) -> tuple[int, ...]:
+    """The shape of the one input, its first axis 1, -1 where a length is open; PackageError where there are more."""
+    inputs = [one for one in model.graph.input if one.name not in {each.name for each in model.graph.initializer}]
+    if len(inputs) != 1:
+        raise PackageError(f"{path} takes {len(inputs)} inputs: one image or volume is given.")
     lengths = [one.dim_value or -1 for one in inputs[0].type.tensor_type.shape.dim]
-    return Prepared(data, (1, *lengths[1:]), shape[1], activation, head is not None)
+    return (1, *lengths[1:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,9 +118,16 @@ def _require_running(model: ModelProto, path: Path) -> None:
 def _logits(graph: GraphProto) -> tuple[str, Literal["sigmoid", "softmax", ""]]:
     name = graph.output[0].name
     last = _maker(graph, name)
-    if last is None or last.op_type not in _ENDS:
+    if last is None or last.op_type not in _ENDS or (last.op_type == "Softmax" and not _over_labels(graph, last)):
         return name, ""
     return last.input[0], "sigmoid" if last.op_type == "Sigmoid" else "softmax"
+
+
+def _over_labels(graph: GraphProto, node: NodeProto) -> bool:
+    """Whether a softmax is over the second axis: of masks it may be over another, which is no class."""
+    axes = [helper.get_attribute_value(one) for one in node.attribute if one.name == "axis"]
+    count = len(next(one for one in graph.output if one.name == node.output[0]).type.tensor_type.shape.dim)
+    return (axes[0] if axes else -1) in (1, 1 - count)
 
 
 def _head(graph: GraphProto, logits: str) -> _Head | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import DeviceError
@@ -92,17 +93,9 @@ class NetworkLocalizer(OnNetwork):
 
     def localize(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None) -> Localized:
         """See `OnNetwork.localize`."""
-        import torch
-
-        device = next(self.network.parameters()).device
-        try:
-            with torch.inference_mode():
-                logits, maps = self.explain(self.network.features(self.prepared(image)))
+        with on_the_device(self.network):
+            logits, maps = self.explain(self.network.features(self.prepared(image)))
             return Localized(logits[0].float().cpu().numpy(), maps[0].float().contiguous().cpu().numpy())
-        except RuntimeError as error:
-            if device.type == "cpu":
-                raise
-            raise DeviceError(f"The device {str(device)!r} failed: {str(error).splitlines()[0]}.") from error
 
     def graph(self, card: Card) -> Graph:
         """Logits and maps; see `models.localizers.registry.Exportable`."""
@@ -118,6 +111,21 @@ class NetworkLocalizer(OnNetwork):
     @abstractmethod
     def explain(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Logits (N, L) and maps (N, L, h, w) of what `network.features` gave."""
+
+
+@contextmanager
+def on_the_device(network: SpatialNetwork) -> Iterator[None]:
+    """Inference alone; DeviceError where the GPU that holds the network fails."""
+    import torch
+
+    device = next(network.parameters()).device
+    try:
+        with torch.inference_mode():
+            yield
+    except RuntimeError as error:
+        if device.type == "cpu":
+            raise
+        raise DeviceError(f"The device {str(device)!r} failed: {str(error).splitlines()[0]}.") from error
 
 
 def register_maps(

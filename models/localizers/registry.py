@@ -32,6 +32,7 @@ class Localized(NamedTuple):
     saliency: NDArray[np.float32]
     zones: NDArray[np.uint8] | None = None
     remarks: tuple[str, ...] = ()
+    boxes: tuple[NDArray[np.float32], ...] | None = None
 
 
 class Localizer(Protocol):
@@ -117,6 +118,10 @@ class Exportable(Protocol):
         ...
 
 
+TABLES = ("network", "weights", "anatomy", "detector", "slices", "volume", "voxels", "masks", "boxes")
+"""Of a card, those that a localizer needs or must not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalizerEntry:
     """A registered localizer.
@@ -132,8 +137,7 @@ class LocalizerEntry:
     kind
         `input.kind` of its cards.
     tables
-        Those of [network], [weights], [anatomy], [detector], [slices] and [volume] that it needs, in this order; it may
-        have no other.
+        Those of `TABLES` that it needs, in this order; it may have no other.
     general
         Whether it takes what any input and output of a card gives: colour, windows, ordinal grades.
     taps, deviations
@@ -171,10 +175,9 @@ class LocalizerEntry:
 
     def objection(self, card: Card) -> str:
         """Why a card does not fit, as a clause; "" where it does."""
-        every = ("network", "weights", "anatomy", "detector", "slices", "volume")
-        if self.tables != tuple(name for name in every if getattr(card, name) is not None):
+        if self.tables != tuple(name for name in TABLES if getattr(card, name) is not None):
             needed = " and ".join(f"[{name}]" for name in self.tables)
-            others = " or ".join(f"[{name}]" for name in every if name not in self.tables)
+            others = " or ".join(f"[{name}]" for name in TABLES if name not in self.tables)
             return f'localizer "{self.name}" needs the tables {needed} and no {others}'
         if card.input.kind != self.kind:
             return f'localizer "{self.name}" takes input.kind "{self.kind}"'

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from models.card import Network
 
 
-@register("onnx", citation="a network of its own kind, prepared by models.importers.onnx_file", channels=())
+@register(
+    "onnx", channels=(), volumes=True, citation="a network of its own kind, prepared by models.importers.onnx_file"
+)
 def build(table: Network, labels: int) -> nn.Module:
     """What reads the file; see `models.networks.registry.Build`."""
     from models.networks.modules.onnx_network import OnnxFile

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from models.card import Network
 
 
-@register("program", citation="a network of its own kind, written by models.exporters.program", channels=())
+@register(
+    "program", channels=(), volumes=True, citation="a network of its own kind, written by models.exporters.program"
+)
 def build(table: Network, labels: int) -> nn.Module:
     """What reads the network; see `models.networks.registry.Build`."""
     from models.networks.modules.program import Unread

@@ -32,6 +32,8 @@ class NetworkEntry:
         border nor deviations.
     channels
         Of the input, those that it takes; none: any.
+    volumes
+        Whether it can be a network of voxels: of [voxels].
     """
 
     name: str
@@ -40,6 +42,7 @@ class NetworkEntry:
     citation: str
     blocks: int = 0
     channels: tuple[int, ...] = (1, 3)
+    volumes: bool = False
 
     def objection(self, table: Network) -> str:
         """Why a card's [network] does not fit, as a clause; "" where it does."""

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 @register(
-    "unet-3d", citation="Cicek et al., 3D U-Net, MICCAI 2016, with residual units as in MONAI's UNet", channels=(1,)
+    "unet-3d",
+    citation="Cicek et al., 3D U-Net, MICCAI 2016, with residual units as in MONAI's UNet",
+    channels=(1,),
+    volumes=True,
 )
 def build(table: Network, labels: int) -> UNet:
     """See `models.networks.registry.Build`."""

@@ -29,7 +29,7 @@ from models.data.planes import read_input
 from models.errors import DataError, ModelsError
 from models.predicting.folder import Failures, make_room, plain, table
 from models.prediction import Model, Prediction
-from models.regions import Region, label_regions
+from models.regions import Region, box_regions, label_regions
 
 PREDICTIONS = "predictions.csv", ("image", "label", "probability", "present")
 REGIONS = "regions.csv", ("image", "label", "x", "y", "width", "height", "score")
@@ -51,10 +51,11 @@ def predict_file(model: Model, path: Path) -> Predicted:
     card = model.card
     image, letterbox = read_input(path, card.input)
     prediction = model.predict(image)
-    parts = zip(card.labels, present(card, prediction.probabilities), prediction.saliency, strict=True)
     regions = {
-        label.name: label_regions(saliency, letterbox, label)
-        for label, found, saliency in parts
+        label.name: label_regions(prediction.saliency[index], letterbox, label)
+        if prediction.boxes is None
+        else box_regions(prediction.boxes[index], letterbox, label)
+        for index, (label, found) in enumerate(zip(card.labels, present(card, prediction.probabilities), strict=True))
         if found and label.finding
     }
     return Predicted(prediction, letterbox, regions)

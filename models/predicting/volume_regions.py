@@ -70,7 +70,7 @@ def volume_regions(
     inside = np.zeros_like(reached)
     inside[box] = reached[box] & possible(volume.array, box, volume.spacing, label.territory)
     smallest = label.smallest_region_mm3 / math.prod(volume.spacing)
-    return tuple(_region(mask, whole) for mask in components(inside, None, whole, smallest, most))
+    return tuple(_region(mask, whole) for mask in components(inside, None, whole, smallest, most, label.region))
 
 
 def _region(mask: Mask, saliency: NDArray[np.float32]) -> VolumeRegion:

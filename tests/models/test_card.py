@@ -99,6 +99,33 @@ def test_a_wrong_card_names_the_key_and_the_file(tmp_path: Path, old: str, new: 
     assert str(path) in str(caught.value)
 
 
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    wrong = TEXT.replace('title = "', 'titel = "', 1).replace("operating_point = 0.5", "operating_point = 1.5", 1)
+    path = written(tmp_path, wrong)
+    with pytest.raises(CardError) as caught:
+        read_card(path)
+    first, *faults = str(caught.value).split("\n")
+    assert first == f"{path}:"
+    assert len(faults) >= 3
+    assert [one.split()[0] for one in faults] == [f"{number}." for number in range(1, len(faults) + 1)]
+    for words in ("titel is not a key of a card", "title is missing", "labels.0.operating_point is wrong"):
+        assert any(words in one for one in faults)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('modalities = ["CT"]', 'modalities = ["DX"]', "DX has no volumes that are read, CT and MR have"),
+        ('modalities = ["CT"]', 'modalities = ["ct"]', "'ct' is not written as DICOM writes it"),
+    ],
+)
+def test_a_card_that_no_study_can_meet_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in TEXT
+    with pytest.raises(CardError, match="no study can meet it") as caught:
+        read_card(written(tmp_path, TEXT.replace(old, new, 1)))
+    assert words in str(caught.value)
+
+
 TRIAGE = """
 [labels.triage]
 data = "validation C"

@@ -47,6 +47,11 @@ class AnalysedSource:
         return [(finding, region) for finding in self.findings for region in finding.regions]
 
     @property
+    def boxes(self) -> bool:
+        """Whether its regions are a detector's boxes."""
+        return any(region.rectangle is not None for _, region in self.regions)
+
+    @property
     def touched(self) -> list[int]:
         """Frames that a region touches, in their order."""
         masks = [region.boxed for _, region in self.regions]

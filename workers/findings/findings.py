@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from workers.dicom.uids import Context
 from workers.findings.boxed import BoxedMask
 from workers.findings.location import Location
 from workers.findings.lung_zones import CENTRAL, DIFFUSE_IN, Zones
-from workers.findings.source import Source
+from workers.findings.source import Rectangle, Source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,8 @@ class Region:
         The largest raw saliency inside.
     measures
         Of a region of a volume: its axes and density.
+    rectangle
+        Of a detector's box: x0, y0, x1, y1, columns and rows of the source; `boxed` has the pixels that it touches.
     """
 
     boxed: BoxedMask
@@ -53,6 +56,7 @@ class Region:
     location: Location
     score: float
     measures: Measures | None = None
+    rectangle: Rectangle | None = None
 
     @property
     def mask(self) -> Mask:
@@ -145,7 +149,7 @@ def _finding(
     if not 0.0 <= probability <= 1.0:
         raise AnalysisError(f"the model gave {probability} as the probability of {label.title}")
     present = label.finding and bool(calibration.present(card, prediction.probabilities)[index])
-    found, diffuse = _regions(label, prediction.saliency[index], zones, source, context) if present else ((), "")
+    found, diffuse = _located(label, index, prediction, zones, source, context) if present else ((), "")
     others = np.delete(prediction.probabilities, index) if card.activation == "softmax" else ()
     return Finding(
         label=label,
@@ -165,6 +169,38 @@ def _grade(index: int, probabilities: NDArray[np.float32]) -> Grade:
     return Grade(index, len(probabilities) - 1, float(ordinal.at_least(probabilities)[index]))
 
 
+def _located(
+    label: Label, index: int, prediction: Prediction, zones: Zones | None, source: Source, context: Context
+) -> tuple[tuple[Region, ...], str]:
+    if prediction.boxes is not None:
+        return _boxes(label, prediction.boxes[index], zones, source, context), ""
+    return _regions(label, prediction.saliency[index], zones, source, context)
+
+
+def _boxes(
+    label: Label, boxes: NDArray[np.float32], zones: Zones | None, source: Source, context: Context
+) -> tuple[Region, ...]:
+    """The boxes (n, 5) whose score reaches the label's threshold."""
+    least = label.region_threshold(float(boxes[0, 4])) if len(boxes) else 0.0
+    drawn = [(found, float(box[4])) for box in boxes if box[4] >= least and (found := source.box(box)) is not None]
+    shape = (int(source.headers[0].Rows), int(source.headers[0].Columns))
+    regions = (
+        replace(
+            _region(label, number, touched(rectangle, shape), score, zones=zones, source=source, context=context),
+            rectangle=rectangle,
+        )
+        for number, (rectangle, score) in enumerate(drawn, start=1)
+    )
+    return tuple(regions)
+
+
+def touched(rectangle: Rectangle, shape: tuple[int, int]) -> BoxedMask:
+    """The pixels that a rectangle touches."""
+    x0, y0, x1, y1 = rectangle
+    box = slice(math.floor(y0), math.ceil(y1)), slice(math.floor(x0), math.ceil(x1))
+    return BoxedMask(np.ones((box[0].stop - box[0].start, box[1].stop - box[1].start), np.bool_), box, shape)
+
+
 def _regions(
     label: Label, saliency: NDArray[np.float32], zones: Zones | None, source: Source, context: Context
 ) -> tuple[tuple[Region, ...], str]:
@@ -180,7 +216,7 @@ def _regions(
     diffuse = zones.diffuse(BoxedMask.of(inside, part.box, part.shape)) if zones and can_be_diffuse else ""
     if diffuse:
         return (), diffuse
-    masks = components(inside, valid, part.values, source.smallest_region(label), MOST_REGIONS)
+    masks = components(inside, valid, part.values, source.smallest_region(label), MOST_REGIONS, label.region)
     scored = [(BoxedMask.of(mask, part.box, part.shape), float(part.values[mask].max())) for mask in masks]
     found = (
         _region(label, index, *each, zones=zones, source=source, context=context)

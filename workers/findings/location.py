@@ -105,17 +105,16 @@ def names_the_sides(orientation: Sequence[str]) -> bool:
     return bool(letters & {"L", "R"} and letters & {"H", "F"})
 
 
-def volume_side(mask: Mask, slice_hu: NDArray[np.float32], towards_left: tuple[float, float]) -> str | None:
+def volume_side(mask: Mask, body: Mask, towards_left: tuple[float, float]) -> str | None:
     """Side of the patient on which a region of a slice lies, None within 10 mm of the body's middle.
 
     Parameters
     ----------
-    mask, slice_hu
-        (rows, columns) of one slice.
+    mask, body
+        (rows, columns) of one slice; `body` is where it shows the patient.
     towards_left
         How far (mm) one step along (rows, columns) leads to the patient's left, LPS x.
     """
-    body = slice_hu > BODY_HU
     around = body if body.any() else np.ones_like(body)
     offset = sum(
         step * (own.mean() - other.mean())

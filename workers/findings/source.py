@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.anatomy.ct.measures import Measures, measured
-from models.anatomy.ct.thorax import possible
+from models.anatomy.ct.thorax import ANYWHERE, possible
 from models.card import Input, Label
 from models.data.geometry.stacking import axis_order
 from models.regions import Mask, bounds
 from workers.dicom.attributes import number, numbered, numbers, series_and_image, text, words
 from workers.dicom.evidence import pixel_spacing
 from workers.findings.boxed import BoxedMask
-from workers.findings.location import Location, image_location, names_the_sides, volume_side
+from workers.findings.location import BODY_HU, Location, image_location, names_the_sides, volume_side
 from workers.findings.lung_zones import LungZones, Zones
 from workers.findings.volume_zones import VolumeZones
 from workers.inputs.eligibility import of_chest
@@ -26,6 +26,9 @@ from workers.inputs.pixels import SourceImage, window
 from workers.inputs.volume import SourceVolume
 
 Floats = NDArray[np.float32]
+Rectangle = tuple[float, float, float, float]
+"""x0, y0, x1, y1: columns and rows, (0, 0) is the top left corner of the top left pixel."""
+PERCENTILES, SPARSE = (0.5, 99.5), 4  # of every fourth voxel along each axis
 LUNG_WINDOW = (-600.0, 1500.0)  # centre and width in HU, where a CT names none
 
 
@@ -107,6 +110,10 @@ class Source(Protocol):
 
     def part(self, saliency: NDArray[Any], label: Label) -> Part | None:
         """What of a map of the model's output, in the source's pixels, can reach the label's threshold, if anything."""
+        ...
+
+    def box(self, box: NDArray[np.float32]) -> Rectangle | None:
+        """x0, y0, x1, y1 of the model's input in the source's pixels; None where nothing of it lies in the source."""
         ...
 
     def size(self, pixels: int) -> tuple[float | None, float | None]:
@@ -208,6 +215,11 @@ class ImageSource(Source):
         box = tuple(slice(0, length) for length in whole.shape)
         return Part(whole, box, whole.shape, label.region_threshold(float(whole.max())))
 
+    def box(self, box: NDArray[np.float32]) -> Rectangle | None:
+        x0, y0, x1, y1 = (float(one) for one in box[:4])
+        found = self.grid.box_to_source((x0, y0, x1, y1))
+        return found if found[2] > found[0] and found[3] > found[1] else None
+
     def size(self, pixels: int) -> tuple[float | None, None]:
         spacing = self.pixel_spacing
         return (pixels * spacing[0] * spacing[1] if spacing else None), None
@@ -289,8 +301,12 @@ class VolumeSource(Source):
         if box is None:
             return None
         values = self.volume.part_of(saliency, box)
-        values[~possible(self.volume.array, box, self.volume.spacing, label.territory)] = -np.inf
+        if label.region == "smoothed" and label.territory != ANYWHERE:
+            values[~possible(self.volume.array, box, self.volume.spacing, label.territory)] = -np.inf
         return Part(values, box, self.volume.array.shape, threshold)
+
+    def box(self, box: NDArray[np.float32]) -> None:
+        return None
 
     def size(self, pixels: int) -> tuple[None, float]:
         return None, float(pixels * np.prod(self.volume.spacing))
@@ -300,7 +316,8 @@ class VolumeSource(Source):
         order, _ = axis_order(self.volume.direction)
         z, y, x = (self.volume.spacing[axis] for axis in order)
         hu = self.volume.array[mask.box]
-        return measured(mask.inside.transpose(order), hu.transpose(order), (z, y, x))
+        found = measured(mask.inside.transpose(order), hu.transpose(order), (z, y, x))
+        return found if self.volume.hounsfield else replace(found, mean_hu=None)
 
     def lung_zones(self, zones: NDArray[np.uint8] | None) -> VolumeZones | None:
         return None if zones is None else VolumeZones(zones, self.volume)
@@ -309,7 +326,7 @@ class VolumeSource(Source):
         frame = mask.largest_frame
         direction, (_, rows, columns) = self.volume.direction, self.volume.spacing
         towards_left = (direction[1, 0] * rows, direction[2, 0] * columns)
-        side = volume_side(mask.on(frame), self.volume.array[frame], towards_left)
+        side = volume_side(mask.on(frame), self._body(frame), towards_left)
         found = zones.location(mask) if zones is not None else Location(side or "midline")
         z = self.volume.position((frame, 0, 0))[2]
         touched = [one for one in mask.touched if mask.reaches(one)]
@@ -319,14 +336,32 @@ class VolumeSource(Source):
     def presented(self, frame: int) -> Floats:
         header = self.headers[frame]
         centre, width = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
-        chosen = (centre[0], width[0]) if centre and width and width[0] > 1 else LUNG_WINDOW
+        chosen = (centre[0], width[0]) if centre and width and width[0] > 1 else self._window
         function = text(header, "VOILUTFunction") or "LINEAR"
         return window(self.volume.array[frame].astype(np.float64), *chosen, function).astype(np.float32)
 
     def pictured(self, frame: int) -> tuple[Floats, str]:
-        centre, width = LUNG_WINDOW
-        shown: Floats = np.clip((self.volume.array[frame] - (centre - width / 2)) / width, 0, 1)
-        return shown, f"image {self._instance_number(frame):.0f}, window {centre:g}/{width:g} HU"
+        centre, width = self._window
+        shown: Floats = np.clip((self.volume.array[frame] - (centre - width / 2)) / width, 0, 1).astype(np.float32)
+        unit = " HU" if self.volume.hounsfield else ""
+        return shown, f"image {self._instance_number(frame):.0f}, window {centre:g}/{width:g}{unit}"
+
+    @property
+    def _window(self) -> tuple[float, float]:
+        """Centre and width for all slices: of lungs in HU, else what holds all but the darkest and brightest voxels."""
+        if self.volume.hounsfield:
+            return LUNG_WINDOW
+        low, high = (float(one) for one in np.percentile(self.volume.array[::SPARSE, ::SPARSE, ::SPARSE], PERCENTILES))
+        return (low + high) / 2, max(high - low, 1.0)
+
+    def _body(self, frame: int) -> Mask:
+        """Where a slice shows the body: in HU what is no air, else what is brighter than an eighth of the window."""
+        plane = self.volume.array[frame]
+        if self.volume.hounsfield:
+            body: Mask = plane > BODY_HU
+            return body
+        centre, width = self._window
+        return np.asarray(plane > centre - 3 * width / 8, np.bool_)
 
     def series_name(self, what: str) -> str:
         return what

@@ -109,7 +109,7 @@ def _measures(region: Region) -> str:
     """Axes, density, and the images that a volume's region reaches."""
     found, images = region.measures, region.location.images
     axes = f", long axis {found.long_axis_mm:.1f} mm, short axis {found.short_axis_mm:.1f} mm" if found else ""
-    density = f", mean {found.mean_hu:.0f} HU" if found else ""
+    density = f", mean {found.mean_hu:.0f} HU" if found and found.mean_hu is not None else ""
     return axes + density + (f", images {images[0]:.0f} to {images[1]:.0f}" if images else "")
 
 

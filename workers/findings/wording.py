@@ -38,6 +38,7 @@ PHRASES = {
     "lung in the picture's left": ("lung in the left part of the picture", "图像左部的肺"),
     "lung in the picture's right": ("lung in the right part of the picture", "图像右部的肺"),
     "raised": ("Outlines show what raised the score.", "轮廓所示为使评分升高之处。"),
+    "own": ("Outlines are the network's own masks or boxes.", "轮廓为网络直接给出的分割或方框。"),
     "present, no region": ("{name}, {quantity} {value}, no region shown.", "{name},{quantity} {value},未标出位置。"),
     "keeps the order": (
         "By its card it does not change the reading order.",

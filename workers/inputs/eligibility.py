@@ -28,7 +28,7 @@ OUR_OWN = "our own result"
 HUMAN = frozenset({("337915000", "SCT"), ("L-85B00", "SRT"), ("L-85B00", "SNM3")})  # CID 7454, homo sapiens
 RADIOGRAPHS = {STORAGE + "1": "CR", STORAGE + "1.1": "DX"}
 OF_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "XR", "CXR", "XRAY", "OT"})  # words that deny no radiograph
-READ = frozenset({STORAGE + "2"}) | ENHANCED_CT  # as volumes
+READ = {"CT": frozenset({STORAGE + "2"}) | ENHANCED_CT, "MR": frozenset({STORAGE + "4"})}  # as volumes, by Modality
 # SOP classes of PS3.4 B.5 that are no acquired image, by the beginning of what follows STORAGE; the first that fits.
 NO_IMAGE = (
     (("88.67", "88.68", "88.76"), "dose report"),
@@ -102,7 +102,8 @@ def _modality(dataset: Dataset, rules: Input) -> str | None:
 
 def _class(dataset: Dataset, rules: Input) -> str | None:
     sop_class_uid = text(dataset, "SOPClassUID")
-    read = READ if rules.kind == "volume" else {uid for one in rules.modalities for uid in image_classes(one)}
+    of_volumes = rules.kind == "volume"
+    read = {uid for one in rules.modalities for uid in (READ.get(one, ()) if of_volumes else image_classes(one))}
     return None if sop_class_uid in read else f"{UID(sop_class_uid).name} is not read by this model"
 
 

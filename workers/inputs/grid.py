@@ -114,6 +114,21 @@ class Grid:
         inside = ((down >= 0) & (down <= self.input_rows))[:, None] & (across >= 0) & (across <= self.input_columns)
         return self._turn_back(inside)
 
+    def box_to_source(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 of the input in the source's coordinates, cut off at its borders."""
+        x0, y0, x1, y1 = box
+        columns = sorted((at - self.column_offset) * self.column_scale for at in (x0, x1))
+        rows = sorted((at - self.row_offset) * self.row_scale for at in (y0, y1))
+        height, width = (self.columns, self.rows) if self.transpose else (self.rows, self.columns)
+        if self.flip_rows:
+            rows = [height - at for at in rows[::-1]]
+        if self.flip_columns:
+            columns = [width - at for at in columns[::-1]]
+        across, down = (rows, columns) if self.transpose else (columns, rows)
+        x0, x1 = (min(max(at, 0.0), float(self.columns)) for at in across)
+        y0, y1 = (min(max(at, 0.0), float(self.rows)) for at in down)
+        return x0, y0, x1, y1
+
     def _turn(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         image = image.T if self.transpose else image
         return image[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]

@@ -1,4 +1,4 @@
-"""CT slices as one volume in Hounsfield units, and the way of a volume's map back to the slices as they are stored."""
+"""Slices as one volume, CT's in Hounsfield units, and the way of a volume's map back to the slices as stored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from workers.dicom.attributes import header, numbers
 from workers.dicom.evidence import changed
 from workers.dicom.geometry import drop_invalid
 from workers.inputs.decoding.decoder import Decoder, Stored
+from workers.inputs.eligibility import modality_of
 from workers.inputs.frames import frame_number, frames
-from workers.inputs.pixels import padded, require_monochrome
+from workers.inputs.pixels import modality, padded, require_monochrome
 from workers.inputs.stack import Floats, VolumeError, stack
 
 if TYPE_CHECKING:
@@ -37,11 +38,16 @@ class SourceVolume:
     """A stack of slices. Axes are (slice, row, column); slices are sorted along the normal, pixels are as stored."""
 
     headers: tuple[Dataset, ...]  # one a slice, no Pixel Data, in the array's order
-    array: Hounsfield  # (slices, rows, columns), HU; float where HU are no whole numbers
+    array: Hounsfield  # (slices, rows, columns), CT: HU; float where they are no whole numbers
     spacing: tuple[float, float, float]  # mm between slices (along their normal), rows, columns
     direction: Floats  # (3, 3): row i is the LPS vector that one mm along axis i leads; row 0 is askew where tilted
     origin: tuple[float, float, float]  # LPS mm, centre of array[0, 0, 0]
     left_out: tuple[tuple[str, str], ...] = ()  # (SOP Instance UID, reason)
+
+    @property
+    def hounsfield(self) -> bool:
+        """Whether the array has Hounsfield units: of CT, and of no other modality."""
+        return all(modality_of(one) == "CT" for one in self.headers[:1])
 
     @property
     def tilted(self) -> bool:
@@ -57,8 +63,10 @@ class SourceVolume:
         order, flips = axis_order(self.direction)
         z, y, x = (self.spacing[axis] for axis in order)
         if self.tilted:
-            upright = Upright.of(self.array.shape, self.spacing, self.direction, self.origin)
-            return upright.resampled(self.array), (z, y, x)
+            shape, way = self._model_grid
+            whole = tuple(slice(0, length) for length in shape)
+            outside = AIR if self.hounsfield else float(self.array.min())
+            return sampled(self.array, way.inverse(), whole, outside=outside), (z, y, x)
         array: Hounsfield = np.ascontiguousarray(self.array.transpose(order)[flips])
         return array, (z, y, x)
 
@@ -149,7 +157,7 @@ def load_volume(
     array = np.empty(shape, dtype=np.int16 if all(map(_whole, found.headers)) else np.float32)
     in_order = [files[id(one)][1] for one in found.headers]
     for index, stored in _stored(found.headers, in_order, decoder):
-        array[index] = hounsfield(stored, found.headers[index])
+        array[index] = values_of(stored, found.headers[index])
     return SourceVolume(found.headers, array, found.spacing, found.direction, found.origin, found.left_out)
 
 
@@ -182,9 +190,22 @@ def _stored(headers: Sequence[Dataset], paths: Sequence[Path], decoder: Decoder)
 
 
 def _whole(header: Dataset) -> bool:
-    """Whether its Hounsfield units are whole numbers."""
+    """Whether its values are whole numbers."""
+    if "ModalityLUTSequence" in header:
+        return False
     values = numbers(header, "RescaleSlope"), numbers(header, "RescaleIntercept")
     return all(value is None or value[0].is_integer() for value in values)
+
+
+def values_of(stored: Stored, dataset: Dataset) -> NDArray[np.float32]:
+    """HU of a CT slice; of another one its own numbers, by its Rescale Slope, if any, and the smallest where padded."""
+    if modality_of(dataset) == "CT":
+        return hounsfield(stored, dataset)
+    values: NDArray[np.float32] = modality(stored.astype(np.float64), dataset).astype(np.float32)
+    if "PixelPaddingValue" in dataset:
+        outside = padded(stored, dataset)
+        values[outside] = values[~outside].min() if not outside.all() else 0.0
+    return np.clip(values, -DENSEST, DENSEST)
 
 
 def hounsfield(stored: Stored, dataset: Dataset) -> NDArray[np.float32]:

@@ -73,7 +73,9 @@ def _rows(findings: Sequence[Finding], context: Context, language: str) -> Itera
         if not finding.regions:
             yield Row(wording.present_sentence(finding, [], context, language), colour=finding.label.colour)
     if number:
-        yield Row(wording.phrase("raised", language), GREY)
+        regions = ((finding.label, region) for finding in findings for region in finding.regions)
+        own = all(label.region != "smoothed" or region.rectangle for label, region in regions)
+        yield Row(wording.phrase("own" if own else "raised", language), GREY)
     absent = [finding for finding in findings if not finding.present and finding.label.finding and not finding.grade]
     normal = wording.without_finding(findings, context.card.quantity, language)
     if normal or not any(finding.present for finding in findings):

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import highdicom as hd
+import numpy as np
 from highdicom.sr.templates import ImageLibraryEntryDescriptors
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from models.anatomy.ct.measures import Measures
@@ -85,11 +87,17 @@ def _site(region: Region) -> Any:
 
 
 def _outline(region: Region, frame: int, image: Dataset) -> Any:
+    box = region.rectangle
     return hd.sr.ImageRegion(
         graphic_type="POLYLINE",
-        graphic_data=outline(region.boxed.on(frame)),
+        graphic_data=outline(region.boxed.on(frame)) if box is None else _corners(*box),
         source_image=hd.sr.SourceImageForRegion(image.SOPClassUID, image.SOPInstanceUID),
     )
+
+
+def _corners(x0: float, y0: float, x1: float, y1: float) -> NDArray[np.float32]:
+    """A rectangle's (5, 2), (column, row) each, the last equal to the first."""
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], np.float32)
 
 
 def _sizes(region: Region, image: Dataset) -> list[Any]:
@@ -106,7 +114,7 @@ def _sizes(region: Region, image: Dataset) -> list[Any]:
 def _of_volume(measures: Measures) -> tuple[Any, ...]:
     axes = ((codes.LONG_AXIS, measures.long_axis_mm), (codes.SHORT_AXIS, measures.short_axis_mm))
     lengths = (sr.number(name, value, codes.MILLIMETRE, digits=1) for name, value in axes)
-    return (*lengths, sr.mean_attenuation(measures.mean_hu))
+    return (*lengths, *(() if measures.mean_hu is None else [sr.mean_attenuation(measures.mean_hu)]))
 
 
 def _image_library(images: Sequence[Dataset]) -> Any:

@@ -24,7 +24,7 @@ from workers.results.registry import series_number
 
 
 def segmentations(study: AnalysedStudy) -> Iterator[Dataset]:
-    """The segments of each source that has regions.
+    """The segments of each source that has regions. A detector's boxes are none: filled, they would be wrong outlines.
 
     Segments may overlap. They carry the tracking identifiers of the regions document. Only the slices that a region
     touches have frames: a whole thorax of empty planes would be megabytes of nothing.
@@ -32,7 +32,7 @@ def segmentations(study: AnalysedStudy) -> Iterator[Dataset]:
     A volume to which slices were added is segmented anew in the same series, with a higher Instance Number: viewers
     show the last instance of a series (OHIF: sorted by Instance Number), and lists sort them by nothing that helps.
     """
-    return (_segmentation(each) for each in study.sources if each.regions)
+    return (_segmentation(each) for each in study.sources if each.regions and not each.boxes)
 
 
 def _segmentation(analysed: AnalysedSource) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,14 @@ Files = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Results are written there.")]
+
+
+def wrong_of_shapes(folder: Path) -> tuple[str, ...]:
+    """What is wrong with the results that a package makes of a study of shapes; see `models.importers.installing`."""
+    from workers.trial.trying import try_package  # noqa: PLC0415 (torch, highdicom)
+
+    with tempfile.TemporaryDirectory() as room:
+        return try_package(folder, (), Path(room) / "study" / "results").faults
 
 
 def test(package: Package, files: Files = None, out: Out = Path("trial"), folders: Folders = None) -> None:

@@ -85,7 +85,8 @@ def _volume(rules: Input) -> list[Dataset]:
         dataset.ImagePositionPatient = [corner, corner, round(z, 3)]
         dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         dataset.PixelSpacing, dataset.SliceThickness = [PIXEL, PIXEL], round(gap, 3)
-        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = 1, -1024, "HU"
+        if dataset.Modality == "CT":
+            dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = 1, -1024, "HU"
         slices.append(dataset)
     return slices
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models import packages
 from models.card import Card
+from models.errors import InputError
 from models.loaded import LoadedModel
+from models.prediction import Prediction
 from node import __version__
 from node.entities import AnalysisReport, FoundFinding, StudyState
 from node.errors import AnalysisError, ReadFirstError
@@ -67,10 +72,33 @@ def try_package(folder: Path, files: Sequence[Path], out: Path) -> Trial:
     model = packages.load(folder, "cpu")
     with tempfile.TemporaryDirectory() as room, Decoder() as decoder:
         given = files or write_specimen(model.card.input, Path(room))
-        tried = model if files else _with_everything(model)
+        tried = _Tried(model if files else _with_everything(packages.with_drawn_lungs(model)))
         options = ResultOptions(frozenset(kinds()))
         report = analyze(Study(_instances(given), out), [tried], Environment(decoder, __version__, options))
-    return _trial(report, model.card)
+    return _trial(report, model.card, () if files else tried.refusals)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """A model, and why it takes inputs for none of its own: of shapes that is no fault."""
+
+    model: LoadedModel
+    refusals: list[str] = field(default_factory=list)
+
+    @property
+    def card(self) -> Card:
+        return self.model.card
+
+    @property
+    def digest(self) -> str:
+        return self.model.digest
+
+    def predict(self, image: NDArray[np.float32], spacing: tuple[float, ...] | None = None) -> Prediction:
+        try:
+            return self.model.predict(image, spacing)
+        except InputError as error:
+            self.refusals.append(str(error))
+            raise
 
 
 def _instances(files: Sequence[Path]) -> tuple[Instance, ...]:
@@ -98,8 +126,10 @@ def _with_everything(model: LoadedModel) -> LoadedModel:
     return replace(model, card=model.card.model_copy(update={"labels": labels}))
 
 
-def _trial(report: AnalysisReport, card: Card) -> Trial:
+def _trial(report: AnalysisReport, card: Card, refusals: Sequence[str]) -> Trial:
     faults = [f"{one.kind}: {one.fault}" for one in report.results if one.fault]
+    if report.state == StudyState.NOT_ANALYSED and refusals:
+        return Trial((), (), (), tuple(f"results were not tried: {one}" for one in dict.fromkeys(refusals)))
     if report.state != StudyState.ANALYSED:
         faults.insert(0, f"{card.name}: {report.reason}")
     results = tuple((one.kind, Path(one.path)) for one in report.results if not one.fault)

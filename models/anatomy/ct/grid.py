@@ -8,27 +8,39 @@ from numpy.typing import NDArray
 
 AIR_HU, BONE_HU = -1024.0, 1500.0
 SLAB = 32  # slices in memory at once
+Limits = tuple[float, float]
 
 
-def resampled(volume: NDArray[np.float32], spacing: tuple[float, ...], target: float) -> sitk.Image:
-    """The volume on a coarser grid of about `target` mm that covers exactly the same box, smoothed against aliasing."""
-    size = [max(1, round(count * step / target)) for count, step in zip(volume.shape, spacing, strict=True)][::-1]
-    slabs = [_coarse_slices(volume[one : one + SLAB], spacing, target, size) for one in range(0, len(volume), SLAB)]
+def resampled(
+    volume: NDArray[np.float32],
+    spacing: tuple[float, ...],
+    target: float | tuple[float, float, float],
+    limits: Limits = (AIR_HU, BONE_HU),
+) -> sitk.Image:
+    """The volume on a grid of about `target` mm, (z, y, x) or one for all, that covers exactly the same box.
+
+    Values are cut off at the limits, and smoothed against aliasing where the grid is coarser.
+    """
+    z, y, x = (target,) * 3 if isinstance(target, int | float) else target
+    lengths = zip(volume.shape, spacing, (z, y, x), strict=True)
+    size = [max(1, round(count * step / wanted)) for count, step, wanted in lengths][::-1]
+    starts = range(0, len(volume), SLAB)
+    slabs = [_coarse_slices(volume[one : one + SLAB], spacing, (x, y), size, limits) for one in starts]
     image = sitk.GetImageFromArray(np.concatenate([sitk.GetArrayViewFromImage(one) for one in slabs]))
     image.SetSpacing(slabs[0].GetSpacing())
     image.SetOrigin(slabs[0].GetOrigin())
-    return _onto(_smoothed(image, 2, target), size, sitk.sitkLinear, AIR_HU)
+    return _onto(_smoothed(image, 2, z), size, sitk.sitkLinear, limits[0])
 
 
 def _coarse_slices(
-    slab: NDArray[np.float32], spacing: tuple[float, ...], target: float, size: list[int]
+    slab: NDArray[np.float32], spacing: tuple[float, ...], target: tuple[float, float], size: list[int], limits: Limits
 ) -> sitk.Image:  # fmt: skip
     """A few slices, smoothed and resampled within their planes: memory does not grow with the number of slices."""
-    image = sitk.GetImageFromArray(np.clip(slab.astype(np.float32, copy=False), AIR_HU, BONE_HU))
+    image = sitk.GetImageFromArray(np.clip(slab.astype(np.float32, copy=False), *limits))
     image.SetSpacing(spacing[::-1])
     for axis in (0, 1):
-        image = _smoothed(image, axis, target)
-    return _onto(image, [*size[:2], len(slab)], sitk.sitkLinear, AIR_HU)
+        image = _smoothed(image, axis, target[axis])
+    return _onto(image, [*size[:2], len(slab)], sitk.sitkLinear, limits[0])
 
 
 def _smoothed(image: sitk.Image, axis: int, target: float) -> sitk.Image:

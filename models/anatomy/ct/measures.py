@@ -30,7 +30,7 @@ class Measures:
     equivalent_diameter_mm
         Of the sphere of the same volume.
     mean_hu
-        Of its voxels.
+        Of its voxels; None where the volume has no Hounsfield units.
     largest_slice
         Index of the axial slice in which the region's area is largest, the lowest where there are several.
     """
@@ -39,7 +39,7 @@ class Measures:
     short_axis_mm: float
     equivalent_diameter_mm: float
     volume_ml: float
-    mean_hu: float
+    mean_hu: float | None
     largest_slice: int
 
 

@@ -18,6 +18,7 @@ COARSE_MM = 3.0
 AIR_HU = -400.0
 EVERY_MM = 6.0  # of the slices whose lungs make the outline of the thorax
 LEAST = 0.02  # of the slice that aerated lung must cover somewhere, or nothing is known of the thorax
+ANYWHERE = "anywhere"  # a territory that is no part of a thorax
 OF_TISSUE = ("heart", "mediastinum")  # territories in which aerated lung is no part of a finding
 
 

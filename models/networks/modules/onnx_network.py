@@ -51,6 +51,10 @@ class OnnxNetwork(nn.Module):
         self._session, self._input = session, session.get_inputs()[0].name
         self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # where tensors are given and taken: the CPU
 
+    def forward(self, x: Tensor) -> Tensor:
+        """The file's first output: logits (N, L), or masks (N, L, …)."""
+        return self._run(x, 0)
+
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """The input itself."""
         return (x,)

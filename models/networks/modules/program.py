@@ -42,7 +42,8 @@ class Node(NamedTuple):
 class Cut(NamedTuple):
     """The last node through which all has to pass that the output knows of the input, and that still has cells.
 
-    It has rows x columns cells, as maps (1, c, rows, columns), or as tokens (1, t, c) behind `leading` others.
+    It has rows x columns cells, as maps (1, c, rows, columns) or, of volumes, (1, c, slices, rows, columns), or as
+    tokens (1, t, c) behind `leading` others.
     """
 
     node: str
@@ -78,6 +79,7 @@ class Program(nn.Module):
         self._output, self._cut, self._names = output, cut, tuple(tensors)
         for index, tensor in enumerate(tensors.values()):
             self.register_parameter(f"tensor{index}", nn.Parameter(tensor, requires_grad=False))
+        self.place = nn.Parameter(torch.zeros(0), requires_grad=False)  # where it computes, if it has no tensors
         self._before = self._needed(cut.node, INPUT) if cut else frozenset()
         self._behind = self._needed(output, cut.node if cut else INPUT)
 

@@ -124,4 +124,7 @@ def test_the_side_on_ct_is_counted_from_the_middle_of_the_body(
 ) -> None:
     hounsfield = np.full((50, 100), -1000, dtype=np.float32)
     hounsfield[10:40, 5:85] = 40  # the body's middle is column 45, not the picture's 50
-    assert regions.volume_side(_rectangle((50, 100), slice(20, 30), columns), hounsfield, (0.0, step)) == expected
+    assert (
+        regions.volume_side(_rectangle((50, 100), slice(20, 30), columns), hounsfield > regions.BODY_HU, (0.0, step))
+        == expected
+    )

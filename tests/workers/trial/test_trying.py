@@ -108,3 +108,28 @@ def test_exclusive_classes_pass_all_checks() -> None:
     trial = made.test()
     assert not trial.faults
     assert sum(finding.probability for finding in trial.findings) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_what_is_added_was_tried_first(tmp_path: Path) -> None:
+    """A network whose numbers are none where an image is not as even as the first one that it is asked."""
+
+    class Fragile(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            uneven = (x[..., 1:, :] - x[..., :-1, :]).abs().amax((1, 2, 3))
+            return torch.log(0.2 - uneven)[:, None]
+
+    made = package()
+    made.network = Fragile()
+    made.input(modality=["DX"], size=(96, 64))
+    made.output("sigmoid", where="occlusion")
+    made.save(tmp_path / "wrist-fracture")
+    done = CliRunner().invoke(app, ["add", str(tmp_path / "wrist-fracture"), "--into", str(tmp_path / "models")])
+    assert done.exit_code == 1
+    assert "cannot be used as it is: wrist-fracture: not analysed" in " ".join(done.output.split())
+    assert not (tmp_path / "models").exists()
+
+
+def test_that_shapes_show_no_lungs_is_no_fault_of_a_package(tmp_path: Path) -> None:
+    trial = try_package(packages.ZOO / "lungs", (), tmp_path / "study" / "results")
+    assert not trial.faults
+    assert trial.notes[0].startswith("results were not tried: ")
