@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from models import packages
 from models.authoring import dense
 from models.authoring.codes import sct
-from models.authoring.inputs import Window, Channels, Number
+from models.authoring.inputs import Channels, Number, Window
 from models.authoring.networks import Stored, stored
 from models.card import Card, Weights
 from models.cardfile import card_text, read_card
@@ -270,7 +270,11 @@ class Package:
         made = self._calibrated
         assert made is not None
         if card != made.before.model_copy(update={"weights": None}):
-            raise PackageError(numbered(f"{self.name} cannot be written", ["calibrate() must come after input(), finding() and output()"]))
+            raise PackageError(
+                numbered(
+                    f"{self.name} cannot be written", ["calibrate() must come after input(), finding() and output()"]
+                )
+            )
         limits = tuple(made.about if one == NOT_MEASURED else one for one in card.limits)
         return made.card.model_copy(update={"limits": limits, "weights": None})
 
