@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.augmentation import Augmentation
 from models.classes.rules import exclusive_objection
 from models.slices.table import Slices
 
@@ -331,6 +332,8 @@ class Training(_Table):
     method: Text
     citation: str = ""
     seed: int | None = None
+    date: str = ""
+    """Day on which the run began, YYYY-MM-DD."""
     penalty: float | None = None
     """L2 penalty of the linear head, chosen by cross-validation inside the training split."""
     backbone: str = ""
@@ -366,6 +369,7 @@ class Card(_Table):
     detector: Detector | None = None
     slices: Slices | None = None
     volume: VolumeInput | None = None
+    augmentation: Augmentation | None = None
     weights: Weights | None = None
     training: Training
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
