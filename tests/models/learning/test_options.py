@@ -48,7 +48,9 @@ def test_the_rate_falls_to_a_tenth_wherever_the_score_stands_still() -> None:
 
 
 def test_sgd_with_a_plateau_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
-    options = replace(TUNE, epochs=2, optimizer="sgd", schedule="plateau", plateau=1, dropout=0.3, source_weights="A=3,B=1")
+    options = replace(
+        TUNE, epochs=2, optimizer="sgd", schedule="plateau", plateau=1, dropout=0.3, source_weights="A=3,B=1"
+    )
     tuned(data, tmp_path / "whole", options)
     with pytest.raises(Killed):
         tuned(data, tmp_path / "killed", options, die="epoch 2 of 2")
