@@ -13,6 +13,7 @@ from models.metrics.draws import DRAWS, drawn_parts, ratio
 
 CHUNK = 2**22  # values at once
 Z = 1.959964
+NEAR = 1e-9  # to the AUC of 0 and 1, whose standard error is 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ def small_auc_interval(value: float, positives: int, negatives: int) -> Auc:
         spread = 1 + (mean - 1) * ((1 - area) / (2 - area) + area / (1 + area))
         return Z * math.sqrt(area * (1 - area) * spread / (positives * negatives))
 
-    low = 0.0 if value <= 0 else float(brentq(lambda one: value - one - away(one), 0.0, value))
-    high = 1.0 if value >= 1 else float(brentq(lambda one: one - value - away(one), value, 1.0))
+    low = 0.0 if value <= 0 else float(brentq(lambda one: value - one - away(one), 0.0, min(value, 1 - NEAR)))
+    high = 1.0 if value >= 1 else float(brentq(lambda one: one - value - away(one), max(value, NEAR), 1.0))
     return Auc(value, low, high)
 
 
