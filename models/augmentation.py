@@ -1,4 +1,4 @@
-"""The table [augmentation] of a card: how far an image may be changed in training and stay what its label says."""
+"""The table [augmentation] of a card: how far an image may be changed in training and keep its label."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def verify(folder: Path) -> None:
 
 
 def require_own(folder: Path) -> None:
-    """PackageError where the card still says what is true of a shipped package with other weights; it names all."""
+    """PackageError where the card has texts of a shipped package with other weights; it names all."""
     from models.provenance import inherited  # noqa: PLC0415 (the card's models)
 
     found = inherited(load_card(folder), tuple(load_card(path) for path in available()))

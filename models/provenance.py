@@ -1,4 +1,4 @@
-"""What a card says of where its model came from: written from the run that made it, and never another model's.
+"""The provenance on a card: written from the run that made the model, and never another model's.
 
 `own` gives a card after the pattern of another; `inherited` names what a card still says of a shipped package.
 """
@@ -77,7 +77,7 @@ def today() -> str:
 
 
 def own(like: Card, owner: Owner, facts: Facts, localizer: str, limits: tuple[str, ...] = ()) -> Card:
-    """The card `like` whose texts, version and training are those of this run alone; figures are yet to come."""
+    """The card `like` whose texts, version and training are those of this run alone, without figures."""
     title = owner.title or _listed(like)
     data = f"{_counted(facts.train, facts.what)} of the site ({_known(owner.manufacturer)}); labels.csv or pairs.csv"
     data += f" has the SHA-256 {facts.labels_sha256[:16]}."
@@ -131,7 +131,7 @@ def inherited(card: Card, shipped: tuple[Card, ...]) -> tuple[str, ...]:
         return ()
     found: dict[str, str] = {}
     for one in shipped:
-        mine, theirs = dict(_said(card)), dict(_said(one))
+        mine, theirs = dict(_texts(card)), dict(_texts(one))
         for name in mine.keys() & theirs.keys():
             if mine[name] == theirs[name]:
                 found.setdefault(name, one.name)
@@ -145,8 +145,8 @@ def _sha256(card: Card) -> str:
     return card.weights.sha256 if card.weights else ""
 
 
-def _said(card: Card) -> Iterator[tuple[str, object]]:
-    """What a card says of its own model by where it says so; what is empty is left out."""
+def _texts(card: Card) -> Iterator[tuple[str, object]]:
+    """The provenance of a card by its key; what is empty is left out."""
     training = card.training
     yield from (("title", card.title), ("manufacturer", card.manufacturer), ("summary", card.summary))
     for name in ("data", "split", "method", "citation", "measured", "overlaps"):

@@ -133,7 +133,7 @@ def _folded(name: str) -> str:
 
 
 def flag(text: str, where: str) -> bool:
-    """Whether a label is present; DataError where it says neither."""
+    """Whether a label is present; DataError where it is neither 1 nor 0."""
     flags = {"0": False, "0.0": False, "1": True, "1.0": True}
     found = text.strip().replace(",", ".")
     if found not in flags:
