@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,12 +38,15 @@ from models.metrics.bags import bags_of
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
 from models.packages import CARD, load
+from models.provenance import UNNAMED, Facts, Owner, counted, own
 
 FOLDS = 5
 FEATURES = "features"  # below the run folder, while it trains
 QUANTILE = 0.95  # part of the cells below the saliency threshold in images whose class is recognised
 MAPS = 256  # in memory at once
-CLASS_REGIONS = "Regions are "
+CALIBRATED = (
+    "Probabilities are calibrated to the training images, whose classes weigh alike: they rank and are no risks."
+)
 
 
 def train(
@@ -56,6 +60,7 @@ def train(
     test: str = "validation",
     device: str = "cpu",
     resume: bool = False,
+    owner: Owner = UNNAMED,
     advance: Advance,
 ) -> tuple[Path, ClassEvaluation]:
     """Train a package after the pattern of the card `like`, and write it to `run`/name, its figures to run.json.
@@ -71,13 +76,14 @@ def train(
     held_out = class_folds(examples, FOLDS, seed)
     where, pattern = machine(device, 0).device, like.model_copy(update={"localizer": method})
     record = training_record(data, pattern, weights, seed, test, str(where))
-    begin(run, record, resume=resume)
+    record["date"] = begin(run, record, resume=resume).get("date", record["date"])
     task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
     fitter = LOCALIZERS.get(method).fit_classes
     assert fitter is not None
     found = fitter(task)
     folder = run / like.name
-    _write(folder, found, _card(pattern, found, examples, seed, backbone_note(weights)))
+    card = _card(pattern, found, examples, seed, backbone_note(weights))
+    _write(folder, found, _owned(card, owner, found, _facts(data, examples, test, found, record)))
     evaluation = _measured_on_test(folder, data, test, device, advance)
     record |= {"seconds": round(time.monotonic() - started, 1), "penalty": found.penalty}
     record |= {"out_of_fold": found.scores, "forecast": [], "test": evaluation.as_json()}
@@ -127,10 +133,29 @@ def _card(like: Card, found: ClassFit, examples: Examples, seed: int, backbone: 
         )
     new = {"seed": seed, "penalty": found.penalty, "measured": measured, "method": found.method, "backbone": backbone}
     training = Training.model_validate(like.training.model_dump() | new)
-    limits = tuple(one for one in like.limits if not one.startswith(CLASS_REGIONS))
-    if any(label.finding and label.shows_regions for label in like.labels):
-        limits += (found.regions,)
-    return like.model_copy(update={"labels": labels, "network": found.network, "limits": limits, "training": training})
+    return like.model_copy(update={"labels": labels, "network": found.network, "training": training})
+
+
+def _facts(data: Path, examples: Examples, test: str, found: ClassFit, record: dict[str, Any]) -> Facts:
+    return Facts(
+        what="images",
+        train=counted(examples.patients.tolist()),
+        test=counted(read_examples(data, test, []).patients.tolist()),
+        split=test,
+        labels_sha256=record["labels_sha256"],
+        choices="and penalty and temperature chosen on it by folds by group",
+        method=found.method,
+        date=record["date"],
+    )
+
+
+def _owned(card: Card, owner: Owner, found: ClassFit, facts: Facts) -> Card:
+    """The card with texts of this run alone."""
+    shown = any(label.finding and label.shows_regions for label in card.labels)
+    limits = (CALIBRATED, *([found.regions] if shown else []))
+    written = own(card, owner, facts, card.localizer, limits)
+    kept = {name: getattr(card.training, name) for name in ("seed", "penalty", "measured", "backbone")}
+    return written.model_copy(update={"training": written.training.model_copy(update=kept)})
 
 
 def _saliency_threshold(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from models.card import Card, Overlap, Weights
 from models.cardfile import card_text
 from models.data.images import file_size, read_image
-from models.data.pairs import Pairs, read_pairs, without_masks
+from models.data.pairs import PAIRS, Pairs, read_pairs, without_masks
 from models.errors import DataError
 from models.fitting.lungs import MaskFit, MaskTask
 from models.fitting.task import Advance
@@ -25,12 +26,13 @@ from models.localizers.registry import LOCALIZERS
 from models.metrics.draws import figure, patient_draws
 from models.metrics.masks import dice
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD, digest, load_segmenter
+from models.packages import CARD, digest, load_segmenter, sha256
+from models.provenance import UNNAMED, Facts, Owner, counted, own, today
 from models.segmenter import Segmenter
 
 
 def train(
-    data: Path, like: Card, run: Path, *, seed: int, test: str = "validation", advance: Advance
+    data: Path, like: Card, run: Path, *, seed: int, test: str = "validation", owner: Owner = UNNAMED, advance: Advance
 ) -> tuple[Path, Overlap]:
     """Train a package after the pattern of the card `like` and write it to `run`/name, its figures to run.json.
 
@@ -52,18 +54,40 @@ def train(
     if test == "train":
         raise DataError("The split train cannot be the test, too: give --test a split that nothing is fitted on.")
     started, tested = time.monotonic(), read_pairs(data, test)
-    found = fit(MaskTask(read_pairs(data, "train"), without_masks(data), size[0], seed, advance))
+    pairs, more = read_pairs(data, "train"), without_masks(data)
+    found = fit(MaskTask(pairs, more, size[0], seed, advance))
+    like = own(like, owner, _facts(data, pairs, tested, test, len(more)), like.localizer)
     folder = run / like.name
     _write(folder, found, like)
     overlap, each = measure(load_segmenter(folder), tested, test)
     measured = like.training.model_copy(update={"seed": seed, "overlaps": (overlap,)})
     _write(folder, found, like.model_copy(update={"training": measured}))
-    report = {"data": str(data), "seed": seed, "seconds": round(time.monotonic() - started, 1)}
+    report = {
+        "data": str(data),
+        "seed": seed,
+        "date": like.training.date,
+        "owner": asdict(owner),
+        "seconds": round(time.monotonic() - started, 1),
+    }
     report |= {"unmarked": found.unmarked, "confident": found.confident, "digest": digest(folder)}
     names = [path.name for path in tested.images]
     whole = report | {"overlap": overlap.model_dump(), "dice": dict(zip(names, each, strict=True))}
     (run / "run.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     return folder, overlap
+
+
+def _facts(data: Path, pairs: Pairs, tested: Pairs, test: str, more: int) -> Facts:
+    taught = f", then on its own confident masks among {more:,} images without any" if more else ""
+    return Facts(
+        what="images with masks",
+        train=counted(pairs.patients.tolist()),
+        test=counted(tested.patients.tolist()),
+        split=test,
+        labels_sha256=sha256(data / PAIRS),
+        choices="nothing was chosen",
+        method=f"AdamW, cross-entropy and soft Dice under strong changes of the images{taught}.",
+        date=today(),
+    )
 
 
 def measure(segmenter: Segmenter, pairs: Pairs, name: str) -> tuple[Overlap, list[float]]:

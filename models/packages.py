@@ -58,6 +58,15 @@ def verify(folder: Path) -> None:
         _verified(folder, card)
 
 
+def require_own(folder: Path) -> None:
+    """PackageError where the card has texts of a shipped package with other weights; it names all."""
+    from models.provenance import inherited  # noqa: PLC0415 (the card's models)
+
+    found = inherited(load_card(folder), tuple(load_card(path) for path in available()))
+    if found:
+        raise PackageError(f"{folder / CARD}: {'; '.join(found)}.")
+
+
 def _digest(folder: Path, weights_sha256: str | None) -> str:
     state = hashlib.sha256((folder / CARD).read_bytes())
     state.update((weights_sha256 or "").encode("ascii"))

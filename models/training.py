@@ -27,13 +27,14 @@ from models.data.datasets import Examples, read_examples, require_images, splits
 from models.data.files import write_whole
 from models.errors import DataError
 from models.evaluation.curves import reliability_diagram
-from models.evaluation.discrimination import measurements, metadata_baseline
+from models.evaluation.discrimination import few_measurements, measurements, metadata_baseline
 from models.evaluation.figures import Evaluation
 from models.evaluation.measuring import evaluate
 from models.evaluation.triage import with_triage
 from models.fitting.deciding import decided, with_saliency_thresholds
 from models.fitting.forecast import Forecast, forecast
-from models.fitting.heads import folds
+from models.fitting.fusion import fused_columns, fusions
+from models.fitting.heads import few_patients, spread_folds
 from models.fitting.rows import parts
 from models.fitting.task import Advance, Fit, Task
 from models.learning.machine import machine
@@ -43,12 +44,20 @@ from models.localizers.registry import LOCALIZERS, trainable
 from models.networks.modules.backbone_file import backbone_note
 from models.networks.modules.storage import to_bytes
 from models.packages import CARD, RELIABILITY, anatomy_segmenter, digest, load
+from models.provenance import UNNAMED, Facts, Owner, counted, own
 
 FOLDS = 5
 FEATURES = "features"  # below the run folder, while it trains
 MAPS = 256  # in memory at once
 WEAK = "Not shown to be better than chance"
-REGIONS = "Regions are "
+FEW = "Few positive training images, so that figures and thresholds are uncertain: {}."
+CALIBRATED = (
+    "Probabilities are calibrated to how frequent findings are in the training images: they rank and are no risks."
+)
+BASELINE = (
+    "Logistic regression on view, sex, age, follow-up number and source, which sees no image, fitted on the same"
+    " training images."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +68,7 @@ class Fitted:
     labels: tuple[Label, ...]
     measured: tuple[Measurement, ...]
     forecast: Forecast | None = None
+    few: tuple[str, ...] = ()
 
 
 def train(
@@ -72,6 +82,8 @@ def train(
     test: str = "validation",
     device: str = "cpu",
     resume: bool = False,
+    owner: Owner = UNNAMED,
+    metadata: Sequence[str] = (),
     advance: Advance,
 ) -> tuple[Path, Evaluation]:
     """Train a package after the pattern of the card `like` and write it to `run`/name, its figures to run.json.
@@ -79,7 +91,7 @@ def train(
     Parameters
     ----------
     like
-        Gives names, codes, colours, urgency, input, texts; thresholds, calibration, weights and figures are made new.
+        Gives names, codes, colours, urgency and input; all else is made new.
     weights
         The published ImageNet weights of the backbone.
     localizer
@@ -88,6 +100,10 @@ def train(
         Where the backbone computes: "cpu", "cuda", "cuda:N" or "auto".
     resume
         Continue in a run folder whose training was killed; all else must be the same, and so is the result.
+    owner
+        Whose model it is.
+    metadata
+        What a second head sees beside the image's logit, of age, sex, view; see `models.fitting.fusion`.
     advance
         Called with (stage, done, of all) while it works.
 
@@ -110,19 +126,24 @@ def train(
     torch.manual_seed(seed)
     examples = read_examples(data, "train", [label.name for label in like.labels])
     require_images(examples)
-    _check_positives(examples)
+    columns = fused_columns(data, metadata)
+    held_out = spread_folds(examples.patients, examples.truth, examples.labels, FOLDS, seed)
     where = machine(device, 0).device
     anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
     pattern = like.model_copy(update={"localizer": method, "anatomy": anatomy})
-    record = training_record(data, pattern, weights, seed, test, str(where))
-    begin(run, record, resume=resume)
-    held_out = folds(examples.patients, FOLDS, seed)
+    record = training_record(data, pattern, weights, seed, test, str(where)) | {"metadata": list(metadata)}
+    record["date"] = begin(run, record, resume=resume).get("date", record["date"])
     segmenter = anatomy_segmenter(pattern, device=str(where))
     segment = None if segmenter is None else segmenter.lungs
     task = Task(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where, segment)
     fitted = _fitted(task)
     folder = run / like.name
-    _write(folder, fitted.found.module, _card(like, method, fitted, seed, backbone_note(weights)))
+    facts = _facts(data, examples, test, fitted, record)
+    _write(folder, fitted.found.module, _card(pattern, fitted, seed, backbone_note(weights), owner, facts))
+    record |= {
+        "owner": asdict(owner),
+        "fusion": [asdict(one) for one in fusions(examples, fitted.found, held_out, columns)],
+    }
     evaluation = _measured_on_test(folder, data, test, device, advance)
     _write_run(run, record | {"seconds": round(time.monotonic() - started, 1)}, fitted, evaluation)
     shutil.rmtree(run / FEATURES, ignore_errors=True)
@@ -140,15 +161,6 @@ def _check(like: Card, method: str, test: str) -> None:
     if "anatomy" in LOCALIZERS.get(method).tables and like.anatomy is None:
         raise DataError(
             f"{like.name} has no [anatomy], which {method} needs: take --like chest-xray, or add the table."
-        )
-
-
-def _check_positives(examples: Examples) -> None:
-    few = [name for name, count in zip(examples.labels, examples.truth.sum(0), strict=True) if count < 2 * FOLDS]
-    if few:
-        raise DataError(
-            f"Too few positive images to train: {', '.join(few)} (at least {2 * FOLDS} are needed):"
-            " add images, or remove their [[labels]] from the card."
         )
 
 
@@ -170,7 +182,9 @@ def _fitted(task: Task) -> Fitted:
     if found.refit is not None:
         expected = forecast(examples, task.held_out, found.refit, found.penalty, task.seed, task.advance)
     measured = measurements("training, out of fold,", examples, probabilities, baseline)
-    return Fitted(found, chosen, measured, expected)
+    measured += few_measurements("training, out of fold,", examples, probabilities)
+    few = few_patients(examples.patients, examples.truth, examples.labels, 2 * FOLDS)
+    return Fitted(found, chosen, measured, expected, tuple(FEW.format(", ".join(few)) for _ in few[:1]))
 
 
 def _baseline(examples: Examples, held_out: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -181,24 +195,32 @@ def _baseline(examples: Examples, held_out: Sequence[NDArray[np.int64]]) -> NDAr
     return scores
 
 
-def _card(like: Card, method: str, fitted: Fitted, seed: int, backbone: str) -> Card:
+def _facts(data: Path, examples: Examples, test: str, fitted: Fitted, record: dict[str, Any]) -> Facts:
+    tested = read_examples(data, test, [])
+    return Facts(
+        what="images",
+        train=counted(examples.patients.tolist()),
+        test=counted(tested.patients.tolist()),
+        split=test,
+        labels_sha256=record["labels_sha256"],
+        choices=f"and penalty, calibration and thresholds chosen on it by {FOLDS} folds by patient",
+        method=fitted.found.method,
+        date=record["date"],
+    )
+
+
+def _card(like: Card, fitted: Fitted, seed: int, backbone: str, owner: Owner, facts: Facts) -> Card:
+    found = fitted.found
     chance = [one for one in fitted.measured if one.interval[0] <= 0.5]
     weak = ", ".join(f"{one.label} ({one.data.removeprefix('training, out of fold, ')})" for one in chance)
-    limits = tuple(limit for limit in like.limits if not limit.startswith(WEAK))
+    limits = (CALIBRATED, *([found.regions] if found.regions else []), *fitted.few)
     if weak:
         limits += (f"{WEAK} (the interval of the out-of-fold AUC reaches 0.5) within a source: {weak}.",)
-    found = fitted.found
-    new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured}
+    card = own(like, owner, facts, like.localizer, limits)
+    new = {"seed": seed, "penalty": found.penalty, "measured": fitted.measured, "baseline": BASELINE}
     new["backbone"] = backbone if found.network else ""
-    anatomy = like.anatomy if "anatomy" in LOCALIZERS.get(method).tables else None
-    update: dict[str, Any] = {"labels": fitted.labels, "localizer": method, "network": found.network}
-    update["anatomy"] = anatomy
-    if method != like.localizer:  # its texts are on another method
-        limits = (*(limit for limit in limits if not limit.startswith(REGIONS)), found.regions)
-        new |= {"method": found.method}
-        update |= {"summary": f"{like.title}; localizer {method}, trained on {like.training.data}"}
-    training = Training.model_validate(like.training.model_dump() | new)
-    return like.model_copy(update=update | {"limits": limits, "training": training})
+    training = Training.model_validate(card.training.model_dump() | new)
+    return card.model_copy(update={"labels": fitted.labels, "network": found.network, "training": training})
 
 
 def _write(folder: Path, network: nn.Module, card: Card) -> None:
@@ -228,10 +250,33 @@ def _write_run(run: Path, report: dict[str, Any], fitted: Fitted, evaluation: Ev
     measured = [one.model_dump(exclude_none=True) for one in fitted.measured]
     curve = None if fitted.forecast is None else asdict(fitted.forecast)
     lines = [] if fitted.forecast is None else list(fitted.forecast.sentences())
-    more = {"out_of_fold": measured, "learning_curve": curve, "forecast": lines, "test": evaluation.as_json()}
+    more = {
+        "out_of_fold": measured,
+        "learning_curve": curve,
+        "forecast": lines,
+        "few": fitted.few,
+        "test": evaluation.as_json(),
+    }
     write_whole(run / RUN, (json.dumps(report | chosen | more, indent=2) + "\n").encode("utf-8"))
 
 
 def forecast_lines(run: Path) -> tuple[str, ...]:
-    """The forecast of a finished run, in the sentences of its run.json."""
-    return tuple(json.loads((run / RUN).read_text(encoding="utf-8"))["forecast"])
+    """The forecast of a finished run, in the sentences of its run.json; before it, what has few positives."""
+    record = json.loads((run / RUN).read_text(encoding="utf-8"))
+    return (*(f"Warning: {line}" for line in record["few"]), *record["forecast"])
+
+
+def fusion_lines(run: Path) -> tuple[str, ...]:
+    """What metadata added in a finished run; none where it was not asked."""
+    record = json.loads((run / RUN).read_text(encoding="utf-8"))
+    named = ", ".join(record["metadata"])
+    return tuple(
+        f"{one['label'].replace('_', ' ')}: AUC out of fold {one['image']['value']:.3f} of the image alone,"
+        f" {one['fused']['value']:.3f} with {named}, difference {_interval(one['difference'])}; not part of the package"
+        for one in record["fusion"]
+    )
+
+
+def _interval(one: dict[str, Any]) -> str:
+    shown = f"{one['value']:.3f}"
+    return shown if one["low"] is None else f"{shown} ({one['low']:.3f} to {one['high']:.3f})"

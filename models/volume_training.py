@@ -21,28 +21,31 @@ from models.calibration import calibrated
 from models.card import Card, Label, Measurement, Weights
 from models.cardfile import card_text
 from models.data.files import write_whole
+from models.data.tables import column_names
 from models.data.volumes.folders import VolumeExamples, read_volume_examples
 from models.data.volumes.reading import read_volume
 from models.errors import DataError
 from models.evaluation.curves import reliability_diagram
 from models.fitting.deciding import QUANTILE, decided, with_saliency_thresholds
-from models.fitting.heads import folds
+from models.fitting.heads import few_patients, spread_folds
 from models.fitting.task import Advance
 from models.fitting.volumes.task import VolumeFit, VolumeTask
 from models.learning.machine import machine
 from models.learning.record import FILE as RUN
 from models.learning.record import begin, training_record
 from models.localizers.registry import LOCALIZERS
-from models.metrics.ranking import auc_interval
+from models.metrics.ranking import Auc, auc, auc_interval, small_auc_interval
 from models.networks.modules.storage import to_bytes
 from models.packages import CARD, RELIABILITY, load, sha256
+from models.provenance import UNNAMED, Facts, Owner, counted, own
 
 FOLDS = 5
 FEATURES = "features"  # below the run folder, while it trains
 # Part of a volume's cells below the saliency threshold in positives that are found: lesions fill little of a chest.
 SMALL = {"Nodule": 0.998, "Ground_Glass_Nodule": 0.998, "Emphysema": QUANTILE, "Cardiomegaly": QUANTILE}
 REST = 0.97
-REGIONS = "Regions are "
+FEW = "Few positive training volumes, so that figures and thresholds are uncertain: {}."
+SIMULATION = "simulation"  # the column that `readfirst models simulate` writes
 WEAK = "Not shown to be better than chance"
 CHANCE = 0.5
 
@@ -58,6 +61,7 @@ def train(
     test: str = "validation",
     device: str = "cpu",
     resume: bool = False,
+    owner: Owner = UNNAMED,
     advance: Advance,
 ) -> tuple[Path, tuple[Measurement, ...]]:
     """Train a package of volumes after the card `like` and write it to `run`/name, its figures to run.json.
@@ -76,20 +80,25 @@ def train(
     torch.manual_seed(seed)
     names = [label.name for label in like.labels]
     examples, tested = (read_volume_examples(data, split, names) for split in ("train", test))
-    _check_positives(examples)
+    held_out = spread_folds(examples.patients, examples.truth, examples.labels, FOLDS, seed)
     where = machine(device, 0).device
     pattern = like.model_copy(update={"localizer": method})
     record = training_record(data, pattern, weights, seed, test, str(where))
-    begin(run, record, resume=resume)
-    held_out = folds(examples.patients, FOLDS, seed)
+    record["date"] = begin(run, record, resume=resume).get("date", record["date"])
     task = VolumeTask(examples, pattern, weights, held_out, seed, advance, run / FEATURES, where)
     fit = LOCALIZERS.get(method).fit_volumes
     assert fit is not None
     found = fit(task)
-    card, own = _card(pattern, found, examples, seed)
+    facts = Facts(
+        what="volumes", train=counted(examples.patients.tolist()), test=counted(tested.patients.tolist()), split=test,
+        labels_sha256=record["labels_sha256"], method=found.method, date=record["date"],
+        choices=f"and penalty, calibration and thresholds chosen on it by {FOLDS} folds by patient",
+        simulated=SIMULATION in column_names(data / "labels.csv"),
+    )  # fmt: skip
+    card, of_training = _card(pattern, found, examples, seed, owner, facts)
     folder = run / like.name
     _write(folder, card, to_bytes(found.module))
-    measured = (*_test(folder, tested, test, device, advance), *own)
+    measured = (*_test(folder, tested, test, device, advance), *of_training)
     _write(folder, card.model_copy(update={"training": card.training.model_copy(update={"measured": measured})}))
     _finish(run, record, found, measured, time.monotonic() - started)
     shutil.rmtree(run / FEATURES, ignore_errors=True)
@@ -107,29 +116,19 @@ def _check(like: Card, method: str, test: str) -> None:
         raise DataError(f"{like.name} cannot be trained: {objection}.")
 
 
-def _check_positives(examples: VolumeExamples) -> None:
-    counts = examples.truth.sum(0)
-    few = [
-        name for name, count in zip(examples.labels, counts, strict=True) if min(count, len(examples) - count) < FOLDS
-    ]
-    if few or len(set(examples.patients.tolist())) < FOLDS:
-        raise DataError(
-            f"Too few volumes to train: {', '.join(few) or 'patients'} (at least {FOLDS} with and without are needed):"
-            " add volumes, or remove their [[labels]] from the card."
-        )
-
-
-def _card(like: Card, found: VolumeFit, examples: VolumeExamples, seed: int) -> tuple[Card, tuple[Measurement, ...]]:
+def _card(
+    like: Card, found: VolumeFit, examples: VolumeExamples, seed: int, owner: Owner, facts: Facts
+) -> tuple[Card, tuple[Measurement, ...]]:
     """The card with what was chosen on out-of-fold values, and the figures of these."""
     labels = decided(like.labels, found.logits, examples.truth)
     probabilities = _probabilities(labels, found.logits)
     labels = with_saliency_thresholds(labels, found.maps.cells, probabilities, examples.truth, _quantile)
-    own = measurements("training, out of fold,", labels, examples, probabilities)
-    kept = (limit for limit in like.limits if not limit.startswith((REGIONS, WEAK)))
-    limits = (*kept, found.regions, *_weak(own))
-    new = {"seed": seed, "penalty": found.penalty, "measured": own, "method": found.method}
-    training = like.training.model_copy(update=new)
-    return like.model_copy(update={"labels": labels, "limits": limits, "training": training}), own
+    measured = measurements("training, out of fold,", labels, examples, probabilities)
+    few = few_patients(examples.patients, examples.truth, examples.labels, 2 * FOLDS)
+    limits = (found.regions, *_weak(measured), *(FEW.format(", ".join(few)) for _ in few[:1]))
+    card = own(like, owner, facts, like.localizer, limits)
+    training = card.training.model_copy(update={"seed": seed, "penalty": found.penalty, "measured": measured})
+    return card.model_copy(update={"labels": labels, "training": training}), measured
 
 
 def _weak(measured: Sequence[Measurement]) -> tuple[str, ...]:
@@ -156,7 +155,7 @@ def measurements(
         truth, score = examples.truth[:, index], scores[:, index]
         if not 0 < truth.sum() < len(truth):
             continue
-        area = auc_interval(score, truth, examples.patients)
+        area = _area(score, truth, examples.patients)
         present = score >= label.operating_point
         found.append(
             Measurement(
@@ -171,6 +170,14 @@ def measurements(
             )
         )
     return tuple(found)
+
+
+def _area(score: NDArray[np.float64], truth: NDArray[np.bool_], patients: NDArray[np.int64]) -> Auc:
+    """By bootstrap of anatomies; of fewer than ten with or without the label by a formula, as that sees too little."""
+    groups = [len(set(patients[rows].tolist())) for rows in (truth, ~truth)]
+    if min(groups) < 2 * FOLDS:
+        return small_auc_interval(auc(score, truth), *groups)
+    return auc_interval(score, truth, patients)
 
 
 def _test(folder: Path, examples: VolumeExamples, name: str, device: str, advance: Advance) -> tuple[Measurement, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models.augmentation import Augmentation
 from models.card.dense import Boxes, Masks, Voxels
 from models.card.inputs import Input
 from models.card.labels import Label
@@ -46,6 +47,7 @@ class Card(Table):
     voxels: Voxels | None = None
     masks: Masks | None = None
     boxes: Boxes | None = None
+    augmentation: Augmentation | None = None
     weights: Weights | None = None
     training: Training
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]

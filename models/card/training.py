@@ -68,6 +68,8 @@ class Training(Table):
     method: Text
     citation: str = ""
     seed: int | None = None
+    date: str = ""
+    """Day on which the run began, YYYY-MM-DD."""
     penalty: float | None = None
     """L2 penalty of the linear head, chosen by cross-validation inside the training split."""
     backbone: str = ""

@@ -10,6 +10,7 @@ from models.commands.add import add
 from models.commands.data.simulate import simulate
 from models.commands.evaluate import evaluate
 from models.commands.export import export
+from models.commands.federate import app as federate
 from models.commands.finetune import finetune
 from models.commands.labels.findings import list_findings
 from models.commands.labels.label_reports import label_reports
@@ -38,3 +39,4 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.add_typer(federate, name="federate")

@@ -16,7 +16,7 @@ Images = Annotated[
 
 pretrain = learning_command(
     "pretrain",
-    "Train a backbone on images without labels (SimCLR); `train --weights RUN/backbone.safetensors` uses it.",
+    "Train a backbone on images without labels (SimCLR or MoCo); `train --weights RUN/backbone.safetensors` uses it.",
     Images,
     PretrainOptions,
     lambda best: f"loss {best.held_out_loss:.3f}",

@@ -25,6 +25,7 @@ def verify(names: Names = None, folders: Folders = None) -> None:
     for path in chosen:
         try:
             packages.require_working(packages.load(path, "cpu"))
+            packages.require_own(path)
             typer.echo(f"{path.name}: ok, digest {packages.digest(path)[:16]}")
         except ModelsError as error:
             bad += 1

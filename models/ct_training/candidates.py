@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.anatomy.ct.grid import stretched
+from models.data.tables import read_rows
 from models.data.volumes.folders import masks_of, read_volume_examples
 from models.data.volumes.nifti import read_nifti_mask
 from models.data.volumes.volume import Volume
@@ -57,8 +57,7 @@ class Marked:
 
 def volumes_of(folder: Path, split: str) -> Iterator[tuple[str, str, Path]]:
     """(series, patient, file) of a labelled folder."""
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as stream:
-        patients = {row["series"]: row["patient"] for row in csv.DictReader(stream)}
+    patients = {row["series"]: row["patient"] for row in read_rows(folder / "labels.csv", ("series", "patient"))}
     for file in read_volume_examples(folder, split, []).files:
         series = file.name.removesuffix(".nii.gz")
         yield series, patients[series], file

@@ -22,6 +22,7 @@ from models.plurals import counted
 
 FOLDS = 4
 OUT_OF_FOLD = "training, out of fold"
+METHOD = "AdamW, cross-entropy and soft Dice; fluid, free air and consolidation are drawn into the lungs at random."
 
 
 def make(making: Making) -> Made:
@@ -39,9 +40,12 @@ def make(making: Making) -> Made:
     rows = dict(found)
     overlap = _overlap([rows[number][0] for number in range(len(examples))], examples)
     module = fit(on_grid, making.seed, making.advance)
-    training = making.like.training.model_copy(update={"seed": making.seed, "overlaps": (overlap,)})
-    folder = making.run / making.like.name
-    write_package(folder, module, making.like.model_copy(update={"training": training}))
+    card = making.card(
+        [one.patient for one in examples], METHOD, f"and {FOLDS} folds by anatomy were measured", simulated=True
+    )
+    training = card.training.model_copy(update={"overlaps": (overlap,)})
+    folder = making.run / card.name
+    write_package(folder, module, card.model_copy(update={"training": training}))
     each = {one.name: {"dice": rows[n][0], "air": rows[n][1]} for n, one in enumerate(examples)}
     write_run(making, {"seconds": round(time.monotonic() - started, 1), "volumes": each})
     air = float(np.mean([row[1] for row in rows.values()]))

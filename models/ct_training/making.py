@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from torch import nn
 
 from models.card import Card, Weights
 from models.cardfile import card_text
+from models.data.tables import column_names
 from models.fitting.task import Advance
 from models.learning.record import FILE as RUN
 from models.networks.modules.storage import to_bytes
-from models.packages import CARD
+from models.packages import CARD, sha256
+from models.provenance import Facts, Owner, counted, own, today
+
+SIMULATION = "simulation"  # the column that `readfirst models simulate` writes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +37,8 @@ class Making:
         The package is written to `run`/name, its figures to run.json.
     test
         The split that is measured at the end, where the folder has it.
+    owner
+        Whose model it is.
     """
 
     data: Path
@@ -40,6 +47,17 @@ class Making:
     seed: int
     test: str
     advance: Advance
+    owner: Owner = field(default_factory=Owner)
+
+    def card(self, volumes: Sequence[str], method: str, choices: str, *, simulated: bool) -> Card:
+        """The card of this run: `volumes` names the anatomy of each that was fitted on."""
+        table = self.data / "labels.csv"
+        facts = Facts(
+            what="volumes", train=counted(volumes), test=(0, 0), split=self.test, labels_sha256=sha256(table),
+            choices=choices, method=method, date=today(), simulated=simulated or SIMULATION in column_names(table),
+        )  # fmt: skip
+        card = own(self.like, self.owner, facts, self.like.localizer)
+        return card.model_copy(update={"training": card.training.model_copy(update={"seed": self.seed})})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.tables import column_names, read_rows, refuse_crossing
+from models.data.tables import column_names, number, read_rows, refuse_crossing
 from models.errors import DataError
 from models.plurals import counted
 
@@ -87,7 +87,7 @@ def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
     numbered = [(n, row) for n, row in enumerate(every, start=2) if row["split"] == split]
     if not numbered:
         raise DataError(f'{path} has no rows whose split is "{split}".')
-    truth = [_flags(row, labels, f"{path}, line {number}") for number, row in numbered]
+    truth = [_flags(row, labels, f"{path}, line {line}") for line, row in numbered]
     rows = [row for _, row in numbered]
     return Examples(
         files=tuple(folder / "images" / row["image"] for row in rows),
@@ -95,7 +95,7 @@ def read_examples(folder: Path, split: str, labels: Sequence[str]) -> Examples:
         sources=np.array([row.get("source") or "all" for row in rows]),
         labels=tuple(labels),
         truth=np.array(truth),
-        metadata=np.array([_metadata(row) for row in rows]),
+        metadata=np.array([_metadata(row, f"{path}, line {line}") for line, row in numbered]),
         teacher=_teacher(folder, [row["image"] for row in rows], labels),
     )
 
@@ -125,7 +125,7 @@ def require_images(examples: Examples) -> None:
 def _flags(row: dict[str, str], labels: Sequence[str], where: str) -> list[bool]:
     """Of each label whether the row has it."""
     if all(label in row for label in labels):
-        return [_flag(row[label], f"{where}, {label}") for label in labels]
+        return [flag(row[label], f"{where}, {label}") for label in labels]
     of_class = [_folded(label) == _folded(row[CLASS]) for label in labels]
     if not any(of_class):
         raise DataError(f"{where}: the class {row[CLASS]!r} is none of {', '.join(labels)}.")
@@ -136,11 +136,13 @@ def _folded(name: str) -> str:
     return name.strip().replace(" ", "_").casefold()
 
 
-def _flag(text: str, where: str) -> bool:
+def flag(text: str, where: str) -> bool:
+    """Whether a label is present; DataError where it is neither 1 nor 0."""
     flags = {"0": False, "0.0": False, "1": True, "1.0": True}
-    if text.strip() not in flags:
+    found = text.strip().replace(",", ".")
+    if found not in flags:
         raise DataError(f"{where}: {text!r} is neither 0 nor 1.")
-    return flags[text.strip()]
+    return flags[found]
 
 
 def read_boxes(folder: Path) -> tuple[Box, ...]:
@@ -150,8 +152,9 @@ def read_boxes(folder: Path) -> tuple[Box, ...]:
         return ()
     rows = read_rows(path, ("image", "label", "x", "y", "width", "height"))
     return tuple(
-        Box(row["image"], row["label"], (float(row["x"]), float(row["y"]), float(row["width"]), float(row["height"])))
-        for row in rows
+        Box(row["image"], row["label"], (sides[0], sides[1], sides[2], sides[3]))
+        for line, row in enumerate(rows, start=2)
+        for sides in [[number(row[name], f"{path}, line {line}, {name}") for name in ("x", "y", "width", "height")]]
     )
 
 
@@ -166,15 +169,16 @@ def read_scores(path: Path, labels: Sequence[str]) -> dict[str, NDArray[np.float
     if not path.is_file():
         return {}
     rows = read_rows(path, ("image", *labels))
-    try:
-        return {row["image"]: np.array([float(row[label]) for label in labels]) for row in rows}
-    except ValueError as error:
-        raise DataError(f"{path}: {error}.") from error
+    return {
+        row["image"]: np.array([number(row[label], f"{path}, line {line}, {label}") for label in labels])
+        for line, row in enumerate(rows, start=2)
+    }
 
 
-def _metadata(row: dict[str, str]) -> list[float]:
+def _metadata(row: dict[str, str], where: str) -> list[float]:
     ap, male = float(row.get("view") == "AP"), float(row.get("sex") == "M")
-    return [ap, male, float(row.get("age") or 50) / 100, float(row.get("follow_up") or 0) / 10]
+    age, follow_up = number(row.get("age") or "50", f"{where}, age"), number(row.get("follow_up") or "0", where)
+    return [ap, male, age / 100, follow_up / 10]
 
 
 def _labelled_rows(path: Path, labels: Sequence[str] = ()) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.data.datasets import read_examples
 from models.data.images import read_image
+from models.data.tables import read_rows, refuse_crossing
 from models.errors import DataError
 from models.plurals import counted
 
@@ -42,17 +42,11 @@ def read_pairs(folder: Path, split: str) -> Pairs:
     Raises
     ------
     DataError
-        The file, a column or an image is missing, or the split has no rows.
+        The file, a column or an image is missing, a patient is in two splits, or the split has no rows.
     """
     path = folder / PAIRS
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; the folder needs {PAIRS} and its files.") from error
-    missing = [name for name in COLUMNS if rows and name not in rows[0]]
-    if missing:
-        raise DataError(f"{path} has no column {', '.join(missing)}.")
+    rows = read_rows(path, COLUMNS, f"; the folder needs {PAIRS} and its files")
+    refuse_crossing(path, ((row["patient"], row["split"]) for row in rows))
     rows = [row for row in rows if row["split"] == split]
     if not rows:
         raise DataError(f'{path} has no rows whose split is "{split}".')

@@ -39,6 +39,20 @@ def column_names(path: Path, hint: str = "") -> tuple[str, ...]:
     return _read(path, hint)[0]
 
 
+def number(text: str, where: str) -> float:
+    """A number, its decimals after a point or, as spreadsheets of many countries write them, a comma.
+
+    Raises
+    ------
+    DataError
+        It is none; the sentence says where.
+    """
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError as error:
+        raise DataError(f"{where}: {text!r} is no number.") from error
+
+
 def refuse_crossing(path: Path, pairs: Iterable[tuple[str, str]], what: str = "patients") -> None:
     """DataError where one of the (patient, split) is in two splits: a figure of the one would be of the other, too."""
     seen: dict[str, dict[str, None]] = defaultdict(dict)

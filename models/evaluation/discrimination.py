@@ -14,7 +14,7 @@ from models.data.datasets import Examples
 from models.evaluation.figures import Calls, Mean
 from models.metrics.decisions import calibration_error, decisions, reliability
 from models.metrics.draws import figure, patient_draws
-from models.metrics.ranking import auc, auc_draws, auc_interval
+from models.metrics.ranking import auc, auc_draws, auc_interval, small_auc_interval
 
 FEWEST_POSITIVES = 10
 
@@ -47,6 +47,25 @@ def measurements(
         _measurement(f"{data} {source}", index, rows, examples, scores, baseline, points)
         for source, index, rows in cells(examples)
     )
+
+
+def few_measurements(data: str, examples: Examples, scores: NDArray[np.float64]) -> tuple[Measurement, ...]:
+    """AUC over all sources of each label that has too few positives in each for `measurements`, its interval wide."""
+    measured = {index for _, index, _ in cells(examples)}
+    found = []
+    for index, label in enumerate(examples.labels):
+        truth = examples.truth[:, index]
+        if index in measured or not 0 < truth.sum() < len(truth):
+            continue
+        groups = (len(set(examples.patients[rows].tolist())) for rows in (truth, ~truth))
+        area = small_auc_interval(auc(scores[:, index], truth), *groups)
+        found.append(
+            Measurement(
+                label=label, data=f"{data} few, all sources", positives=int(truth.sum()), images=len(truth),
+                auc=round(area.value, 3), interval=(round(area.low, 3), round(area.high, 3)),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def operating_points(card: Card, examples: Examples) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from models.fitting.rows import Table, everything, parts
 from models.metrics.ranking import auc
 
 CHUNK = 4096  # rows in memory
+TRIES = 200  # of folds
 OPTIONS = {"maxiter": 3000, "maxfun": 6000, "maxcor": 20, "ftol": 1e-11, "gtol": 1e-6}
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -90,6 +91,45 @@ def folds(patients: NDArray[np.int64], count: int, seed: int) -> tuple[NDArray[n
     return tuple(held for _, held in splitter.split(patients, groups=patients))
 
 
+def spread_folds(
+    patients: NDArray[np.int64], truth: Flags, labels: Sequence[str], count: int, seed: int
+) -> tuple[NDArray[np.int64], ...]:
+    """`folds` in which whatever is held out leaves images with and without each label: of the first such seed.
+
+    Raises
+    ------
+    DataError
+        There are fewer patients than folds, or a label has fewer than two patients with it or without it.
+    """
+    if len(set(patients.tolist())) < count:
+        raise DataError(f"Too few patients to train: {len(set(patients.tolist()))}, and {count} folds need {count}.")
+    lacking = [name for name, has in zip(labels, truth.T, strict=True) if min(_both(patients, has)) < 2]
+    if lacking:
+        raise DataError(
+            f"Too few patients to train: {', '.join(lacking)} (two with it and two without it are needed, so that"
+            " each can be held out): add images, or remove their [[labels]] from the card."
+        )
+    for tried in range(TRIES):
+        held_out = folds(patients, count, (seed + 1000 * tried) % 2**32)
+        kept = (np.setdiff1d(np.arange(len(patients)), held) for held in held_out)
+        if all((truth[rows].any(0) & ~truth[rows].all(0)).all() for rows in kept):
+            return held_out
+    raise DataError(f"No {count} folds of patients leave images with and without each label: add images.")
+
+
+def few_patients(patients: NDArray[np.int64], truth: Flags, labels: Sequence[str], fewest: int) -> tuple[str, ...]:
+    """Of each label with fewer than so many positive images, in words how few."""
+    return tuple(
+        f"{name.replace('_', ' ')} ({has.sum()} of {len(set(patients[has].tolist()))} patients)"
+        for name, has in zip(labels, truth.T, strict=True)
+        if has.sum() < fewest
+    )
+
+
+def _both(patients: NDArray[np.int64], has: Flags) -> tuple[int, int]:
+    return len(set(patients[has].tolist())), len(set(patients[~has].tolist()))
+
+
 def fold_heads(
     features: Table, truth: Flags, held_out: Sequence[NDArray[np.int64]], penalty: float, whiten: Floats
 ) -> list[Head]:
@@ -121,7 +161,16 @@ def out_of_fold(features: Table, held_out: Sequence[NDArray[np.int64]], heads: S
 
 
 def mean_auc(logits: Floats, truth: Flags, sources: NDArray[np.str_], fewest: int) -> float:
-    """Mean over sources of the mean AUC of labels with at least `fewest` positives there."""
+    """Mean over sources of the mean AUC of labels with at least `fewest` positives there.
+
+    Where no source has so many of any label, all sources count as one, and labels with one positive.
+    """
+    if not any(
+        fewest <= count < (sources == source).sum()
+        for source in set(sources)
+        for count in truth[sources == source].sum(0)
+    ):
+        sources, fewest = np.full(len(sources), "all"), 1
     means = []
     for source in sorted(set(sources.tolist())):
         rows = sources == source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,20 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.augmentation import GENTLE
 from models.card import Card, Network
 from models.data.datasets import Examples, read_examples, require_images
 from models.data.files import write_whole
 from models.errors import RunError
 from models.fitting.heads import Flags, Floats, folds
-from models.learning.augment import GENTLE, augmentation, unchanged
+from models.learning.augment import augmentation, unchanged
 from models.learning.images import Views, batches
 from models.learning.loop import HeldOutFigures
 from models.learning.losses import LOSSES
-from models.learning.machine import Machine
-from models.learning.options import FinetuneOptions
-from models.learning.sampling import balanced_weights, in_order, plan
+from models.learning.machine import Machine, autocast
+from models.learning.options import EQUAL, FinetuneOptions, given_weights
+from models.learning.sampling import balanced_weights, endless, in_order, plan, source_weights
+from models.learning.teacher import consistency, follow, ramp, teacher_of, unlabelled_images
 from models.metrics.ranking import auc
 from models.networks.modules.cbam import AttentionNetwork
+from models.networks.modules.hidden import HiddenNetwork
 from models.networks.modules.tapped import CamNetwork, pooled
 
 FOLDS = 5
@@ -36,7 +40,7 @@ NOTE = (
     "The backbone was fine-tuned from {start} on four of five folds by patient of the same training images, the best"
     " epoch chosen on the fifth: figures out of fold on them are too good, those of other images are not."
 )
-Classifier = CamNetwork | AttentionNetwork
+Classifier = CamNetwork | AttentionNetwork | HiddenNetwork
 
 
 class Split(NamedTuple):
@@ -98,11 +102,23 @@ class Finetuning:
         self.split, self.how, self.options, self.machine = split, like.network, options, machine
         self.truth = torch.from_numpy(split.train.truth).float()
         self.loss = LOSSES[options.loss](self.truth)
-        self.chances = balanced_weights(split.train.truth) if options.sampling == "balanced" else None
-        self.views = Views(split.train.files, options.size, augmentation(GENTLE, options.size))
+        self.chances = _chances(split.train, options)
+        self.strength = like.augmentation or GENTLE
+        augment = augmentation(self.strength, options.size)
+        self.views = Views(split.train.files, options.size, augment)
+        files = unlabelled_images(Path(options.unlabelled), options.batch) if options.unlabelled else ()
+        self.unlabelled = Views(files, options.size, augment, 2) if files else None
         self.plain = Views(split.held_out.files, options.size, unchanged)
         self.network = self._network(weights)
+        self.teacher = teacher_of(self.network) if self.unlabelled else None
+        if self.teacher is not None:
+            self.network.add_module("teacher", self.teacher)  # so that a checkpoint has it
         self.seen: Floats = np.zeros(split.held_out.truth.shape)
+
+    @property
+    def kept(self) -> Classifier:
+        """The teacher where there is one."""
+        return self.network if self.teacher is None else self.teacher
 
     @property
     def steps(self) -> int:
@@ -111,9 +127,35 @@ class Finetuning:
 
     def losses(self, epoch: int) -> Iterator[Tensor]:
         """The loss of each batch."""
-        order = plan(len(self.split.train), self.options.batch, self.options.seed, epoch, self.chances)
+        seed = self.options.seed
+        order = plan(len(self.split.train), self.options.batch, seed, epoch, self.chances)
+        more = self._consistencies(epoch)
+        torch.manual_seed(_epoch_seed(seed, epoch))  # of what dropout drops
+        self._dropping(True)
         for rows, x in batches(self.views, order, self.how, self.machine):
-            yield self.loss(self._logits(x), self.truth[rows].to(x.device))
+            loss = self.loss(self._logits(x[:, 0], self.network), self.truth[rows].to(x.device))
+            yield loss + next(more)
+            if self.teacher is not None:
+                trained = (one for name, one in self.network.named_parameters() if not name.startswith("teacher."))
+                follow(self.teacher.parameters(), trained, self.options.decay)
+        self._dropping(False)
+
+    def _dropping(self, on: bool) -> None:
+        if isinstance(self.network, HiddenNetwork):
+            self.network.learning(on)
+
+    def _consistencies(self, epoch: int) -> Iterator[Tensor]:
+        """For each step what the mean teacher adds to the loss; 0 without one."""
+        if self.teacher is None or self.unlabelled is None:
+            yield from itertools.repeat(torch.zeros((), device=self.machine.device))
+            return
+        count, done = self.steps, epoch * self.steps
+        order = endless(len(self.unlabelled.files), self.options.batch, self.options.seed + 1, epoch, count)
+        for step, (_, x) in enumerate(batches(self.unlabelled, order, self.how, self.machine), start=done):
+            with torch.no_grad():
+                wanted = self._logits(x[:, 1], self.teacher)
+            weight = self.options.consistency * ramp(step, self.options.epochs * count)
+            yield weight * consistency(self._logits(x[:, 0], self.network), wanted)
 
     def evaluate(self) -> HeldOutFigures:
         """Loss and AUC of the held-out fold."""
@@ -144,19 +186,21 @@ class Finetuning:
         """(N, L)."""
         order = in_order(len(self.split.held_out), self.options.batch, 0)
         with torch.no_grad():
-            parts = [self._logits(x) for _, x in batches(self.plain, order, self.how, self.machine)]
+            parts = [self._logits(x[:, 0], self.kept) for _, x in batches(self.plain, order, self.how, self.machine)]
         logits: Floats = torch.cat(parts).double().cpu().numpy()
         return logits
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return self.network.classify(self.network.features(x[:, 0]))
+    def _logits(self, x: Tensor, network: Classifier) -> Tensor:
+        with autocast(self.machine, self.options.precision):
+            logits = network.classify(network.features(x))
+        return logits.float()
 
     def _network(self, weights: Path) -> Classifier:
         """The network of the card with the start's backbone, centred features, a head that has frequencies alone."""
         torch.manual_seed(self.options.seed)
-        network = build(self.how, len(self.split.train.labels), self.options.attention)
+        network = build(self.how, len(self.split.train.labels), self.options)
         network.backbone.load_imagenet(weights)
-        head = network.head if isinstance(network, CamNetwork) else network.attended.head
+        head = network.attended.head if isinstance(network, AttentionNetwork) else network.head
         frequency = self.truth.mean(0).clamp(0.5 / len(self.truth), 1 - 0.5 / len(self.truth))
         nn.init.zeros_(head.weight)
         head.bias.data = torch.logit(frequency)
@@ -173,8 +217,31 @@ class Finetuning:
         return torch.cat(found).mean(0)
 
 
-def build(how: Network, labels: int, attention: str) -> Classifier:
+def _chances(examples: Examples, options: FinetuneOptions) -> Floats | None:
+    """Of each image the chance to be drawn; None where each is shown once."""
+    balanced = balanced_weights(examples.truth) if options.sampling == "balanced" else None
+    if not options.source_weights:
+        return balanced
+    given = given_weights(options.source_weights)
+    unknown = sorted(set(given) - set(examples.sources.tolist()))
+    if unknown:
+        there = ", ".join(sorted(set(examples.sources.tolist())))
+        raise RunError(f"No image is of the source {', '.join(unknown)}; labels.csv has: {there}.")
+    chances = source_weights(examples.sources, {} if options.source_weights == EQUAL else given)
+    if balanced is not None:
+        chances *= balanced
+    weights: Floats = chances / chances.sum()
+    return weights
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return int(np.random.default_rng([seed, epoch]).integers(2**32))
+
+
+def build(how: Network, labels: int, options: FinetuneOptions) -> Classifier:
     """The network of a card; with CBAM it ends in the last tap alone."""
-    if attention == "cbam":
+    if options.attention == "cbam":
         return AttentionNetwork(how.taps[-1:], labels, how.border)
+    if options.hidden or options.dropout:
+        return HiddenNetwork(how.taps, labels, how.border, options.hidden, options.dropout)
     return CamNetwork(how.taps, labels, how.border)

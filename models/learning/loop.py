@@ -16,11 +16,12 @@ from models.data.files import write_whole
 from models.errors import RunError
 from models.learning.checkpoints import Checkpoint, Epoch, best, restore, save
 from models.learning.options import Options
-from models.learning.schedule import factor
+from models.learning.schedule import factor, plateau_factor
 from models.networks.modules.backbone_file import save_backbone
 from models.networks.modules.tapped import TappedNetwork
 
 BACKBONE = "backbone.safetensors"
+MOMENTUM = 0.9  # of SGD
 Advance = Callable[[str, int, int], None]
 
 
@@ -39,6 +40,11 @@ class Learner(Protocol):
     @property
     def network(self) -> TappedNetwork:
         """All that is trained; what is not `backbone` is its head."""
+        ...
+
+    @property
+    def kept(self) -> TappedNetwork:
+        """Whose backbone is kept: `network`, or a mean of it."""
         ...
 
     @property
@@ -80,9 +86,9 @@ def learn(learner: Learner, options: Options, run: Path, note: str, advance: Adv
         optimizer.load_state_dict(found.optimizer)
         history = found.history
     while not finished(history, options):
-        history = (*history, _epoch(learner, optimizer, options, len(history), advance))
+        history = (*history, _epoch(learner, optimizer, options, history, advance))
         if best(history) is history[-1]:
-            save_backbone(network.backbone, run / BACKBONE, note)
+            save_backbone(learner.kept.backbone, run / BACKBONE, note)
             learner.save_best(run)
         write_history(run, history)
         save(run, Checkpoint(network.state_dict(), optimizer.state_dict(), history))
@@ -116,7 +122,7 @@ def write_history(run: Path, history: tuple[Epoch, ...]) -> None:
     write_whole(run / "history.csv", stream.getvalue().encode())
 
 
-def _optimizer(network: TappedNetwork, options: Options) -> torch.optim.AdamW:
+def _optimizer(network: TappedNetwork, options: Options) -> torch.optim.Optimizer:
     """Weights of layers decay; biases and normalisation do not. The head has its own rate."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
@@ -124,18 +130,28 @@ def _optimizer(network: TappedNetwork, options: Options) -> torch.optim.AdamW:
             peak = options.rate if name.startswith("backbone.") else options.head_rate
             decay = options.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((peak, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": params, "lr": peak, "peak": peak, "weight_decay": decay}
-            for (peak, decay), params in groups.items()
-        ]
-    )
+    given = [
+        {"params": params, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), params in groups.items()
+    ]
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(given, lr=options.rate, momentum=MOMENTUM, nesterov=True)
+    return torch.optim.AdamW(given)
 
 
-def _epoch(learner: Learner, optimizer: torch.optim.Optimizer, options: Options, index: int, advance: Advance) -> Epoch:
-    steps, total, part = learner.steps, 0.0, 0.0
+def _part(step: int, steps: int, options: Options, history: tuple[Epoch, ...]) -> float:
+    """Part of the peak rate in this step of all steps."""
+    if options.schedule == "plateau":
+        scores = [one.score for one in history]
+        return plateau_factor(step, steps, options.warmup, scores, options.plateau)
+    return factor(step, steps, options.warmup)
+
+
+def _epoch(
+    learner: Learner, optimizer: torch.optim.Optimizer, options: Options, history: tuple[Epoch, ...], advance: Advance
+) -> Epoch:
+    index, steps, total, part = len(history), learner.steps, 0.0, 0.0
     for step, loss in enumerate(learner.losses(index)):
-        part = factor(index * steps + step, options.epochs * steps, options.warmup)
+        part = _part(index * steps + step, options.epochs * steps, options, history)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * part
         optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Losses of multi-label classification, each the mean over images and labels, and NT-Xent of contrastive learning."""
+"""Losses of multi-label classification, each the mean over images and labels, and those of contrastive learning."""
 
 from __future__ import annotations
 
@@ -72,3 +72,16 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     likeness = (views @ views.T / temperature).fill_diagonal_(-torch.inf)
     partner = torch.arange(len(views), device=views.device).roll(len(first))
     return functional.cross_entropy(likeness, partner)
+
+
+def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """Each query (N, C) shall find its key (N, C) among that and the queue (K, C), all of length 1.
+
+    He et al., Momentum Contrast for Unsupervised Visual Representation Learning, CVPR 2020, equation 1. While the
+    queue is empty the other keys of the batch are in its place.
+    """
+    if not len(queue):
+        return functional.cross_entropy(queries @ keys.T / temperature, torch.arange(len(keys), device=keys.device))
+    own = (queries * keys).sum(1, keepdim=True)
+    likeness = torch.cat([own, queries @ queue.T], 1) / temperature
+    return functional.cross_entropy(likeness, torch.zeros(len(queries), dtype=torch.int64, device=queries.device))

@@ -26,3 +26,8 @@ def machine(device: str, workers: int) -> Machine:
         reason = str(error).splitlines()[0]
         raise RunError(f"The device {name!r} cannot be used ({reason}); give --device cpu.") from error
     return Machine(torch.device(name), workers)
+
+
+def autocast(machine: Machine, precision: str) -> torch.autocast:
+    """Products in bfloat16 where `precision` is "bf16"; in "fp32" nothing changes."""
+    return torch.autocast(machine.device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -16,11 +16,12 @@ from models.data.files import write_whole
 from models.errors import RunError
 from models.learning.options import Options
 from models.packages import sha256
+from models.provenance import today
 
 FILE = "run.json"
 PACKAGES = ("readfirst", "torch", "monai", "numpy", "pillow", "pydicom", "nibabel", "scikit-learn")
 # What may differ when a run is continued: it is recorded and not compared.
-NOT_COMPARED = ("data", "versions", "device", "result")
+NOT_COMPARED = ("data", "versions", "device", "result", "date", "owner")
 
 
 def given(command: str, options: Options, **more: object) -> dict[str, Any]:
@@ -47,8 +48,8 @@ def names_digest(files: tuple[Path, ...], folder: Path) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def begin(run: Path, record: dict[str, Any], *, resume: bool) -> None:
-    """Open a run folder, a new one, or with `resume` one that was given the same.
+def begin(run: Path, record: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+    """Open a run folder, a new one, or with `resume` one that was given the same; the record that it holds.
 
     Raises
     ------
@@ -61,10 +62,12 @@ def begin(run: Path, record: dict[str, Any], *, resume: bool) -> None:
             raise RunError(f"{run} holds a run already: continue it with --resume, or give another run folder.")
         run.mkdir(parents=True, exist_ok=True)
         write_whole(path, _text(record))
-        return
-    other = differences(_read(path), record)
+        return record
+    before = _read(path)
+    other = differences(before, record)
     if other:
         raise RunError(f"{run} cannot be continued, because this differs: {'; '.join(other)}.")
+    return before
 
 
 def finish(run: Path, result: dict[str, object]) -> None:
@@ -116,5 +119,6 @@ def training_record(data: Path, like: Card, weights: Path, seed: int, test: str,
         "weights": weights.name,
         "weights_sha256": sha256(weights) if weights.is_file() else "",
         "device": device,
+        "date": today(),
         "versions": versions(),
     }

@@ -11,16 +11,21 @@ from models.card import COARSEST_STRIDE, Card
 from models.data.files import write_whole
 from models.errors import RunError
 from models.learning.checkpoints import Epoch, best
+from models.learning.contrast.moco import MomentumPretraining
+from models.learning.contrast.simclr import NOTE as PRETRAINED
+from models.learning.contrast.simclr import Pretraining, read_unlabelled
 from models.learning.curves import auc_curve, loss_curve, roc_curves
 from models.learning.finetune import NOTE as FINETUNED
 from models.learning.finetune import Finetuning, read_split
 from models.learning.loop import BACKBONE, Advance, learn
 from models.learning.machine import Machine
-from models.learning.options import FinetuneOptions, Options, PretrainOptions
+from models.learning.options import FinetuneOptions, Options, PretrainOptions, sentence
 from models.learning.record import begin, finish, given, names_digest
-from models.learning.simclr import NOTE as PRETRAINED
-from models.learning.simclr import Pretraining, read_unlabelled
 from models.packages import sha256
+
+TAUGHT = " A mean teacher also learned from {images} images without labels; the teacher is what is kept."
+LEARNERS: dict[str, type[Pretraining]] = {"simclr": Pretraining, "moco": MomentumPretraining}
+NAMES = {"simclr": "SimCLR", "moco": "MoCo"}
 
 
 def finetune(
@@ -56,10 +61,15 @@ def finetune(
         "images": len(split.train),
         "held_out": len(split.held_out),
     }
-    facts |= {"labels_sha256": sha256(data / "labels.csv")}
+    facts |= {"labels_sha256": sha256(data / "labels.csv"), "augmentation": learner.strength.model_dump()}
+    note = f"{FINETUNED.format(start=weights.name)} {sentence(options)}"
+    if learner.unlabelled is not None:
+        files = learner.unlabelled.files
+        facts |= {"unlabelled_sha256": names_digest(files, Path(options.unlabelled))}
+        note += TAUGHT.format(images=len(files))
     _begin(run, "finetune", options, like, weights, data, machine, facts, resume=resume)
     started = time.monotonic()
-    history = learn(learner, options, run, FINETUNED.format(start=weights.name), advance)
+    history = learn(learner, options, run, note, advance)
     write_whole(run / "loss.png", loss_curve(history))
     write_whole(run / "auc.png", auc_curve(history))
     write_whole(run / "roc.png", roc_curves(split.held_out.labels, learner.saved_logits(run), split.held_out.truth))
@@ -77,16 +87,18 @@ def pretrain(
     resume: bool = False,
     advance: Advance,
 ) -> Epoch:
-    """Pretrain by SimCLR on images without labels; the parameters are those of `finetune`."""
+    """Pretrain by SimCLR or MoCo on images without labels; the parameters are those of `finetune`."""
     _check(like, options)
     images = read_unlabelled(data, options.seed)
-    learner = Pretraining(images, like, options, weights, machine)
+    learner = LEARNERS[options.method](images, like, options, weights, machine)
     facts: dict[str, object] = {"images": len(images.train), "held_out": len(images.held_out)}
     facts |= {"images_sha256": names_digest(images.train + images.held_out, data)}
+    facts |= {"augmentation": learner.strength.model_dump()}
     _begin(run, "pretrain", options, like, weights, data, machine, facts, resume=resume)
     started = time.monotonic()
-    note = PRETRAINED.format(start=weights.name, images=len(images.train) + len(images.held_out))
-    history = learn(learner, options, run, note, advance)
+    count = len(images.train) + len(images.held_out)
+    note = PRETRAINED.format(start=weights.name, method=NAMES[options.method], images=count)
+    history = learn(learner, options, run, f"{note} {sentence(options)}", advance)
     write_whole(run / "loss.png", loss_curve(history))
     return _finish(run, history, started)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,20 @@ def balanced_weights(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
     return weights
 
 
+def source_weights(sources: NDArray[np.str_], given: Mapping[str, float]) -> NDArray[np.float64]:
+    """How often each of N images is drawn: as its source's weight, of all images alike; their sum is 1.
+
+    Parameters
+    ----------
+    given
+        A weight an image of each source, 1 where it is not named; empty: sources are drawn all alike.
+    """
+    names, of, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    each = np.array([given.get(str(name), 1.0) for name in names]) if given else 1.0 / counts
+    weights: NDArray[np.float64] = each[of] / each[of].sum()
+    return weights
+
+
 def plan(count: int, batch: int, seed: int, epoch: int, weights: NDArray[np.float64] | None = None) -> list[list[Draw]]:
     """The batches of an epoch, all of the same size: what is left over after the last is not shown in this epoch.
 
@@ -44,6 +59,13 @@ def plan(count: int, batch: int, seed: int, epoch: int, weights: NDArray[np.floa
     seeds = np.random.default_rng([seed, epoch, AUGMENT]).integers(2**32, size=count)
     draws = [Draw(int(row), int(one)) for row, one in zip(rows, seeds, strict=True)]
     return [draws[start : start + batch] for start in range(0, count - batch + 1, batch)]
+
+
+def endless(count: int, batch: int, seed: int, epoch: int, steps: int) -> list[list[Draw]]:
+    """So many batches of an epoch, all images in some order again and again."""
+    times = -(-steps * batch // (count - count % batch))
+    again = [part for time in range(times) for part in plan(count, batch, seed, epoch * times + time)]
+    return again[:steps]
 
 
 def in_order(count: int, batch: int, seed: int) -> list[list[Draw]]:

@@ -6,7 +6,6 @@ little (a few mm over 80 mm), so that one anatomy gives many, which still count 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from models.data.tables import read_rows
 from models.data.volumes.folders import SUFFIX, masks_of
 from models.data.volumes.nifti import read_nifti_mask, read_nifti_volume
 from models.errors import DataError
@@ -49,11 +49,7 @@ def backgrounds_of(folder: Path) -> tuple[Background, ...]:
         labels.csv, a column or a file is missing.
     """
     path = folder / "labels.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = [row for row in csv.DictReader(stream) if row.get("split") == "train"]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    rows = [row for row in read_rows(path) if row.get("split") == "train"]
     if not rows or not {"series", "patient", "collection", "licence"} <= set(rows[0]):
         raise DataError(f'{path} needs rows of the split "train" and the columns series, patient, collection, licence.')
     found = [

@@ -19,7 +19,8 @@ from models.evaluation.measuring import evaluate
 from models.fitting import frozen
 from models.importers.installing import add
 from models.networks.modules.backbone_file import imagenet_weights
-from models.training import WEAK, forecast_lines, train
+from models.provenance import Owner
+from models.training import WEAK, forecast_lines, fusion_lines, train
 from tests.models import phantoms
 
 try:
@@ -110,7 +111,12 @@ def test_what_is_fitted_on_is_no_test(trained: Trained, tmp_path: Path) -> None:
 
 def test_a_label_too_rare_to_train_is_named(trained: Trained, tmp_path: Path) -> None:
     folder = phantoms.write_folder(tmp_path / "few", train=12, validation=4)
-    with pytest.raises(DataError, match="Too few positive images to train: Disc, Half"):
+    table = folder / "labels.csv"
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    for number, line in enumerate(lines[1:]):
+        line[8] = "01"[number == 2]
+    table.write_text("\n".join(map(",".join, lines)) + "\n")
+    with pytest.raises(DataError, match=r"Too few patients to train: Disc \(two with it and two without it"):
         train(folder, phantoms.card(), imagenet_weights(), tmp_path / "run", seed=0, advance=lambda *step: None)
 
 
@@ -189,3 +195,61 @@ def test_a_device_that_is_not_there_is_named(trained: Trained, tmp_path: Path) -
     data, *_ = trained
     with pytest.raises(RunError, match="The device 'cuda:99' cannot be used"):
         train(data, phantoms.card(), imagenet_weights(), tmp_path, seed=1, device="cuda:99", advance=lambda *step: None)
+
+
+def test_the_card_says_what_is_true_of_this_run_alone(trained: Trained) -> None:
+    _, folder, _, _ = trained
+    card = packages.load_card(folder)
+    packages.require_own(folder)
+    assert (card.title, card.manufacturer, card.licence) == ("Disc, Half (phantom)", "not given", "not given")
+    assert card.training.data.startswith("80 images of 40 patients of the site (not given)")
+    assert "validation (60 images of 30 patients) was measured" in card.training.split
+    assert card.training.citation == ""
+    written = (folder / packages.CARD).read_text(encoding="utf-8")
+    record = json.loads((folder.parent / "run.json").read_text())
+    assert card.training.date == record["date"] and record["date"] in card.training.method
+    for other in ("NIH", "1,604", 'ReadFirst"', "CheXNet"):
+        assert other not in written
+
+
+def test_metadata_beside_the_image_is_measured_and_not_shipped(trained: Trained, tmp_path: Path) -> None:
+    """Where the view gives a label away, and the image does, too, fusion says so for that label alone."""
+    data, folder, *_ = trained
+    lines = (data / "labels.csv").read_text().splitlines()
+    told = [lines[0]] + [line.replace(",PA,", ",AP,") if line.split(",")[8] == "1" else line for line in lines[1:]]
+    (tmp_path / "images").symlink_to(data / "images")
+    (tmp_path / "labels.csv").write_text("\n".join(told) + "\n")
+    owner, run = Owner("Discs", "Hospital X"), tmp_path / "run"
+    other, _ = train(
+        tmp_path, phantoms.card(), imagenet_weights(), run, seed=1, owner=owner, metadata=["view"],
+        advance=lambda *step: None,
+    )  # fmt: skip
+    disc, half = json.loads((run / "run.json").read_text())["fusion"]
+    assert disc["label"] == "Disc" and disc["fused"]["value"] == 1.0
+    assert disc["difference"]["value"] == pytest.approx(1.0 - disc["image"]["value"], abs=1e-3)
+    assert abs(half["difference"]["value"]) < 0.05
+    assert "with view, difference" in fusion_lines(run)[0]
+    assert packages.sha256(other / "weights.safetensors") == packages.sha256(folder / "weights.safetensors")
+    card = packages.load_card(other)
+    assert (card.title, card.manufacturer) == ("Discs", "Hospital X")
+    assert "trained on" in card.summary and card.summary.startswith("Discs: cam on efficientnet-lite0")
+    with pytest.raises(DataError, match="There is no metadata named weight; there are: age, sex, view"):
+        train(tmp_path, phantoms.card(), imagenet_weights(), run, seed=1, metadata=["weight"], advance=lambda *_: None)
+
+
+def test_few_positives_are_a_warning_with_wide_intervals(tmp_path: Path) -> None:
+    data = phantoms.write_folder(tmp_path / "few", train=40, validation=12)
+    rows = [line.split(",") for line in (data / "labels.csv").read_text().splitlines()]
+    first = [row for row in rows[1:] if row[0] == "train" and row[9] == "1"]
+    kept = {row[1] for row in first[:4]}
+    for row in rows[1:]:
+        row[9] = "1" if row[1] in kept else "0"
+    (data / "labels.csv").write_text("\n".join(map(",".join, rows)) + "\n")
+    folder, _ = train(data, phantoms.card(), imagenet_weights(), tmp_path / "run", seed=0, advance=lambda *step: None)
+    card = packages.load_card(folder)
+    patients = len({row[2] for row in first[:4]})
+    assert any(f"Half (4 of {patients} patients)" in limit for limit in card.limits)
+    assert forecast_lines(tmp_path / "run")[0].startswith("Warning: Few positive training images")
+    (few,) = [one for one in card.training.measured if one.label == "Half" and "few" in one.data]
+    assert few.positives == 4
+    assert few.interval[1] - few.interval[0] > 0.2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from models.data.tables import column_names, read_rows
 from models.data.volumes.volume import Volume
 from models.errors import DataError
 
@@ -42,17 +42,9 @@ def read_volume_boxes(folder: Path) -> tuple[VolumeBox, ...]:
     path = folder / "boxes.csv"
     if not path.is_file():
         return ()
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            names = reader.fieldnames or ()
-            prefix = "iso_" if "iso_x0" in names else ""
-            missing = [name for name in ("series", *(prefix + edge for edge in EDGES)) if name not in names]
-            if missing:
-                raise DataError(f"{path} has no column {', '.join(missing)}.")
-            return tuple(_box(row, prefix, f"{path}, line {n}") for n, row in enumerate(reader, start=2))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
+    prefix = "iso_" if "iso_x0" in column_names(path) else ""
+    rows = read_rows(path, ("series", *(prefix + edge for edge in EDGES)))
+    return tuple(_box(row, prefix, f"{path}, line {n}") for n, row in enumerate(rows, start=2))
 
 
 def _box(row: dict[str, str], prefix: str, where: str) -> VolumeBox:

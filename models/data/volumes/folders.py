@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.datasets import flag
 from models.data.tables import read_rows, refuse_crossing
 from models.errors import DataError
 from models.plurals import counted
@@ -76,7 +77,7 @@ def read_volume_examples(folder: Path, split: str, labels: Sequence[str]) -> Vol
         patients=np.unique([row["patient"] for _, row in rows], return_inverse=True)[1].astype(np.int64),
         collections=np.array([row.get("collection") or "all" for _, row in rows]),
         labels=tuple(labels),
-        truth=np.array([[_flag(row[label], f"{path}, line {n}, {label}") for label in labels] for n, row in rows]),
+        truth=np.array([[flag(row[label], f"{path}, line {n}, {label}") for label in labels] for n, row in rows]),
     )
 
 
@@ -91,12 +92,6 @@ def _place(folder: Path, series: str) -> Path:
     """The series' NIfTI file, or the folder of its DICOM slices where there is one and no file."""
     file, slices = folder / f"{series}{SUFFIX}", folder / series
     return slices if slices.is_dir() and not file.is_file() else file
-
-
-def _flag(text: str, where: str) -> bool:
-    if text not in ("0", "1"):
-        raise DataError(f"{where}: {text!r} is neither 0 nor 1.")
-    return text == "1"
 
 
 def _rows(folder: Path, labels: Sequence[str] = ()) -> list[dict[str, str]]:

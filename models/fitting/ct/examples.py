@@ -7,7 +7,6 @@ TotalSegmentator (Wasserthal et al., Radiology: AI 2023), whose indices run alon
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from models.anatomy.ct.lungs import sides_of
+from models.data.tables import read_rows
 from models.data.volumes.folders import masks_of, read_volume_examples
 from models.data.volumes.nifti import read_nifti_mask, read_nifti_volume
 from models.data.volumes.volume import Volume
@@ -57,8 +57,7 @@ def lung_examples(folder: Path, split: str) -> Iterator[LungExample]:
 
 
 def _of_volumes(folder: Path, split: str) -> Iterator[LungExample]:
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as stream:
-        patients = {row["series"]: row["patient"] for row in csv.DictReader(stream)}
+    patients = {row["series"]: row["patient"] for row in read_rows(folder / "labels.csv", ("series", "patient"))}
     for file in read_volume_examples(folder, split, []).files:
         mask = masks_of(file).get(LUNGS)
         if mask is not None:
@@ -77,8 +76,7 @@ def _of_series(folder: Path, split: str) -> Iterator[LungExample]:
 
 
 def _lobes(table: Path, side: str) -> list[int]:
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = [(row["structure"], int(row["id"])) for row in csv.DictReader(stream)]
+    rows = [(row["structure"], int(row["id"])) for row in read_rows(table, ("structure", "id"))]
     return [number for name, number in rows if name.startswith(LOBES) and name.endswith(side)]
 
 

@@ -42,6 +42,7 @@ def test_the_command_makes_lungs_and_writes_their_dice(tmp_path: Path, monkeypat
     assert done.exit_code == 0, done.output
     folder = tmp_path / "run" / "lungs-ct"
     packages.verify(folder)
+    packages.require_own(folder)
     (overlap,) = packages.load_card(folder).training.overlaps
     assert (overlap.data, overlap.images) == ("training, out of fold", 2)
     assert overlap.dice > 0.9  # of the air, since two steps teach nothing
@@ -100,7 +101,7 @@ def test_false_candidates_and_found_nodules_are_counted() -> None:
 
 
 def test_the_operating_point_leaves_one_false_candidate_a_scan() -> None:
-    card = nodules._with_threshold(pattern("chest-ct-nodules"), scans(), 0)
+    card = nodules._with_threshold(pattern("chest-ct-nodules"), scans())
     point = card.labels[0].operating_point
     assert point == pytest.approx(1 / (1 + np.exp(3.0)), abs=1e-3)
 

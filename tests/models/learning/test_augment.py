@@ -5,7 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.learning.augment import GENTLE, STRONG, Strength, augmentation, unchanged
+from models.augmentation import GENTLE, STRONG, Augmentation
+from models.learning.augment import augmentation, unchanged
 
 SIZE = (96, 80)
 STRENGTHS = pytest.mark.parametrize("strength", [GENTLE, STRONG], ids=["gentle", "strong"])
@@ -19,7 +20,7 @@ def marked() -> NDArray[np.float32]:
 
 
 @STRENGTHS
-def test_shape_range_and_type_are_kept(strength: Strength) -> None:
+def test_shape_range_and_type_are_kept(strength: Augmentation) -> None:
     augment = augmentation(strength, SIZE)
     for seed in range(20):
         changed = augment(np.random.default_rng(seed).random(SIZE, np.float32), seed)
@@ -30,7 +31,7 @@ def test_shape_range_and_type_are_kept(strength: Strength) -> None:
 
 
 @STRENGTHS
-def test_nothing_is_mirrored_or_turned_over(strength: Strength) -> None:
+def test_nothing_is_mirrored_or_turned_over(strength: Augmentation) -> None:
     """The marker stays in the quarter where a radiograph shows the patient's upper right."""
     augment, seen = augmentation(strength, SIZE), 0
     for seed in range(150):

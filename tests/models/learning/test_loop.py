@@ -27,7 +27,7 @@ class Told:
     steps = 2
 
     def __init__(self, scores: list[float], losses: list[float] | None = None) -> None:
-        self.network = CamNetwork((2,), 1)
+        self.network = self.kept = CamNetwork((2,), 1)
         self.scores, self.held_out = scores, losses or [1.0] * len(scores)
         self.bias = self.network.backbone.blocks[2].get_parameter("bn2.bias")
         self.epoch, self.train, self.biases = -1, list[int](), list[Tensor]()

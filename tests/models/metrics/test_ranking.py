@@ -62,3 +62,14 @@ def test_pairs_of_two_sources_do_not_count() -> None:
     assert within < 0.6
     only_a = (sources == "A")[None].astype(float)
     assert within_draws(scores, truth, sources, only_a)[0] == pytest.approx(pairs[0][0])
+
+
+def test_the_interval_of_few_is_wide_even_where_the_ranking_is_perfect() -> None:
+    from models.metrics.ranking import small_auc_interval
+
+    perfect = small_auc_interval(1.0, 3, 40)
+    assert perfect.high == 1.0 and 0.3 < perfect.low < 0.8
+    worst = small_auc_interval(0.0, 3, 40)
+    assert worst.low == 0.0 and worst.high == pytest.approx(1 - perfect.low, abs=1e-6)
+    some, more = small_auc_interval(0.8, 5, 20), small_auc_interval(0.8, 50, 200)
+    assert some.low < more.low < 0.8 < more.high < some.high

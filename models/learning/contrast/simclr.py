@@ -14,23 +14,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.augmentation import STRONG
 from models.card import Card, Network
 from models.data.datasets import read_examples, require_images
 from models.data.images import images_below
 from models.errors import DataError, RunError
 from models.fitting.heads import folds
-from models.learning.augment import STRONG, augmentation
+from models.learning.augment import augmentation
 from models.learning.images import Views, batches
 from models.learning.loop import HeldOutFigures
 from models.learning.losses import nt_xent
-from models.learning.machine import Machine
+from models.learning.machine import Machine, autocast
 from models.learning.options import PretrainOptions
 from models.learning.sampling import in_order, plan
 from models.networks.modules.tapped import TappedNetwork, pooled
 
 FOLDS = 10
 NOTE = (
-    "The backbone was pretrained from {start} by SimCLR on {images} images without their labels; where images that a"
+    "The backbone was pretrained from {start} by {method} on {images} images without their labels; where images that a"
     " head is trained on were among them, it has seen them."
 )
 
@@ -94,13 +95,19 @@ class Pretraining:
                 f" {options.batch} needs as many, and two held out."
             )
         self.images, self.how, self.options, self.machine = images, like.network, options, machine
-        augment = augmentation(STRONG, options.size)
+        self.strength = STRONG.model_copy(update={"flip": like.augmentation is not None and like.augmentation.flip})
+        augment = augmentation(self.strength, options.size)
         self.views = Views(images.train, options.size, augment, 2)
         self.held_out = Views(images.held_out, options.size, augment, 2)
         torch.manual_seed(options.seed)
         self.network = Projected(self.how, options.width)
         self.network.backbone.load_imagenet(weights)
         self.network.to(machine.device)
+
+    @property
+    def kept(self) -> Projected:
+        """The network itself."""
+        return self.network
 
     @property
     def steps(self) -> int:
@@ -125,5 +132,11 @@ class Pretraining:
         """There is nothing more than the loss."""
 
     def _loss(self, x: Tensor) -> Tensor:
-        first, second = self.network(x.flatten(0, 1)).unflatten(0, (len(x), 2)).unbind(1)
-        return nt_xent(first, second, self.options.temperature)
+        points = self._points(x.flatten(0, 1), self.network)
+        return nt_xent(points[0::2], points[1::2], self.options.temperature)
+
+    def _points(self, x: Tensor, network: Projected) -> Tensor:
+        """(N, width) in fp32."""
+        with autocast(self.machine, self.options.precision):
+            points: Tensor = network(x)
+        return points.float()

@@ -13,10 +13,10 @@ from pydicom.data import get_testdata_file
 
 from models.data.images import images_below
 from models.errors import DataError, PackageError, RunError
+from models.learning.contrast.simclr import Pretraining, read_unlabelled
 from models.learning.images import Views, batches
 from models.learning.machine import Machine, machine
 from models.learning.sampling import plan
-from models.learning.simclr import Pretraining, read_unlabelled
 from models.networks.modules.backbone_file import imagenet_weights
 from tests.models import phantoms
 from tests.models.learning.runs import CONTRAST, CPU, contrasted
