@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from models import packages
+from models.data.datasets import read_examples
 from models.data.files import write_whole
 from models.errors import DataError, PackageError
 from models.exporters import int8, onnx_writing
@@ -122,10 +123,7 @@ def _inputs(given: Exportee, data: Path | None, split: str) -> list[Floats]:
     if data is not None:
         return int8.calibration_inputs(given, data, split)
     draws = np.random.default_rng(0)
-    unit = [draws.random(given.graph.example, np.float32) for _ in range(COMPARED)]
-    card = given.model.card
-    hounsfield = card.input.kind == "volume" and card.slices is None
-    return [1500 * one - 1000 for one in unit] if hounsfield else unit
+    return [draws.random(given.graph.example, np.float32) for _ in range(COMPARED)]
 
 
 def _int8(
@@ -139,7 +137,7 @@ def _int8(
     eight = run(files.quantized, given)
     found = None
     if "logits" in given.outputs:
-        count = len(int8.read_examples(data, split, ()).files)
+        count = len(read_examples(data, split, ()).files)
         steps = iter(range(1, count + 1))
         found = int8.change(
             given, run(files.file, given), eight, data, split, lambda: advance("AUC", next(steps), count)

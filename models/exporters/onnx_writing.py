@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.compose
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -44,7 +45,7 @@ def of_traced(given: Exportee) -> bytes:
         except torch.onnx.errors.OnnxExporterError as error:
             reason = str(error).strip().splitlines()[-1]
             raise PackageError(f"{given.model.card.name} cannot be written as ONNX: {reason}") from error
-    return _plain(written.model_proto).SerializeToString()
+    return bytes(_plain(written.model_proto).SerializeToString())
 
 
 def of_onnx(given: Exportee, network: bytes) -> bytes:
@@ -52,7 +53,8 @@ def of_onnx(given: Exportee, network: bytes) -> bytes:
 
     Where its second output has the maps that are pooled, the class activation maps follow from them.
     """
-    model, card = onnx.load_model_from_string(network), given.model.card
+    model = onnx.compose.add_prefix(onnx.load_model_from_string(network), "network/")  # no name of it is one of ours
+    card = given.model.card
     table = card.network
     assert table is not None
     if table.scaling != "none":
@@ -67,7 +69,7 @@ def of_onnx(given: Exportee, network: bytes) -> bytes:
     graph.input.append(helper.make_tensor_value_info(given.input_name, TensorProto.FLOAT, given.graph.example))
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in given.outputs)
     del model.metadata_props[:]
-    return onnx.shape_inference.infer_shapes(model).SerializeToString()
+    return bytes(onnx.shape_inference.infer_shapes(model).SerializeToString())
 
 
 def with_description(data: bytes, text: str, notice: str) -> bytes:

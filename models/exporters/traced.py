@@ -52,7 +52,7 @@ def exportee(model: LoadedModel) -> Exportee:
     """What of a loaded package can be exported; PackageError where nothing can."""
     card = model.card
     if not isinstance(model.localizer, Exportable):
-        why = "it is no network" if card.network is None else f'localizer "{card.localizer}" is no fixed computation'
+        why = "it is no network" if card.network is None else f'localizer "{card.localizer}" has no graph yet'
         raise PackageError(f"{card.name} cannot be exported: {why}.")
     graph = model.localizer.graph(card)
     if "logits" not in graph.outputs:

@@ -108,10 +108,10 @@ class ThoraxLocalizer:
             raise PackageError(f'{card.name} scales images before they are cropped: only scaling = "none" is exported.')
         size = card.anatomy.crop
         given = (
-            f"The crop (1, 1, {size}, {size}) of a frontal chest radiograph, 0 to 1: the square around both lungs, which the"
-            f" package {card.anatomy.package} finds (exported by itself); side {MARGIN} times the longer side of their box,"
-            f" centre {LOWER} of the side below theirs, black outside of the image; inside, percentile {DARKEST:g} becomes"
-            f" 0 and {BRIGHTEST:g} becomes 1 (models/anatomy/crop.py)."
+            f"The crop (1, 1, {size}, {size}) of a frontal chest radiograph, 0 to 1: the square around both lungs,"
+            f" which the package {card.anatomy.package} finds (exported by itself); side {MARGIN} times the longer side"
+            f" of their box, centre {LOWER} of the side below theirs, black outside of the image; inside, percentile"
+            f" {DARKEST:g} becomes 0 and {BRIGHTEST:g} becomes 1 (models/anatomy/crop.py)."
         )
         left = (
             "The maps are class activation maps of the crop. The node keeps their positive part, times how much the"

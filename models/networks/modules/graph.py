@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from models.card import Calibration, Network, VolumeInput
-from models.networks.modules.hounsfield import as_input
-from models.networks.modules.volumes.windows import channels
+from models.card import Calibration, Network
 
 
 class ImageGraph(nn.Module):
@@ -35,34 +33,6 @@ class ImageGraph(nn.Module):
             return tuple(self.explain(self.network.features(x.expand(-1, 3, -1, -1))))  # type: ignore[operator]
         x = (_scaled(x, self.table.scaling) - self.table.mean) / self.table.std
         return tuple(self.explain(self.network.features(x.expand(-1, self.table.channels, -1, -1))))  # type: ignore[operator]
-
-
-class SliceGraph(nn.Module):
-    """A crop (slices, rows, columns) in HU to what `explain` makes of the taps of its slabs, all slices at once."""
-
-    def __init__(
-        self, network: nn.Module, how: VolumeInput, table: Network, explain: Callable[..., tuple[Tensor, Tensor]]
-    ) -> None:
-        super().__init__()
-        self.network, self.how, self.table, self.explain = network, how, table, explain
-
-    def forward(self, hu: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (1, L) and maps (L, d, h, w)."""
-        x = channels(hu, self.how.windows, self.table.mean, self.table.std)
-        return self.explain(self.network, self.network.slabs(x))  # type: ignore[operator]
-
-
-class HounsfieldGraph(nn.Module):
-    """Volumes (N, 1, d, h, w) in HU to the logits of the network, or to the probabilities of its masks."""
-
-    def __init__(self, network: nn.Module, *, masks: bool) -> None:
-        super().__init__()
-        self.network, self.masks = network, masks
-
-    def forward(self, hu: Tensor) -> tuple[Tensor]:
-        """(N, L), or (N, L, d, h, w)."""
-        found = self.network(as_input(hu))
-        return (found.sigmoid() if self.masks else found,)
 
 
 class Calibrated(nn.Module):
