@@ -7,16 +7,16 @@ from collections.abc import Callable
 import typer
 
 from models.commands.add import add
+from models.commands.backbone.finetune import finetune
+from models.commands.backbone.pretrain import pretrain
 from models.commands.data.simulate import simulate
 from models.commands.evaluate import evaluate
 from models.commands.export import export
 from models.commands.federate import app as federate
-from models.commands.finetune import finetune
 from models.commands.labels.findings import list_findings
 from models.commands.labels.label_reports import label_reports
 from models.commands.list_packages import list_packages
 from models.commands.predict import predict
-from models.commands.pretrain import pretrain
 from models.commands.show import show
 from models.commands.train import train
 from models.commands.verify import verify

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import probabilities_of
+from models.data.scaling import scaled
 from models.exporters.formats import Run
 from models.exporters.traced import Exportee
-from models.loaded import scaled
 
 Floats = NDArray[np.float32]
 TOLERANCE = 1e-4  # of the largest value of an output, or of 1 where that is smaller
-ROUNDS = 5
+REPEATS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def compared(
     names = list(given.outputs)
     differences, relative, own_times, file_times = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), [], []
     for x in inputs:
-        for _ in range(max(2, ROUNDS // len(inputs))):
+        for _ in range(max(2, REPEATS // len(inputs))):
             start = clock()
             ours = own(given, x)
             middle = clock()

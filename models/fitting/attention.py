@@ -1,4 +1,4 @@
-"""CBAM on the last tap of frozen features; see `models.networks.modules.cbam`."""
+"""CBAM on the last tap of frozen features; see `models.networks.modules.attention.cbam`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.fitting.frozen import Features, extract, with_imagenet
 from models.fitting.heads import Head
 from models.fitting.linear import Chosen, choose
 from models.fitting.task import Fit, Task
-from models.networks.modules.cbam import AttentionNetwork, Cbam
+from models.networks.modules.attention.cbam import AttentionNetwork, Cbam
 
 GATES = 4.0  # a new CBAM lets a quarter through
 METHOD = (

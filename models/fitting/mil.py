@@ -1,4 +1,4 @@
-"""Gated attention over the cells of frozen features; see `models.networks.modules.gated_attention`."""
+"""Gated attention over the cells of frozen features; see `models.networks.modules.attention.gated_attention`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.fitting.heads import Head
 from models.fitting.linear import Chosen, choose
 from models.fitting.rows import Rows, everything, parts
 from models.fitting.task import Fit, Task
-from models.networks.modules.gated_attention import GatedHead, MilNetwork
+from models.networks.modules.attention.gated_attention import GatedHead, MilNetwork
 
 METHOD = (
     "Backbone frozen, convolutions rounded to float16 as stored; gated attention over the inner cells on the grid of"

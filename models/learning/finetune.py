@@ -28,7 +28,7 @@ from models.learning.options import EQUAL, FinetuneOptions, given_weights
 from models.learning.sampling import balanced_weights, endless, in_order, plan, source_weights
 from models.learning.teacher import consistency, follow, ramp, teacher_of, unlabelled_images
 from models.metrics.ranking import auc
-from models.networks.modules.cbam import AttentionNetwork
+from models.networks.modules.attention.cbam import AttentionNetwork
 from models.networks.modules.hidden import HiddenNetwork
 from models.networks.modules.tapped import CamNetwork, pooled
 

@@ -31,7 +31,7 @@ def fit(task: Task) -> Fit:
 )
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
-    from models.networks.modules.cbam import AttentionNetwork
+    from models.networks.modules.attention.cbam import AttentionNetwork
 
     assert card.network is not None
     network = AttentionNetwork(card.network.taps, len(card.labels), card.network.border)

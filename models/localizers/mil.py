@@ -24,7 +24,7 @@ def fit(task: Task) -> Fit:
 @register("mil", maps="attention-weighted evidence of cells", citation="Ilse et al., ICML 2018", taps=True, fit=fit)
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
-    from models.networks.modules.gated_attention import MilNetwork
+    from models.networks.modules.attention.gated_attention import MilNetwork
 
     assert card.network is not None
     table = card.network

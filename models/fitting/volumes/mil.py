@@ -15,7 +15,7 @@ from models.fitting.volumes import epochs, frozen, linear
 from models.fitting.volumes.epochs import Recipe
 from models.fitting.volumes.store import Arrays
 from models.fitting.volumes.task import VolumeFit, VolumeTask
-from models.networks.modules.gated_attention import GatedHead
+from models.networks.modules.attention.gated_attention import GatedHead
 from models.networks.modules.volumes.attention import AttentiveVolume
 
 EPOCHS = (2, 4, 8)  # what is tried

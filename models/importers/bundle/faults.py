@@ -1,4 +1,4 @@
-"""All that is wrong with what is read, so that it is said at once."""
+"""All faults of what is read, collected into one message."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from models import packages
 from models.cardfile import card_text
+from models.commands.backbone.finetune import finetune
+from models.commands.backbone.pretrain import pretrain
 from models.commands.cli import app
-from models.commands.finetune import finetune
-from models.commands.pretrain import pretrain
 from models.errors import PackageError
 from models.learning.options import FinetuneOptions, Options, PretrainOptions
 from models.networks.modules.backbone_file import backbone_note, imagenet_weights

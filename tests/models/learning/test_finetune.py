@@ -14,8 +14,8 @@ from models.errors import DataError, PackageError, RunError
 from models.learning.finetune import Finetuning, aucs, mean_within_sources, read_split
 from models.learning.losses import LOSSES
 from models.learning.options import FinetuneOptions
+from models.networks.modules.attention.cbam import AttentionNetwork
 from models.networks.modules.backbone_file import imagenet_weights
-from models.networks.modules.cbam import AttentionNetwork
 from models.networks.modules.tapped import CamNetwork
 from tests.models import phantoms
 from tests.models.learning.runs import CPU, TUNE, tuned

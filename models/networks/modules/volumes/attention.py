@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.networks.modules.gated_attention import GatedHead
+from models.networks.modules.attention.gated_attention import GatedHead
 from models.networks.modules.volumes.sliced import SlicedNetwork, Taps
 
 

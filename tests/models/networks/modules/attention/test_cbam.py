@@ -6,7 +6,7 @@ import torch
 from models.fitting.attention import GATES
 from models.fitting.descent import minimize
 from models.localizers.cam import CamLocalizer
-from models.networks.modules.cbam import AttendedHead, AttentionNetwork, Cbam
+from models.networks.modules.attention.cbam import AttendedHead, AttentionNetwork, Cbam
 
 IMAGE = np.random.default_rng(0).random((128, 160), np.float32)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.commands.arguments import Data
-from models.commands.learning import learning_command
+from models.commands.backbone.learning import learning_command
 from models.learning.options import FinetuneOptions
 
 finetune = learning_command(

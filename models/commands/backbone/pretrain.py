@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from models.commands.learning import learning_command
+from models.commands.backbone.learning import learning_command
 from models.learning.options import PretrainOptions
 
 Images = Annotated[

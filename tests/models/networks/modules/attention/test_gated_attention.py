@@ -5,7 +5,7 @@ import torch
 
 from models.fitting.descent import minimize
 from models.localizers.cam import CamLocalizer
-from models.networks.modules.gated_attention import GatedHead, MilNetwork
+from models.networks.modules.attention.gated_attention import GatedHead, MilNetwork
 from models.networks.modules.tapped import on_one_grid
 
 IMAGE = np.random.default_rng(0).random((128, 160), np.float32)

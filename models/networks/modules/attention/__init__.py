@@ -1,0 +1,1 @@
+"""Attention over cells, channels and instances of a bag."""

@@ -1,0 +1,1 @@
+"""Networks that draw normal images again: what they fail at is the map."""
