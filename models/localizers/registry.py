@@ -113,7 +113,7 @@ class Exportable(Protocol):
     """A localizer of which something is one fixed computation."""
 
     def graph(self, card: Card) -> Graph:
-        """That computation; PackageError says why there is none for this card."""
+        """That computation; PackageError names why this card has none."""
         ...
 
 
