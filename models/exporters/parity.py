@@ -18,7 +18,7 @@ from models.exporters.traced import Exportee
 
 Floats = NDArray[np.float32]
 TOLERANCE = 1e-4  # of the largest value of an output, or of 1 where that is smaller
-REPEATS = 5
+TIMED_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,11 @@ def own(given: Exportee, x: Floats) -> tuple[Floats, ...]:
 def compared(
     given: Exportee, run: Run, inputs: Sequence[Floats], clock: Callable[[], float] = time.perf_counter
 ) -> Parity:
-    """Both on each input, in turn; times are of the rounds after the first."""
+    """Both on each input, in turn; times are of the runs after the first."""
     names = list(given.outputs)
     differences, relative, own_times, file_times = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), [], []
     for x in inputs:
-        for _ in range(max(2, REPEATS // len(inputs))):
+        for _ in range(max(2, TIMED_RUNS // len(inputs))):
             start = clock()
             ours = own(given, x)
             middle = clock()

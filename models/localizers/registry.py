@@ -114,7 +114,7 @@ class Exportable(Protocol):
     """A localizer of which something is one fixed computation."""
 
     def graph(self, card: Card) -> Graph:
-        """That computation; PackageError with the reason where there is none for this card."""
+        """That computation; PackageError names why this card has none."""
         ...
 
 
