@@ -18,6 +18,7 @@ from workers.dicom.attributes import header, number
 from workers.findings.loading import load_source
 from workers.findings.source import ImageSource, Source, VolumeSource
 from workers.inputs.choose import choose
+from workers.inputs.colour import luminance
 from workers.inputs.decoding.decoder import Decoder
 from workers.inputs.pixels import SourceImage, image_grid
 from workers.inputs.volume import AIR, DENSEST, SourceVolume
@@ -25,7 +26,7 @@ from workers.inputs.volume import AIR, DENSEST, SourceVolume
 Floats = NDArray[np.float32]
 Axes = NDArray[np.float64]
 UNKNOWN_KIND = "A {kind} file names neither modality nor body part: whether a package is made for it, its sender knows."
-GREY = "Its colours were weighed to grey."
+GREY = "A package of grey images sees its colours weighed to grey."
 LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI's world axes run to the right, the front and the head
 _SKEW = 1e-3  # cosine of two axes from which on they are not at right angles
 _WAYS = (("R", "L"), ("H", "F"), ("F", "H"))  # against and along x, y, z of LPS; y as a picture that lies flat
@@ -54,10 +55,11 @@ def open_file(path: Path, kind: Kind, decoder: Decoder) -> File:
         return DicomFile(path, decoder)
     if kind == "NIfTI":
         return _nifti(path, decoder)
-    stored, colour = decoder.decode_picture(path)
-    intensity = stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
-    remarks = (UNKNOWN_KIND.format(kind=kind), *([GREY] if colour else []))
-    return ImageFile(kind, intensity, (), remarks)
+    stored = decoder.decode_picture(path)
+    values = stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+    if values.ndim == 2:
+        return ImageFile(kind, values, (), (UNKNOWN_KIND.format(kind=kind),))
+    return ImageFile(kind, luminance(values), (), (UNKNOWN_KIND.format(kind=kind), GREY), colours=values)
 
 
 class DicomFile:
@@ -80,13 +82,20 @@ class DicomFile:
 
 
 class ImageFile:
-    """One grey plane without a DICOM header; `orientation` as Patient Orientation (0020,0020), empty where unknown."""
+    """One plane without a DICOM header; `orientation` as Patient Orientation (0020,0020), empty where unknown."""
 
     def __init__(
-        self, kind: Kind, intensity: Floats, orientation: tuple[str, ...], remarks: tuple[str, ...], voi: str = ""
+        self,
+        kind: Kind,
+        intensity: Floats,
+        orientation: tuple[str, ...],
+        remarks: tuple[str, ...],
+        voi: str = "",
+        colours: Floats | None = None,
     ) -> None:
         rows, columns = intensity.shape
         self._intensity, self._orientation, self._voi = intensity, orientation, voi or "as stored"
+        self._colours = colours
         self.read = FileRead(kind=kind, rows=rows, columns=columns, slices=None)
         self.remarks = remarks
 
@@ -98,8 +107,12 @@ class ImageFile:
         if self._orientation:
             dataset.PatientOrientation = list(self._orientation)
         valid = np.ones(self._intensity.shape, np.bool_)
-        image = SourceImage(dataset, self._intensity, valid, None, self._voi)
-        return ImageSource(image, image_grid(dataset, rules.size))
+        if rules.windows:
+            raise AnalysisError(f"it reads windows of {' or '.join(rules.modalities)} values, and the file has none")
+        image = SourceImage(
+            dataset, self._intensity, valid, None, self._voi, self._colours if rules.colour == "rgb" else None
+        )
+        return ImageSource(image, image_grid(dataset, rules.size, rules.crop), rules)
 
 
 class VolumeFile:

@@ -38,6 +38,7 @@ def nifti() -> bytes:
         (b"%PDF-1.7", None),
         (b"", None),
     ],
+    ids=["DICOM", "PNG", "JPEG", "NIfTI", "NIfTI, packed", "GIF", "text, packed", "no gzip", "PDF", "nothing"],
 )
 def test_the_content_tells_the_kind(content: bytes, kind: str | None) -> None:
     assert kind_of(content[:HEAD]) == kind

@@ -38,7 +38,7 @@ from workers.inputs.decoding.codestream import BadPixels, family, has_end, rows_
 from workers.inputs.decoding.confinement import confine, die_with_parent, unplug
 from workers.inputs.decoding.encapsulation import fragments, frames
 from workers.inputs.decoding.image_pixel import ImagePixel, read_image_pixel
-from workers.inputs.decoding.pictures import grey_picture, nifti
+from workers.inputs.decoding.pictures import nifti, picture
 
 PREFERRED = ("pylibjpeg", "pyjpegls", "gdcm")  # pydicom's names, the fastest first; any other comes last
 WHOLE, BY_FRAME = b"\0", b"\1"  # of a DICOM file: all of it at once, or one answer a frame
@@ -82,8 +82,10 @@ def _arrays(request: bytes, content: bytes, largest_bytes: int) -> Iterator[tupl
     """(what is answered, how many answers follow it, remarks on it)."""
     if request == BY_FRAME:
         yield from ((array, left, {}) for array, left in decode_by_frame(content, largest_bytes))
-    elif request in (PICTURE, NIFTI):
-        array, about = (grey_picture if request == PICTURE else nifti)(content, largest_bytes)
+    elif request == PICTURE:
+        yield picture(content, largest_bytes), 0, {}
+    elif request == NIFTI:
+        array, about = nifti(content, largest_bytes)
         yield array, 0, about
     else:
         yield decode(content, largest_bytes), 0, {}

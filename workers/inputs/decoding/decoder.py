@@ -124,11 +124,10 @@ class Decoder:
                 raise self._replaced(path, "the decoder lost count of its frames")
             yield array
 
-    def decode_picture(self, path: Path) -> tuple[Stored, bool]:
-        """The grey values of a PNG or JPEG, (rows, columns) of 8 or 16 bits, and whether it had colours."""
+    def decode_picture(self, path: Path) -> Stored:
+        """The values of a PNG or JPEG: grey (rows, columns) of 8 or 16 bits, or red, green, blue (rows, columns, 3)."""
         self._ask(path, PICTURE)
-        array, _, about = self._answers(path)
-        return array, bool(about.get("colour"))
+        return self._answer(path)
 
     def decode_nifti(self, path: Path) -> tuple[Values, bytes]:
         """The unscaled values of a NIfTI file, (slices, rows, columns) of its indices k, j, i, and its header."""

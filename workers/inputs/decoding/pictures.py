@@ -1,4 +1,4 @@
-"""PNG, JPEG and NIfTI bytes to grey values, within limits; only the decoding child calls it."""
+"""PNG, JPEG and NIfTI bytes to values, within limits; only the decoding child calls it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "
 _WIDE = "I"  # Pillow's modes of more than 8 bits begin with it
 
 
-def grey_picture(content: bytes, largest_bytes: int) -> tuple[Any, dict[str, object]]:
-    """A PNG or JPEG as (rows, columns) of 8 or 16 bits, and whether it had colours, which are weighed to grey.
+def picture(content: bytes, largest_bytes: int) -> Any:
+    """A PNG or JPEG as (rows, columns) of 8 or 16 bits, or of red, green, blue (rows, columns, 3) of 8.
 
     Raises
     ------
@@ -35,15 +35,15 @@ def grey_picture(content: bytes, largest_bytes: int) -> tuple[Any, dict[str, obj
             if columns * rows * 4 > largest_bytes:
                 raise BadPixels(f"it has {rows} x {columns} pixels, more than may be decoded")
             wide = image.mode.startswith(_WIDE)
-            array = np.asarray(image if wide else image.convert("L"))
-            colour = image.mode in ("P", "RGB", "RGBA", "CMYK", "YCbCr", "PA")
+            mode = "RGB" if image.mode in ("P", "RGB", "RGBA", "CMYK", "YCbCr", "PA") else "L"
+            array = np.asarray(image if wide else image.convert(mode))
     except (BadPixels, MemoryError):
         raise
     except Image.DecompressionBombError:
         raise BadPixels("it has more pixels than may be decoded") from None
     except Exception as error:  # Pillow's plugins raise what their parsers do
         raise BadPixels("it is damaged or cut") from error
-    return np.ascontiguousarray(array.clip(0, 65535).astype("<u2") if wide else array), {"colour": colour}
+    return np.ascontiguousarray(array.clip(0, 65535).astype("<u2") if wide else array)
 
 
 def nifti(content: bytes, largest_bytes: int) -> tuple[Any, dict[str, object]]:
