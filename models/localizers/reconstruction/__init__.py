@@ -1,5 +1,5 @@
 """Localizers whose map is what a network of normal images fails to draw again; torch is imported on loading."""
 
-from models.localizers.reconstructions import autoencoder, denoising, variational
+from models.localizers.reconstruction import autoencoder, denoising, variational
 
 __all__ = ["autoencoder", "denoising", "variational"]
