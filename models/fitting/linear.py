@@ -15,7 +15,7 @@ from models.fitting import heads
 from models.fitting.frozen import Explain, Features, extract, out_of_fold_maps, with_imagenet
 from models.fitting.heads import Head
 from models.fitting.task import Fit, Task
-from models.networks.modules.autoencoder import ReconstructionNetwork
+from models.networks.modules.reconstruction.autoencoder import ReconstructionNetwork
 from models.networks.modules.tapped import CamNetwork
 
 PENALTIES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)

@@ -1,4 +1,4 @@
-"""What draws images without a finding again, and a head on what it fails at; see `modules.autoencoder`."""
+"""What draws images without a finding again, and a head on what it fails at; the networks are in `modules`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from models.fitting.frozen import BATCH
 from models.fitting.heads import Flags, Floats, Head
 from models.fitting.linear import set_head
 from models.fitting.task import Fit, Task
-from models.networks.modules import denoising, variational
-from models.networks.modules.autoencoder import SIDE, Autoencoder, Drawer, ReconstructionNetwork
-from models.networks.modules.denoising import DenoisingUNet
-from models.networks.modules.variational import VariationalAutoencoder
+from models.networks.modules.reconstruction import denoising, variational
+from models.networks.modules.reconstruction.autoencoder import SIDE, Autoencoder, Drawer, ReconstructionNetwork
+from models.networks.modules.reconstruction.denoising import DenoisingUNet
+from models.networks.modules.reconstruction.variational import VariationalAutoencoder
 
 EPOCHS = 15
 EPOCHS_OF_LARGE = 8  # at the input's own size

@@ -1,4 +1,4 @@
-"""Score-CAM: activations weighted by what the network says of the image seen through them. Wang et al., CVPRW 2020.
+"""Score-CAM: activations weighted by the logits of the image seen through them. Wang et al., CVPRW 2020.
 
 Each channel of the features, stretched to 0..1 and to the image's size, is laid over the input as a mask. Its weight is
 the softmax over channels of the logit under it (there, equations 4 to 7; the logit of the baseline is the same for all

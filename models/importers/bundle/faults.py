@@ -1,4 +1,4 @@
-"""All that is wrong with what is read, so that it is said at once."""
+"""Every fault of what is read, gathered for one message."""
 
 from __future__ import annotations
 

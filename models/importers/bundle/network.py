@@ -43,7 +43,7 @@ SAME = 1e-4  # of the size of a network's output: what transposed weights may ch
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What `network_def` says."""
+    """What `network_def` describes."""
 
     name: str
     arguments: dict[str, Any]
@@ -59,7 +59,7 @@ class Described:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """The bytes of the weights' file, and what a card says of it.
+    """The bytes of the weights' file, and what a card holds of it.
 
     Attributes
     ----------
@@ -176,17 +176,17 @@ def rows_first(built: nn.Module, network: Described, size: tuple[int, int]) -> n
     Its kernels and its table of positions are the transposed ones, which is tried on noise.
     """
     sides = {"img_size": list(size)} if "img_size" in network.arguments else {}
-    turned = monai_networks.build(network.name, network.arguments | sides)
+    other = monai_networks.build(network.name, network.arguments | sides)
     state = {key: transposed(value) for key, value in built.state_dict().items()}
     if POSITIONS in state:
         state[POSITIONS] = _positions(state[POSITIONS], built, network, size)
-    monai_networks.fill(turned, state, str(WEIGHTS))
+    monai_networks.fill(other, state, str(WEIGHTS))
     x = torch.rand(1, network.channels, *size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        wanted, found = first(built(x.transpose(2, 3))), first(turned(x))
+        wanted, found = first(built(x.transpose(2, 3))), first(other(x))
     if float((wanted - found).abs().max()) > SAME * max(1.0, float(wanted.abs().max())):
-        raise PackageError("it sees images with columns first and cannot be turned: add Transposed to preprocessing")
-    return turned
+        raise PackageError("it sees columns first and cannot be transposed: add Transposed to preprocessing")
+    return other
 
 
 def _positions(table: Tensor, built: nn.Module, network: Described, size: tuple[int, int]) -> Tensor:
@@ -207,5 +207,5 @@ def first(output: Any) -> Tensor:
 
 
 def of_two(network: Described, after: Postprocessing) -> bool:
-    """Whether two exclusive outputs say one finding."""
+    """Whether two exclusive outputs are one finding."""
     return after.activation == "softmax" and network.outputs == 2

@@ -30,8 +30,8 @@ def fit(task: Task) -> Fit:
 )
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
-    from models.networks.modules.autoencoder import ReconstructionNetwork
-    from models.networks.modules.variational import VariationalAutoencoder
+    from models.networks.modules.reconstruction.autoencoder import ReconstructionNetwork
+    from models.networks.modules.reconstruction.variational import VariationalAutoencoder
 
     network = ReconstructionNetwork(len(card.labels), VariationalAutoencoder(), None)
     return on_network(CamLocalizer, network, card, data, device, threads)

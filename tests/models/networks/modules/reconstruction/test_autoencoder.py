@@ -6,7 +6,7 @@ import torch
 
 from models.fitting.reconstruction import train_autoencoder
 from models.localizers.cam import CamLocalizer
-from models.networks.modules.autoencoder import GRID, SIDE, ReconstructionNetwork
+from models.networks.modules.reconstruction.autoencoder import GRID, SIDE, ReconstructionNetwork
 
 
 def shaded(count: int, seed: int) -> torch.Tensor:

@@ -11,9 +11,9 @@ from torch import nn
 
 from models.fitting.reconstruction import train_autoencoder
 from models.localizers.cam import CamLocalizer
-from models.networks.modules.autoencoder import GRID, ReconstructionNetwork
-from models.networks.modules.denoising import COARSE, DEVIATION, DenoisingUNet, coarse_noise
-from models.networks.modules.variational import LATENT, VariationalAutoencoder, divergence
+from models.networks.modules.reconstruction.autoencoder import GRID, ReconstructionNetwork
+from models.networks.modules.reconstruction.denoising import COARSE, DEVIATION, DenoisingUNet, coarse_noise
+from models.networks.modules.reconstruction.variational import LATENT, VariationalAutoencoder, divergence
 
 SIZE = 64
 LESION = slice(40, 52), slice(16, 28)

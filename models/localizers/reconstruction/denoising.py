@@ -1,4 +1,4 @@
-"""Reconstruction residual: maps are where an autoencoder of normal images fails. Baur et al., MedIA 69 (2021)."""
+"""Reconstruction residual of a denoising U-Net of normal images at the input's size. Kascenas et al., MIDL 2022."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ if TYPE_CHECKING:
 
 
 def fit(task: Task) -> Fit:
-    """An autoencoder of normal images, and a head on its residual."""
+    """A U-Net that takes noise from normal images, and a head on its residual."""
     from models.fitting import reconstruction
 
-    return reconstruction.fit(task)
+    return reconstruction.fit(task, reconstruction.UNET)
 
 
 @register(
-    "reconstruction",
-    maps="reconstruction residual",
-    citation="Baur et al., Medical Image Analysis 69 (2021)",
+    "reconstruction-unet",
+    maps="residual of a denoising U-Net",
+    citation="Kascenas et al., MIDL 2022",
     tables=("weights",),
     fit=fit,
 )
 def load(card: Card, data: bytes, device: str, threads: int | None) -> Localizer:
     """The method with the package's network; see `models.packages.load`."""
-    from models.networks.modules.autoencoder import ReconstructionNetwork
+    from models.networks.modules.reconstruction.autoencoder import ReconstructionNetwork
+    from models.networks.modules.reconstruction.denoising import DenoisingUNet
 
-    network = ReconstructionNetwork(len(card.labels))
+    network = ReconstructionNetwork(len(card.labels), DenoisingUNet(), None)
     return on_network(CamLocalizer, network, card, data, device, threads)

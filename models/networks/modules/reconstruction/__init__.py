@@ -1,0 +1,1 @@
+"""What draws images again: an autoencoder, a denoising U-Net, a variational autoencoder."""
