@@ -43,7 +43,7 @@ SAME = 1e-4  # of the size of a network's output: what transposed weights may ch
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The network that `network_def` names."""
+    """What `network_def` describes."""
 
     name: str
     arguments: dict[str, Any]
@@ -59,7 +59,7 @@ class Described:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """The bytes of the weights' file, and its table on the card.
+    """The bytes of the weights' file, and what a card holds of it.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ def rows_first(built: nn.Module, network: Described, size: tuple[int, int]) -> n
     with torch.no_grad():
         wanted, found = first(built(x.transpose(2, 3))), first(other(x))
     if float((wanted - found).abs().max()) > SAME * max(1.0, float(wanted.abs().max())):
-        raise PackageError("it sees images with columns first and cannot be turned: add Transposed to preprocessing")
+        raise PackageError("it sees columns first and cannot be transposed: add Transposed to preprocessing")
     return other
 
 
@@ -207,5 +207,5 @@ def first(output: Any) -> Tensor:
 
 
 def of_two(network: Described, after: Postprocessing) -> bool:
-    """Whether two exclusive outputs stand for one finding."""
+    """Whether two exclusive outputs are one finding."""
     return after.activation == "softmax" and network.outputs == 2

@@ -1,4 +1,4 @@
-"""Localizers whose map is what a network of normal images fails to draw again; torch is imported on loading."""
+"""Localizers by reconstruction: maps are where what draws normal images again fails."""
 
 from models.localizers.reconstruction import autoencoder, denoising, variational
 

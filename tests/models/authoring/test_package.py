@@ -58,7 +58,7 @@ def test_the_node_computes_what_the_network_computes(tmp_path: Path, kind: str) 
     assert prediction.saliency.shape == (2, 12, 8)
 
 
-@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("where", sorted({*WHERE} - {"rollout"}))
 def test_every_way_to_locate_a_finding_works_with_an_onnx_file_that_pools(tmp_path: Path, where: str) -> None:
     folder = package(written(network(), tmp_path, "onnx"), where=where).save(tmp_path / "wrist-fracture")
     assert packages.load_card(folder).localizer == where

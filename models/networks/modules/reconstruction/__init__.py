@@ -1,1 +1,1 @@
-"""Networks that draw normal images again: what they fail at is the map."""
+"""What draws images again: an autoencoder, a denoising U-Net, a variational autoencoder."""
