@@ -58,11 +58,16 @@ def verify(folder: Path) -> None:
         _verified(folder, card)
 
 
+def inherited(folder: Path) -> tuple[str, ...]:
+    """Texts of a card that are of a shipped package with other weights, as clauses."""
+    from models.provenance import inherited as compared  # noqa: PLC0415 (the card's models)
+
+    return tuple(compared(load_card(folder), tuple(load_card(path) for path in available())))
+
+
 def require_own(folder: Path) -> None:
     """PackageError where the card has texts of a shipped package with other weights; it names all."""
-    from models.provenance import inherited  # noqa: PLC0415 (the card's models)
-
-    found = inherited(load_card(folder), tuple(load_card(path) for path in available()))
+    found = inherited(folder)
     if found:
         raise PackageError(f"{folder / CARD}: {'; '.join(found)}.")
 

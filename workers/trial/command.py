@@ -12,6 +12,7 @@ from models.commands.arguments import Folders, Package
 from models.commands.console import printed_errors
 from models.commands.folders import package_folder
 from models.errors import PackageError
+from models.packages import inherited
 
 Files = Annotated[
     list[Path] | None,
@@ -36,8 +37,9 @@ def test(package: Package, files: Files = None, out: Out = Path("trial"), folder
     with printed_errors():
         from workers.trial.trying import TrialFailed, try_package  # noqa: PLC0415 (torch, highdicom)
 
+        folder = package_folder(package, folders)
         try:
-            trial = try_package(package_folder(package, folders), files or (), out)
+            trial = try_package(folder, files or (), out)
         except TrialFailed as error:
             raise PackageError(str(error)) from error
     for finding in trial.findings:
@@ -47,8 +49,9 @@ def test(package: Package, files: Files = None, out: Out = Path("trial"), folder
         typer.echo(f"{kind}: {path}")
     for note in trial.notes:
         typer.echo(note)
-    for fault in trial.faults:
+    faults = (*trial.faults, *inherited(folder))
+    for fault in faults:
         typer.echo(f"wrong: {fault}", err=True)
-    typer.echo(f"{package}: {'cannot be used as it is' if trial.faults else 'every result passed all checks'}.")
-    if trial.faults:
+    typer.echo(f"{package}: {'cannot be used as it is' if faults else 'every result passed all checks'}.")
+    if faults:
         raise typer.Exit(1)

@@ -76,6 +76,11 @@ def test_the_command_says_what_was_made_and_ends_with_1_where_something_is_wrong
     done = CliRunner().invoke(app, ["test", "wrist-fracture", str(path), *options])
     assert done.exit_code == 1
     assert "wrong: wrist-fracture: not analysed, because: body part CHEST" in done.output
+    card = tmp_path / "wrist-fracture" / "card.toml"
+    card.write_text(card.read_text().replace('manufacturer = "not given"', 'manufacturer = "ReadFirst"'))
+    done = CliRunner().invoke(app, ["test", "wrist-fracture", *options])
+    assert done.exit_code == 1
+    assert "wrong: manufacturer is" in done.output
 
 
 def test_the_lines_of_the_readme_and_of_the_front_door_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
