@@ -94,7 +94,7 @@ def test_every_class_with_colours_gets_a_segmentation(tmp_path: Path, modality: 
     assert item.ReferencedSOPClassUID == sop_class_uid
 
 
-@pytest.mark.parametrize("windows", [(-600, 1500), [(-1350, 150), (-160, 240)], [(-1350, 150), (-160, 240), (0, 80)]])
+@pytest.mark.parametrize("windows", [(-600, 1500), [(-600, 1500), (40, 400)], [(-600, 1500), (40, 400), (40, 80)]])
 def test_windows_are_channels(windows: Sequence[tuple[float, float]]) -> None:
     count = 1 if isinstance(windows, tuple) else len(windows)
     torch.manual_seed(0)
