@@ -22,6 +22,7 @@ from models.errors import CardError, PackageError
 from models.localizers.registry import LOCALIZERS, register, trainable
 from models.networks.modules.storage import to_bytes
 from models.networks.registry import NETWORKS
+from models.provenance import UNNAMED, Facts, own
 from tests.models import phantoms
 
 README = Path(packages.__file__).with_name("README.md").read_text(encoding="utf-8")
@@ -116,8 +117,10 @@ def test_an_installed_distribution_is_found_by_the_command(tmp_path: Path) -> No
     pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet", "--target", str(site)]
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True)
     folder.mkdir()
+    facts = Facts("images", (60, 30), (0, 0), "validation", "ab" * 32, "and all chosen on it", "None.", "2026-11-30")
+    mine = own(phantoms.card(), UNNAMED, facts, "brightness")
     update = {"localizer": "brightness", "network": None, "weights": None}
-    (folder / packages.CARD).write_text(card_text(phantoms.card().model_copy(update=update)), encoding="utf-8")
+    (folder / packages.CARD).write_text(card_text(mine.model_copy(update=update)), encoding="utf-8")
     code = "from models.commands.cli import app; app()"
     for path, status, words in ((str(site), 0, "phantom: ok"), ("", 1, "no localizer named 'brightness'")):
         done = subprocess.run(
@@ -175,7 +178,7 @@ def test_a_plug_in_that_cannot_be_imported_is_named_when_it_is_wanted(installed:
         (
             'localizer = "cam"',
             'localizer = "lime"',
-            "no localizer named 'lime'; there are: attention, cam, candidates,",
+            "no localizer named 'lime'; there are: attention, boxes, cam, candidates,",
         ),
         ('"efficientnet-lite0"', '"vgg"', "no network named 'vgg'; there are: cnn3d, cube-cnn, densenet121, "),
         ("taps = [6, 10, 14]", "taps = [6, 10, 16]", 'backbone "efficientnet-lite0" has the blocks 0 to 15'),

@@ -31,7 +31,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         read_pairs(folder, "test")
     lost = read_pairs(folder, "train").masks[0]
     lost.unlink()
-    with pytest.raises(DataError, match=f"1 files of .*, the first: .*{lost.name}"):
+    with pytest.raises(DataError, match=f"1 file of .*, the first: .*{lost.name}"):
         read_pairs(folder, "train")
     (folder / "pairs.csv").write_text("image,mask\na,b\n")
     with pytest.raises(DataError, match="has no column split, patient"):
