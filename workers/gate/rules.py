@@ -5,6 +5,7 @@ Found by trying, with OHIF 3.13.2 on Orthanc 1.10.1; what Weasis and IHE AI Resu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -225,7 +226,10 @@ def _two_values(dataset: Dataset) -> bool:
     """BINARY, or FRACTIONAL with nothing between 0 and its maximum, which viewers take as binary."""
     if dataset.get("SegmentationType") == "BINARY":
         return True
-    counts = np.bincount(np.frombuffer(dataset.get("PixelData") or b"", np.uint8), minlength=256)
+    size = math.prod(
+        int(dataset.get(keyword, 0)) for keyword in ("NumberOfFrames", "Rows", "Columns")
+    )  # then a pad byte
+    counts = np.bincount(np.frombuffer(dataset.get("PixelData") or b"", np.uint8)[:size], minlength=256)
     counts[[0, int(dataset.get("MaximumFractionalValue", 0))]] = 0
     return dataset.get("SegmentationType") == "FRACTIONAL" and not counts.any()
 
