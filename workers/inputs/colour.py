@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from node.errors import AnalysisError
 from workers.dicom.attributes import number, photometric
 from workers.inputs.decoding.decoder import Stored
-from workers.inputs.lut import lookup_table
+from workers.inputs.lut import LookupTable, lookup_table
 
 Floats = NDArray[np.float32]
 PALETTE = "PALETTECOLOR"  # as `photometric` writes it
@@ -40,7 +40,7 @@ def colours(stored: Stored, dataset: Dataset) -> Floats:
         The palette is missing or in segments.
     """
     if photometric(dataset) == PALETTE:
-        return np.stack([_looked_up(stored, dataset, channel) for channel in CHANNELS], -1)
+        return _looked_up(stored, dataset)
     largest = (1 << int(number(dataset, "BitsStored", 8))) - 1
     found: Floats = stored.astype(np.float32) / np.float32(largest)
     if photometric(dataset) not in OF_YBR:
@@ -59,8 +59,18 @@ def luminance(image: Floats) -> Floats:
     return image @ np.array(LUMINANCE, np.float32)
 
 
-def _looked_up(stored: Stored, dataset: Dataset, channel: str) -> Floats:
-    """Palette Color Lookup Table (C.7.6.3.1.5): the values below the first have its entry, those above the last its."""
+def _looked_up(stored: Stored, dataset: Dataset) -> Floats:
+    """Palette Color Lookup Tables (C.7.6.3.1.5): values below the first have its entry, those above the last its.
+
+    Entries have 16 bits, or 8 where none of the three tables holds more, as devices write them.
+    """
+    tables = [_table(dataset, channel) for channel in CHANNELS]
+    largest = 255.0 if max(float(table.entries.max()) for table in tables) <= 255 else 65535.0
+    values = stored.astype(np.float64)
+    return np.stack([(table.of(values) / largest).astype(np.float32) for table in tables], -1)
+
+
+def _table(dataset: Dataset, channel: str) -> LookupTable:
     item = Dataset()
     keyword = f"{channel}PaletteColorLookupTable"
     item.LUTDescriptor = dataset.get(f"{keyword}Descriptor")
@@ -68,4 +78,4 @@ def _looked_up(stored: Stored, dataset: Dataset, channel: str) -> Floats:
     table = lookup_table(item, number(dataset, "PixelRepresentation", 0) == 1, dataset.original_encoding[1] is False)
     if table is None:
         raise AnalysisError(f"a PALETTE COLOR image without {channel} Palette Color Lookup Table Data is not analysed")
-    return (table.of(stored.astype(np.float64)) / table.largest).astype(np.float32)
+    return table

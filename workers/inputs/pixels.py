@@ -60,8 +60,8 @@ def load_image(path: Path, decoder: Decoder, rules: Input | None = None) -> Sour
         It has several frames, or colours where the model sees grey images; DecodeError: by the decoder.
     """
     dataset = drop_invalid(header(path))
-    if is_colour(dataset):
-        return _load_colours(path, dataset, decoder, rules is not None and rules.colour == "rgb")
+    if rules is not None and is_colour(dataset):
+        return _load_colours(path, dataset, decoder, rules.colour == "rgb")
     require_monochrome(dataset)
     stored = decoder.decode(path)
     valid = ~padded(stored, dataset)
