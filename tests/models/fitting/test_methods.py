@@ -31,8 +31,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_a_card_may_name_can_be_loaded_and_trained() -> None:
-    on_masks_or_classes = {"lungs", "lungs-ct", "nodule-cnn", "slice-mil"}
-    without = {"candidates", "occlusion", "rollout", "score-cam"}
+    on_masks_or_classes = {"lungs", "lungs-ct", "masks", "nodule-cnn", "slice-mil"}
+    without = {"boxes", "candidates", "occlusion", "rollout", "score-cam"}
+    without |= {"volume-grad-cam", "volume-masks", "volume-occlusion"}
     assert set(LOCALIZERS.names()) == set(trainable()) | on_masks_or_classes | without
 
 
