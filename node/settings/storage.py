@@ -45,7 +45,7 @@ def _gb(what: str) -> float:
 class Retention(Section):
     """When what is kept is deleted; studies that are in work, undelivered or pinned (`readfirst pin`) stay."""
 
-    enabled: bool = Field(True, description="`false`: nothing is deleted by itself, whatever else stands here")
+    enabled: bool = Field(False, description="`true`: what is old enough goes by itself; without it nothing does")
     images_days: float = _days(
         14.0,
         "days after the analysis ended, the results were delivered and the last image was received, until a study's "

@@ -63,6 +63,7 @@ host = "127.0.0.1"
 port = {pacs}
 query = true
 [retention]
+enabled = true
 images_days = 0.00002
 results_days = 0.00002
 pictures_days = 0.00002

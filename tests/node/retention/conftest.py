@@ -79,7 +79,7 @@ class Site:
 
     def set(self, **keys: object) -> None:
         """Keys of [retention]."""
-        self.settings = self.settings.model_copy(update={"retention": Keys.model_validate(keys)})
+        self.settings = self.settings.model_copy(update={"retention": Keys.model_validate({"enabled": True} | keys)})
 
     @property
     def retention(self) -> Retention:
@@ -146,7 +146,8 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, ledger: Ledger) -> Site:
     peers = {"pacs": Peer(ae_title="PACS", host="127.0.0.1", receive=("results",))}
-    return Site(Settings(node=Node(port=free_port(), data=tmp_path, min_free_mb=0), peers=peers), ledger)
+    node = Node(port=free_port(), data=tmp_path, min_free_mb=0)
+    return Site(Settings(node=node, peers=peers, retention=Keys(enabled=True)), ledger)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from node.ledger.tables import EVENT, FEEDBACK, FINDING, IMAGING_ORDER, JOB, PIC
 from node.receiving.store import Incoming
 from node.retention import deleting
 from node.retention.deleting import Deleter
+from node.settings import Retention
 from tests.node.phantoms import PATIENT_ID
 from tests.node.phantoms import STUDY as UID
 from tests.node.retention.conftest import DAY, NOW, Pacs, Site
@@ -174,6 +175,7 @@ def test_quarantined_objects_go(site: Site) -> None:
 
 
 def test_disabled_it_only_finishes_what_a_person_asked_for(site: Site) -> None:
+    assert not Retention().enabled  # by default
     site.set(enabled=False)
     old(site)
     old(site, OTHER)
